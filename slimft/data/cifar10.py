@@ -1,0 +1,143 @@
+"""CIFAR-10 (Krizhevsky, 2009): 60,000 images of 32x32 pixels in ten classes.
+
+Reads the two layouts https://www.cs.toronto.edu/~kriz/cifar.html offers, and downloads the binary one
+where there is none:
+
+- ``cifar-10-batches-bin``: records of one label byte and 3072 pixel bytes, channel by channel;
+- ``cifar-10-batches-py``: the same as pickled dictionaries of NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import pickle
+
+import numpy as np
+
+from slimft.data.dataset import Dataset
+from slimft.errors import DataError
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+# From the page named above.
+MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+
+CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+_TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
+_TEST = ("test_batch",)
+_BATCH = 10_000
+_PIXELS = 3 * 32 * 32
+# He et al. (arXiv:1512.03385, section 4.2) train on 45,000 of the 50,000 and validate on the others.
+_VALIDATION = 5_000
+
+
+def load(data_dir: pathlib.Path | None = None) -> dict[str, Dataset]:
+    """Returns the splits: 45,000 examples to train, 5,000 to validate, 10,000 to test.
+
+    Args:
+        data_dir: the folder with the files, or the one their folder is in. Downloaded there if it has
+            none of them and may be created; None for ``~/.cache/slimft/cifar10``.
+
+    Raises:
+        DataError: a file is missing, truncated or corrupt, or the download fails.
+    """
+    read, folder = _find(data_dir)
+    train = _join([read(folder, name) for name in _TRAIN])
+    test = _join([read(folder, name) for name in _TEST])
+    parts = {
+        "train": tuple(part[:-_VALIDATION] for part in train),
+        "validation": tuple(part[-_VALIDATION:] for part in train),
+        "test": test,
+    }
+    return {
+        split: Dataset("cifar10", split, images, labels, tuple(CLASSES), image_size=32, flip=True)
+        for split, (images, labels) in parts.items()
+    }
+
+
+def _find(data_dir: pathlib.Path | None):
+    """The function that reads a batch, and the folder it reads from."""
+    root = pathlib.Path("~/.cache/slimft/cifar10").expanduser() if data_dir is None else data_dir
+    for folder in (root, root / "cifar-10-batches-bin", root / "cifar-10-batches-py"):
+        for read, suffix in ((_read_binary, ".bin"), (_read_python, "")):
+            if any((folder / f"{name}{suffix}").is_file() for name in (*_TRAIN, *_TEST)):
+                return read, folder
+    if data_dir is not None and data_dir.exists() and (not data_dir.is_dir() or any(data_dir.iterdir())):
+        raise DataError(
+            f"--data_dir={data_dir} holds no CIFAR-10: expected cifar-10-batches-bin/data_batch_1.bin or "
+            "cifar-10-batches-py/data_batch_1; name an empty or new folder to download it there"
+        )
+    from slimft.data.download import download_and_unpack
+
+    download_and_unpack(URL, MD5, root)
+    return _read_binary, root / "cifar-10-batches-bin"
+
+
+def _join(batches):
+    images, labels = zip(*batches)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _read_bytes(file: pathlib.Path, most: int) -> bytes:
+    try:
+        if file.stat().st_size > most:
+            raise DataError(f"{file} is {file.stat().st_size} bytes, more than the {most} it may be")
+        return file.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{file} is missing; the folder must hold all six batches") from None
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from None
+
+
+def _read_binary(folder: pathlib.Path, name: str):
+    file = folder / f"{name}.bin"
+    size = _BATCH * (1 + _PIXELS)
+    data = _read_bytes(file, size)
+    if len(data) != size:
+        raise DataError(f"{file} is truncated: {len(data)} of {size} bytes; copy or download it again")
+    records = np.frombuffer(data, np.uint8).reshape(_BATCH, 1 + _PIXELS)
+    return _check(file, records[:, 1:], records[:, 0])
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles dictionaries, lists, strings and NumPy arrays; refuses every other class."""
+
+    _ALLOWED = {
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("_codecs", "encode"),
+    }
+
+    def find_class(self, module, name):
+        if (module, name) not in self._ALLOWED:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no CIFAR-10 file does")
+        return super().find_class(module, name)
+
+
+def _read_python(folder: pathlib.Path, name: str):
+    file = folder / name
+    # The official batches are 31.0 MB; the allowance is for other pickle protocols.
+    _read_bytes(file, 4 * _BATCH * (1 + _PIXELS))
+    try:
+        with open(file, "rb") as stream:
+            batch = _ArraysOnly(stream, encoding="bytes").load()
+        pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
+    except KeyError as error:
+        raise DataError(f"{file} is not a CIFAR-10 batch: it lacks {error}") from None
+    except Exception as error:  # Corrupt pickles raise nearly anything.
+        raise DataError(f"{file} is not a CIFAR-10 batch: {error}; copy or download it again") from None
+    if pixels.dtype != np.uint8 or pixels.ndim != 2 or labels.dtype.kind not in "iu" or labels.ndim != 1:
+        raise DataError(f"{file} is not a CIFAR-10 batch: wrong types; copy or download it again")
+    return _check(file, pixels, labels)
+
+
+def _check(file: pathlib.Path, pixels: np.ndarray, labels: np.ndarray):
+    """Returns images ``[n, 32, 32, 3]`` and labels, or raises DataError naming `file`."""
+    if pixels.shape != (_BATCH, _PIXELS) or labels.shape != (_BATCH,):
+        raise DataError(f"{file}: {pixels.shape} pixels and {labels.shape} labels, not {_BATCH} of each")
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(CLASSES)))
+    if len(wrong):
+        raise DataError(f"{file}: record {wrong[0]} has label {labels[wrong[0]]}, which is not in 0..9")
+    images = pixels.reshape(_BATCH, 3, 32, 32).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images), labels.astype(np.int32)

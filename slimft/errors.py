@@ -1,0 +1,37 @@
+"""The errors slimft raises on purpose.
+
+Each message is one line that names the flag or file, says what is wrong and what to do. The
+commands print it to standard error and exit with `exit_status`; library users catch `SlimftError`.
+"""
+
+
+class SlimftError(Exception):
+    """Anything slimft can explain. Bad input unless a subclass says otherwise."""
+
+    exit_status = 2
+
+
+class UsageError(SlimftError):
+    """A flag or argument has a value that cannot work."""
+
+
+class PatternError(SlimftError, ValueError):
+    """An include, exclude or trainable pattern is malformed or selects nothing."""
+
+
+class CheckpointError(SlimftError):
+    """A checkpoint is missing, unreadable or corrupt."""
+
+
+class RestoreError(SlimftError):
+    """A checkpoint does not fit the variables it should restore."""
+
+
+class DataError(SlimftError):
+    """A dataset is missing, empty, truncated or corrupt."""
+
+
+class TrainingError(SlimftError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+    exit_status = 1

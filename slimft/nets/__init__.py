@@ -1,0 +1,19 @@
+"""Networks under TF-Slim's variable names, and the registry that finds them.
+
+`slimft.nets.vgg` and `slimft.nets.resnet_v1` are drop-ins for the modules of research/slim's `nets`.
+Importing this package imports no TensorFlow; importing a network's module does.
+"""
+
+import importlib
+
+from slimft.nets.registry import NetworkSpec, get_network, network_names
+
+_FAMILIES = ("resnet_utils", "resnet_v1", "vgg")
+
+__all__ = ["NetworkSpec", "get_network", "network_names", *_FAMILIES]
+
+
+def __getattr__(name):
+    if name in _FAMILIES:
+        return importlib.import_module(f"slimft.nets.{name}")
+    raise AttributeError(f"module 'slimft.nets' has no attribute {name!r}")

@@ -1,0 +1,128 @@
+"""What the residual networks share: blocks of units, strided convolutions, the arg_scope.
+
+Source of the numbers and names: research/slim/nets/resnet_utils.py (github.com/tensorflow/models).
+"""
+
+import collections
+
+from slimft.compat import slim, tf
+
+Block = collections.namedtuple("Block", ["scope", "unit_fn", "args"])
+Block.__doc__ = """A residual block: its scope, its unit's function and a dictionary of arguments per unit."""
+
+
+def subsample(inputs, factor, scope=None):
+    """Keeps every `factor`-th row and column of `inputs` ``[batch, height, width, channels]``."""
+    return inputs if factor == 1 else slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)
+
+
+def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None):
+    """A convolution that pads alike whatever the image's size.
+
+    TensorFlow's SAME padding with stride 2 pads an even-sized image after its last row only; here both
+    sides get their share, so that the result is the stride-1 convolution, subsampled.
+
+    Args:
+        inputs: ``[batch, height, width, channels]``.
+        num_outputs: number of filters.
+        kernel_size: height and width of the filters.
+        stride: output stride.
+        rate: rate of an atrous convolution.
+        scope: variable scope.
+    """
+    if stride == 1:
+        return slim.conv2d(inputs, num_outputs, kernel_size, stride=1, rate=rate, padding="SAME", scope=scope)
+    pad_total = (kernel_size - 1) * rate
+    before, after = pad_total // 2, pad_total - pad_total // 2
+    inputs = tf.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
+    return slim.conv2d(inputs, num_outputs, kernel_size, stride=stride, rate=rate, padding="VALID", scope=scope)
+
+
+@slim.add_arg_scope
+def stack_blocks_dense(
+    net, blocks, output_stride=None, store_non_strided_activations=False, outputs_collections=None
+):
+    """Stacks residual blocks, trading stride for atrous rate from `output_stride` on.
+
+    Args:
+        net: ``[batch, height, width, channels]``.
+        blocks: list of `Block`.
+        output_stride: ratio of input to output resolution; None for the product of all strides.
+        store_non_strided_activations: whether a block's end point is taken before its stride.
+        outputs_collections: collection of the blocks' end points.
+
+    Raises:
+        ValueError: no product of the first strides equals `output_stride`.
+    """
+    unreachable = ValueError("The target output_stride cannot be reached.")
+    current_stride = rate = 1
+    for block in blocks:
+        with tf.variable_scope(block.scope, "block", [net]) as sc:
+            block_stride = 1
+            for i, unit in enumerate(block.args, start=1):
+                if store_non_strided_activations and i == len(block.args):
+                    block_stride = unit.get("stride", 1)
+                    unit = dict(unit, stride=1)
+                with tf.variable_scope(f"unit_{i}", values=[net]):
+                    if current_stride == output_stride:
+                        net = block.unit_fn(net, rate=rate, **dict(unit, stride=1))
+                        rate *= unit.get("stride", 1)
+                    else:
+                        net = block.unit_fn(net, rate=1, **unit)
+                        current_stride *= unit.get("stride", 1)
+                        if output_stride is not None and current_stride > output_stride:
+                            raise unreachable
+            net = slim.utils.collect_named_outputs(outputs_collections, sc.name, net)
+            if current_stride == output_stride:
+                rate *= block_stride
+            else:
+                net = subsample(net, block_stride)
+                current_stride *= block_stride
+                if output_stride is not None and current_stride > output_stride:
+                    raise unreachable
+    if output_stride is not None and current_stride != output_stride:
+        raise unreachable
+    return net
+
+
+def resnet_arg_scope(
+    weight_decay=0.0001,
+    batch_norm_decay=0.997,
+    batch_norm_epsilon=1e-5,
+    batch_norm_scale=True,
+    activation_fn=tf.nn.relu,
+    use_batch_norm=True,
+    batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS,
+):
+    """The arg_scope the residual networks are built under.
+
+    Args:
+        weight_decay: factor of ``sum(weights**2) / 2`` in the loss.
+        batch_norm_decay: decay of the moving averages.
+        batch_norm_epsilon: added to the variance.
+        batch_norm_scale: whether batch_norm multiplies by a gamma.
+        activation_fn: the networks' non-linearity.
+        use_batch_norm: whether convolutions are followed by batch_norm instead of biases.
+        batch_norm_updates_collections: collection of the moving averages' update ops.
+    """
+    batch_norm_params = {
+        "decay": batch_norm_decay,
+        "epsilon": batch_norm_epsilon,
+        "scale": batch_norm_scale,
+        "updates_collections": batch_norm_updates_collections,
+        "fused": None,
+    }
+    with (
+        slim.arg_scope(
+            [slim.conv2d],
+            weights_regularizer=slim.l2_regularizer(weight_decay),
+            weights_initializer=slim.variance_scaling_initializer(),
+            activation_fn=activation_fn,
+            normalizer_fn=slim.batch_norm if use_batch_norm else None,
+            normalizer_params=batch_norm_params,
+        ),
+        slim.arg_scope([slim.batch_norm], **batch_norm_params),
+        # SAME for pool1, unlike Keras: it keeps positions aligned for dense prediction.
+        slim.arg_scope([slim.max_pool2d], padding="SAME") as arg_scope,
+    ):
+        return arg_scope

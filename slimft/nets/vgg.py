@@ -1,0 +1,182 @@
+"""The VGG networks (Simonyan and Zisserman, arXiv:1409.1556) under TF-Slim's names.
+
+Configurations A, D and E of the paper's table 1 are `vgg_a`, `vgg_16` and `vgg_19`. The fully connected
+layers are convolutions (fc6 is 7x7), so that one set of variables serves any image size.
+
+    with slim.arg_scope(vgg.vgg_arg_scope()):
+        logits, end_points = vgg.vgg_16(images, num_classes=10)
+
+Images are RGB in [0, 255] minus (123.68, 116.78, 103.94). Signatures, variable names, op names and end
+points are those of research/slim/nets/vgg.py (github.com/tensorflow/models).
+"""
+
+from slimft.compat import slim, tf
+
+# The number of 3x3 convolutions in each block, by the paper's table 1, and their width.
+_LAYERS_A = (1, 1, 2, 2, 2)
+_LAYERS_D = (2, 2, 3, 3, 3)
+_LAYERS_E = (2, 2, 4, 4, 4)
+_WIDTHS = (64, 128, 256, 512, 512)
+
+
+def vgg_arg_scope(weight_decay=0.0005):
+    """The arg_scope VGG is built under: ReLU, L2 regularizer, zero biases, SAME padding.
+
+    Args:
+        weight_decay: factor of ``sum(weights**2) / 2`` in the loss.
+    """
+    with slim.arg_scope(
+        [slim.conv2d, slim.fully_connected],
+        activation_fn=tf.nn.relu,
+        weights_regularizer=slim.l2_regularizer(weight_decay),
+        biases_initializer=tf.zeros_initializer(),
+    ):
+        with slim.arg_scope([slim.conv2d], padding="SAME") as arg_scope:
+            return arg_scope
+
+
+def arguments_for(image_size):
+    """The arguments that give one row of logits for images of `image_size` pixels a side, 32 or more.
+
+    fc6 is 7 wide and sees the image at 1/32: below 224 it has to pad, and unless exactly one position
+    comes out of it, the positions are averaged.
+    """
+    positions = image_size // 32 - 6
+    if positions < 1:
+        return {"fc_conv_padding": "SAME", "global_pool": True}
+    return {"global_pool": positions > 1}
+
+
+def _fc6(net, padding):
+    """fc6, a 7x7 convolution, without the part of the kernel that could only meet padding.
+
+    With SAME padding on a map of 1x1, as 32x32 images give, 48 of the 49 taps see nothing but zeros; leaving
+    them out of the convolution (not of the variable) makes a whole training step up to 1.6 times faster.
+    """
+    height, width = net.shape.as_list()[1:3]
+    if padding != "SAME" or height is None or width is None or max(height, width) > 3:
+        return slim.conv2d(net, 4096, [7, 7], padding=padding, scope="fc6")
+    rows, columns = 2 * height - 1, 2 * width - 1
+
+    def inner_part(getter, name, shape=None, **kwargs):
+        if not name.endswith("/weights"):
+            return getter(name, shape=shape, **kwargs)
+        kernel = getter(name, shape=[7, 7, *shape[2:]], **kwargs)
+        return kernel[4 - height : 3 + height, 4 - width : 3 + width]
+
+    scope = tf.get_variable_scope()
+    with tf.variable_scope(scope, custom_getter=inner_part, auxiliary_name_scope=False):
+        return slim.conv2d(net, 4096, [rows, columns], padding=padding, scope="fc6")
+
+
+def _vgg(
+    inputs,
+    layers,
+    name,
+    num_classes,
+    is_training,
+    dropout_keep_prob,
+    spatial_squeeze,
+    scope,
+    fc_conv_padding,
+    global_pool,
+):
+    with tf.variable_scope(scope, name, [inputs]) as sc:
+        end_points_collection = sc.original_name_scope + "_end_points"
+        with slim.arg_scope(
+            [slim.conv2d, slim.fully_connected, slim.max_pool2d], outputs_collections=end_points_collection
+        ):
+            net = inputs
+            for block, (repetitions, width) in enumerate(zip(layers, _WIDTHS), start=1):
+                net = slim.repeat(net, repetitions, slim.conv2d, width, [3, 3], scope=f"conv{block}")
+                net = slim.max_pool2d(net, [2, 2], scope=f"pool{block}")
+            net = _fc6(net, fc_conv_padding)
+            net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout6")
+            net = slim.conv2d(net, 4096, [1, 1], scope="fc7")
+            end_points = slim.utils.convert_collection_to_dict(end_points_collection)
+            if global_pool:
+                net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
+                end_points["global_pool"] = net
+            if num_classes:
+                net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout7")
+                net = slim.conv2d(
+                    net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="fc8"
+                )
+                if spatial_squeeze:
+                    net = tf.squeeze(net, [1, 2], name="fc8/squeezed")
+                end_points[sc.name + "/fc8"] = net
+            return net, end_points
+
+
+def vgg_a(
+    inputs,
+    num_classes=1000,
+    is_training=True,
+    dropout_keep_prob=0.5,
+    spatial_squeeze=True,
+    scope="vgg_a",
+    fc_conv_padding="VALID",
+    global_pool=False,
+):
+    """VGG with 11 weight layers, configuration A; arguments and result as `vgg_16`."""
+    return _vgg(
+        inputs, _LAYERS_A, "vgg_a", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
+        fc_conv_padding, global_pool,
+    )  # fmt: skip
+
+
+def vgg_16(
+    inputs,
+    num_classes=1000,
+    is_training=True,
+    dropout_keep_prob=0.5,
+    spatial_squeeze=True,
+    scope="vgg_16",
+    fc_conv_padding="VALID",
+    global_pool=False,
+):
+    """VGG with 16 weight layers, configuration D.
+
+    Args:
+        inputs: float tensor ``[batch, height, width, 3]``, preprocessed.
+        num_classes: number of classes; 0 or None leaves fc8 out.
+        is_training: whether dropout is active.
+        dropout_keep_prob: probability that dropout keeps an activation of fc6 and fc7.
+        spatial_squeeze: whether to drop the height and width, then 1, of the logits.
+        scope: variable scope.
+        fc_conv_padding: padding of fc6: ``VALID`` gives ``height // 32 - 6`` rows, ``SAME``
+            ``height // 32``.
+        global_pool: whether to average fc7 over all positions before fc8.
+
+    Returns:
+        The logits ``[batch, num_classes]`` (without `num_classes`: fc7 ``[batch, rows, columns, 4096]``),
+        and a dictionary of the layers' outputs, by their scope.
+    """
+    return _vgg(
+        inputs, _LAYERS_D, "vgg_16", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
+        fc_conv_padding, global_pool,
+    )  # fmt: skip
+
+
+def vgg_19(
+    inputs,
+    num_classes=1000,
+    is_training=True,
+    dropout_keep_prob=0.5,
+    spatial_squeeze=True,
+    scope="vgg_19",
+    fc_conv_padding="VALID",
+    global_pool=False,
+):
+    """VGG with 19 weight layers, configuration E; arguments and result as `vgg_16`."""
+    return _vgg(
+        inputs, _LAYERS_E, "vgg_19", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
+        fc_conv_padding, global_pool,
+    )  # fmt: skip
+
+
+for _function in (vgg_a, vgg_16, vgg_19):
+    _function.default_image_size = 224
+# The paper's own names for two of them.
+vgg_d = vgg_16
+vgg_e = vgg_19

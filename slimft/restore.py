@@ -1,0 +1,317 @@
+"""Restoring: a plan of what goes where and why, and then doing it.
+
+    plan = slimft.plan_restore("vgg_16.ckpt", exclude="vgg_16/fc8")
+    print(plan)                 # every variable and every checkpoint entry is accounted for
+    plan.apply(session)
+
+or in one call, ``slimft.restore(session, "vgg_16.ckpt", exclude="vgg_16/fc8")``. Nothing is skipped in
+silence: what is not excluded and cannot be restored is an error that says what to type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from slimft.checkpoint import Checkpoint, open_checkpoint
+from slimft.compat import slim, tf
+from slimft.errors import RestoreError
+from slimft.filters import Patterns, VariableFilter, compile_pattern, scopes_of
+
+# Bytes handed to TensorFlow at a time: enough to keep it busy, little beside a network's size.
+_CHUNK_BYTES = 64 << 20
+
+Rename = Mapping[str, str] | Callable[[str], str] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Mismatch:
+    """A variable whose checkpoint entry has another shape or dtype."""
+
+    name: str
+    variable_shape: tuple[int, ...]
+    checkpoint_shape: tuple[int, ...]
+    variable_dtype: np.dtype
+    checkpoint_dtype: np.dtype
+
+    def __str__(self) -> str:
+        if self.variable_shape != self.checkpoint_shape:
+            return f"{list(self.checkpoint_shape)} in the checkpoint, {list(self.variable_shape)} in the model"
+        return f"{self.checkpoint_dtype} in the checkpoint, {self.variable_dtype} in the model"
+
+
+@dataclasses.dataclass(frozen=True)
+class RestorePlan:
+    """What happens to every variable of the model and every entry of the checkpoint.
+
+    Attributes:
+        checkpoint: what is restored from.
+        variables: the model's variables, by name.
+        restored: variable name to the name of the checkpoint entry it gets.
+        excluded: names of the variables the patterns leave out.
+        missing: names of the variables the checkpoint lacks.
+        mismatched: variables whose entry has another shape or dtype.
+        unused: names of the checkpoint entries that restore nothing.
+    """
+
+    checkpoint: Checkpoint
+    variables: Mapping[str, tf.Variable]
+    restored: Mapping[str, str]
+    excluded: tuple[str, ...]
+    missing: tuple[str, ...]
+    mismatched: tuple[Mismatch, ...]
+    unused: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raises RestoreError if some variable that is not excluded cannot be restored."""
+        failing = [*self.missing, *(mismatch.name for mismatch in self.mismatched)]
+        if not failing:
+            return
+        path = self.checkpoint.path
+        if not self.restored and not self.mismatched:
+            theirs = _top_scopes(name for name in self.checkpoint if "/" in name)
+            raise RestoreError(
+                f"{path} is a checkpoint of another network: it has {theirs or 'no scopes'}, "
+                f"the model {_top_scopes(self.variables)}; choose the model or the checkpoint to match"
+            )
+        reasons = []
+        if self.mismatched:
+            first = self.mismatched[0]
+            more = f" and {len(self.mismatched) - 1} more" if len(self.mismatched) > 1 else ""
+            reasons.append(f"{first.name}{more} differs from the model ({first})")
+        if self.missing:
+            reasons.append(f"{_listing(self.missing)} {'is' if len(self.missing) == 1 else 'are'} not in it")
+        scopes = covering_scopes([*failing, *self.excluded], self.variables)
+        raise RestoreError(f"{path}: {', and '.join(reasons)}; exclude with --exclude={','.join(scopes)}")
+
+    def apply(self, session: tf.Session) -> None:
+        """Assigns the restored variables in `session`; adds no op to the graph.
+
+        Raises:
+            RestoreError: as `check`; nothing has been assigned then.
+            CheckpointError: an entry cannot be read.
+        """
+        self.check()
+        initializers: list[tf.Operation] = []
+        feeds: dict[tf.Tensor, np.ndarray] = {}
+        size = 0
+        for name, entry in self.restored.items():
+            # A variable's initializer assigns its second input: fed with the entry, it restores.
+            initializer = self.variables[name].initializer
+            value = self.checkpoint[entry]
+            if initializer.inputs[1] in feeds or size + value.nbytes > _CHUNK_BYTES:
+                session.run(initializers, feeds)
+                initializers, feeds, size = [], {}, 0
+            initializers.append(initializer)
+            feeds[initializer.inputs[1]] = value
+            size += value.nbytes
+        if initializers:
+            session.run(initializers, feeds)
+
+    def summary(self) -> str:
+        """A few lines: how many variables in each state, and which."""
+        restored = sum(int(np.prod(_shape(self.variables[name]))) for name in self.restored)
+        rows = [
+            ("restored", len(self.restored), f"{restored:,} parameters"),
+            ("excluded", len(self.excluded), ", ".join(covering_scopes(self.excluded, self.variables))),
+            ("missing", len(self.missing), _listing(self.missing)),
+            ("mismatched", len(self.mismatched), _listing([m.name for m in self.mismatched])),
+            ("unused", len(self.unused), _listing(self.unused)),
+        ]
+        lines = [f"restore from {self.checkpoint.path} ({self.checkpoint.format})"]
+        lines += [f"  {state:<10} {count:>5}  {note}".rstrip() for state, count, note in rows]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        states = {name: f"restored from {entry}" if entry != name else "restored"
+                  for name, entry in self.restored.items()}
+        states.update((name, "excluded") for name in self.excluded)
+        states.update((name, "missing in the checkpoint") for name in self.missing)
+        states.update((m.name, f"mismatched: {m}") for m in self.mismatched)
+        width = max(map(len, [*self.variables, *self.unused]), default=0)
+        lines = [
+            f"{name:<{width}}  {'x'.join(map(str, _shape(variable))) or 'scalar':>16}  {states[name]}"
+            for name, variable in self.variables.items()
+        ]
+        lines += [
+            f"{name:<{width}}  {'x'.join(map(str, self.checkpoint.shape(name))) or 'scalar':>16}  unused"
+            for name in self.unused
+        ]
+        return "\n".join([*lines, "", self.summary()])
+
+
+def plan_restore(
+    checkpoint: Checkpoint | str,
+    variables: Mapping[str, tf.Variable] | Iterable[tf.Variable] | None = None,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    rename: Rename = None,
+) -> RestorePlan:
+    """Decides what of a checkpoint goes into which variable.
+
+    Args:
+        checkpoint: a `Checkpoint`, or what `open_checkpoint` takes.
+        variables: the variables to restore, or a mapping from names in the checkpoint to them; by
+            default the graph's model variables (what slim's layers create), or all its global
+            variables where it has none.
+        include: patterns of the variables to restore; None for all. See `slimft.filters`.
+        exclude: patterns of the variables to leave as they are.
+        rename: how the checkpoint's names become the model's: a mapping from scopes or names to others
+            (``{"vgg_19": "my_net/vgg_19"}``), or a function of a name.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or unreadable.
+        PatternError: a pattern selects none of the variables.
+        RestoreError: two entries are renamed to one name, or a renamed scope is not there.
+    """
+    checkpoint = open_checkpoint(checkpoint)
+    if variables is None:
+        variables = slim.get_model_variables() or tf.global_variables()
+    by_name = dict(variables) if isinstance(variables, Mapping) else {v.op.name: v for v in variables}
+    if not by_name:
+        raise RestoreError("there are no variables to restore; build the network first")
+    entries = _renamed(checkpoint, rename)
+    selected = set(VariableFilter(include, exclude).select(by_name))
+
+    restored, excluded, missing, mismatched = {}, [], [], []
+    for name, variable in by_name.items():
+        if name not in selected:
+            excluded.append(name)
+        elif name not in entries:
+            missing.append(name)
+        else:
+            entry = entries[name]
+            shape, dtype = _shape(variable), np.dtype(variable.dtype.base_dtype.as_numpy_dtype)
+            found_shape, found_dtype = checkpoint.shape(entry), checkpoint.dtype(entry)
+            if (shape, dtype) == (found_shape, found_dtype):
+                restored[name] = entry
+            else:
+                mismatched.append(Mismatch(name, shape, found_shape, dtype, found_dtype))
+    used = {*restored.values(), *(entries[m.name] for m in mismatched)}
+    return RestorePlan(
+        checkpoint=checkpoint,
+        variables=types.MappingProxyType(by_name),
+        restored=types.MappingProxyType(restored),
+        excluded=tuple(excluded),
+        missing=tuple(missing),
+        mismatched=tuple(mismatched),
+        unused=tuple(name for name in checkpoint if name not in used),
+    )
+
+
+def restore(session, checkpoint, variables=None, include=None, exclude=None, rename=None) -> RestorePlan:
+    """Plans (see `plan_restore`), applies the plan in `session`, and returns it."""
+    plan = plan_restore(checkpoint, variables, include, exclude, rename)
+    plan.apply(session)
+    return plan
+
+
+def get_variables_to_restore(include: Patterns = None, exclude: Patterns = None) -> list[tf.Variable]:
+    """`slim.get_variables_to_restore`, but with patterns that match whole scopes or are errors.
+
+    Args:
+        include: patterns of the graph's global variables to return; None for all.
+        exclude: patterns of those to leave out.
+
+    Raises:
+        PatternError: a pattern matches no variable; slim would return every variable.
+    """
+    variables = {variable.op.name: variable for variable in tf.global_variables()}
+    return [variables[name] for name in VariableFilter(include, exclude).select(variables)]
+
+
+def assign_from_checkpoint_fn(
+    path: Checkpoint | str,
+    variables: Mapping[str, tf.Variable] | Sequence[tf.Variable],
+    ignore_missing_vars: bool = False,
+) -> Callable[[tf.Session], None]:
+    """`slim.assign_from_checkpoint_fn`: returns a function of a session that restores `variables`.
+
+    Args:
+        path: what `open_checkpoint` takes.
+        variables: variables, or a mapping from names in the checkpoint to them.
+        ignore_missing_vars: whether to leave variables that the checkpoint lacks as they are.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or unreadable.
+        RestoreError: a variable is missing and not ignored, or differs in shape or dtype.
+    """
+    plan = plan_restore(path, variables)
+    if ignore_missing_vars:
+        plan = dataclasses.replace(plan, missing=(), excluded=(*plan.excluded, *plan.missing))
+    plan.check()
+    return plan.apply
+
+
+def covering_scopes(names: Iterable[str], among: Iterable[str]) -> list[str]:
+    """Returns the fewest scopes that hold all of `names` and nothing else of `among`.
+
+    >>> covering_scopes(["net/fc8/weights", "net/fc8/biases"],
+    ...                 ["net/fc7/weights", "net/fc8/weights", "net/fc8/biases"])
+    ['net/fc8']
+    """
+    wanted = set(names)
+    others = set(scopes_of(name for name in among if name not in wanted))
+    covering: dict[str, None] = {}
+    for name in among:
+        if name in wanted:
+            covering[next((scope for scope in scopes_of([name]) if scope not in others), name)] = None
+    return list(covering)
+
+
+def _renamed(checkpoint: Checkpoint, rename: Rename) -> dict[str, str]:
+    """The checkpoint's entries by the name they have in the model."""
+    if rename is None:
+        return {name: name for name in checkpoint}
+    if isinstance(rename, Mapping):
+        rename = _scope_renamer(rename, checkpoint)
+    entries: dict[str, str] = {}
+    for name in checkpoint:
+        new = rename(name)
+        if new in entries:
+            raise RestoreError(f"{checkpoint.path}: {entries[new]} and {name} are both renamed to {new}")
+        entries[new] = name
+    return entries
+
+
+def _scope_renamer(mapping: Mapping[str, str], checkpoint: Checkpoint) -> Callable[[str], str]:
+    # The longest scope first, so that the most particular renaming wins.
+    scopes = {old.rstrip("/"): mapping[old].rstrip("/") for old in sorted(mapping, key=len, reverse=True)}
+    for old in scopes:
+        VariableFilter(include=[old]).select(checkpoint)
+    regexes = {old: compile_pattern(old) for old in scopes}
+
+    def rename(name: str) -> str:
+        for old, new in scopes.items():
+            if regexes[old].fullmatch(name):
+                return new + name[len(old):]
+        return name
+
+    return rename
+
+
+def _shape(variable: tf.Variable) -> tuple[int, ...]:
+    return tuple(variable.shape.as_list())
+
+
+def _top_scopes(names: Iterable[str]) -> str:
+    return ", ".join(list(dict.fromkeys(name.split("/", 1)[0] for name in names))[:4])
+
+
+def _listing(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+class _CallableModule(types.ModuleType):
+    """Makes `slimft.restore(...)` work although importing this file puts the module at that name."""
+
+    def __call__(self, *args, **kwargs):
+        return restore(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,77 @@
+"""What a person sees of a run: a progress bar on standard error and TensorBoard events."""
+
+from __future__ import annotations
+
+import sys
+
+import tqdm
+
+from slimft.compat import tf
+
+# A terminal is redrawn twice a second; a log file gets a line now and then.
+_TERMINAL_SECONDS = 0.5
+_LOG_SECONDS = 15.0
+
+
+def say(message: str) -> None:
+    """Prints a line to standard error, above the progress bar if there is one."""
+    tqdm.tqdm.write(message, file=sys.stderr)
+
+
+class Progress(tqdm.tqdm):
+    """The progress bar of a run: images done, images per second, time left, loss and accuracy.
+
+    Args:
+        step: the step training starts at.
+        total_steps: the step it ends at.
+        batch_size: images per step.
+    """
+
+    def __init__(self, step: int, total_steps: int, batch_size: int):
+        terminal = sys.stderr.isatty()
+        super().__init__(
+            total=total_steps * batch_size,
+            initial=step * batch_size,
+            unit=" images",
+            unit_scale=True,
+            file=sys.stderr,
+            ascii=not terminal,
+            mininterval=_TERMINAL_SECONDS if terminal else _LOG_SECONDS,
+            smoothing=0.1,
+            leave=True,
+        )
+        self._batch_size = batch_size
+
+    def step(self, step: int, loss: float, accuracy: float) -> None:
+        """Notes that training step `step` is done, with its loss and accuracy."""
+        self.set_postfix_str(f"step {step}, loss {loss:.3f}, accuracy {accuracy:.2f}", refresh=False)
+        self.update(self._batch_size)
+
+
+class Events:
+    """Writes scalars as TensorBoard events into a directory.
+
+    Args:
+        directory: the run's directory.
+        step: the step the run starts at; TensorBoard forgets what an earlier run wrote from there on.
+    """
+
+    def __init__(self, directory: str, step: int):
+        # Without a graph of its own to hand, the writer would want eager mode's.
+        self._writer = tf.summary.FileWriter(directory)
+        self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._writer.close()
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Adds one value for each tag in `values`."""
+        summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()])
+        self._writer.add_summary(summary, step)
+
+    def flush(self) -> None:
+        """Makes what was written visible to others."""
+        self._writer.flush()
