@@ -1,0 +1,99 @@
+"""Fixtures of all tests: the material in ../shared, and a network small enough to train in a test."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import types
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder with real checkpoints and data; the tests that need it are skipped without it."""
+    folder = pathlib.Path(os.environ.get("SLIMFT_SHARED", ROOT.parent / "shared"))
+    if not (folder / "checkpoints").is_dir():
+        pytest.skip(f"needs the real checkpoints and data in {folder}")
+    return folder
+
+
+def tiny_module():
+    """A module like those of slimft.nets, with one network: convolution, batch_norm, dropout, logits."""
+    from slimft.compat import slim, tf
+
+    def tiny(inputs, num_classes=10, is_training=True, scope="tiny"):
+        with tf.variable_scope(scope, "tiny", [inputs]):
+            normal = {"normalizer_fn": slim.batch_norm, "normalizer_params": {"is_training": is_training}}
+            net = slim.conv2d(inputs / 64.0, 16, [3, 3], stride=2, scope="conv1", **normal)
+            net = slim.conv2d(net, 32, [3, 3], stride=2, scope="conv2", **normal)
+            net = tf.reduce_mean(net, [1, 2], keepdims=True)
+            net = slim.dropout(net, 0.8, is_training=is_training, scope="dropout")
+            net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, scope="logits")
+            return tf.squeeze(net, [1, 2], name="squeezed"), {}
+
+    def tiny_arg_scope(weight_decay=1e-4):
+        regularizer = slim.l2_regularizer(weight_decay)
+        with slim.arg_scope([slim.conv2d], weights_regularizer=regularizer) as arg_scope:
+            return arg_scope
+
+    module = types.ModuleType("slimft.nets.tiny")
+    module.tiny, module.tiny_arg_scope, module.arguments_for = tiny, tiny_arg_scope, lambda image_size: {}
+    return module
+
+
+def register_tiny():
+    """Makes `tiny` a network of this process, as `--model=tiny`."""
+    from slimft.nets import registry
+
+    sys.modules["slimft.nets.tiny"] = tiny_module()
+    registry._SPECS["tiny"] = registry.NetworkSpec(
+        name="tiny", module="tiny", arg_scope_name="tiny_arg_scope", scope="tiny",
+        logits_scopes=("tiny/logits",), preprocessing="mean_subtraction", default_image_size=32,
+        min_image_size=8, num_imagenet_classes=1000, official_checkpoint=None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tiny():
+    """`--model=tiny` for the length of a test; its value is the name."""
+    from slimft.nets import registry
+
+    register_tiny()
+    yield "tiny"
+    del registry._SPECS["tiny"], sys.modules["slimft.nets.tiny"]
+
+
+@pytest.fixture(scope="session")
+def tiny_command(tmp_path_factory):
+    """A script that is bin/finetune but knows `--model=tiny`, to be run as a process of its own."""
+    script = tmp_path_factory.mktemp("bin") / "finetune"
+    script.write_text(
+        "import importlib.util, sys\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        f"spec = importlib.util.spec_from_file_location('conftest', {str(pathlib.Path(__file__))!r})\n"
+        "conftest = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(conftest)\n"
+        "conftest.register_tiny()\n"
+        "from slimft.cli.finetune import main\n"
+        "sys.exit(main())\n"
+    )
+    return [sys.executable, str(script)]
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Runs Python code in a fresh process at the project's root; returns its standard output."""
+
+    def run(code, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
