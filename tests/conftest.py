@@ -28,12 +28,13 @@ def tiny_module():
 
     def tiny(inputs, num_classes=10, is_training=True, scope="tiny"):
         with tf.variable_scope(scope, "tiny", [inputs]):
-            normal = {"normalizer_fn": slim.batch_norm, "normalizer_params": {"is_training": is_training}}
-            net = slim.conv2d(inputs / 64.0, 16, [3, 3], stride=2, scope="conv1", **normal)
-            net = slim.conv2d(net, 32, [3, 3], stride=2, scope="conv2", **normal)
-            net = tf.reduce_mean(net, [1, 2], keepdims=True)
-            net = slim.dropout(net, 0.8, is_training=is_training, scope="dropout")
-            net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, scope="logits")
+            batch_norm = {"is_training": is_training, "decay": 0.8}
+            normal = {"normalizer_fn": slim.batch_norm, "normalizer_params": batch_norm}
+            net = slim.conv2d(inputs / 64.0, 8, [3, 3], stride=2, scope="conv1", **normal)
+            net = slim.conv2d(net, 16, [3, 3], stride=2, scope="conv2", **normal)
+            net = slim.dropout(net, 0.9, is_training=is_training, scope="dropout")
+            size = net.shape.as_list()[1:3]
+            net = slim.conv2d(net, num_classes, size, padding="VALID", activation_fn=None, scope="logits")
             return tf.squeeze(net, [1, 2], name="squeezed"), {}
 
     def tiny_arg_scope(weight_decay=1e-4):

@@ -71,8 +71,10 @@ def latest_in_state(directory: pathlib.Path) -> str | None:
     """
     try:
         text = (directory / "checkpoint").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise CheckpointError(f"{directory}/checkpoint cannot be read: {error.strerror}") from None
     match = _STATE_LINE.search(text)
     if not match:
         return None

@@ -46,6 +46,9 @@ def run(
     except flags.Error as error:
         print(f"{name}: {' '.join(str(error).split())} (see {name} --help)", file=sys.stderr)
         return 2
+    except OSError as error:  # A file that nobody expected to fail; the error names it.
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130

@@ -30,6 +30,7 @@ class Dataset:
         image_size: height and width, in pixels, at which a network should see the images unless told
             otherwise: their own size, or the least the networks can do with.
         flip: whether an image's mirror image is as good an example of its class.
+        max_shift: share of its height and width by which training may move an image.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Dataset:
     class_names: tuple[str, ...]
     image_size: int
     flip: bool
+    max_shift: float
 
     def __post_init__(self):
         if len(self.images) != len(self.labels):

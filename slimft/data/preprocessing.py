@@ -8,10 +8,6 @@ from slimft.compat import tf
 # VGG team's caffe models.
 RGB_MEANS = (123.68, 116.78, 103.94)
 
-# Training moves an image by at most this share of its width and height, as padding CIFAR-10's 32 pixels
-# by 4 and cropping does (He et al., arXiv:1512.03385, section 4.2).
-MAX_SHIFT = 1 / 8
-
 
 def mean_subtraction(images):
     """RGB in 0..255 minus the ImageNet means, as VGG and ResNet V1 take it."""
@@ -67,20 +63,21 @@ def resize(images, image_size, transforms=None):
     return resized
 
 
-def random_transforms(batch, seed, flip):
+def random_transforms(batch, seed, flip, max_shift):
     """Random mirroring and shifting for `resize`, a pure function of `seed`.
 
     Args:
         batch: scalar int tensor, the number of images.
         seed: int tensor of shape [2].
         flip: whether to mirror half of the images.
+        max_shift: share of height and width to move an image by at most.
     """
     draws = tf.random.stateless_uniform([batch, 3], seed)
     mirror = draws[:, 0] if flip else tf.zeros([batch])
-    return mirror, (2 * draws[:, 1:] - 1) * MAX_SHIFT
+    return mirror, (2 * draws[:, 1:] - 1) * max_shift
 
 
-def preprocess(images, image_size, preprocessing, training_seed=None, flip=False):
+def preprocess(images, image_size, preprocessing, training_seed=None, flip=False, max_shift=0.0):
     """Makes a network's input of images.
 
     Args:
@@ -89,6 +86,7 @@ def preprocess(images, image_size, preprocessing, training_seed=None, flip=False
         preprocessing: a key of `PREPROCESSING`.
         training_seed: int tensor of shape [2] that decides each image's random move; None for none.
         flip: whether training mirrors half of the images.
+        max_shift: share of height and width training moves an image by at most.
 
     Returns:
         float32 ``[batch, image_size, image_size, 3]``.
@@ -96,5 +94,5 @@ def preprocess(images, image_size, preprocessing, training_seed=None, flip=False
     with tf.name_scope("preprocess"):
         transforms = None
         if training_seed is not None:
-            transforms = random_transforms(tf.shape(images)[0], training_seed, flip)
+            transforms = random_transforms(tf.shape(images)[0], training_seed, flip, max_shift)
         return PREPROCESSING[preprocessing](resize(images, image_size, transforms))

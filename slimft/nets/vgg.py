@@ -57,16 +57,35 @@ def _fc6(net, padding):
     if padding != "SAME" or height is None or width is None or max(height, width) > 3:
         return slim.conv2d(net, 4096, [7, 7], padding=padding, scope="fc6")
     rows, columns = 2 * height - 1, 2 * width - 1
+    # What slim.conv2d does with the variable, it has to do with the whole of it.
+    arguments = slim.current_arg_scope().get(slim.arg_scope_func_key(slim.conv2d), {})
+    regularizer = arguments.get("weights_regularizer")
+    collections = {
+        name: slim.utils.get_variable_collections(arguments.get("variables_collections"), name) or []
+        for name in ("weights", "biases")
+    }
+    existing, whole = set(tf.global_variables()), []
+    name_scope = tf.get_default_graph().get_name_scope()
 
     def inner_part(getter, name, shape=None, **kwargs):
         if not name.endswith("/weights"):
             return getter(name, shape=shape, **kwargs)
-        kernel = getter(name, shape=[7, 7, *shape[2:]], **kwargs)
-        return kernel[4 - height : 3 + height, 4 - width : 3 + width]
+        whole.append(getter(name, shape=[7, 7, *shape[2:]], **kwargs))
+        for collection in collections["weights"]:
+            if whole[0] not in tf.get_collection(collection):
+                tf.add_to_collection(collection, whole[0])
+        with tf.name_scope(f"{name_scope}/fc6/inner_part/"):
+            return whole[0][4 - height : 3 + height, 4 - width : 3 + width]
+
+    def regularize_whole(_):
+        return None if whole[0] in existing else regularizer(whole[0])
 
     scope = tf.get_variable_scope()
     with tf.variable_scope(scope, custom_getter=inner_part, auxiliary_name_scope=False):
-        return slim.conv2d(net, 4096, [rows, columns], padding=padding, scope="fc6")
+        return slim.conv2d(
+            net, 4096, [rows, columns], padding=padding, weights_regularizer=regularizer and regularize_whole,
+            variables_collections={"biases": collections["biases"]}, scope="fc6",
+        )  # fmt: skip
 
 
 def _vgg(

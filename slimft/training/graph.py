@@ -72,6 +72,7 @@ def build_graph(settings: Settings, spec: NetworkSpec, dataset: Dataset, total_s
                 spec.preprocessing,
                 training_seed=tf.random.experimental.stateless_fold_in(seed, 0),
                 flip=dataset.flip,
+                max_shift=dataset.max_shift,
             )
         # A batch_norm layer that is not to change has to normalize as it will in evaluation.
         with dropout_seed(seed), frozen_batch_norm(lambda scope: not trainable.selects(scope)):

@@ -66,10 +66,11 @@ class Run:
         if self.plan is None:
             return
         if self.resumes and (self.plan.missing or self.plan.mismatched):
-            name = [*self.plan.missing, *(m.name for m in self.plan.mismatched)][0]
+            differing = [f"no {name}" for name in self.plan.missing]
+            differing += [f"another {mismatch.name}" for mismatch in self.plan.mismatched]
             raise UsageError(
-                f"--train_dir={self.settings.train_dir} holds a run that {name} does not fit; repeat that "
-                "run's flags or name another directory"
+                f"--train_dir={self.settings.train_dir} holds a run with other flags: its checkpoint has "
+                f"{differing[0]}; repeat that run's flags or name another directory"
             )
         self.plan.check()
 

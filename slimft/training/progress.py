@@ -15,7 +15,10 @@ _LOG_SECONDS = 15.0
 
 def say(message: str) -> None:
     """Prints a line to standard error, above the progress bar if there is one."""
-    tqdm.tqdm.write(message, file=sys.stderr)
+    if sys.stderr.isatty():
+        tqdm.tqdm.write(message, file=sys.stderr)
+    else:
+        print(message, file=sys.stderr, flush=True)
 
 
 class Progress(tqdm.tqdm):
@@ -36,6 +39,7 @@ class Progress(tqdm.tqdm):
             unit_scale=True,
             file=sys.stderr,
             ascii=not terminal,
+            bar_format=None if terminal else "{l_bar}{r_bar}\n",
             mininterval=_TERMINAL_SECONDS if terminal else _LOG_SECONDS,
             smoothing=0.1,
             leave=True,

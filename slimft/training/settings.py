@@ -101,6 +101,7 @@ def check_resumable(settings: Settings) -> list[str]:
     return [
         f"--{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
         for field in dataclasses.fields(Settings)
-        if field.name not in ("train_dir", "data_dir", "keep", "save_secs")
+        if field.name not in ("train_dir", "data_dir", "checkpoint", "keep", "save_secs")
+        and getattr(settings, field.name) is not None
         and getattr(saved, field.name) != getattr(settings, field.name)
     ]
