@@ -4,6 +4,8 @@
 with each variable's shape and dtype known before it is read.
 """
 
+import os
+
 from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.locate import locate
 from slimft.checkpoint.named import NAMED, open_named, where_to_get
@@ -29,7 +31,7 @@ def open_checkpoint(path) -> Checkpoint:
     """
     if isinstance(path, Checkpoint):
         return path
-    path = str(path)
+    path = os.path.expanduser(str(path))
     found = locate(path)
     if found is None and path in NAMED:
         return open_named(path)

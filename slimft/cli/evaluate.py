@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -51,7 +52,7 @@ def evaluate(values: flags.FlagValues) -> None:
     """Runs the command on parsed flags."""
     given = {name: values[name].value for name in ("model", "dataset", "checkpoint", "data_dir", "image_size")}
     if values.train_dir is not None:
-        saved = load_settings(values.train_dir)
+        saved = load_settings(os.path.expanduser(values.train_dir))
         for name in ("model", "dataset", "data_dir", "image_size"):
             given[name] = getattr(saved, name) if given[name] is None else given[name]
         given["checkpoint"] = given["checkpoint"] or values.train_dir

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import os
 import sys
 from collections.abc import Sequence
 
@@ -122,6 +123,7 @@ def settings_from(values: flags.FlagValues) -> Settings:
     if given["train_dir"] is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         given["train_dir"] = f"runs/{values.model}-{values.dataset}-{now}"
+    given["train_dir"] = os.path.expanduser(given["train_dir"])
     return Settings(**given)
 
 

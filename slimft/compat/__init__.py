@@ -46,12 +46,13 @@ warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
 
 # TensorFlow 2's behaviour has to be off before this.
 import tf_slim as slim  # noqa: E402
+from tf_slim.ops import arg_scope  # noqa: E402
 
 from slimft.compat import batch_normalization, seeded_dropout  # noqa: E402
 from slimft.compat.batch_normalization import frozen_batch_norm  # noqa: E402
 from slimft.compat.seeded_dropout import dropout_seed  # noqa: E402
 
-__all__ = ["batch_norm", "dropout", "dropout_seed", "frozen_batch_norm", "slim", "tf"]
+__all__ = ["batch_norm", "dropout", "dropout_seed", "frozen_batch_norm", "scoped_argument", "slim", "tf"]
 
 
 def _replace(old, function):
@@ -68,6 +69,11 @@ def _replace(old, function):
                 if value is old:
                     setattr(module, attribute, new)
     return new
+
+
+def scoped_argument(layer, name, default):
+    """What the enclosing `slim.arg_scope`s set the argument `name` of `layer` to, or `default`."""
+    return arg_scope.current_arg_scope().get(layer._key_op, {}).get(name, default)
 
 
 batch_norm = _replace(slim.batch_norm, batch_normalization.batch_norm)

@@ -10,10 +10,10 @@ where there is none:
 from __future__ import annotations
 
 import pathlib
-import pickle
 
 import numpy as np
 
+from slimft.data.array_pickle import load_arrays
 from slimft.data.dataset import Dataset
 from slimft.errors import DataError
 
@@ -28,6 +28,8 @@ _BATCH = 10_000
 _PIXELS = 3 * 32 * 32
 # He et al. (arXiv:1512.03385, section 4.2) train on 45,000 of the 50,000 and validate on the others.
 _VALIDATION = 5_000
+# As they pad the images by 4 pixels and crop.
+_MAX_SHIFT = 4 / 32
 
 
 def load(data_dir: pathlib.Path | None = None) -> dict[str, Dataset]:
@@ -49,7 +51,9 @@ def load(data_dir: pathlib.Path | None = None) -> dict[str, Dataset]:
         "test": test,
     }
     return {
-        split: Dataset("cifar10", split, images, labels, tuple(CLASSES), image_size=32, flip=True)
+        split: Dataset(
+            "cifar10", split, images, labels, tuple(CLASSES), image_size=32, flip=True, max_shift=_MAX_SHIFT
+        )
         for split, (images, labels) in parts.items()
     }
 
@@ -57,11 +61,15 @@ def load(data_dir: pathlib.Path | None = None) -> dict[str, Dataset]:
 def _find(data_dir: pathlib.Path | None):
     """The function that reads a batch, and the folder it reads from."""
     root = pathlib.Path("~/.cache/slimft/cifar10").expanduser() if data_dir is None else data_dir
-    for folder in (root, root / "cifar-10-batches-bin", root / "cifar-10-batches-py"):
-        for read, suffix in ((_read_binary, ".bin"), (_read_python, "")):
-            if any((folder / f"{name}{suffix}").is_file() for name in (*_TRAIN, *_TEST)):
-                return read, folder
-    if data_dir is not None and data_dir.exists() and (not data_dir.is_dir() or any(data_dir.iterdir())):
+    try:
+        for folder in (root, root / "cifar-10-batches-bin", root / "cifar-10-batches-py"):
+            for read, suffix in ((_read_binary, ".bin"), (_read_python, "")):
+                if any((folder / f"{name}{suffix}").is_file() for name in (*_TRAIN, *_TEST)):
+                    return read, folder
+        holds_others = data_dir is not None and data_dir.exists() and not _is_empty(data_dir)
+    except OSError as error:
+        raise DataError(f"--data_dir={root}: {error.strerror}") from None
+    if holds_others:
         raise DataError(
             f"--data_dir={data_dir} holds no CIFAR-10: expected cifar-10-batches-bin/data_batch_1.bin or "
             "cifar-10-batches-py/data_batch_1; name an empty or new folder to download it there"
@@ -70,6 +78,11 @@ def _find(data_dir: pathlib.Path | None):
 
     download_and_unpack(URL, MD5, root)
     return _read_binary, root / "cifar-10-batches-bin"
+
+
+def _is_empty(folder: pathlib.Path) -> bool:
+    # Hidden files do not count: a download that was killed leaves a hidden folder.
+    return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def _join(batches):
@@ -98,35 +111,23 @@ def _read_binary(folder: pathlib.Path, name: str):
     return _check(file, records[:, 1:], records[:, 0])
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles dictionaries, lists, strings and NumPy arrays; refuses every other class."""
-
-    _ALLOWED = {
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("_codecs", "encode"),
-    }
-
-    def find_class(self, module, name):
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which no CIFAR-10 file does")
-        return super().find_class(module, name)
-
-
 def _read_python(folder: pathlib.Path, name: str):
     file = folder / name
     # The official batches are 31.0 MB; the allowance is for other pickle protocols.
-    _read_bytes(file, 4 * _BATCH * (1 + _PIXELS))
+    data = _read_bytes(file, 4 * _BATCH * (1 + _PIXELS))
     try:
-        with open(file, "rb") as stream:
-            batch = _ArraysOnly(stream, encoding="bytes").load()
-        pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"])
-    except KeyError as error:
-        raise DataError(f"{file} is not a CIFAR-10 batch: it lacks {error}") from None
+        batch = load_arrays(data)
     except Exception as error:  # Corrupt pickles raise nearly anything.
         raise DataError(f"{file} is not a CIFAR-10 batch: {error}; copy or download it again") from None
+    for key in (b"data", b"labels"):
+        if key not in batch:
+            raise DataError(f"{file} is not a CIFAR-10 batch: it lacks {key.decode()!r}")
+    pixels, labels = batch[b"data"], batch[b"labels"]
+    # Not a list of anything else: np.asarray would spread out a list that holds itself many times.
+    if isinstance(labels, list) and all(type(label) is int for label in labels):
+        labels = np.asarray(labels)
+    if not isinstance(pixels, np.ndarray) or not isinstance(labels, np.ndarray):
+        raise DataError(f"{file} is not a CIFAR-10 batch: wrong types; copy or download it again")
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or labels.dtype.kind not in "iu" or labels.ndim != 1:
         raise DataError(f"{file} is not a CIFAR-10 batch: wrong types; copy or download it again")
     return _check(file, pixels, labels)

@@ -84,4 +84,4 @@ def load_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> dict[
         hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(_MODULES)}"
         raise UsageError(f"--dataset={name}: there is no such dataset; {hint}")
     module = importlib.import_module(f"slimft.data.{_MODULES[name]}")
-    return module.load(None if data_dir is None else pathlib.Path(data_dir))
+    return module.load(None if data_dir is None else pathlib.Path(data_dir).expanduser())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import http.client
 import os
 import pathlib
 import shutil
@@ -10,12 +12,13 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 
 from slimft.errors import DataError
 
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30
-# Of an archive's contents, unpacked: far above CIFAR-10's 184 MB, far below a full disk.
+# Of an archive, and of its contents unpacked: far above CIFAR-10's 184 MB, far below a full disk.
 _MOST_BYTES = 4 << 30
 
 
@@ -40,10 +43,13 @@ def download_and_unpack(url: str, md5: str, folder: pathlib.Path) -> None:
             for entry in unpacked.iterdir():
                 os.replace(entry, folder / entry.name)
     except urllib.error.URLError as error:
-        reason = getattr(error, "reason", error)
+        reason = " ".join(str(error.reason).split())  # Some are of two lines.
         raise DataError(f"cannot download {url}: {reason}; download and unpack it into {folder}") from None
     except OSError as error:
         raise DataError(f"cannot download {url} into {folder}: {error.strerror or error}") from None
+    except (http.client.HTTPException, ValueError) as error:
+        reason = f"the server's answer is cut off or garbled ({type(error).__name__})"
+        raise DataError(f"cannot download {url}: {reason}; try again") from None
 
 
 def _download(url: str, md5: str, file: pathlib.Path) -> None:
@@ -57,7 +63,7 @@ def _download(url: str, md5: str, file: pathlib.Path) -> None:
                 stream.write(chunk)
                 digest.update(chunk)
                 bar.update(len(chunk))
-                if total and bar.n > total:
+                if bar.n > min(total or _MOST_BYTES, _MOST_BYTES):
                     break
     if total and bar.n != total:
         raise DataError(f"the download of {url} stopped at {bar.n} of {total} bytes; try again")
@@ -66,21 +72,22 @@ def _download(url: str, md5: str, file: pathlib.Path) -> None:
 
 
 def unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
-    """Unpacks the files and folders of a tar archive into `folder`.
+    """Unpacks the files and folders of a ``.tar.gz`` archive into `folder`.
 
     Raises:
-        DataError: it is no tar archive, or has an entry that is a link or a device, leads out of
+        DataError: it is no such archive or corrupt, or has an entry that is a link or a device, leads out of
             `folder`, or is absurdly large.
     """
     try:
-        with tarfile.open(archive) as tar:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive, "r:gz") as tar:
             size = 0
             for entry in tar:
                 target = pathlib.PurePosixPath(entry.name)
                 if target.is_absolute() or ".." in target.parts or not (entry.isfile() or entry.isdir()):
                     raise DataError(f"{archive.name} is not safe to unpack: it holds {entry.name!r}")
                 size += entry.size
-                if size > _MOST_BYTES:
+                if entry.size < 0 or size > _MOST_BYTES:
                     raise DataError(f"{archive.name} is not safe to unpack: it holds over {_MOST_BYTES} bytes")
                 path = folder.joinpath(*target.parts)
                 if entry.isdir():
@@ -89,5 +96,5 @@ def unpack(archive: pathlib.Path, folder: pathlib.Path) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with tar.extractfile(entry) as source, open(path, "wb") as stream:
                     shutil.copyfileobj(source, stream)
-    except (tarfile.TarError, EOFError) as error:
-        raise DataError(f"{archive.name} is not a good tar archive: {error}") from None
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+        raise DataError(f"{archive.name} is not a good .tar.gz archive: {error}") from None

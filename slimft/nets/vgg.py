@@ -10,7 +10,7 @@ Images are RGB in [0, 255] minus (123.68, 116.78, 103.94). Signatures, variable 
 points are those of research/slim/nets/vgg.py (github.com/tensorflow/models).
 """
 
-from slimft.compat import slim, tf
+from slimft.compat import scoped_argument, slim, tf
 
 # The number of 3x3 convolutions in each block, by the paper's table 1, and their width.
 _LAYERS_A = (1, 1, 2, 2, 2)
@@ -47,45 +47,42 @@ def arguments_for(image_size):
     return {"global_pool": positions > 1}
 
 
-def _fc6(net, padding):
-    """fc6, a 7x7 convolution, without the part of the kernel that could only meet padding.
+def _fully_connected(net, num_outputs, size, padding, scope):
+    """A `slim.conv2d` of a `size` x `size` kernel, computed as the matrix product it is where it is one.
 
-    With SAME padding on a map of 1x1, as 32x32 images give, 48 of the 49 taps see nothing but zeros; leaving
-    them out of the convolution (not of the variable) makes a whole training step up to 1.6 times faster.
+    That is where each position of the result sees one position of the map (a 1x1 kernel) or all of it, once
+    (a 7x7 kernel on 7x7, or on a 1x1 map that it pads, where it counts only the tap that meets the map).
+    Convolutions with a 1x1 result are slow in TensorFlow; laying all positions of the batch along one row makes
+    a training step of 32 images of 32x32 pixels about twice as fast. Variables and results are the same.
     """
     height, width = net.shape.as_list()[1:3]
-    if padding != "SAME" or height is None or width is None or max(height, width) > 3:
-        return slim.conv2d(net, 4096, [7, 7], padding=padding, scope="fc6")
-    rows, columns = 2 * height - 1, 2 * width - 1
-    # What slim.conv2d does with the variable, it has to do with the whole of it.
-    arguments = slim.current_arg_scope().get(slim.arg_scope_func_key(slim.conv2d), {})
-    regularizer = arguments.get("weights_regularizer")
-    collections = {
-        name: slim.utils.get_variable_collections(arguments.get("variables_collections"), name) or []
-        for name in ("weights", "biases")
-    }
-    existing, whole = set(tf.global_variables()), []
-    name_scope = tf.get_default_graph().get_name_scope()
+    known = height is not None and width is not None
+    if known and size == 1:
+        rows, columns = height, width
+    elif known and (height, width) == {"VALID": (size, size), "SAME": (1, 1)}.get(padding):
+        rows, columns = 1, 1
+    else:
+        return slim.conv2d(net, num_outputs, [size, size], padding=padding, scope=scope)
+    first, last = (size - height // rows) // 2, (size + height // rows) // 2
+    taps = (last - first) ** 2
 
-    def inner_part(getter, name, shape=None, **kwargs):
-        if not name.endswith("/weights"):
+    def as_1x1(getter, name, shape=None, **kwargs):
+        """Makes the variable with its own shape, and gives the layer what it needs of it."""
+        if not name.endswith("/weights") or size == 1:
             return getter(name, shape=shape, **kwargs)
-        whole.append(getter(name, shape=[7, 7, *shape[2:]], **kwargs))
-        for collection in collections["weights"]:
-            if whole[0] not in tf.get_collection(collection):
-                tf.add_to_collection(collection, whole[0])
-        with tf.name_scope(f"{name_scope}/fc6/inner_part/"):
-            return whole[0][4 - height : 3 + height, 4 - width : 3 + width]
+        depth = shape[2] // taps
+        kernel = getter(name, shape=[size, size, depth, shape[3]], **kwargs)
+        return tf.reshape(kernel[first:last, first:last], [1, 1, taps * depth, shape[3]])
 
-    def regularize_whole(_):
-        return None if whole[0] in existing else regularizer(whole[0])
+    activation_fn = scoped_argument(slim.conv2d, "activation_fn", tf.nn.relu)
 
-    scope = tf.get_variable_scope()
-    with tf.variable_scope(scope, custom_getter=inner_part, auxiliary_name_scope=False):
-        return slim.conv2d(
-            net, 4096, [rows, columns], padding=padding, weights_regularizer=regularizer and regularize_whole,
-            variables_collections={"biases": collections["biases"]}, scope="fc6",
-        )  # fmt: skip
+    def activate_positions(net):
+        net = tf.reshape(net, [-1, rows, columns, num_outputs])
+        return net if activation_fn is None else activation_fn(net)
+
+    positions = tf.reshape(net, [1, 1, -1, taps * net.shape.as_list()[3]])
+    with tf.variable_scope(tf.get_variable_scope(), custom_getter=as_1x1, auxiliary_name_scope=False):
+        return slim.conv2d(positions, num_outputs, [1, 1], activation_fn=activate_positions, scope=scope)
 
 
 def _vgg(
@@ -109,9 +106,9 @@ def _vgg(
             for block, (repetitions, width) in enumerate(zip(layers, _WIDTHS), start=1):
                 net = slim.repeat(net, repetitions, slim.conv2d, width, [3, 3], scope=f"conv{block}")
                 net = slim.max_pool2d(net, [2, 2], scope=f"pool{block}")
-            net = _fc6(net, fc_conv_padding)
+            net = _fully_connected(net, 4096, 7, fc_conv_padding, scope="fc6")
             net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout6")
-            net = slim.conv2d(net, 4096, [1, 1], scope="fc7")
+            net = _fully_connected(net, 4096, 1, "SAME", scope="fc7")
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
             if global_pool:
                 net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")

@@ -1,0 +1,160 @@
+"""The order of the data: each example once an epoch, and a function of the seed and the step alone."""
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from slimft.compat import tf
+from slimft.data import Dataset, pipeline
+
+few = settings(deadline=None, max_examples=10)
+sizes = st.integers(1, 60)
+batch_sizes = st.integers(1, 80)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def numbered(examples, first=0):
+    """A dataset whose labels number its examples from `first` on, and whose images are random."""
+    images = np.random.default_rng(first).integers(0, 256, (examples, 3, 2, 3), np.uint8)
+    labels = np.arange(first, first + examples, dtype=np.int32)
+    names = tuple(map(str, range(first + examples)))
+    return Dataset("numbered", "train", images, labels, names, image_size=32, flip=False, max_shift=0.0)
+
+
+@contextlib.contextmanager
+def running(make, *arguments):
+    """A session with batches: `start(dataset, first_step)`, then `take(count)` or `take()` to the end."""
+    current = []
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches = make((3, 2, 3), *arguments)
+
+        def start(dataset, *first_step):
+            current[:] = [dataset]
+            batches.start(session, dataset, *first_step)
+
+        def take(count=None):
+            """The numbers of the steps, and the labels of each."""
+            steps, taken = [], []
+            try:
+                while count is None or len(steps) < count:
+                    step, images, labels = session.run([batches.step, batches.images, batches.labels])
+                    assert images.dtype == np.uint8 and labels.dtype == np.int32
+                    dataset = current[0]
+                    np.testing.assert_array_equal(images, dataset.images[labels - dataset.labels[0]])
+                    steps.append(int(step))
+                    taken.append(labels.tolist())
+            except tf.errors.OutOfRangeError:
+                assert count is None
+            return steps, taken
+
+        yield start, take
+
+
+def order(seed, examples, epochs):
+    """The examples of each epoch, ``[epochs, examples]``."""
+    with running(pipeline.train_batches, examples, seed) as (start, take):
+        start(numbered(examples))
+        return np.array(take(epochs)[1])
+
+
+@few
+@given(examples=sizes, batch_size=batch_sizes, seed=seeds)
+@example(examples=12, batch_size=4, seed=0)
+@example(examples=7, batch_size=3, seed=2**31 - 1)
+@example(examples=5, batch_size=12, seed=1)
+@example(examples=1, batch_size=1, seed=0)
+def test_each_epoch_has_each_example_once(examples, batch_size, seed):
+    epochs = 3
+    with running(pipeline.train_batches, batch_size, seed) as (start, take):
+        start(numbered(examples))
+        steps, labels = take(-(-epochs * examples // batch_size))
+    assert steps == list(range(len(steps)))
+    assert all(len(batch) == batch_size for batch in labels)
+    flat = np.concatenate(labels)[: epochs * examples].reshape(epochs, examples)
+    np.testing.assert_array_equal(np.sort(flat), np.tile(np.arange(examples), (epochs, 1)))
+
+
+@few
+@given(examples=sizes, batch_size=batch_sizes, seed=seeds, first=st.integers(0, 15))
+def test_a_batch_depends_on_the_seed_and_the_step_only(examples, batch_size, seed, first):
+    dataset = numbered(examples)
+    with running(pipeline.train_batches, batch_size, seed) as (start, take):
+        start(dataset)
+        steps, labels = take(first + 4)
+        start(dataset, first)
+        assert take(4) == (steps[first:], labels[first:])
+    with running(pipeline.train_batches, batch_size, seed) as (start, take):
+        start(dataset, first)
+        assert take(4) == (steps[first:], labels[first:])
+
+
+def test_a_run_can_start_far_on():
+    with running(pipeline.train_batches, 7, 3) as (start, take):
+        start(numbered(5), 10**12)
+        steps, labels = take(5)
+    assert steps == list(range(10**12, 10**12 + 5))
+    assert sorted(np.concatenate(labels)) == sorted([*range(5)] * 7)
+
+
+def test_epochs_and_seeds_differ_in_their_order():
+    seeds = [0, 1, 2, 2**31 - 1]
+    orders = np.concatenate([order(seed, examples=40, epochs=5) for seed in seeds])
+    assert len({tuple(row) for row in orders}) == 20
+    # Of two independent orders, 1 example in 40 has the same place; and an order moves an example by 13
+    # places on average. The bounds leave room for a shuffle of few rounds.
+    same = np.mean([np.mean(a == b) for i, a in enumerate(orders) for b in orders[:i]])
+    assert same < 0.1
+    assert 9 < np.abs(orders - np.arange(40)).mean() < 17
+
+
+def test_an_epoch_of_cifar10s_size_has_each_example_once():
+    with tf.Graph().as_default(), tf.Session() as session:
+        count = tf.constant(45_000, tf.int64)
+        indices = pipeline.shuffled_indices(tf.constant(2, tf.int64), 45_000, count, 5)
+        np.testing.assert_array_equal(np.sort(session.run(indices)), np.arange(45_000))
+
+
+@few
+@given(examples=sizes, batch_size=batch_sizes)
+@example(examples=12, batch_size=4)
+@example(examples=7, batch_size=3)
+@example(examples=5, batch_size=12)
+@example(examples=1, batch_size=1)
+def test_evaluation_has_every_example_once_in_order(examples, batch_size):
+    with running(pipeline.eval_batches, batch_size) as (start, take):
+        start(numbered(examples))
+        steps, labels = take()
+    assert steps == list(range(-(-examples // batch_size)))
+    assert [len(batch) for batch in labels[:-1]] == [batch_size] * (len(labels) - 1)
+    assert len(labels[-1]) == (examples - 1) % batch_size + 1
+    np.testing.assert_array_equal(np.concatenate(labels), np.arange(examples))
+
+
+def test_evaluation_can_start_at_a_later_batch():
+    with running(pipeline.eval_batches, 4) as (start, take):
+        start(numbered(10), 1)
+        assert take() == ([1, 2], [[4, 5, 6, 7], [8, 9]])
+
+
+@pytest.mark.parametrize("make, arguments", [(pipeline.train_batches, (4, 9)), (pipeline.eval_batches, (4,))])
+def test_batches_can_start_again_with_another_dataset(make, arguments):
+    with running(make, *arguments) as (start, take):
+        found = []
+        for dataset in (numbered(12), numbered(8, first=100), numbered(12)):
+            start(dataset)
+            steps, labels = take(dataset.num_examples // 4)
+            assert steps == list(range(dataset.num_examples // 4))
+            assert sorted(np.concatenate(labels)) == dataset.labels.tolist()
+            found.append(labels)
+        assert found[0] == found[2]
+
+
+def test_the_shapes_are_known_to_the_graph():
+    with tf.Graph().as_default():
+        train = pipeline.train_batches((3, 2, 3), 4, seed=0)
+        assert train.images.shape == [4, 3, 2, 3] and train.labels.shape == [4]
+        held_out = pipeline.eval_batches((3, 2, 3), 4)
+        assert held_out.images.shape.as_list() == [None, 3, 2, 3] and held_out.labels.shape.as_list() == [None]
