@@ -15,7 +15,7 @@ from slimft.restore import RestorePlan, plan_restore
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.progress import Events, Progress, say
 from slimft.training.saving import CheckpointKeeper
-from slimft.training.settings import Settings, check_resumable, save_settings
+from slimft.training.settings import Settings, differences, save_settings, saved_settings
 from slimft.training.signals import StopSignals
 
 # Steps between two points of the TensorBoard curves.
@@ -84,13 +84,14 @@ def prepare(settings: Settings) -> Run:
     spec = get_network(settings.model)
     if settings.image_size is not None:
         spec.check_image_size(settings.image_size)
-    for difference in check_resumable(settings):
-        say(f"note: {difference}")
+    saved = saved_settings(settings)
     keeper = CheckpointKeeper(settings.train_dir, settings.keep)
     splits = load_dataset(settings.dataset, settings.data_dir)
     if settings.image_size is None:
-        image_size = max(spec.min_image_size, splits["train"].image_size)
+        image_size = saved.image_size if saved else max(spec.min_image_size, splits["train"].image_size)
         settings = dataclasses.replace(settings, image_size=image_size)
+    for difference in differences(saved, settings) if saved else ():
+        say(f"note: {difference}")
     total_steps = settings.total_steps(splits["train"].num_examples)
     training = build_graph(settings, spec, splits["train"], total_steps)
     plan, latest = None, keeper.latest()

@@ -31,7 +31,7 @@ class Settings:
     batch_size: int = 32
     epochs: float = 10.0
     steps: int | None = None
-    learning_rate: float = 0.01
+    learning_rate: float = 0.002
     schedule: str = "cosine"
     decay_factor: float = 0.94
     decay_epochs: float = 2.0
@@ -80,17 +80,14 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
         raise SlimftError(f"{file} cannot be read: {error}") from None
 
 
-def check_resumable(settings: Settings) -> list[str]:
-    """Compares the settings with those of the run that `train_dir` already holds, if any.
-
-    Returns:
-        One line for each setting that differs and may.
+def saved_settings(settings: Settings) -> Settings | None:
+    """The settings of the run that `settings.train_dir` already holds, or None.
 
     Raises:
-        UsageError: the directory holds a run of another model or dataset.
+        UsageError: it is a run of another model or dataset.
     """
     if not pathlib.Path(settings.train_dir, SETTINGS_FILE).exists():
-        return []
+        return None
     saved = load_settings(settings.train_dir)
     for name in _FIXED:
         if getattr(saved, name) != getattr(settings, name):
@@ -98,10 +95,14 @@ def check_resumable(settings: Settings) -> list[str]:
                 f"--train_dir={settings.train_dir} holds a run with --{name}={getattr(saved, name)}, not "
                 f"{getattr(settings, name)}; name another directory"
             )
+    return saved
+
+
+def differences(saved: Settings, settings: Settings) -> list[str]:
+    """One line for each setting of a resumed run that is not as it was."""
     return [
         f"--{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
         for field in dataclasses.fields(Settings)
         if field.name not in ("train_dir", "data_dir", "checkpoint", "keep", "save_secs")
-        and getattr(settings, field.name) is not None
         and getattr(saved, field.name) != getattr(settings, field.name)
     ]

@@ -175,11 +175,12 @@ def test_a_finished_run_is_only_evaluated(tiny, tmp_path, capsys):
 
 
 def test_resuming_beats_the_checkpoint_and_says_so(tiny, tmp_path, capsys):
-    finetune(settings(tmp_path, steps=3))
+    finetune(settings(tmp_path, steps=3, image_size=24))
     finetune(settings(tmp_path, steps=5, checkpoint="nowhere.ckpt"))
     err = capsys.readouterr().err
     assert "resuming at step 3" in err and "not from --checkpoint=nowhere.ckpt" in err
-    assert "note: --steps was 3, is now 5" in err
+    assert [line for line in err.splitlines() if line.startswith("note:")] == ["note: --steps was 3, is now 5"]
+    assert load_settings(tmp_path / "run").image_size == 24
 
 
 def test_another_runs_directory_is_refused(tiny, tmp_path):
