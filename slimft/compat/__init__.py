@@ -15,11 +15,13 @@ included, uses the replacements, and `arg_scope`s on the old functions apply to 
 This package is the only place that touches private parts of TensorFlow and tf-slim.
 """
 
+import functools
 import sys
 import warnings
 
 from tensorflow.compat import v1 as tf
 from tensorflow.python.framework import ops as framework_ops
+from tensorflow.python.keras.utils import version_utils
 from tensorflow.python.ops import array_ops, control_flow_ops, variable_scope
 from tensorflow.python.util import deprecation
 
@@ -41,6 +43,9 @@ for _module, _name, _value in _MOVED:
 
 with deprecation.silence():
     tf.disable_v2_behavior()
+# At each layer made, Keras assigns anew the base classes that it has had since the first, and so empties
+# Python's caches of methods: a quarter of the time to build a ResNet's convolutions.
+version_utils.swap_class = functools.cache(version_utils.swap_class)
 # tf-slim calls its layers by a name Keras deprecates at each call; no user of slim can act on it.
 warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tf_slim as slim
 from tensorflow.compat import v1 as tf
 from tf_slim.layers import layers
@@ -158,9 +159,9 @@ def _channels_axis(inputs, data_format):
 
 
 def _model_variable_getter(scope):
-    """slim's getter that makes model variables; None where `scope` has it, as inside slim.conv2d.
+    """slim's getter that makes model variables; None where `scope` has it already, as inside slim.conv2d.
 
-    Asking through two of them gives the same variables in a quarter more of a ResNet's build time.
+    A second one would change nothing, only do all the work of the first again for every variable.
     """
     if not isinstance(scope, tf.VariableScope):
         scope = tf.get_variable_scope()
@@ -232,20 +233,20 @@ def _fused(inputs, variables, axis, decay, epsilon, is_training):
     outputs, mean, variance = slim.utils.smart_cond(is_training, train, infer)
     training = slim.utils.constant_value(is_training)
     if training is not False and variables.trainable:
-        # In float32 before 1 is subtracted, as Keras rounds it.
-        decay = tf.cast(decay, tf.float32)
         if training is None:
-            decay = tf.cond(is_training, lambda: tf.identity(decay), lambda: tf.constant(1.0))
+            decay = tf.cond(is_training, lambda: tf.convert_to_tensor(decay), lambda: tf.constant(1.0))
+        # Float32 already before 1 is subtracted from, as Keras rounds it.
+        share = 1.0 - decay if tf.is_tensor(decay) else tf.constant(np.float32(1) - np.float32(decay))
         for average, value in ((variables.moving_mean, mean), (variables.moving_variance, variance)):
-            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(average, value, 1.0 - decay).op)
+            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(average, value, share).op)
     outputs.set_shape(inputs.shape)
     return outputs
 
 
 def _move(average, value, share):
     """Moves the variable `average` towards `value` by `share`; returns the assignment's result."""
-    with tf.name_scope("AssignMovingAvg") as name:
-        return tf.assign_sub(average, (average - value) * tf.cast(share, average.dtype.base_dtype), name=name)
+    share = tf.cast(share, average.dtype.base_dtype)
+    return tf.assign_sub(average, (average - value) * share, name="AssignMovingAvg")
 
 
 def _unfused(inputs, variables, axis, decay, epsilon, is_training, adjustment, renorm):

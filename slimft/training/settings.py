@@ -29,7 +29,7 @@ class Settings:
     train_dir: str = "runs/default"
     image_size: int | None = None
     batch_size: int = 32
-    epochs: float = 10.0
+    epochs: float = 8.0
     steps: int | None = None
     learning_rate: float = 0.002
     schedule: str = "cosine"
