@@ -65,12 +65,19 @@ def _fully_connected(net, num_outputs, size, padding, scope):
         return slim.conv2d(net, num_outputs, [size, size], padding=padding, scope=scope)
     first, last = (size - height // rows) // 2, (size + height // rows) // 2
     taps = (last - first) ** 2
+    regularizer = scoped_argument(slim.conv2d, "weights_regularizer", None)
+    variables_collections = scoped_argument(slim.conv2d, "variables_collections", None)
+    collections = slim.utils.get_variable_collections(variables_collections, "weights") or []
 
     def as_1x1(getter, name, shape=None, **kwargs):
-        """Makes the variable with its own shape, and gives the layer what it needs of it."""
-        if not name.endswith("/weights") or size == 1:
+        """Makes the variable with its own shape, and gives the layer what it needs of it.
+
+        The whole variable is what weight decay and collections are about, and only where it is made.
+        """
+        if not name.endswith("/weights"):
             return getter(name, shape=shape, **kwargs)
         depth = shape[2] // taps
+        kwargs |= {"regularizer": regularizer, "collections": [*kwargs["collections"], *collections]}
         kernel = getter(name, shape=[size, size, depth, shape[3]], **kwargs)
         return tf.reshape(kernel[first:last, first:last], [1, 1, taps * depth, shape[3]])
 
@@ -82,7 +89,11 @@ def _fully_connected(net, num_outputs, size, padding, scope):
 
     positions = tf.reshape(net, [1, 1, -1, taps * net.shape.as_list()[3]])
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=as_1x1, auxiliary_name_scope=False):
-        return slim.conv2d(positions, num_outputs, [1, 1], activation_fn=activate_positions, scope=scope)
+        return slim.conv2d(
+            positions, num_outputs, [1, 1], activation_fn=activate_positions, weights_regularizer=None,
+            variables_collections={"biases": slim.utils.get_variable_collections(variables_collections, "biases")},
+            scope=scope,
+        )  # fmt: skip
 
 
 def _vgg(

@@ -84,8 +84,8 @@ def test_a_restored_trunk_is_ahead_of_a_fresh_one_on_cifar10(shared, tmp_path):
     data = tmp_path / "cifar10"
     subprocess.run([sys.executable, shared / "scripts" / "unpack_cifar10", data], check=True)
     flags = [
-        "--model=vgg_16", "--dataset=cifar10", f"--data_dir={data}", "--steps=200", "--batch_size=64",
-        "--learning_rate=0.002",
+        "--model=vgg_16", "--dataset=cifar10", f"--data_dir={data}", "--steps=120", "--batch_size=64",
+        "--optimizer=adam", "--learning_rate=0.0001",
     ]  # fmt: skip
     restored, _ = finetune(
         *flags, f"--checkpoint={shared}/checkpoints/vgg_16_hed.ckpt", f"--exclude={','.join(FC)}",

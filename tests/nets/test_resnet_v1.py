@@ -1,0 +1,404 @@
+"""ResNet V1 against tf-slim's own (the graph, op by op) and against Keras Applications (the logits)."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from slimft.compat import slim, tf
+from slimft.nets import get_network, resnet_utils, resnet_v1
+
+UNITS = {
+    "resnet_v1_50": (3, 4, 6, 3),
+    "resnet_v1_101": (3, 4, 23, 3),
+    "resnet_v1_152": (3, 8, 36, 3),
+}
+# With 1000 classes. torchvision's numbers of parameters: convolutions without biases, gamma, beta, fc.
+TRAINABLE = {"resnet_v1_50": 25_557_032, "resnet_v1_101": 44_549_160, "resnet_v1_152": 60_192_808}
+# Keras' count_params(): moving averages too, and each convolution has a bias before its batch_norm.
+KERAS_TOTAL = {"resnet_v1_50": 25_636_712, "resnet_v1_101": 44_707_176, "resnet_v1_152": 60_419_944}
+# A network with all the strides of the real ones, that builds and runs in no time.
+BLOCKS = [
+    resnet_v1.resnet_v1_block(f"block{i}", base_depth=i, num_units=2 if i == 1 else 1, stride=2 if i < 4 else 1)
+    for i in (1, 2, 3, 4)
+]
+UPDATES = 2 * (1 + 3 * 5 + 4)  # the mean and variance of conv1, of the units' convolutions, of the shortcuts
+
+
+def images_of(*shape):
+    return np.random.default_rng(11).standard_normal(shape, dtype=np.float32)
+
+
+def small(images, num_classes=None, arg_scope=None, **arguments):
+    """The small network, in inference mode and named `small` unless told otherwise."""
+    arguments = {"is_training": False, "scope": "small", **arguments}
+    with slim.arg_scope(arg_scope or resnet_v1.resnet_arg_scope()):
+        return resnet_v1.resnet_v1(images, BLOCKS, num_classes, **arguments)
+
+
+# The graph.
+
+
+@pytest.fixture(scope="module", params=UNITS)
+def both(request, build):
+    """The same network, ours and tf-slim's (on our batch_norm: its own is broken)."""
+    return build("slimft.nets", request.param), build("tf_slim.nets", request.param)
+
+
+def test_variables_and_collections_are_tf_slims(both, collections_of):
+    ours, theirs = (collections_of(network.graph) for network in both)
+    assert ours == theirs
+    units = sum(UNITS[both[0].name])
+    convolutions = 1 + 3 * units + 4  # conv1, the units', and the shortcuts of four blocks
+    assert len(ours["model_variables"]) == 5 * convolutions + 2
+    assert len(ours["trainable_variables"]) == 3 * convolutions + 2
+    assert len(ours["regularization_losses"]) == convolutions + 1
+    assert len(ours["update_ops"]) == 2 * convolutions
+
+
+def test_every_op_is_tf_slims(both):
+    ours, theirs = ({node.name: node for node in network.graph.as_graph_def().node} for network in both)
+    # Theirs leaves the logits [batch, 1, 1, classes], so that its softmax reshapes.
+    for nodes in (ours, theirs):
+        for name in [name for name in nodes if name.startswith(f"{both[0].name}/predictions/")]:
+            del nodes[name]
+    del ours[f"{both[0].name}/SpatialSqueeze"]
+    assert list(ours.values()) == list(theirs.values())
+
+
+def test_logits_scopes(both):
+    spec = get_network(both[0].name)
+    variables = both[0].graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
+    of_classes = [variable.op.name for variable in variables if variable.shape[-1] == 1000]
+    assert of_classes == [f"{scope}/{kind}" for scope in spec.logits_scopes for kind in ("weights", "biases")]
+
+
+def test_number_of_parameters(both):
+    def count(variables):
+        return sum(variable.shape.num_elements() for variable in variables)
+
+    trainable = both[0].graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
+    averages = set(both[0].graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)) - set(trainable)
+    assert count(trainable) == TRAINABLE[both[0].name]
+    keras_biases = count(averages) // 2  # one a channel, as are mean and variance
+    assert count(trainable) + count(averages) + keras_biases == KERAS_TOTAL[both[0].name]
+
+
+def test_end_points(both):
+    ours, theirs = both
+    name = ours.name
+    expected = [f"{name}/conv1"]
+    for block, units in enumerate(UNITS[name], start=1):
+        for unit in range(1, units + 1):
+            scope = f"{name}/block{block}/unit_{unit}/bottleneck_v1"
+            expected += [f"{scope}/shortcut"] * (unit == 1)
+            expected += [f"{scope}/conv1", f"{scope}/conv2", f"{scope}/conv3", scope]
+        expected.append(f"{name}/block{block}")
+    assert list(theirs.end_points) == [*expected, f"{name}/logits", "predictions"]
+    added = ["global_pool", f"{name}/logits", f"{name}/spatial_squeeze", "predictions"]
+    assert list(ours.end_points) == [*expected, *added]
+    for key in [*expected, f"{name}/logits"]:
+        assert ours.end_points[key].name == theirs.end_points[key].name
+    assert {key: ours.end_points[key].op.name for key in added} == {
+        "global_pool": f"{name}/pool5",
+        f"{name}/logits": f"{name}/logits/BiasAdd",
+        f"{name}/spatial_squeeze": f"{name}/SpatialSqueeze",
+        "predictions": f"{name}/predictions/Reshape_1",
+    }
+    assert ours.graph.get_operation_by_name(f"{name}/predictions/Softmax").type == "Softmax"
+    assert ours.end_points[f"{name}/spatial_squeeze"] is ours.logits
+    shapes = {key: end_point.shape.as_list() for key, end_point in ours.end_points.items()}
+    assert shapes[f"{name}/conv1"] == [None, 112, 112, 64]
+    assert [shapes[f"{name}/block{i}"] for i in (1, 2, 3, 4)] == [
+        [None, 28, 28, 256], [None, 14, 14, 512], [None, 7, 7, 1024], [None, 7, 7, 2048],
+    ]  # fmt: skip
+    assert shapes["global_pool"] == [None, 1, 1, 2048]
+    assert shapes[f"{name}/logits"] == [None, 1, 1, 1000]
+    assert shapes["predictions"] == [None, 1000]
+
+
+# The logits.
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet_v1_50", *(pytest.param(f"resnet_v1_{n}", marks=pytest.mark.slow) for n in (101, 152))]
+)
+def test_logits_are_keras_and_tf_slims(name, build, random_weights, keras_logits, assert_close):
+    graph, shape = tf.Graph(), (None, 64, 64, 3)
+    ours = build("slimft.nets", name, 10, shape, graph, is_training=False)
+    theirs = build("tf_slim.nets", name, 10, shape, graph, is_training=False, reuse=True)
+    images = images_of(2, *shape[1:])
+    with random_weights(graph) as (session, variables):
+        logits = session.run(ours.logits, {ours.images: images})
+        slims_logits = session.run(theirs.logits, {theirs.images: images})
+        expected = keras_logits(name, variables, images)
+    assert expected.shape == (2, 10)
+    assert np.abs(expected[0] - expected[1]).max() > 0.01 * np.abs(expected).max()  # they depend on the image
+    assert_close(logits, expected, within=1e-5)
+    assert_close(logits, slims_logits[:, 0, 0], within=1e-6)
+
+
+# The arguments.
+
+
+def test_signatures_are_research_slims():
+    empty = inspect.Parameter.empty
+    common = {
+        "num_classes": None, "is_training": True, "global_pool": True, "output_stride": None,
+    }  # fmt: skip
+    ends = {"reuse": None, "store_non_strided_activations": False}
+    for name in UNITS:
+        parameters = inspect.signature(getattr(resnet_v1, name)).parameters
+        assert {key: parameter.default for key, parameter in parameters.items()} == {
+            "inputs": empty, **common, "spatial_squeeze": True, "scope": name, **ends,
+        }  # fmt: skip
+        assert list(parameters)[:8] == ["inputs", *common, "spatial_squeeze", "reuse", "scope"]
+        assert getattr(resnet_v1, name).default_image_size == 224
+    parameters = inspect.signature(resnet_v1.resnet_v1).parameters
+    assert {key: parameter.default for key, parameter in parameters.items()} == {
+        "inputs": empty, "blocks": empty, **common, "include_root_block": True, "spatial_squeeze": True,
+        "scope": None, **ends,
+    }  # fmt: skip
+    assert list(parameters)[:10] == [
+        "inputs", "blocks", *common, "include_root_block", "spatial_squeeze", "reuse", "scope",
+    ]  # fmt: skip
+    assert resnet_v1.resnet_v1.default_image_size == 224
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_argument_reaches_the_network(monkeypatch, name):
+    signature, calls = inspect.signature(resnet_v1.resnet_v1), []
+    monkeypatch.setattr(
+        resnet_v1, "resnet_v1", lambda *args, **kwargs: calls.append(signature.bind(*args, **kwargs))
+    )
+    given = {
+        "inputs": "images", "num_classes": 7, "is_training": "training", "global_pool": "pool",
+        "output_stride": 8, "spatial_squeeze": "squeeze", "reuse": "reuse", "scope": "mine",
+        "store_non_strided_activations": "store",
+    }  # fmt: skip
+    getattr(resnet_v1, name)(**given)
+    getattr(resnet_v1, name)("images")
+    for call in calls:
+        call.apply_defaults()
+    told, defaults = (dict(call.arguments) for call in calls)
+    blocks = told.pop("blocks")
+    assert told == {**given, "include_root_block": True}
+    assert defaults["scope"] == name
+    assert tuple(len(block.args) for block in blocks) == UNITS[name]
+
+
+def test_output_stride_of_resnet_50(build):
+    network = build(
+        "slimft.nets", "resnet_v1_50", None, (1, 225, 225, 3), is_training=False, global_pool=False, output_stride=8
+    )
+    sizes = [network.end_points[f"resnet_v1_50/block{i}"].shape.as_list()[1] for i in (1, 2, 3, 4)]
+    assert sizes == [29, 29, 29, 29]
+    # An atrous convolution of rate r is one on r*r interleaved images.
+    rates = [
+        tf.get_static_value(op.inputs[1]).tolist()
+        for op in network.graph.get_operations()
+        if op.type == "SpaceToBatchND"
+    ]
+    assert rates == [[2, 2]] * 6 + [[4, 4]] * 3
+
+
+@pytest.mark.parametrize("store_non_strided_activations", [False, True])
+def test_dense_features_subsampled_are_the_nominal_ones(
+    random_weights, assert_close, store_non_strided_activations
+):
+    """Atrous convolutions give the same features at more positions (He et al. have them every 32 pixels)."""
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, [2, 65, 97, 3])
+        features = {
+            stride: small(
+                images, global_pool=False, output_stride=stride, reuse=tf.AUTO_REUSE,
+                store_non_strided_activations=store_non_strided_activations,
+            )[0]
+            for stride in (None, 32, 16, 8, 4)
+        }  # fmt: skip
+        with random_weights(graph) as (session, _):
+            features = session.run(features, {images: images_of(2, 65, 97, 3)})
+    nominal = features.pop(None)
+    assert nominal.shape == (2, 3, 4, 16)
+    assert np.std(nominal) > 0.1
+    for stride, dense in features.items():
+        assert dense.shape == (2, 64 // stride + 1, 96 // stride + 1, 16)
+        assert_close(dense[:, :: 32 // stride, :: 32 // stride], nominal, within=1e-5)
+
+
+def test_activations_stored_before_the_stride(random_weights, assert_close):
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, [2, 64, 64, 3])
+        net, end_points = small(images, 5, reuse=tf.AUTO_REUSE)
+        stored_net, stored_end_points = small(images, 5, reuse=tf.AUTO_REUSE, store_non_strided_activations=True)
+        with random_weights(graph) as (session, _):
+            values, stored = session.run([end_points, stored_end_points], {images: images_of(2, 64, 64, 3)})
+    assert net.shape == stored_net.shape
+    sizes = [[value[f"small/block{i}"].shape[1] for i in (1, 2, 3, 4)] for value in (values, stored)]
+    assert sizes == [[8, 4, 2, 2], [16, 8, 4, 2]]
+    for i, factor in ((1, 2), (2, 2), (3, 2), (4, 1)):
+        name = f"small/block{i}"
+        assert_close(stored[name][:, ::factor, ::factor], values[name], within=1e-5)
+    assert_close(stored["predictions"], values["predictions"], within=1e-5)
+
+
+@pytest.mark.parametrize("output_stride, problem", [
+    (2, "multiple of 4"), (6, "multiple of 4"), (12, "cannot be reached"), (64, "cannot be reached"),
+])  # fmt: skip
+@pytest.mark.parametrize("store_non_strided_activations", [False, True])
+def test_impossible_output_strides(output_stride, problem, store_non_strided_activations):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match=problem):
+        small(
+            tf.zeros([1, 64, 64, 3]), output_stride=output_stride,
+            store_non_strided_activations=store_non_strided_activations,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("num_classes, global_pool", [(0, True), (None, False)])
+def test_without_classes_the_features_are_the_result(num_classes, global_pool):
+    with tf.Graph().as_default() as graph:
+        net, end_points = small(tf.zeros([2, 64, 96, 3]), num_classes, global_pool=global_pool)
+    last = "global_pool" if global_pool else "small/block4"
+    assert net is end_points[last] and list(end_points)[-1] == last
+    assert net.shape == ([2, 1, 1, 16] if global_pool else [2, 2, 3, 16])
+    assert not [op.name for op in graph.get_operations() if "logits" in op.name or "predictions" in op.name]
+
+
+def test_logits_at_each_position():
+    with tf.Graph().as_default():
+        net, end_points = small(tf.zeros([2, 64, 96, 3]), 5, global_pool=False, spatial_squeeze=False)
+        assert net.op.name == "small/logits/BiasAdd"
+        assert net.shape == end_points["predictions"].shape == [2, 2, 3, 5]
+        assert list(end_points)[-3:] == ["small/block4", "small/logits", "predictions"]
+        with pytest.raises(ValueError, match="squeeze"):
+            small(tf.zeros([2, 64, 96, 3]), 5, global_pool=False, scope="other")
+
+
+def test_predictions_are_the_softmax_of_the_logits(random_weights, assert_close):
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, [2, 64, 96, 3])
+        fetches = small(images, 5, global_pool=False, spatial_squeeze=False)
+        with random_weights(graph) as (session, _):
+            logits, end_points = session.run(fetches, {images: images_of(2, 64, 96, 3)})
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    assert_close(end_points["predictions"], exponentials / exponentials.sum(-1, keepdims=True), within=1e-5)
+
+
+def test_without_root_block():
+    with tf.Graph().as_default() as graph:
+        _, end_points = small(tf.zeros([1, 64, 64, 3]), 5, include_root_block=False, output_stride=8)
+    assert next(iter(end_points)) == "small/block1/unit_1/bottleneck_v1/shortcut"
+    assert end_points["small/block4"].shape == [1, 8, 8, 16]
+    assert not [op.name for op in graph.get_operations() if op.name.startswith(("small/conv1", "small/pool1"))]
+
+
+def test_scopes():
+    with tf.Graph().as_default(), tf.variable_scope("outer"):
+        net, end_points = small(tf.zeros([1, 64, 64, 3]), 5, scope=None)
+        assert net.op.name == "outer/resnet_v1/SpatialSqueeze"
+        assert list(end_points)[0] == "outer/resnet_v1/conv1"
+        assert list(end_points)[-2:] == ["outer/resnet_v1/spatial_squeeze", "predictions"]
+        variables = len(tf.model_variables())
+        _, end_points = small(tf.zeros([1, 64, 64, 3]), 5, scope=None)
+        assert list(end_points)[0] == "outer/resnet_v1_1/conv1"
+        assert len(tf.model_variables()) == 2 * variables
+
+
+def test_reuse():
+    with tf.Graph().as_default():
+        small(tf.zeros([1, 64, 64, 3]), 5)
+        variables, losses = tf.global_variables(), tf.losses.get_regularization_losses()
+        _, end_points = small(tf.zeros([1, 64, 64, 3]), 5, reuse=True)
+        assert tf.global_variables() == variables
+        assert tf.losses.get_regularization_losses() == losses
+        # The second network's own end points, under the variables' scope.
+        assert list(end_points)[0] == "small_1/conv1" or list(end_points)[0] == "small/conv1"
+        with pytest.raises(ValueError, match="already exists"):
+            small(tf.zeros([1, 64, 64, 3]), 5)
+
+
+def test_is_training_as_a_tensor(random_weights, assert_close):
+    images = images_of(4, 64, 64, 3)
+    with tf.Graph().as_default() as graph:
+        mode = tf.placeholder(tf.bool, [])
+        nets = {
+            is_training: small(images, 5, is_training=is_training, reuse=tf.AUTO_REUSE)[0]
+            for is_training in (True, False, mode)
+        }
+        with random_weights(graph) as (session, _):
+            for is_training in (True, False):
+                logits, expected = session.run([nets[mode], nets[is_training]], {mode: is_training})
+                assert_close(logits, expected, within=1e-6)
+            assert np.abs(expected - session.run(nets[True])).max() > 0.01
+
+
+@pytest.mark.parametrize("is_training, updates", [(True, UPDATES), (False, 0)])
+def test_is_training_none_leaves_it_to_the_arg_scope(is_training, updates):
+    with tf.Graph().as_default() as graph:
+        with slim.arg_scope(resnet_v1.resnet_arg_scope()):
+            with slim.arg_scope([slim.batch_norm], is_training=is_training) as arg_scope:
+                pass
+        small(tf.zeros([1, 64, 64, 3]), 5, arg_scope, is_training=None)
+        assert len(graph.get_collection(tf.GraphKeys.UPDATE_OPS)) == updates
+
+
+# What the arg_scope and resnet_utils do.
+
+
+def test_arg_scope_arguments(collections_of):
+    with tf.Graph().as_default() as graph:
+        arg_scope = resnet_v1.resnet_arg_scope(
+            weight_decay=0.0, batch_norm_scale=False, activation_fn=tf.nn.elu, batch_norm_updates_collections="mine"
+        )
+        small(tf.zeros([1, 64, 64, 3]), 5, arg_scope, is_training=True)
+    assert graph.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES) == []
+    assert graph.get_collection(tf.GraphKeys.UPDATE_OPS) == []
+    assert len(graph.get_collection("mine")) == UPDATES
+    assert not [v.op.name for v in graph.get_collection("variables") if v.op.name.endswith("gamma")]
+    assert "Elu" in {op.type for op in graph.get_operations()}
+
+    with tf.Graph().as_default() as graph:
+        small(tf.zeros([1, 64, 64, 3]), 5, resnet_v1.resnet_arg_scope(use_batch_norm=False))
+    kinds = {v.op.name.rpartition("/")[2] for v in graph.get_collection("variables")}
+    assert kinds == {"weights", "biases"}
+
+
+def test_batch_norm_settings():
+    arg_scope = resnet_v1.resnet_arg_scope()
+    (settings,) = (arg_scope[key] for key in arg_scope if key == slim.arg_scope_func_key(slim.batch_norm))
+    assert settings == {
+        "decay": 0.997, "epsilon": 1e-5, "scale": True, "fused": None,
+        "updates_collections": tf.GraphKeys.UPDATE_OPS,
+    }  # fmt: skip
+
+
+def test_bounded_activations(random_weights):
+    with tf.Graph().as_default() as graph:
+        with slim.arg_scope(resnet_v1.resnet_arg_scope()):
+            with slim.arg_scope([resnet_v1.bottleneck], use_bounded_activations=True) as arg_scope:
+                pass
+        bounded = small(20 * images_of(2, 64, 64, 3), arg_scope=arg_scope)[1]
+        unbounded = small(20 * images_of(2, 64, 64, 3), scope="unbounded")[1]
+        with random_weights(graph) as (session, _):
+            bounded, unbounded = session.run([bounded, unbounded])
+    assert max(value.max() for key, value in bounded.items() if "block" in key and "conv" not in key) == 6
+    assert unbounded["unbounded/block1"].max() > 6
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 9), (8, 11)])
+@pytest.mark.parametrize("kernel_size, stride, rate", [(3, 2, 1), (7, 2, 1), (3, 3, 1), (5, 2, 2), (3, 1, 2)])
+def test_conv2d_same_is_the_convolution_subsampled(size, kernel_size, stride, rate, assert_close):
+    images = images_of(2, *size, 3)
+    if rate > 1 and stride > 1:
+        pytest.skip("slim has no convolution with both")
+    with tf.Graph().as_default(), tf.Session() as session:
+        with slim.arg_scope([slim.conv2d], activation_fn=None), tf.variable_scope("net") as scope:
+            strided = resnet_utils.conv2d_same(images, 4, kernel_size, stride, rate, scope="conv")
+            scope.reuse_variables()
+            whole = slim.conv2d(images, 4, kernel_size, rate=rate, scope="conv")
+            subsampled = resnet_utils.subsample(whole, stride)
+        assert (subsampled is whole) == (stride == 1)
+        session.run(tf.global_variables_initializer())
+        strided, subsampled, whole = session.run([strided, subsampled, whole])
+    np.testing.assert_array_equal(subsampled, whole[:, ::stride, ::stride])
+    assert_close(strided, subsampled, within=1e-5)
