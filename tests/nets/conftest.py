@@ -114,7 +114,7 @@ def keras_logits(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def assert_close(request):
+def assert_close():
     """Asserts that arrays differ by less than `within` of the second one's largest magnitude."""
 
     def assert_close(values, expected, within):

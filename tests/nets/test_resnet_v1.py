@@ -306,13 +306,14 @@ def test_scopes():
 
 def test_reuse():
     with tf.Graph().as_default():
-        small(tf.zeros([1, 64, 64, 3]), 5)
+        _, first = small(tf.zeros([1, 64, 64, 3]), 5)
         variables, losses = tf.global_variables(), tf.losses.get_regularization_losses()
         _, end_points = small(tf.zeros([1, 64, 64, 3]), 5, reuse=True)
         assert tf.global_variables() == variables
         assert tf.losses.get_regularization_losses() == losses
-        # The second network's own end points, under the variables' scope.
-        assert list(end_points)[0] == "small_1/conv1" or list(end_points)[0] == "small/conv1"
+        # Keys by the variables' scope, tensors of the second network.
+        assert list(end_points) == list(first)
+        assert all(end_point.op.name.startswith("small_1/") for end_point in end_points.values())
         with pytest.raises(ValueError, match="already exists"):
             small(tf.zeros([1, 64, 64, 3]), 5)
 
@@ -386,11 +387,9 @@ def test_bounded_activations(random_weights):
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 9), (8, 11)])
-@pytest.mark.parametrize("kernel_size, stride, rate", [(3, 2, 1), (7, 2, 1), (3, 3, 1), (5, 2, 2), (3, 1, 2)])
+@pytest.mark.parametrize("kernel_size, stride, rate", [(3, 2, 1), (7, 2, 1), (3, 3, 1), (3, 1, 2)])
 def test_conv2d_same_is_the_convolution_subsampled(size, kernel_size, stride, rate, assert_close):
     images = images_of(2, *size, 3)
-    if rate > 1 and stride > 1:
-        pytest.skip("slim has no convolution with both")
     with tf.Graph().as_default(), tf.Session() as session:
         with slim.arg_scope([slim.conv2d], activation_fn=None), tf.variable_scope("net") as scope:
             strided = resnet_utils.conv2d_same(images, 4, kernel_size, stride, rate, scope="conv")

@@ -20,8 +20,6 @@ VGG_16_END_POINTS = [
     "vgg_16/conv5/conv5_1", "vgg_16/conv5/conv5_2", "vgg_16/conv5/conv5_3", "vgg_16/pool5",
     "vgg_16/fc6", "vgg_16/fc7", "vgg_16/fc8",
 ]  # fmt: skip
-
-
 ANY_SIZE = (None, None, None, 3)
 
 
@@ -66,13 +64,8 @@ def test_every_op_is_tf_slims_with_a_tensor_for_is_training(build):
 @pytest.mark.parametrize("size", [32, 96, 224])
 def test_knowing_the_size_changes_no_variable_and_no_name(both, build, collections_of, size):
     _, theirs = both
-    ours = build(
-        "slimft.nets",
-        "vgg_16",
-        shape=(None, size, size, 3),
-        fc_conv_padding="VALID" if size == 224 else "SAME",
-        global_pool=size < 224,
-    )
+    arguments = get_network("vgg_16").arguments_for(size)
+    ours = build("slimft.nets", "vgg_16", shape=(None, size, size, 3), **arguments)
     assert collections_of(ours.graph) == collections_of(theirs.graph)
     ops, their_ops = ({op.name: op.type for op in network.graph.get_operations()} for network in (ours, theirs))
     assert {name for name in their_ops.items() - ops.items() if "/kernel/Regularizer/" not in name[0]} == set()
@@ -123,16 +116,16 @@ def test_end_points_and_op_names_of_vgg_16(build):
 @pytest.mark.parametrize("name", NAMES)
 def test_signature_is_research_slims(name):
     parameters = inspect.signature(getattr(vgg, name)).parameters
-    assert {key: parameter.default for key, parameter in parameters.items()} == {
-        "inputs": inspect.Parameter.empty,
-        "num_classes": 1000,
-        "is_training": True,
-        "dropout_keep_prob": 0.5,
-        "spatial_squeeze": True,
-        "scope": name,
-        "fc_conv_padding": "VALID",
-        "global_pool": False,
-    }
+    assert [(key, parameter.default) for key, parameter in parameters.items()] == [
+        ("inputs", inspect.Parameter.empty),
+        ("num_classes", 1000),
+        ("is_training", True),
+        ("dropout_keep_prob", 0.5),
+        ("spatial_squeeze", True),
+        ("scope", name),
+        ("fc_conv_padding", "VALID"),
+        ("global_pool", False),
+    ]
     assert getattr(vgg, name).default_image_size == 224
 
 
@@ -209,12 +202,10 @@ def loaded(request, build, random_weights):
 
     with random_weights(network.graph) as (session, variables):
 
-        def run(network, images, fetch=None):
-            return session.run(network.logits if fetch is None else fetch, {network.images: images})
+        def run(network, images):
+            return session.run(network.logits, {network.images: images})
 
-        yield types.SimpleNamespace(
-            name=name, network=network, variables=variables, again=again, run=run, session=session
-        )
+        yield types.SimpleNamespace(name=name, network=network, variables=variables, again=again, run=run)
 
 
 @pytest.mark.parametrize("loaded", ["vgg_16", "vgg_19"], indirect=True)
@@ -262,7 +253,7 @@ CONVOLUTIONS = [(7, "SAME", 2, 2), (7, "SAME", 1, 2), (7, "SAME", 7, 7), (7, "VA
 
 
 def fully_connected(session, size, padding, shape, features, arguments):
-    """Runs one such layer with fixed variables; returns the graph, the result and all gradients."""
+    """Runs one such layer with fixed variables; returns its result, a loss and all gradients."""
     with slim.arg_scope(vgg.vgg_arg_scope(0.1)), slim.arg_scope([slim.conv2d], **arguments):
         with tf.variable_scope("net"):
             net = tf.placeholder(tf.float32, shape)
