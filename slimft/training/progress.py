@@ -61,7 +61,6 @@ class Events:
     """
 
     def __init__(self, directory: str, step: int):
-        # Without a graph of its own to hand, the writer would want eager mode's.
         self._writer = tf.summary.FileWriter(directory)
         self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
 
