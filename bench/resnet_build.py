@@ -1,6 +1,6 @@
 """Measures how long ResNet-V1-50's graph takes to build, against slim's own batch_norm.
 
-The figures so far, from 0.7 to 1.0 of slim's time, are in docs/results.md.
+The figures so far, from 0.6 to 1.0 of slim's time, are in docs/results.md.
 
     python bench/resnet_build.py [--rounds 5] [--repeats 5]
 
