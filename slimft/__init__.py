@@ -19,6 +19,7 @@ _WHERE = {
     "VariableFilter": "slimft.filters",
     "Checkpoint": "slimft.checkpoint",
     "open_checkpoint": "slimft.checkpoint",
+    "write_checkpoint": "slimft.checkpoint",
     "RestorePlan": "slimft.restore",
     "plan_restore": "slimft.restore",
     "get_variables_to_restore": "slimft.restore",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
 
 
-def write_atomically(file: pathlib.Path, text: str) -> None:
-    """Writes `text` to `file` through a temporary file beside it, synced before it is renamed."""
+@contextlib.contextmanager
+def atomic_file(file: pathlib.Path) -> Iterator[BinaryIO]:
+    """Opens a temporary file beside `file` for writing; at the end it is synced and gets the name `file`.
+
+    If the block is left by an exception, `file` stays as it is and the temporary file is removed.
+    """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
     try:
-        with open(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with open(descriptor, "w+b") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
@@ -21,6 +28,12 @@ def write_atomically(file: pathlib.Path, text: str) -> None:
         pathlib.Path(temporary).unlink(missing_ok=True)
         raise
     sync_directory(file.parent)
+
+
+def write_atomically(file: pathlib.Path, text: str) -> None:
+    """Writes `text` to `file` as UTF-8, all of it or nothing."""
+    with atomic_file(file) as stream:
+        stream.write(text.encode())
 
 
 def sync_file(file: pathlib.Path) -> None:

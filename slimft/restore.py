@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from slimft.checkpoint import Checkpoint, open_checkpoint
+from slimft.checkpoint.binary_file import Malformed
+from slimft.checkpoint.view import cast, castable
 from slimft.compat import slim, tf
 from slimft.errors import RestoreError
-from slimft.filters import Patterns, VariableFilter, compile_pattern, scopes_of
+from slimft.filters import Patterns, VariableFilter, scopes_of
+from slimft.renaming import Rename, renamed
 
-# Bytes handed to TensorFlow at a time: enough to keep it busy, little beside a network's size.
+# Bytes of copies handed to TensorFlow at a time, where it copies once more: little beside a network's size.
 _CHUNK_BYTES = 64 << 20
-
-Rename = Mapping[str, str] | Callable[[str], str] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Mismatch:
         if self.variable_shape != self.checkpoint_shape:
             return f"{list(self.checkpoint_shape)} in the checkpoint, {list(self.variable_shape)} in the model"
         return f"{self.checkpoint_dtype} in the checkpoint, {self.variable_dtype} in the model"
+
+    @property
+    def castable(self) -> bool:
+        """Whether `plan_restore(..., cast=True)` would do."""
+        return self.variable_shape == self.checkpoint_shape and castable(self.checkpoint_dtype, self.variable_dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,31 +92,46 @@ class RestorePlan:
         if self.missing:
             reasons.append(f"{_listing(self.missing)} {'is' if len(self.missing) == 1 else 'are'} not in it")
         scopes = covering_scopes([*failing, *self.excluded], self.variables)
-        raise RestoreError(f"{path}: {', and '.join(reasons)}; exclude with --exclude={','.join(scopes)}")
+        advice = f"exclude with --exclude={','.join(scopes)}"
+        if not self.missing and all(mismatch.castable for mismatch in self.mismatched):
+            advice = f"convert with --cast (cast=True), or {advice}"
+        raise RestoreError(f"{path}: {', and '.join(reasons)}; {advice}")
 
     def apply(self, session: tf.Session) -> None:
         """Assigns the restored variables in `session`; adds no op to the graph.
 
+        What is a resource variable takes over the memory that an entry was read into or mapped to, without a
+        copy; a ref variable copies from there.
+
         Raises:
-            RestoreError: as `check`; nothing has been assigned then.
-            CheckpointError: an entry cannot be read.
+            RestoreError: as `check`; nothing has been assigned then. Or, with `cast`, a value does not fit.
+            CheckpointError: an entry cannot be read. Entries before it may have been assigned.
         """
         self.check()
         initializers: list[tf.Operation] = []
         feeds: dict[tf.Tensor, np.ndarray] = {}
-        size = 0
+        copied = 0
         for name, entry in self.restored.items():
             # A variable's initializer assigns its second input: fed with the entry, it restores.
             initializer = self.variables[name].initializer
-            value = self.checkpoint[entry]
-            if initializer.inputs[1] in feeds or size + value.nbytes > _CHUNK_BYTES:
+            value = self._value(name, entry)
+            mapped = self.checkpoint.is_mapped(entry)
+            extra = 0 if mapped or initializer.type == "AssignVariableOp" else value.nbytes
+            if initializer.inputs[1] in feeds or (extra and copied + extra > _CHUNK_BYTES):
                 session.run(initializers, feeds)
-                initializers, feeds, size = [], {}, 0
+                initializers, feeds, copied = [], {}, 0
             initializers.append(initializer)
             feeds[initializer.inputs[1]] = value
-            size += value.nbytes
+            copied += extra
+            del value  # So that the next is read after this one is freed.
         if initializers:
             session.run(initializers, feeds)
+
+    def _value(self, name: str, entry: str) -> np.ndarray:
+        try:
+            return cast(self.checkpoint[entry], _dtype(self.variables[name]))
+        except Malformed as error:
+            raise RestoreError(f"{self.checkpoint.path}: {entry}: {error}") from None
 
     def summary(self) -> str:
         """A few lines: how many variables in each state, and which."""
@@ -150,6 +171,7 @@ def plan_restore(
     include: Patterns = None,
     exclude: Patterns = None,
     rename: Rename = None,
+    cast: bool = False,
 ) -> RestorePlan:
     """Decides what of a checkpoint goes into which variable.
 
@@ -161,7 +183,10 @@ def plan_restore(
         include: patterns of the variables to restore; None for all. See `slimft.filters`.
         exclude: patterns of the variables to leave as they are.
         rename: how the checkpoint's names become the model's: a mapping from scopes or names to others
-            (``{"vgg_19": "my_net/vgg_19"}``), or a function of a name.
+            (``{"vgg_19": "my_net/vgg_19"}``) or to several (``{"net": ["net", "average/net"]}``), or a function
+            of a name that returns one, several or None.
+        cast: whether floats may be converted to other floats (half, bfloat16) and integers to other integers,
+            where the values fit.
 
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
@@ -174,7 +199,8 @@ def plan_restore(
     by_name = dict(variables) if isinstance(variables, Mapping) else {v.op.name: v for v in variables}
     if not by_name:
         raise RestoreError("there are no variables to restore; build the network first")
-    entries = _renamed(checkpoint, rename)
+    keys = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
+    entries = {new: keys[name] for new, name in renamed(keys, rename, checkpoint.path).items()}
     selected = set(VariableFilter(include, exclude).select(by_name))
 
     restored, excluded, missing, mismatched = {}, [], [], []
@@ -185,12 +211,14 @@ def plan_restore(
             missing.append(name)
         else:
             entry = entries[name]
-            shape, dtype = _shape(variable), np.dtype(variable.dtype.base_dtype.as_numpy_dtype)
-            found_shape, found_dtype = checkpoint.shape(entry), checkpoint.dtype(entry)
-            if (shape, dtype) == (found_shape, found_dtype):
+            mismatch = Mismatch(
+                name, _shape(variable), checkpoint.shape(entry), _dtype(variable), checkpoint.dtype(entry)
+            )
+            same = mismatch.variable_shape == mismatch.checkpoint_shape
+            if same and (mismatch.variable_dtype == mismatch.checkpoint_dtype or (cast and mismatch.castable)):
                 restored[name] = entry
             else:
-                mismatched.append(Mismatch(name, shape, found_shape, dtype, found_dtype))
+                mismatched.append(mismatch)
     used = {*restored.values(), *(entries[m.name] for m in mismatched)}
     return RestorePlan(
         checkpoint=checkpoint,
@@ -203,9 +231,11 @@ def plan_restore(
     )
 
 
-def restore(session, checkpoint, variables=None, include=None, exclude=None, rename=None) -> RestorePlan:
+def restore(
+    session, checkpoint, variables=None, include=None, exclude=None, rename=None, cast=False
+) -> RestorePlan:
     """Plans (see `plan_restore`), applies the plan in `session`, and returns it."""
-    plan = plan_restore(checkpoint, variables, include, exclude, rename)
+    plan = plan_restore(checkpoint, variables, include, exclude, rename, cast)
     plan.apply(session)
     return plan
 
@@ -263,39 +293,12 @@ def covering_scopes(names: Iterable[str], among: Iterable[str]) -> list[str]:
     return list(covering)
 
 
-def _renamed(checkpoint: Checkpoint, rename: Rename) -> dict[str, str]:
-    """The checkpoint's entries by the name they have in the model."""
-    if rename is None:
-        return {name: name for name in checkpoint}
-    if isinstance(rename, Mapping):
-        rename = _scope_renamer(rename, checkpoint)
-    entries: dict[str, str] = {}
-    for name in checkpoint:
-        new = rename(name)
-        if new in entries:
-            raise RestoreError(f"{checkpoint.path}: {entries[new]} and {name} are both renamed to {new}")
-        entries[new] = name
-    return entries
-
-
-def _scope_renamer(mapping: Mapping[str, str], checkpoint: Checkpoint) -> Callable[[str], str]:
-    # The longest scope first, so that the most particular renaming wins.
-    scopes = {old.rstrip("/"): mapping[old].rstrip("/") for old in sorted(mapping, key=len, reverse=True)}
-    for old in scopes:
-        VariableFilter(include=[old]).select(checkpoint)
-    regexes = {old: compile_pattern(old) for old in scopes}
-
-    def rename(name: str) -> str:
-        for old, new in scopes.items():
-            if regexes[old].fullmatch(name):
-                return new + name[len(old):]
-        return name
-
-    return rename
-
-
 def _shape(variable: tf.Variable) -> tuple[int, ...]:
     return tuple(variable.shape.as_list())
+
+
+def _dtype(variable: tf.Variable) -> np.dtype:
+    return np.dtype(variable.dtype.base_dtype.as_numpy_dtype)
 
 
 def _top_scopes(names: Iterable[str]) -> str:

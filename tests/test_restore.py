@@ -6,6 +6,7 @@ import pytest
 import slimft
 from slimft import CheckpointError, PatternError, RestoreError, get_variables_to_restore, plan_restore
 from slimft.compat import slim, tf
+from slimft.renaming import parse_renames
 from slimft.restore import assign_from_checkpoint_fn, covering_scopes
 
 rng = np.random.default_rng(0)
@@ -130,6 +131,112 @@ def test_another_dtype_is_an_error(path, session):
     raises("float32 in the checkpoint, float16 in the model", checkpoint=path)
 
 
+def save(folder, values, version="V2"):
+    """Saves `values` with TensorFlow; returns the path."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, value in values.items():
+            tf.get_variable(name, initializer=tf.constant(value))
+        session.run(tf.global_variables_initializer())
+        saver = tf.train.Saver(write_version=getattr(tf.train.SaverDef, version))
+        return saver.save(session, str(folder / "saved.ckpt"))
+
+
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_cast(tmp_path, session, use_resource):
+    values = {
+        "half": np.float32([1.5, -3e-5, np.inf, np.nan]),
+        "brain": np.float32([1e38, 1 / 3]),
+        "double": np.float32([0.1]),
+        "int": np.int64([-5, 2**31 - 1]),
+    }
+    path = save(tmp_path, values)
+    targets = {"half": tf.float16, "brain": tf.bfloat16, "double": tf.float64, "int": tf.int32}
+    variables = {
+        name: tf.get_variable(name, values[name].shape, dtype, tf.zeros_initializer(), use_resource=use_resource)
+        for name, dtype in targets.items()
+    }
+    raises("half and 3 more differs from the model (float32 in the checkpoint, float16", checkpoint=path)
+    raises("convert with --cast", checkpoint=path)
+    slimft.restore(session, path, cast=True)
+    for name, variable in variables.items():
+        wanted = values[name].astype(targets[name].as_numpy_dtype)
+        np.testing.assert_array_equal(session.run(variable).astype(np.float64), wanted.astype(np.float64))
+
+
+def test_cast_of_what_does_not_fit(tmp_path, session):
+    path = save(tmp_path, {"a": np.float32([1e6]), "b": np.int64([2**31]), "c": np.int64([1])})
+    variables = {name: tf.get_variable(name, [1], dtype) for name, dtype in
+                 {"a": tf.float16, "b": tf.int32, "c": tf.float32}.items()}  # fmt: skip
+    for name in "ab":
+        plan = plan_restore(path, [variables[name]], cast=True)
+        with pytest.raises(RestoreError, match=f"saved.ckpt: {name}: 1 of its values do not fit"):
+            plan.apply(session)
+    raises("int64 in the checkpoint, float32 in the model", checkpoint=path, variables=[variables["c"]], cast=True)
+
+
+@pytest.mark.parametrize("use_resource", [False, True])
+def test_what_is_restored_belongs_to_the_session(tmp_path, session, use_resource):
+    """Variables large enough to be mapped: training them changes neither the file nor the next restore."""
+    values = {"a": rng.standard_normal([512, 1024], np.float32), "b": rng.standard_normal([600, 1024], np.float32)}
+    checkpoint = slimft.open_checkpoint(save(tmp_path, values))
+    assert checkpoint.is_mapped("a") and checkpoint.is_mapped("b")
+    before = (tmp_path / "saved.ckpt.data-00000-of-00001").read_bytes()
+    variables = {
+        name: tf.get_variable(name, value.shape, use_resource=use_resource) for name, value in values.items()
+    }
+    train = [tf.assign_add(variable, tf.ones_like(variable)) for variable in variables.values()]
+    plan = plan_restore(checkpoint)
+    for _ in range(2):
+        plan.apply(session)
+        for name, variable in variables.items():
+            np.testing.assert_array_equal(session.run(variable), values[name])
+        session.run(train)
+    for name, variable in variables.items():
+        np.testing.assert_array_equal(session.run(variable), values[name] + 1)
+        np.testing.assert_array_equal(checkpoint[name], values[name])
+    assert (tmp_path / "saved.ckpt.data-00000-of-00001").read_bytes() == before
+
+
+@pytest.mark.parametrize("version", ["V1", "V2"])
+def test_a_damaged_file_restores_nothing(tmp_path, session, version):
+    path = save(tmp_path, VALUES, version)
+    file = path if version == "V1" else f"{path}.data-00000-of-00001"
+    with open(file, "r+b") as stream:
+        content = stream.read()
+        stream.seek(content.index(VALUES["net/fc8/weights"].tobytes()) + 7)
+        stream.write(b"\x55")
+    build()
+    session.run(tf.global_variables_initializer())
+    with pytest.raises(CheckpointError, match="saved.ckpt.*checksum"):
+        slimft.restore(session, path)
+    assert (session.run("net/fc8/weights:0") == 1).all()
+
+
+def test_an_object_based_checkpoint_restores_by_full_name(tmp_path, session):
+    with tf.Graph().as_default(), tf.Session() as other:
+        kernel = tf.get_variable("net/fc8/weights", initializer=VALUES["net/fc8/weights"], use_resource=True)
+        other.run(kernel.initializer)
+        path = tf.train.Checkpoint(layer=kernel).save(str(tmp_path / "objects"), session=other)
+    assert "net/fc8/weights" not in slimft.open_checkpoint(path)
+    (variable,) = build({"net/fc8/weights": VALUES["net/fc8/weights"].shape}).values()
+    plan = slimft.restore(session, path)
+    assert plan.restored["net/fc8/weights"].startswith("layer/.ATTRIBUTES")
+    np.testing.assert_array_equal(session.run(variable), VALUES["net/fc8/weights"])
+
+
+def test_a_partitioned_variable_restores_whole(tmp_path, session):
+    value = rng.standard_normal([7, 5], np.float32)
+    with tf.Graph().as_default(), tf.Session() as other:
+        partitioner = tf.fixed_size_partitioner(3)
+        tf.get_variable("w", [7, 5], initializer=lambda shape, dtype, partition_info:
+                        tf.constant(value)[partition_info.var_offset[0]:][:shape[0]], partitioner=partitioner)
+        other.run(tf.global_variables_initializer())
+        path = tf.train.Saver().save(other, str(tmp_path / "parts"))
+    variable = tf.get_variable("w", [7, 5])
+    slimft.restore(session, path)
+    np.testing.assert_array_equal(session.run(variable), value)
+
+
 def test_a_checkpoint_of_another_network(path, session):
     build({"other/conv1/weights": [2]})
     raises("another network: it has net, the model other", checkpoint=path)
@@ -185,8 +292,34 @@ def test_bad_renames(path, session):
     build()
     with pytest.raises(RestoreError, match="both renamed to x"):
         plan_restore(path, rename=lambda name: "x")
-    with pytest.raises(PatternError, match="fc9"):
+    with pytest.raises(PatternError, match="--rename=net/fc9 matches no variable; did you mean net/fc8"):
         plan_restore(path, rename={"net/fc9": "a"})
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        {"net/fc8": ["net/fc8", "net/copy"]},
+        parse_renames(["net/fc8:net/fc8", "net/fc8/:net/copy/"]),
+        lambda name: [name, name.replace("fc8", "copy")] if "fc8" in name else None,
+    ],
+)
+def test_one_entry_feeds_several_variables(path, session, rename):
+    shapes = {f"net/{layer}/{name}": VALUES[f"net/fc8/{name}"].shape
+              for layer in ("fc8", "copy") for name in ("weights", "biases")}  # fmt: skip
+    variables = build(shapes)
+    plan = slimft.restore(session, path, rename=rename)
+    assert plan.restored["net/copy/biases"] == plan.restored["net/fc8/biases"] == "net/fc8/biases"
+    for name, variable in variables.items():
+        np.testing.assert_array_equal(session.run(variable), VALUES[name.replace("copy", "fc8")])
+
+
+def test_renames_on_the_command_line():
+    assert parse_renames([]) == {}
+    assert parse_renames(["a:b", "a:c", "d/e:f"]) == {"a": ["b", "c"], "d/e": ["f"]}
+    for bad in ("a", "a:", ":b", "a:b:c", "/:b", ""):
+        with pytest.raises(PatternError, match="FROM:TO"):
+            parse_renames([bad])
 
 
 def test_get_variables_to_restore_is_slims_where_slim_is_right(session):

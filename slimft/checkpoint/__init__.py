@@ -1,47 +1,76 @@
-"""Checkpoints of several formats behind one immutable mapping.
+"""Checkpoints of several formats behind one immutable mapping. Nothing here imports TensorFlow.
 
 `open_checkpoint` takes a path or a name and returns a `Checkpoint`: variable names to NumPy arrays,
-with each variable's shape and dtype known before it is read.
+with each variable's shape and dtype known before it is read. `write_checkpoint` writes one.
 """
 
 import os
 
-from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.locate import locate
-from slimft.checkpoint.named import NAMED, open_named, where_to_get
+from slimft.checkpoint.base import Checkpoint, reason
+from slimft.checkpoint.binary_file import Malformed
+from slimft.checkpoint.locate import Found, locate
+from slimft.checkpoint.write import write_checkpoint
 from slimft.errors import CheckpointError
 
-__all__ = ["Checkpoint", "open_checkpoint"]
+__all__ = ["Checkpoint", "open_checkpoint", "write_checkpoint"]
 
 
-def open_checkpoint(path) -> Checkpoint:
+def open_checkpoint(path, *, verify: bool = True, memory_map: bool = True) -> Checkpoint:
     """Opens a checkpoint without reading its variables.
 
     Args:
         path: one of
-            - a TensorFlow checkpoint, V1 (one file, as TF-Slim's ``vgg_16.ckpt``) or V2 (the prefix,
-              the ``.index`` or a ``.data-?????-of-?????`` file);
+            - a TensorFlow checkpoint, V1 (one file, as TF-Slim's ``vgg_16.ckpt``, or ``NAME-?????-of-?????``)
+              or V2 (the prefix, the ``.index`` or a ``.data-?????-of-?????`` file);
             - a directory with a ``checkpoint`` state file, or with exactly one checkpoint in it;
-            - a Keras ``.h5`` file;
-            - a name: ``hed``, or an official TF-Slim release such as ``vgg_16`` whose file lies in
-              the project's ``checkpoints/``.
+            - a Keras ``.h5``, an ``.npz`` or a ``.safetensors`` file, or a frozen graph (``.pb``);
+            - a name: ``hed``, or an official TF-Slim release such as ``vgg_16``, which is downloaded the
+              first time.
+        verify: whether the checksums of TensorFlow's formats are checked as variables are read.
+        memory_map: whether large variables of V2 checkpoints are mapped instead of read, where they lie at a
+            multiple of 64 bytes in their file (see docs/checkpoints.md for what that means to the file).
 
     Raises:
         CheckpointError: there is no such checkpoint, or it cannot be read.
     """
     if isinstance(path, Checkpoint):
         return path
-    path = os.path.expanduser(str(path))
+    path = os.path.expanduser(os.fspath(path))
     found = locate(path)
-    if found is None and path in NAMED:
-        return open_named(path)
-    if found is None:
-        raise CheckpointError(f"no checkpoint at {path!r}; {where_to_get(path)}")
-    kind, location = found
-    if kind == "keras_h5":
-        from slimft.checkpoint.keras_h5 import KerasH5Checkpoint
+    if found is not None:
+        return _open(found, verify, memory_map)
+    from slimft.checkpoint import named
 
-        return KerasH5Checkpoint(location)
-    from slimft.checkpoint.tensorflow_reader import TensorFlowCheckpoint
+    if named.is_named(path):
+        return named.open_named(path, verify=verify, memory_map=memory_map)
+    raise CheckpointError(f"no checkpoint at {path!r}; {named.where_to_get(path)}")
 
-    return TensorFlowCheckpoint(location, format=kind)
+
+def _open(found: Found, verify: bool, memory_map: bool) -> Checkpoint:
+    kind, path = found.format, found.path
+    try:
+        if kind == "tensorflow_v1":
+            from slimft.checkpoint.tensorflow_v1 import TensorFlowV1Checkpoint
+
+            return TensorFlowV1Checkpoint(path, found.files, verify)
+        if kind == "tensorflow_v2":
+            from slimft.checkpoint.tensorflow_v2 import TensorFlowV2Checkpoint
+
+            return TensorFlowV2Checkpoint(path, verify, memory_map)
+        if kind == "keras_h5":
+            from slimft.checkpoint.keras_h5 import KerasH5Checkpoint
+
+            return KerasH5Checkpoint(path)
+        if kind == "npz":
+            from slimft.checkpoint.npz import NpzCheckpoint
+
+            return NpzCheckpoint(path)
+        if kind == "safetensors":
+            from slimft.checkpoint.safetensors import SafetensorsCheckpoint
+
+            return SafetensorsCheckpoint(path)
+        from slimft.checkpoint.frozen_graph import FrozenGraphCheckpoint
+
+        return FrozenGraphCheckpoint(path)
+    except (Malformed, OSError) as error:
+        raise CheckpointError(f"{path} is not a good checkpoint ({kind}): {reason(error)}") from None

@@ -7,13 +7,19 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from slimft.checkpoint.binary_file import Malformed
+from slimft.errors import CheckpointError
+
 
 class Checkpoint(Mapping, abc.ABC):
     """An immutable mapping of variable names to NumPy arrays, read from a file when asked for.
 
+    Every array belongs to its reader alone: changing it changes neither the file nor what is read next.
+
     Attributes:
         path: where it was read from, for messages.
-        format: ``tensorflow_v1``, ``tensorflow_v2`` or ``keras_h5``.
+        format: ``tensorflow_v1``, ``tensorflow_v2``, ``keras_h5``, ``npz``, ``safetensors`` or
+            ``frozen_graph``.
     """
 
     path: str
@@ -24,6 +30,9 @@ class Checkpoint(Mapping, abc.ABC):
         """Every variable's shape and dtype, by name."""
 
     @abc.abstractmethod
+    def _read(self, name: str) -> np.ndarray:
+        """Reads the variable `name`, which exists; raises Malformed or OSError if that fails."""
+
     def __getitem__(self, name: str) -> np.ndarray:
         """Reads one variable.
 
@@ -31,6 +40,12 @@ class Checkpoint(Mapping, abc.ABC):
             KeyError: there is no variable of that name.
             CheckpointError: the variable cannot be read.
         """
+        if name not in self:
+            raise KeyError(name)
+        try:
+            return self._read(name)
+        except (Malformed, OSError, MemoryError) as error:
+            raise CheckpointError(f"{self.path}: cannot read {one_line(name)}: {reason(error)}") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a variable, without reading it. Raises KeyError where it is unknown."""
@@ -39,6 +54,22 @@ class Checkpoint(Mapping, abc.ABC):
     def dtype(self, name: str) -> np.dtype:
         """The dtype of a variable, without reading it. Raises KeyError where it is unknown."""
         return self._shapes_and_dtypes()[name][1]
+
+    def aliases(self) -> Mapping[str, str]:
+        """Other names of variables, each with the name it goes by here: `Variable.name` of TF2 checkpoints."""
+        return {}
+
+    def is_mapped(self, name: str) -> bool:
+        """Whether `self[name]` is a map of the file rather than a copy in memory."""
+        return False
+
+    def verify(self) -> Iterator[tuple[str, str]]:
+        """Reads everything there is; yields the name and the reason of each variable that is not intact."""
+        for name in self:
+            try:
+                self[name]
+            except CheckpointError as error:
+                yield name, str(error)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._shapes_and_dtypes())
@@ -55,3 +86,14 @@ class Checkpoint(Mapping, abc.ABC):
     # A mapping compares by its values; for hundreds of megabytes that is never what is meant.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
+
+
+def reason(error: Exception) -> str:
+    """What `error` says, in one line and without its number."""
+    said = getattr(error, "strerror", None) or str(error)
+    return one_line(" ".join(said.split())) or type(error).__name__
+
+
+def one_line(text: str) -> str:
+    """`text` with control characters, line ends and lone surrogates escaped: names in a file may have any."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
-from slimft.errors import CheckpointError
+from slimft.checkpoint.binary_file import Malformed, aligned_buffer
+from slimft.checkpoint.tensor_proto import checked_shape
 
 
 class KerasH5Checkpoint(Checkpoint):
@@ -15,51 +14,44 @@ class KerasH5Checkpoint(Checkpoint):
 
     Args:
         path: the file.
-        rename: variable name to dataset path: offers just these, under these names; None for all.
-        transforms: variable name to a function applied to the array after reading, which keeps its
-            shape and dtype.
 
     Raises:
-        CheckpointError: h5py is not installed, or the file is not HDF5 or lacks a renamed dataset.
+        Malformed: h5py is not installed, or the file is not HDF5.
     """
 
     format = "keras_h5"
 
-    def __init__(
-        self,
-        path: str,
-        rename: Mapping[str, str] | None = None,
-        transforms: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
-    ):
+    def __init__(self, path: str):
         try:
             import h5py
         except ImportError:
-            raise CheckpointError(f"reading {path} needs h5py: pip install h5py") from None
+            raise Malformed("reading HDF5 needs h5py: pip install h5py") from None
         self.path = path
-        self._transforms = dict(transforms or {})
+        self._variables = {}
+
+        def add(name, item):
+            if isinstance(item, h5py.Dataset) and item.shape is not None and item.dtype.kind in "biufc":
+                self._variables[name] = (checked_shape(item.shape), item.dtype)
+
         try:
             self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise CheckpointError(f"{path} is not a readable HDF5 file: {error}") from None
-        if rename is None:
-            rename = {}
-            self._file.visititems(
-                lambda name, item: rename.update({name: name}) if isinstance(item, h5py.Dataset) else None
-            )
-        self._paths = dict(rename)
-        self._variables = {}
-        for name, where in self._paths.items():
-            if not isinstance(self._file.get(where), h5py.Dataset):
-                raise CheckpointError(f"{path} has no dataset {where!r} for {name}; is it another file?")
-            self._variables[name] = (tuple(self._file[where].shape), self._file[where].dtype)
+            self._file.visititems(add)
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise Malformed(f"it is not a readable HDF5 file: {error}") from None
 
     def _shapes_and_dtypes(self):
         return self._variables
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def _read(self, name: str) -> np.ndarray:
+        shape, dtype = self._variables[name]
+        dataset = self._file[name]
+        # Chunks that were never written, or compressed ones, could claim any size.
+        stored = dataset.id.get_storage_size()
+        if dataset.nbytes > max(stored, 1) * 1032:
+            raise Malformed(f"its shape {list(shape)} is more than the {stored} bytes stored")
+        array = aligned_buffer(dataset.nbytes).view(dtype).reshape(shape)
         try:
-            array = self._file[self._paths[name]][()]
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(f"{self.path}: cannot read {name}: {error}") from None
-        transform = self._transforms.get(name)
-        return array if transform is None else np.ascontiguousarray(transform(array))
+            dataset.read_direct(array) if array.size else None
+        except (OSError, RuntimeError, ValueError) as error:
+            raise Malformed(str(error)) from None
+        return array

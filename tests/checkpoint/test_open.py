@@ -100,11 +100,12 @@ def test_nothing_there(tmp_path):
     fails(tmp_path, "gone")
 
 
-def test_an_official_name_says_where_its_file_is_and_goes(tmp_path, monkeypatch):
-    from slimft.checkpoint import named
-
-    monkeypatch.setattr(named, "CHECKPOINTS", tmp_path)
-    fails("vgg_16", "vgg_16_2016_08_28.tar.gz", str(tmp_path))
+def test_an_official_name_without_a_network_says_where_its_file_is_and_goes(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLIMFT_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    url = "http://download.tensorflow.org/models/vgg_16_2016_08_28.tar.gz"
+    fails("vgg_16", url, "refused", f"put vgg_16.ckpt, or the archive, into {tmp_path}")
 
 
 def test_not_a_checkpoint(tmp_path):

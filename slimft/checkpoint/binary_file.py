@@ -1,0 +1,149 @@
+"""A file read at any position, into memory that TensorFlow can take over without copying.
+
+Reading is by `pread`, so that a file that shrinks meanwhile is an error; only `map` depends on the file
+afterwards. A file that is replaced (as by `os.replace`) goes on being read as it was.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+
+import google_crc32c
+import numpy as np
+
+# What TensorFlow (Eigen) wants of memory that it shares instead of copying.
+ALIGNMENT = 64
+
+# Bytes read between two steps of the checksum: small enough to be still in the processor's cache then.
+_PIECE = 1 << 20
+
+_MASK_DELTA = 0xA282EAD8
+
+
+class Malformed(ValueError):
+    """Bytes that are not what their format says; the message is a reason, without the file's name."""
+
+
+class BinaryFile:
+    """A file opened for reading.
+
+    Args:
+        path: the file.
+
+    Raises:
+        Malformed: it is not a regular file.
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str):
+        self._descriptor = None
+        # Not blocking: a named pipe without a writer would hang here.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise Malformed("it is not a regular file")
+        self.size = status.st_size
+        self._version = status.st_size, status.st_mtime_ns
+
+    def __del__(self):
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def read(self, offset: int, size: int) -> memoryview:
+        """Returns `size` bytes from `offset` on."""
+        buffer = np.empty(self._checked(offset, size), np.uint8)
+        self.read_into(buffer, offset)
+        return buffer.data
+
+    def read_into(self, buffer: np.ndarray, offset: int, checksum: int | None = None) -> int | None:
+        """Fills `buffer`, of uint8, from `offset` on.
+
+        Args:
+            buffer: what to fill.
+            offset: position in the file, in bytes.
+            checksum: CRC-32C so far, to be extended by these bytes; None does without.
+
+        Returns:
+            The extended checksum, or None.
+        """
+        self._checked(offset, buffer.size)
+        for start in range(0, buffer.size, _PIECE):
+            piece = buffer[start : start + _PIECE]
+            if os.preadv(self._descriptor, [piece], offset + start) != piece.size:
+                raise Malformed("the file was changed or cut while it was read; open it again")
+            if checksum is not None:
+                checksum = google_crc32c.extend(checksum, piece)
+        self.check_unchanged()
+        return checksum
+
+    def checksum(self, offset: int, size: int) -> int:
+        """CRC-32C of `size` bytes from `offset` on, keeping none of them."""
+        self._checked(offset, size)
+        scratch = np.empty(min(size, _PIECE), np.uint8)
+        checksum = 0
+        for start in range(0, size, _PIECE):
+            piece = scratch[: min(_PIECE, size - start)]
+            checksum = self.read_into(piece, offset + start, checksum)
+        return checksum
+
+    def map(self, offset: int, size: int) -> np.ndarray:
+        """Returns `size` bytes from `offset` on as a private, copy-on-write map of the file.
+
+        Writing to it changes memory only. It stays valid when the file is replaced or removed; but a file cut
+        short in place takes the bytes away, and touching them then is a SIGBUS.
+        """
+        self._checked(offset, size)
+        self.check_unchanged()
+        start = offset - offset % mmap.ALLOCATIONGRANULARITY
+        try:
+            mapped = mmap.mmap(self._descriptor, offset + size - start, access=mmap.ACCESS_COPY, offset=start)
+        except ValueError:  # It has been cut short just now.
+            raise Malformed("the file has changed since it was opened; open it again") from None
+        return np.frombuffer(mapped, np.uint8, size, offset - start)
+
+    def check_unchanged(self) -> None:
+        """Raises Malformed if the file has been written to since it was opened."""
+        status = os.fstat(self._descriptor)
+        if (status.st_size, status.st_mtime_ns) != self._version:
+            raise Malformed("the file has changed since it was opened; open it again")
+
+    def _checked(self, offset: int, size: int) -> int:
+        if not 0 <= offset <= offset + size <= self.size:
+            raise Malformed(f"bytes {offset} to {offset + size} are outside the file, which has {self.size}")
+        return size
+
+
+def aligned_buffer(size: int, at: int = 0) -> np.ndarray:
+    """Returns `size` bytes of memory, as uint8, whose byte `at` lies at a multiple of `ALIGNMENT`."""
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    skip = -(memory.ctypes.data + at) % ALIGNMENT
+    return memory[skip : skip + size]
+
+
+def crc32c(data, so_far: int = 0) -> int:
+    """CRC-32C of `data`, continuing `so_far`."""
+    return google_crc32c.extend(so_far, np.frombuffer(data, np.uint8))
+
+
+def masked(checksum: int) -> int:
+    """The form in which TensorFlow stores a CRC-32C: tensorflow/core/lib/hash/crc32c.h, from LevelDB."""
+    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
+    return (rotated + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """Returns `array` where it lies at a multiple of `ALIGNMENT` or holds objects, else a copy that does."""
+    if array.dtype.hasobject or array.ctypes.data % ALIGNMENT == 0 or not array.size:
+        return array
+    copy = aligned_buffer(array.nbytes).view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def as_octets(array: np.ndarray) -> np.ndarray:
+    """The values of `array` in C order, least significant byte first, as uint8."""
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)

@@ -1,0 +1,121 @@
+"""NumPy's `.npz` archives, read and written one array at a time."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.binary_file import Malformed, aligned_buffer
+from slimft.checkpoint.tensor_proto import checked_shape
+from slimft.files import atomic_file
+
+# Deflate, which is all that NumPy uses, makes at most 1032 bytes of one.
+_MOST_EXPANSION = 1032
+_PIECE = 1 << 20
+
+
+class NpzCheckpoint(Checkpoint):
+    """The arrays of an `.npz` file, by their names.
+
+    Args:
+        path: the file.
+
+    Raises:
+        Malformed: it is no archive of plain arrays.
+        OSError: it cannot be read.
+    """
+
+    format = "npz"
+
+    def __init__(self, path: str):
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise Malformed(str(error)) from None
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        self._variables = {}
+        for member in self._zip.infolist():
+            if not member.filename.endswith(".npy"):
+                continue
+            name = member.filename.removesuffix(".npy")
+            with self._open(member) as stream:
+                shape, dtype, _ = _read_header(stream)
+            self._members[name] = member
+            self._variables[name] = shape, dtype
+        if not self._members:
+            raise Malformed("it is a zip archive without NumPy arrays")
+
+    def _shapes_and_dtypes(self):
+        return self._variables
+
+    def _read(self, name: str) -> np.ndarray:
+        member = self._members[name]
+        with self._open(member) as stream:
+            try:
+                shape, dtype, fortran_order = _read_header(stream)
+                size = math.prod(shape) * dtype.itemsize
+                most = member.compress_size * (1 if member.compress_type == zipfile.ZIP_STORED else _MOST_EXPANSION)
+                if size > min(member.file_size, most):
+                    raise Malformed(f"its shape {list(shape)} is more than its {member.file_size} bytes")
+                octets, end = aligned_buffer(size), 0
+                # ZipExtFile.readinto takes twice as much memory again as it is asked for.
+                while end < size and (count := stream.readinto(octets.data[end : end + _PIECE])):
+                    end += count
+                if end != size or stream.read(1):
+                    raise Malformed("it has more or fewer bytes than its shape")
+            except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+                raise Malformed(str(error)) from None
+        array = octets.view(dtype)
+        return array.reshape(shape[::-1]).T if fortran_order else array.reshape(shape)
+
+    def _open(self, member: zipfile.ZipInfo):
+        try:
+            return self._zip.open(member)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
+            raise Malformed(f"{member.filename}: {error}") from None
+
+
+def write_npz(file: str, variables: Checkpoint) -> None:
+    """Writes `variables` as an `.npz` file, not compressed, one variable at a time.
+
+    Raises:
+        Malformed: a variable is of a dtype that `.npz` files cannot hold: strings, bfloat16 and the like.
+        CheckpointError: a variable cannot be read.
+        OSError: the file cannot be written.
+    """
+    for name in variables:
+        dtype = variables.dtype(name)
+        if dtype.hasobject or (dtype.kind == "V" and not dtype.names):
+            kind = "strings" if dtype.hasobject else dtype.name
+            raise Malformed(f"{name} is of {kind}, which .npz cannot hold; exclude it or convert it with a dtype")
+    with atomic_file(pathlib.Path(file)) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name in variables:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                _write_array(member, np.asarray(variables[name], order="C"))
+
+
+def _write_array(stream, array: np.ndarray) -> None:
+    """As `np.lib.format.write_array`, which copies 16 MB at a time."""
+    np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+    stream.write(array.reshape(-1).view(np.uint8).data)
+
+
+def _read_header(stream) -> tuple[tuple[int, ...], np.dtype, bool]:
+    """Shape, dtype and whether the order is Fortran's, from the head of a `.npy` file."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
+        else:
+            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise Malformed(f"an array's header is damaged: {error}") from None
+    if dtype.hasobject:
+        raise Malformed("it holds Python objects, which could run code when read; they are not read")
+    return checked_shape(shape), dtype, fortran_order

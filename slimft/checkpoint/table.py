@@ -1,0 +1,231 @@
+"""TensorFlow's table files: sorted keys and their values, in blocks with a checksum each.
+
+A V1 checkpoint is one table, the `.index` of a V2 checkpoint another. Source: tensorflow/core/lib/io/
+(format.h, block.cc, table_builder.cc), which comes from LevelDB's doc/table_format.md.
+
+A block is a run of entries, where they restart (positions, then their count, 4 bytes each), a byte that tells
+the compression and a masked CRC-32C of all that. An entry is three varints (bytes its key shares with the key
+before, bytes of its own, bytes of the value), the rest of the key and the value. The last block, the index,
+has for each other block a key not below the block's keys and the block's place; the footer has the index's.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer, crc32c, masked
+from slimft.checkpoint.protobuf import read_varint, varint
+
+MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
+_FOOTER_BYTES = 48
+_TRAILER_BYTES = 5  # The compression and the checksum.
+_BLOCK_BYTES = 1 << 18
+_RESTART_INTERVAL = 16
+# A block up to this size is read whole; of a larger one each value by itself.
+_SMALL_BYTES = 1 << 20
+# A key repeats what it shares with the one before. Names of 500 characters make 20 bytes of each byte.
+_MOST_KEY_BYTES_PER_BYTE = 64
+_WINDOW_BYTES = 1 << 16
+
+
+class Table:
+    """A table file, read block by block.
+
+    Args:
+        file: the open file.
+        verify: whether to check the blocks' checksums.
+
+    Raises:
+        Malformed: the file is no table, or its index is damaged.
+    """
+
+    def __init__(self, file: BinaryFile, verify: bool):
+        self._file = file
+        self._verify = verify
+        self._verified: set[int] = set()
+        self._positions: dict[int, list[tuple[bytes, int, int]]] = {}
+        if file.size < _FOOTER_BYTES:
+            raise Malformed("it is too short for a table file")
+        footer = file.read(file.size - _FOOTER_BYTES, _FOOTER_BYTES)
+        if footer[-8:] != MAGIC:
+            raise Malformed("it does not end as a table file does")
+        _, position = _parse_handle(footer, 0)
+        index, _ = _parse_handle(footer, position)
+        self._check_bounds(index)
+        block = self._checked_block(index)
+        self._keys: list[bytes] = []
+        self._blocks: list[tuple[int, int]] = []
+        end = 0
+        for key, start, size in _positions(lambda offset, size: block[offset : offset + size], len(block)):
+            handle, _ = _parse_handle(block[start : start + size], 0)
+            # In order and apart, as they are written: no block twice, and none within itself.
+            if handle[0] < end or (self._keys and key <= self._keys[-1]):
+                raise Malformed("its blocks overlap or are out of order")
+            self._check_bounds(handle)
+            end = handle[0] + handle[1] + _TRAILER_BYTES
+            self._keys.append(key)
+            self._blocks.append(handle)
+        if end > index[0]:
+            raise Malformed("its blocks overlap its index")
+
+    def __iter__(self) -> Iterator[tuple[bytes, memoryview]]:
+        """Yields every key and value, the blocks read whole; meant for tables of small values."""
+        last = None
+        for handle in self._blocks:
+            block = self._checked_block(handle)
+            for key, start, size in _positions(lambda at, n, block=block: block[at : at + n], len(block)):
+                if last is not None and key <= last:
+                    raise Malformed("its keys are out of order")
+                last = key
+                yield key, block[start : start + size]
+
+    def value(self, key: bytes, align_last: int = 0) -> np.ndarray | None:
+        """Reads the value of `key` into memory of its own, as uint8; None where there is none.
+
+        Args:
+            key: the key.
+            align_last: the last so many bytes of the value start at a multiple of `ALIGNMENT`.
+
+        Raises:
+            Malformed: the block it should be in is damaged.
+        """
+        block = bisect.bisect_left(self._keys, key)
+        if block == len(self._keys):
+            return None
+        offset, size = self._blocks[block]
+        if self._verify and block not in self._verified:
+            self._check_block(self._blocks[block])
+            self._verified.add(block)
+        if block not in self._positions:
+            self._positions[block] = list(_positions(self._window(offset), size))
+        entries = self._positions[block]
+        found = bisect.bisect_left(entries, key, key=lambda entry: entry[0])
+        if found == len(entries) or entries[found][0] != key:
+            return None
+        _, start, length = entries[found]
+        buffer = aligned_buffer(length, at=max(0, length - align_last))
+        self._file.read_into(buffer, offset + start)
+        return buffer
+
+    def _check_bounds(self, handle: tuple[int, int]) -> None:
+        if sum(handle) + _TRAILER_BYTES > self._file.size - _FOOTER_BYTES:
+            raise Malformed("a block lies outside the file")
+
+    def _check_block(self, handle: tuple[int, int]) -> None:
+        """Checks a block of any size, keeping nothing of it."""
+        offset, size = handle
+        trailer = self._file.read(offset + size, _TRAILER_BYTES)
+        _check_trailer(trailer, lambda: self._file.checksum(offset, size + 1))
+
+    def _checked_block(self, handle: tuple[int, int]) -> memoryview:
+        offset, size = handle
+        block = self._file.read(offset, size + _TRAILER_BYTES)
+        _check_trailer(block[size:], (lambda: crc32c(block[: size + 1])) if self._verify else None)
+        return block[:size]
+
+    def _window(self, offset: int):
+        """A function that reads a block's bytes, keeping the last stretch it read."""
+        start, window = 0, b""
+
+        def read(at: int, size: int) -> memoryview:
+            nonlocal start, window
+            if not start <= at <= at + size <= start + len(window):
+                longest = self._file.size - offset - at
+                start, window = at, self._file.read(offset + at, min(max(size, _WINDOW_BYTES), longest))
+            return window[at - start : at - start + size]
+
+        return read
+
+
+def build_table(items: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Returns the table file of `items`, small values under keys that are sorted and unique."""
+    out, index, pending, size = bytearray(), [], [], 0
+
+    def append(block: bytes) -> bytes:
+        handle = varint(len(out)) + varint(len(block))
+        block += b"\0"  # Not compressed.
+        out.extend(block + masked(crc32c(block)).to_bytes(4, "little"))
+        return handle
+
+    def flush() -> None:
+        nonlocal size
+        if pending:
+            index.append((pending[-1][0], append(_block(pending))))
+        pending.clear()
+        size = 0
+
+    for key, value in items:
+        pending.append((key, value))
+        size += len(key) + len(value)
+        if size >= _BLOCK_BYTES:
+            flush()
+    flush()
+    handles = append(_block([])) + append(_block(index))  # The first is for filters, of which there are none.
+    return bytes(out) + handles.ljust(_FOOTER_BYTES - len(MAGIC), b"\0") + MAGIC
+
+
+def _block(items: list[tuple[bytes, bytes]]) -> bytes:
+    out, restarts, last = bytearray(), [], b""
+    for count, (key, value) in enumerate(items):
+        shared = 0
+        if count % _RESTART_INTERVAL == 0:
+            restarts.append(len(out))
+        else:
+            while shared < min(len(key), len(last)) and key[shared] == last[shared]:
+                shared += 1
+        out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        last = key
+    restarts = restarts or [0]
+    return bytes(out) + np.array([*restarts, len(restarts)], "<u4").tobytes()
+
+
+def _check_trailer(trailer: memoryview, checksum) -> None:
+    if checksum is not None and int.from_bytes(trailer[1:], "little") != masked(checksum()):
+        raise Malformed("a block's checksum does not match: the file is damaged")
+    if trailer[0] == 1:
+        raise Malformed("a block is compressed with Snappy, as TensorFlow's checkpoints never are")
+    if trailer[0] != 0:
+        raise Malformed("a block is compressed in an unknown way")
+
+
+def _parse_handle(data: memoryview, position: int) -> tuple[tuple[int, int], int]:
+    """A block's offset and size, and the position after them."""
+    offset, position = read_varint(data, position)
+    size, position = read_varint(data, position)
+    return (offset, size), position
+
+
+def _positions(read, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yields a block's keys, each with the start and the size of its value.
+
+    Args:
+        read: returns so many bytes from a position in the block on; nothing beyond what is asked for.
+        size: the block's, without its trailer.
+    """
+    if size < 4:
+        raise Malformed("a block is too short")
+    restarts = int.from_bytes(read(size - 4, 4), "little")
+    end = size - 4 - 4 * restarts
+    if end < 0:
+        raise Malformed("a block's restarts are longer than the block")
+    position, key, last, key_bytes = 0, b"", None, 0
+    while position < end:
+        head = read(position, min(3 * 5, end - position))
+        shared, at = read_varint(head, 0)
+        own, at = read_varint(head, at)
+        length, at = read_varint(head, at)
+        position += at
+        if shared > len(key) or own > end - position or length > end - position - own:
+            raise Malformed("an entry is longer than its block")
+        key_bytes += shared + own
+        if key_bytes > _MOST_KEY_BYTES_PER_BYTE * size:
+            raise Malformed("its keys are absurdly long")
+        key = key[:shared] + bytes(read(position, own))
+        if last is not None and key <= last:
+            raise Malformed("its keys are out of order")
+        last = key
+        yield key, position + own, length
+        position += own + length

@@ -1,0 +1,72 @@
+"""Writes TensorFlow's V2 checkpoints without TensorFlow.
+
+Source: as tensorflow_v2.py. One data file; each variable starts at a multiple of 64 bytes, so that reading the
+checkpoint back can map it (TensorFlow's own writer leaves no gaps; its readers mind neither).
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.binary_file import ALIGNMENT, as_octets, crc32c, masked
+from slimft.checkpoint.dtypes import STRING, enum_of_dtype
+from slimft.checkpoint.protobuf import field, varint
+from slimft.checkpoint.table import build_table
+from slimft.files import atomic_file
+
+# BundleHeaderProto: one data file, little-endian, format version 1.
+_HEADER = field(1, 1) + field(3, field(1, 1))
+
+
+def write_tensorflow_v2(prefix: str, variables: Checkpoint) -> None:
+    """Writes `variables` as the V2 checkpoint at `prefix`, one variable at a time.
+
+    The index gets its name last: until then there is no checkpoint, or the old one's index.
+
+    Raises:
+        Malformed: TensorFlow has no dtype for a variable, or cannot have a name.
+        CheckpointError: a variable cannot be read.
+        OSError: the files cannot be written.
+    """
+    entries: dict[bytes, bytes] = {}
+    with (
+        atomic_file(pathlib.Path(f"{prefix}.index")) as index,
+        atomic_file(pathlib.Path(f"{prefix}.data-00000-of-00001")) as data,
+    ):
+        for name in sorted(variables):
+            data.write(bytes(-data.tell() % ALIGNMENT))
+            entries[name.encode("utf-8", "surrogateescape")] = _write_values(data, variables[name])
+        index.write(build_table([(b"", _HEADER), *sorted(entries.items())]))
+
+
+def _write_values(data, array: np.ndarray) -> bytes:
+    """Writes an array's values; returns its BundleEntryProto."""
+    enum, offset = enum_of_dtype(array.dtype), data.tell()
+    if enum == STRING:
+        checksum = _write_strings(data, [_as_bytes(value) for value in array.flat])
+    else:
+        octets = as_octets(array)
+        data.write(octets.data)
+        checksum = crc32c(octets)
+    shape = b"".join(field(2, field(1, size)) for size in array.shape)
+    entry = field(1, enum) + field(2, shape) + field(4, offset) + field(5, data.tell() - offset)
+    return entry + field(6, masked(checksum), fixed32=True)
+
+
+def _write_strings(data, values: list[bytes]) -> int:
+    """Writes strings as `tensorflow_v2._parse_strings` reads them; returns their checksum."""
+    checksum = crc32c(b"".join(len(value).to_bytes(4 if len(value) < 1 << 32 else 8, "little") for value in values))
+    of_lengths = masked(checksum).to_bytes(4, "little")
+    data.write(b"".join(varint(len(value)) for value in values) + of_lengths)
+    checksum = crc32c(of_lengths, checksum)
+    for value in values:
+        data.write(value)
+        checksum = crc32c(value, checksum)
+    return checksum
+
+
+def _as_bytes(value) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
