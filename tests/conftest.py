@@ -1,9 +1,12 @@
-"""Fixtures of all tests: the material in ../shared, and a network small enough to train in a test."""
+"""Fixtures of all tests: the material in ../shared, a network small enough to train in a test, a web server."""
 
+import contextlib
+import http.server
 import os
 import pathlib
 import subprocess
 import sys
+import threading
 import types
 
 import pytest
@@ -98,3 +101,71 @@ def run_python():
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Starts an HTTP server whose GET is `answer(handler)`; returns the URL of an archive there."""
+    from slimft import download
+
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(download, "_WAIT_SECONDS", 0)
+    with contextlib.ExitStack() as stack:
+
+        def start(answer, path="archive.tar.gz"):
+            class Handler(http.server.BaseHTTPRequestHandler):
+                protocol_version = "HTTP/1.1"
+
+                def do_GET(self):
+                    self.close_connection = True
+                    with contextlib.suppress(ConnectionError):
+                        answer(self)
+
+                def log_message(self, *arguments):
+                    pass
+
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}/{path}"
+
+        yield start
+
+
+class RangedFile:
+    """What a server answers that has one file and sends parts of it, but cuts some answers off.
+
+    Attributes:
+        data: the file.
+        etag: its version, or None.
+        ranges: whether parts can be had.
+        cuts: after how many bytes each of the next answers is cut off.
+        requests: the headers Range and If-Range of each request so far.
+    """
+
+    def __init__(self, data, etag='"1"', ranges=True, cuts=()):
+        self.data, self.etag, self.ranges, self.cuts, self.requests = data, etag, ranges, list(cuts), []
+
+    def __call__(self, handler):
+        wanted, condition = handler.headers.get("Range"), handler.headers.get("If-Range")
+        self.requests.append((wanted, condition))
+        start, size = 0, len(self.data)
+        if self.ranges and wanted and condition in (None, self.etag):
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        handler.send_response(416 if start >= size > 0 else 206 if start else 200)
+        if start:
+            span = f"{start}-{size - 1}" if start < size else "*"
+            handler.send_header("Content-Range", f"bytes {span}/{size}")
+        if self.etag:
+            handler.send_header("ETag", self.etag)
+        body = self.data[start:]
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[: self.cuts.pop(0)] if self.cuts else body)
+
+
+@pytest.fixture
+def ranged_file():
+    """The class `RangedFile`."""
+    return RangedFile

@@ -74,7 +74,7 @@ def _find(data_dir: pathlib.Path | None):
             f"--data_dir={data_dir} holds no CIFAR-10: expected cifar-10-batches-bin/data_batch_1.bin or "
             "cifar-10-batches-py/data_batch_1; name an empty or new folder to download it there"
         )
-    from slimft.data.download import download_and_unpack
+    from slimft.download import download_and_unpack
 
     download_and_unpack(URL, MD5, root)
     return _read_binary, root / "cifar-10-batches-bin"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slimft import DataError
-from slimft.data import cifar10, download, load_dataset
+from slimft import DataError, download
+from slimft.data import cifar10, load_dataset
 
 TRAIN = [f"data_batch_{i}" for i in range(1, 6)]
 BATCHES = [*TRAIN, "test_batch"]

@@ -1,0 +1,356 @@
+"""Downloads files, going on where a cut download stopped, and unpacks archives that nobody vouches for."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from collections.abc import Callable
+
+from slimft.errors import DataError
+from slimft.files import sync_directory, write_atomically
+
+_CHUNK = 1 << 20
+# Without a single byte from the server; a slow connection is fine.
+_TIMEOUT_SECONDS = 30
+# After this many tries in a row that brought little, a download is given up.
+_TRIES = 5
+# Before the second try; doubled before each further one.
+_WAIT_SECONDS = 1.0
+# Of a download, and of an archive unpacked: far above VGG-19's 550 MB, far below a full disk.
+_MOST_BYTES = 4 << 30
+_MOST_ENTRIES = 10_000
+# Of the headers that hold a long name: tarfile reads them into memory whatever size they claim.
+_MOST_HEADER_BYTES = 1 << 20
+_PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+
+
+class _Cut(Exception):
+    """A try failed in a way that the next one may not."""
+
+
+def download(url: str, file: pathlib.Path, advice: str = "run the same command again to continue") -> None:
+    """Downloads `url` to `file`, which gets its name when all of it is on the disk.
+
+    Until then the bytes are in ``FILE.part``, from where a later call goes on, unless the file on the server
+    has changed. A cut or stalled connection is tried again a few times. Shows a progress bar on standard
+    error. Proxies are taken from the environment, as urllib does.
+
+    Args:
+        url: ``http`` or ``https``.
+        file: in a folder that exists.
+        advice: ends the message of an error, saying what to do.
+
+    Raises:
+        DataError: it cannot be had. What has arrived stays in ``FILE.part``.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    part = _Part(url, file)
+    opener = _opener()
+    try:
+        if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+            raise DataError(f"cannot download {url}: it is neither http nor https")
+        tries, furthest = 0, part.size
+        while True:
+            try:
+                _receive(opener, url, part)
+                break
+            except _Cut as cut:
+                tries = 1 if part.size >= furthest + _CHUNK else tries + 1
+                furthest = max(furthest, part.size)
+                if tries >= _TRIES:
+                    raise DataError(f"cannot download {url}: {cut}; {advice}") from None
+                print(f"{file.name}: {cut}; trying again", file=sys.stderr, flush=True)
+                time.sleep(_WAIT_SECONDS * 2 ** (tries - 1))
+    except urllib.error.URLError as error:
+        raise DataError(f"cannot download {url}: {_one_line(error.reason)}; {advice}") from None
+    except (http.client.HTTPException, ValueError) as error:
+        reason = f"the server's answer is cut off or garbled ({type(error).__name__})"
+        raise DataError(f"cannot download {url}: {reason}; {advice}") from None
+    part.finish()
+
+
+def _one_line(reason) -> str:
+    return " ".join(str(reason).split())  # Some are of two lines.
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to other web servers, but to no file and from no https to http."""
+
+    def redirect_request(self, request, answer, code, message, headers, new_url):
+        old, new = request.type, urllib.parse.urlsplit(new_url).scheme
+        if new not in ("http", "https") or (old, new) == ("https", "http"):
+            reason = f"its redirection to {new_url} is not allowed"
+            raise urllib.error.HTTPError(request.full_url, code, reason, headers, answer)
+        return super().redirect_request(request, answer, code, message, headers, new_url)
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Like urllib's own, proxies included, but without its handlers of file:, ftp: and data:."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor,
+        _Redirects,
+    ):  # fmt: skip
+        opener.add_handler(handler())
+    return opener
+
+
+class _Part:
+    """The bytes of an unfinished download in ``FILE.part``, and in ``FILE.part.json`` what they are of.
+
+    Attributes:
+        size: bytes there are.
+        total: bytes there shall be, None where the server does not say.
+        arrived: whether any of them came in this process.
+    """
+
+    def __init__(self, url: str, file: pathlib.Path):
+        self.url, self.file = url, file
+        self.path = file.with_name(f"{file.name}.part")
+        self.note = file.with_name(f"{file.name}.part.json")
+        self.size, self.total, self.validator, self.arrived = 0, None, None, False
+        try:
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+            if note["url"] == url and note["validator"]:
+                self.total, self.validator = note["total"], note["validator"]
+                self.size = self.path.stat().st_size
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # None, or of no use: it starts over.
+
+    def headers(self) -> dict[str, str]:
+        """Asks for the rest if the file is still the one the bytes are of, and else for all of it."""
+        if not self.size or not self.validator:
+            return {}
+        return {"Range": f"bytes={self.size}-", "If-Range": self.validator}
+
+    def accept(self, response: http.client.HTTPResponse) -> None:
+        """Gets ready for the body of `response`: the rest, if it is a part, or else all of it.
+
+        Raises:
+            _Cut: it is a part, but not of these bytes.
+            ValueError: its headers make no sense.
+        """
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+            total = int(span[2]) if span and span[2] != "*" else self.total
+            same = _validator(response) in (self.validator, None) and total == (self.total or total)
+            if not self.size or not span or int(span[1]) != self.size or not same:
+                self.discard()
+                raise _Cut("the server sends a part that does not fit what is here")
+            self.total = total
+        else:
+            self.discard()
+            length = response.headers.get("Content-Length")
+            self.total, self.validator = int(length) if length else None, _validator(response)
+            note = {"url": self.url, "validator": self.validator, "total": self.total}
+            write_atomically(self.note, json.dumps(note))
+        self._check_size(self.total or 0)
+
+    def write(self, stream, chunk: bytes) -> None:
+        """Appends `chunk` to `stream`, which is the part opened for appending."""
+        self._check_size(self.size + len(chunk))
+        stream.write(chunk)
+        self.size += len(chunk)
+        self.arrived = True
+
+    def _check_size(self, size: int) -> None:
+        if size > _MOST_BYTES:
+            self.discard()
+            raise DataError(f"{self.url} is over {_MOST_BYTES} bytes, which is too large to be true")
+
+    def discard(self) -> None:
+        """Forgets the bytes."""
+        self.note.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+        self.size, self.total, self.validator = 0, None, None
+
+    def finish(self) -> None:
+        """Gives the file its name, when it is on the disk."""
+        with open(self.path, "ab") as stream:
+            os.fsync(stream.fileno())
+        os.replace(self.path, self.file)
+        self.note.unlink(missing_ok=True)
+        sync_directory(self.file.parent)
+
+
+def _validator(response: http.client.HTTPResponse) -> str | None:
+    """What identifies this version of a file to If-Range: a strong ETag or a date, None without either."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _receive(opener: urllib.request.OpenerDirector, url: str, part: _Part) -> None:
+    """One request. When it returns, all bytes are in `part`.
+
+    Raises:
+        _Cut: not all bytes came, and trying again may help.
+        urllib.error.URLError, http.client.HTTPException, ValueError, DataError: it will not help.
+    """
+    import tqdm
+
+    asked = part.size
+    try:
+        response = opener.open(urllib.request.Request(url, headers=part.headers()), timeout=_TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and asked:
+            if error.headers.get("Content-Range") == f"bytes */{asked}" and part.total == asked:
+                return  # It was complete, all but its name.
+            part.discard()
+            raise _Cut("the file on the server is another one now") from None
+        if error.code in _PASSING_STATUSES:
+            raise _Cut(f"HTTP {error.code} {_one_line(error.reason)}") from None
+        raise
+    except OSError as error:
+        # urllib wraps some of them. Without a network, or with a name misspelled, waiting is of no use.
+        reason = getattr(error, "reason", error)
+        if part.arrived or isinstance(reason, (TimeoutError, ConnectionResetError, ConnectionAbortedError)):
+            raise _Cut(_one_line(reason)) from None
+        raise urllib.error.URLError(reason) from None
+    with response:
+        part.accept(response)
+        name = part.file.name
+        bar = tqdm.tqdm(desc=name, total=part.total, initial=part.size, unit="B", unit_scale=True)
+        with open(part.path, "ab") as stream, bar:
+            for chunk in _chunks(response):
+                part.write(stream, chunk)
+                bar.update(len(chunk))
+    if part.total is not None and part.size != part.total:
+        size, total = part.size, part.total
+        if size > total:
+            part.discard()
+        raise _Cut(f"it stopped at {size} of {total} bytes")
+
+
+def _chunks(response: http.client.HTTPResponse):
+    """Yields the body as it arrives, so that a stall loses nothing; raises _Cut where it breaks off."""
+    while True:
+        try:
+            chunk = response.read1(_CHUNK)
+        except OSError as error:
+            raise _Cut(_one_line(error)) from None
+        except http.client.IncompleteRead:
+            raise _Cut("it broke off inside a chunk (IncompleteRead)") from None
+        if not chunk:
+            return
+        yield chunk
+
+
+def download_and_unpack(url: str, md5: str, folder: pathlib.Path) -> None:
+    """Downloads the tar archive at `url` and unpacks it into `folder`, which may not exist yet.
+
+    Args:
+        url: of a ``.tar.gz``.
+        md5: the archive's MD5, in hexadecimal.
+        folder: receives the archive's contents, each entry at once and only if all of it is good.
+
+    Raises:
+        DataError: the download fails, the checksum differs or the archive is not safe to unpack.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
+            archive = pathlib.Path(temporary, urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1] or "archive")
+            download(url, archive, advice=f"try again, or download and unpack it into {folder}")
+            _check_md5(url, archive, md5)
+            unpacked = pathlib.Path(temporary, "unpacked")
+            unpack(archive, unpacked)
+            for entry in unpacked.iterdir():
+                os.replace(entry, folder / entry.name)
+    except OSError as error:
+        raise DataError(f"cannot download {url} into {folder}: {error.strerror or error}") from None
+
+
+def _check_md5(url: str, archive: pathlib.Path, md5: str) -> None:
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(archive, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    if digest.hexdigest() != md5:
+        raise DataError(f"{url} has MD5 {digest.hexdigest()}, not {md5}; try again, or download it elsewhere")
+
+
+class _TarInfo(tarfile.TarInfo):
+    """Refuses what tarfile would read into memory whole: headers that claim to be huge, maps of sparse files."""
+
+    @classmethod
+    def frombuf(cls, buffer, encoding, errors):
+        entry = super().frombuf(buffer, encoding, errors)
+        names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+        if entry.type in (*names, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+            if not 0 <= entry.size <= _MOST_HEADER_BYTES:
+                raise tarfile.ReadError(f"it has a header of {entry.size} bytes")
+        return entry
+
+    def _sparse(self, *arguments):
+        raise tarfile.ReadError("it has a sparse file")
+
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
+
+
+def unpack(
+    archive: pathlib.Path,
+    folder: pathlib.Path,
+    choose: Callable[[pathlib.PurePosixPath], str | None] | None = None,
+) -> None:
+    """Unpacks the files and folders of a ``.tar.gz`` archive into `folder`.
+
+    Args:
+        archive: read to its end, so that gzip's checksum is checked.
+        folder: made if it does not exist.
+        choose: takes a file's path in the archive and returns the name it gets in `folder`, or None to leave
+            it out. Without it the archive's files and folders are unpacked as they are.
+
+    Raises:
+        DataError: it is no such archive or corrupt, or has an entry that is a link or a device, leads out of
+            `folder`, or is absurdly large.
+        OSError: the disk is full or `folder` cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r:", tarinfo=_TarInfo) as tar:
+                size = 0
+                for number, entry in enumerate(tar, start=1):
+                    path = pathlib.PurePosixPath(entry.name)
+                    if path.is_absolute() or ".." in path.parts or not (entry.isfile() or entry.isdir()):
+                        raise DataError(f"{archive.name} is not safe to unpack: it holds {entry.name!r}")
+                    size += entry.size
+                    if entry.size < 0 or size > _MOST_BYTES or number > _MOST_ENTRIES:
+                        most = f"{_MOST_BYTES} bytes or {_MOST_ENTRIES} entries"
+                        raise DataError(f"{archive.name} is not safe to unpack: it holds over {most}")
+                    _extract(tar, entry, path, folder, choose)
+            while stream.read(_CHUNK):
+                if stream.tell() > 2 * _MOST_BYTES:
+                    raise DataError(f"{archive.name} is not safe to unpack: it holds over {_MOST_BYTES} bytes")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, RecursionError) as error:
+        raise DataError(f"{archive.name} is not a good .tar.gz archive: {error}") from None
+
+
+def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: pathlib.PurePosixPath, folder, choose) -> None:
+    if entry.isdir():
+        if choose is None:
+            folder.joinpath(*path.parts).mkdir(parents=True, exist_ok=True)
+        return
+    name = str(path) if choose is None else choose(path)
+    if name is None:
+        return
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tar.extractfile(entry) as source, open(target, "wb") as stream:
+        shutil.copyfileobj(source, stream)
