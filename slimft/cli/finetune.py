@@ -14,6 +14,7 @@ from slimft.cli import common
 from slimft.data import dataset_names
 from slimft.errors import UsageError
 from slimft.nets import get_network, network_names
+from slimft.renaming import parse_renames
 from slimft.training.settings import OPTIMIZERS, PRECISIONS, SCHEDULES, Settings
 
 DESCRIPTION = (
@@ -33,18 +34,7 @@ def define_flags(values: flags.FlagValues) -> None:
     define = {"flag_values": values}
     flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
     alias("model_name", "model")
-    flags.DEFINE_string(
-        "checkpoint", None,
-        "What to start from: a checkpoint's path, a directory with one, or a name: hed, or an official "
-        "TF-Slim release such as vgg_16. Without it all variables start afresh.", **define,
-    )  # fmt: skip
-    alias("checkpoint_path", "checkpoint")
-    flags.DEFINE_list(
-        "exclude", [],
-        "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.", **define,
-    )  # fmt: skip
-    alias("checkpoint_exclude_scopes", "exclude")
-    flags.DEFINE_list("include", [], "Scopes or variables to restore; everything by default.", **define)
+    _define_restore_flags(values)
     flags.DEFINE_list("trainable", [], "Scopes or variables to train; everything by default.", **define)
     alias("trainable_scopes", "trainable")
     flags.DEFINE_string(
@@ -102,6 +92,29 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean("dry_run", False, "Print what would be restored and trained, and stop.", **define)
 
 
+def _define_restore_flags(values: flags.FlagValues) -> None:
+    define = {"flag_values": values}
+    flags.DEFINE_string(
+        "checkpoint", None,
+        "What to start from: a checkpoint's path, a directory with one, or a name: hed, or an official "
+        "TF-Slim release such as vgg_16, which is fetched if need be. Without it all variables start afresh.",
+        **define,
+    )  # fmt: skip
+    flags.DEFINE_alias("checkpoint_path", "checkpoint", **define)
+    flags.DEFINE_list(
+        "exclude", [],
+        "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.", **define,
+    )  # fmt: skip
+    flags.DEFINE_alias("checkpoint_exclude_scopes", "exclude", **define)
+    flags.DEFINE_list("include", [], "Scopes or variables to restore; everything by default.", **define)
+    flags.DEFINE_list(
+        "rename", [],
+        "FROM:TO,...: what the checkpoint has in the scope FROM restores the scope TO; several TOs of one FROM "
+        "are several pairs.", **define,
+    )  # fmt: skip
+    flags.DEFINE_boolean("cast", False, "Convert a checkpoint of half, bfloat16 or double floats.", **define)
+
+
 def settings_from(values: flags.FlagValues) -> Settings:
     """The run's settings.
 
@@ -117,9 +130,10 @@ def settings_from(values: flags.FlagValues) -> Settings:
             raise UsageError(f"--{name}={values[name].value} must be a positive number")
     names = [field.name for field in dataclasses.fields(Settings)]
     given = {name: values[name].value for name in names}
-    given.update({name: tuple(given[name]) for name in ("include", "exclude", "trainable")})
-    if given["checkpoint"] is None and (given["exclude"] or given["include"]):
-        raise UsageError("--exclude and --include say what to restore; they need a --checkpoint")
+    given.update({name: tuple(given[name]) for name in ("include", "exclude", "rename", "trainable")})
+    if given["checkpoint"] is None and (given["exclude"] or given["include"] or given["rename"]):
+        raise UsageError("--exclude, --include and --rename say what to restore; they need a --checkpoint")
+    parse_renames(given["rename"])
     if given["train_dir"] is None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         given["train_dir"] = f"runs/{values.model}-{values.dataset}-{now}"

@@ -11,6 +11,7 @@ from slimft.data import Dataset, load_dataset
 from slimft.errors import SlimftError, TrainingError, UsageError
 from slimft.evaluation import session_config
 from slimft.nets import get_network
+from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.progress import Events, Progress, say
@@ -99,7 +100,13 @@ def prepare(settings: Settings) -> Run:
         if latest is not None:
             plan = plan_restore(latest, tf.global_variables())
         elif settings.checkpoint is not None:
-            plan = plan_restore(settings.checkpoint, None, settings.include, settings.exclude)
+            plan = plan_restore(
+                settings.checkpoint,
+                include=settings.include,
+                exclude=settings.exclude,
+                rename=parse_renames(settings.rename) or None,
+                cast=settings.cast,
+            )
     return Run(settings, splits, total_steps, training, plan, latest is not None, keeper)
 
 

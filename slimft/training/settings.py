@@ -25,6 +25,8 @@ class Settings:
     checkpoint: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    rename: tuple[str, ...] = ()
+    cast: bool = False
     trainable: tuple[str, ...] = ()
     train_dir: str = "runs/default"
     image_size: int | None = None
@@ -70,7 +72,7 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
     try:
         saved = json.loads(file.read_text(encoding="utf-8"))
         known = {field.name for field in dataclasses.fields(Settings)}
-        lists = ("include", "exclude", "trainable")
+        lists = ("include", "exclude", "rename", "trainable")
         return Settings(
             **{name: tuple(value) if name in lists else value for name, value in saved.items() if name in known}
         )

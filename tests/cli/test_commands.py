@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from slimft import open_checkpoint, write_checkpoint
 from slimft.cli import evaluate, finetune
 from slimft.compat import tf
 
@@ -125,6 +126,8 @@ def test_the_default_train_dir_is_new(tiny, tmp_path, monkeypatch, capsys):
         (["--model=vgg_16", "--seed=-1"], ["--seed=-1"]),
         (["--model=vgg_16", "--keep=0"], ["--keep=0"]),
         (["--model=vgg_16", "--exclude=vgg_16/fc8"], ["--exclude", "need a --checkpoint"]),
+        (["--model=vgg_16", "--rename=a:b"], ["--rename", "need a --checkpoint"]),
+        (["--model=vgg_16", "--checkpoint=x", "--rename=a"], ["--rename=a is not of the form FROM:TO"]),
         (["--modle=vgg_16"], ["modle", "model"]),
         (["model=vgg_16"], ["'model=vgg_16'"]),
         (["--flagfile=/no/such/file"], ["/no/such/file"]),
@@ -144,6 +147,20 @@ def test_bad_flags_of_evaluate(tmp_path, capsys):
     rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "settings.json cannot be read")
     (tmp_path / "settings.json").write_text('{"model": "vgg_16"}')
     rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "no checkpoint in the directory")
+
+
+def test_rename_and_cast(tiny, tmp_path, capsys):
+    first, halves = tmp_path / "first", tmp_path / "halves.ckpt"
+    assert call(finetune, *RUN, f"--train_dir={first}") == 0
+    source = open_checkpoint(first)
+    scope = {name.replace("tiny", "other", 1): source[name] for name in source if name.startswith("tiny/")}
+    write_checkpoint(halves, {name: value.astype(np.float16) for name, value in scope.items()})
+    flags = [*RUN, f"--checkpoint={halves}", f"--train_dir={tmp_path / 'second'}", "--exclude=tiny/logits"]
+    rejects(capsys, finetune, flags, "another network: it has other, the model tiny")
+    rejects(capsys, finetune, [*flags, "--rename=other:tiny"], "float16 in the checkpoint, float32", "--cast")
+    rejects(capsys, finetune, [*flags, "--rename=othre:tiny"], "--rename=othre", "did you mean other")
+    assert call(finetune, *flags, "--rename=other:tiny", "--cast", "--dry_run") == 0
+    assert "restored from other/conv1/weights" in capsys.readouterr().out
 
 
 def test_bad_checkpoints(tiny, tmp_path, capsys):

@@ -1,0 +1,69 @@
+"""Tables and figures as text: aligned columns, megabytes, thousands separators; JSON that any parser takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
+    """Returns the rows under their header, in columns.
+
+    Args:
+        header: each column's title.
+        rows: cells; as many in each row as there are titles.
+        left: how many columns, from the first on, are aligned left; the others are aligned right.
+    """
+    rows = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    rows.insert(1, ["-" * width for width in widths])
+    lines = []
+    for row in rows:
+        cells = (
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """`text` with escapes for what would break a line, steer the terminal or be no Unicode."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """``3x3x64x128``, or ``scalar``."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def dtype_text(dtype: np.dtype) -> str:
+    """The name of a dtype, TensorFlow's for its quantized ones; ``string`` for all kinds of strings."""
+    if dtype.kind in "OSU":
+        return "string"
+    return dtype.names[0] if dtype.names else dtype.name
+
+
+def megabytes(size: int, total: int) -> str:
+    """`size` bytes of `total` in MB, of 10**6 bytes; to the byte if all of it is less than one."""
+    return f"{size / 1e6:,.{3 if total >= 10**6 else 6}f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 variable``, ``34 variables``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def json_ready(value):
+    """`value` with strings for the floats that JSON has no number for: NaN, Infinity, -Infinity."""
+    if isinstance(value, dict):
+        return {key: json_ready(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_ready(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
