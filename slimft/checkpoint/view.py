@@ -62,9 +62,10 @@ class ArraysInMemory(Checkpoint):
     def __init__(self, arrays: Mapping[str, np.ndarray], path: str = "memory"):
         self.path = path
         self._arrays = {name: np.asarray(array) for name, array in arrays.items()}
+        self._variables = {name: (array.shape, array.dtype) for name, array in self._arrays.items()}
 
     def _shapes_and_dtypes(self):
-        return {name: (array.shape, array.dtype) for name, array in self._arrays.items()}
+        return self._variables
 
     def _read(self, name: str) -> np.ndarray:
         return self._arrays[name].copy()
