@@ -60,7 +60,8 @@ setup(
         "demo": DEMO,
         "keras": ["h5py"],
         # tf-keras: the batch normalization that slim used to stand on, as the tests' reference.
-        "test": [*DEMO, "hypothesis", "pytest", "pytest-xdist", "ruff", "tf-keras>=2.16,<2.22"],
+        "test": [*DEMO, "hypothesis", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
+                 "tf-keras>=2.16,<2.22"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

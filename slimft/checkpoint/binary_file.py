@@ -10,16 +10,15 @@ import mmap
 import os
 import stat
 
-import google_crc32c
 import numpy as np
+
+from slimft.checkpoint import checksum
 
 # What TensorFlow (Eigen) wants of memory that it shares instead of copying.
 ALIGNMENT = 64
 
 # Bytes read between two steps of the checksum: small enough to be still in the processor's cache then.
 _PIECE = 1 << 20
-
-_MASK_DELTA = 0xA282EAD8
 
 
 class Malformed(ValueError):
@@ -57,36 +56,41 @@ class BinaryFile:
         self.read_into(buffer, offset)
         return buffer.data
 
-    def read_into(self, buffer: np.ndarray, offset: int, checksum: int | None = None) -> int | None:
-        """Fills `buffer`, of uint8, from `offset` on.
-
-        Args:
-            buffer: what to fill.
-            offset: position in the file, in bytes.
-            checksum: CRC-32C so far, to be extended by these bytes; None does without.
-
-        Returns:
-            The extended checksum, or None.
-        """
+    def read_into(self, buffer: np.ndarray, offset: int, checked: bool = False) -> int | None:
+        """Fills `buffer`, of uint8, from `offset` on; returns the bytes' CRC-32C if it is to be `checked`."""
         self._checked(offset, buffer.size)
+        parts = checksum.in_strides(
+            buffer.size, lambda start, stop: self._fill(buffer[start:stop], offset + start, checked)
+        )
+        self.check_unchanged()
+        return checksum.combine(0, parts, buffer.size) if checked else None
+
+    def crc32c(self, offset: int, size: int) -> int:
+        """CRC-32C of `size` bytes from `offset` on, keeping none of them."""
+        self._checked(offset, size)
+
+        def check(start: int, stop: int) -> int:
+            scratch, so_far = np.empty(min(stop - start, _PIECE), np.uint8), 0
+            for position in range(start, stop, _PIECE):
+                piece = scratch[: min(_PIECE, stop - position)]
+                self._fill(piece, offset + position, checked=False)
+                so_far = checksum.extend(so_far, piece)
+            return so_far
+
+        parts = checksum.in_strides(size, check)
+        self.check_unchanged()
+        return checksum.combine(0, parts, size)
+
+    def _fill(self, buffer: np.ndarray, offset: int, checked: bool) -> int:
+        """As `read_into`, in this thread; without `checked` the result means nothing."""
+        so_far = 0
         for start in range(0, buffer.size, _PIECE):
             piece = buffer[start : start + _PIECE]
             if os.preadv(self._descriptor, [piece], offset + start) != piece.size:
                 raise Malformed("the file was changed or cut while it was read; open it again")
-            if checksum is not None:
-                checksum = google_crc32c.extend(checksum, piece)
-        self.check_unchanged()
-        return checksum
-
-    def checksum(self, offset: int, size: int) -> int:
-        """CRC-32C of `size` bytes from `offset` on, keeping none of them."""
-        self._checked(offset, size)
-        scratch = np.empty(min(size, _PIECE), np.uint8)
-        checksum = 0
-        for start in range(0, size, _PIECE):
-            piece = scratch[: min(_PIECE, size - start)]
-            checksum = self.read_into(piece, offset + start, checksum)
-        return checksum
+            if checked:
+                so_far = checksum.extend(so_far, piece)
+        return so_far
 
     def map(self, offset: int, size: int) -> np.ndarray:
         """Returns `size` bytes from `offset` on as a private, copy-on-write map of the file.
@@ -120,17 +124,6 @@ def aligned_buffer(size: int, at: int = 0) -> np.ndarray:
     memory = np.empty(size + ALIGNMENT, np.uint8)
     skip = -(memory.ctypes.data + at) % ALIGNMENT
     return memory[skip : skip + size]
-
-
-def crc32c(data, so_far: int = 0) -> int:
-    """CRC-32C of `data`, continuing `so_far`."""
-    return google_crc32c.extend(so_far, np.frombuffer(data, np.uint8))
-
-
-def masked(checksum: int) -> int:
-    """The form in which TensorFlow stores a CRC-32C: tensorflow/core/lib/hash/crc32c.h, from LevelDB."""
-    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
-    return (rotated + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def aligned(array: np.ndarray) -> np.ndarray:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 from slimft.checkpoint.tensor_proto import checked_shape
+
+# Deflate, the usual compression, makes at most 1032 bytes of one.
+_MOST_EXPANSION = 1032
 
 
 class KerasH5Checkpoint(Checkpoint):
@@ -44,14 +49,20 @@ class KerasH5Checkpoint(Checkpoint):
 
     def _read(self, name: str) -> np.ndarray:
         shape, dtype = self._variables[name]
-        dataset = self._file[name]
-        # Chunks that were never written, or compressed ones, could claim any size.
-        stored = dataset.id.get_storage_size()
-        if dataset.nbytes > max(stored, 1) * 1032:
-            raise Malformed(f"its shape {list(shape)} is more than the {stored} bytes stored")
-        array = aligned_buffer(dataset.nbytes).view(dtype).reshape(shape)
         try:
-            dataset.read_direct(array) if array.size else None
-        except (OSError, RuntimeError, ValueError) as error:
+            dataset = self._file[name]
+            if dataset.external or dataset.is_virtual:
+                raise Malformed("its values lie in other files, whichever its writer chose; they are not read")
+            # Chunks that were never written, or compressed ones, could claim any size.
+            stored = dataset.id.get_storage_size()
+            most = max(stored, 1) * _MOST_EXPANSION
+            if dataset.nbytes > most:
+                raise Malformed(f"its shape {list(shape)} is more than the {stored} bytes stored")
+            if dataset.chunks and math.prod(dataset.chunks) * dtype.itemsize > most:
+                raise Malformed(f"its chunks {list(dataset.chunks)} are more than the {stored} bytes stored")
+            array = aligned_buffer(dataset.nbytes).view(dtype).reshape(shape)
+            if array.size:
+                dataset.read_direct(array)
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise Malformed(str(error)) from None
         return array

@@ -13,7 +13,9 @@ from slimft.errors import CheckpointError
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")
 # One of several V1 files, or the pattern by which TensorFlow names all of them.
 _V1_SHARD = re.compile(r"(?P<prefix>.*)-(?:\d{5}|\?{5})-of-(?P<count>\d{5}|\?{5})$", re.DOTALL)
-_STATE_LINE = re.compile(r'^model_checkpoint_path:\s*"(?P<path>(?:[^"\\]|\\.)*)"\s*$', re.MULTILINE)
+_STATE_LINE = re.compile(rb'^model_checkpoint_path:\s*"(?P<path>(?:[^"\\\n]|\\.)*)"\s*$', re.MULTILINE)
+_ESCAPE = re.compile(rb"\\(?:(?P<octal>[0-7]{1,3})|(?P<char>.))", re.DOTALL)
+_MOST_STATE_BYTES = 1 << 20
 _MAGIC = {b"\x89HDF\r\n\x1a\n": "keras_h5", b"PK\x03\x04": "npz", b"PK\x05\x06": "npz"}
 _SUFFIXES = {".npz": "npz", ".safetensors": "safetensors", ".pb": "frozen_graph", ".h5": "keras_h5"}
 
@@ -37,15 +39,18 @@ def locate(path: str) -> Found | None:
     """Returns the checkpoint that `path` means, or None.
 
     Raises:
-        CheckpointError: `path` exists but is not a checkpoint, or is a directory without one.
+        CheckpointError: `path` exists but is not a checkpoint, is a directory without one, or cannot be a path.
     """
+    try:
+        return locate_in_directory(pathlib.Path(path)) if os.path.isdir(path) else _locate_file(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _locate_file(path: str) -> Found | None:
+    """As `locate`, of what is a file or the prefix of files."""
+    path = path.rsplit(".", 1)[0] if path.endswith((".index", ".meta")) else _DATA.sub("", path)
     file = pathlib.Path(path)
-    if file.is_dir():
-        return locate_in_directory(file)
-    if path.endswith((".index", ".meta")):
-        return locate(path.rsplit(".", 1)[0])
-    if _DATA.search(path):
-        return locate(_DATA.sub("", path))
     if os.path.isfile(path + ".index"):
         if not any(name.startswith(f"{file.name}.data-") for name in os.listdir(file.parent)):
             raise CheckpointError(f"{path}.index has no {file.name}.data-* file beside it; copy that too")
@@ -69,7 +74,10 @@ def locate_in_directory(directory: pathlib.Path) -> Found:
     """
     named = latest_in_state(directory)
     if named is not None:
-        found = locate(named)
+        # Not another directory, which could name this one; but a prefix may be the name of one too.
+        if os.path.isdir(named) and not os.path.isfile(f"{named}.index"):
+            raise CheckpointError(f"{directory}/checkpoint names {named!r}, which is a directory")
+        found = _locate_file(named)
         if found is None:
             raise CheckpointError(f"{directory}/checkpoint names {named!r}, which is not there")
         return found
@@ -80,7 +88,7 @@ def locate_in_directory(directory: pathlib.Path) -> Found:
     if len(prefixes) > 1:
         names = ", ".join(pathlib.Path(prefix).name for prefix in prefixes[:5])
         raise CheckpointError(f"{directory} holds {len(prefixes)} checkpoints ({names}); name one of them")
-    return locate(prefixes[0])
+    return _locate_file(prefixes[0])
 
 
 def latest_in_state(directory: pathlib.Path) -> str | None:
@@ -88,17 +96,22 @@ def latest_in_state(directory: pathlib.Path) -> str | None:
 
     A relative path in the state file counts from the directory, as in `tf.train.latest_checkpoint`.
     """
+    state = directory / "checkpoint"
     try:
-        text = (directory / "checkpoint").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return None
+        if not state.is_file():
+            return None
+        with open(state, "rb") as stream:
+            match = _STATE_LINE.search(stream.read(_MOST_STATE_BYTES))
     except OSError as error:
-        raise CheckpointError(f"{directory}/checkpoint cannot be read: {error.strerror}") from None
-    match = _STATE_LINE.search(text)
-    if not match:
-        return None
-    named = re.sub(r"\\(.)", r"\1", match["path"])
-    return str(directory / named)
+        raise CheckpointError(f"{state} cannot be read: {error.strerror}") from None
+    return str(directory / os.fsdecode(_ESCAPE.sub(_unescaped, match["path"]))) if match else None
+
+
+def _unescaped(escape: re.Match) -> bytes:
+    """What an escape in a text-format protocol buffer stands for; whatever is not ASCII is escaped there."""
+    if escape["octal"]:
+        return bytes([int(escape["octal"], 8) & 0xFF])
+    return {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(escape["char"], escape["char"])
 
 
 def _locate_v1_shards(file: pathlib.Path) -> Found | None:
@@ -113,6 +126,8 @@ def _locate_v1_shards(file: pathlib.Path) -> Found | None:
     if not names:
         return None
     count = names[0][-len("00000"):]
+    if not int(count):
+        raise CheckpointError(f"{file.parent / names[0]} is said to be one of no files; rename it")
     expected = [f"{prefix}-{shard:05d}-of-{count}" for shard in range(int(count))]
     if len({name[-len(count):] for name in names}) > 1:
         raise CheckpointError(f"{file} has files of several checkpoints ({names[0]}, {names[-1]}); name one")

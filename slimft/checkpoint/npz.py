@@ -36,7 +36,7 @@ class NpzCheckpoint(Checkpoint):
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise Malformed(str(error)) from None
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._variables = {}
@@ -44,6 +44,8 @@ class NpzCheckpoint(Checkpoint):
             if not member.filename.endswith(".npy"):
                 continue
             name = member.filename.removesuffix(".npy")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise Malformed(f"{name} is compressed in a way that NumPy does not use")
             with self._open(member) as stream:
                 shape, dtype, _ = _read_header(stream)
             self._members[name] = member
@@ -91,7 +93,8 @@ def write_npz(file: str, variables: Checkpoint) -> None:
     """
     for name in variables:
         dtype = variables.dtype(name)
-        if dtype.hasobject or (dtype.kind == "V" and not dtype.names):
+        # ml_dtypes' are known to NumPy, and as float8_e5m2 claims to be, even floats; but not to its files.
+        if dtype.hasobject or dtype.isbuiltin == 2 or (dtype.kind == "V" and not dtype.names):
             kind = "strings" if dtype.hasobject else dtype.name
             raise Malformed(f"{name} is of {kind}, which .npz cannot hold; exclude it or convert it with a dtype")
     with atomic_file(pathlib.Path(file)) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
@@ -112,10 +115,16 @@ def _read_header(stream) -> tuple[tuple[int, ...], np.dtype, bool]:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-        else:
+        elif version in ((2, 0), (3, 0)):
             shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        else:
+            raise ValueError(f"its version, {version}, is unknown")
+    except OSError:
+        raise
+    except Exception as error:  # The header is Python, which NumPy parses: errors of any kind come up.
         raise Malformed(f"an array's header is damaged: {error}") from None
     if dtype.hasobject:
         raise Malformed("it holds Python objects, which could run code when read; they are not read")
+    if not dtype.itemsize or dtype.subdtype:
+        raise Malformed(f"its dtype, {dtype}, is not one of plain values")
     return checked_shape(shape), dtype, fortran_order

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer, crc32c, masked
+from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer
+from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.protobuf import read_varint, varint
 
 MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
@@ -24,8 +25,6 @@ _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # The compression and the checksum.
 _BLOCK_BYTES = 1 << 18
 _RESTART_INTERVAL = 16
-# A block up to this size is read whole; of a larger one each value by itself.
-_SMALL_BYTES = 1 << 20
 # A key repeats what it shares with the one before. Names of 500 characters make 20 bytes of each byte.
 _MOST_KEY_BYTES_PER_BYTE = 64
 _WINDOW_BYTES = 1 << 16
@@ -96,7 +95,7 @@ class Table:
         if block == len(self._keys):
             return None
         offset, size = self._blocks[block]
-        if self._verify and block not in self._verified:
+        if block not in self._verified:
             self._check_block(self._blocks[block])
             self._verified.add(block)
         if block not in self._positions:
@@ -115,10 +114,10 @@ class Table:
             raise Malformed("a block lies outside the file")
 
     def _check_block(self, handle: tuple[int, int]) -> None:
-        """Checks a block of any size, keeping nothing of it."""
+        """Checks the trailer of a block of any size, keeping nothing of the block."""
         offset, size = handle
         trailer = self._file.read(offset + size, _TRAILER_BYTES)
-        _check_trailer(trailer, lambda: self._file.checksum(offset, size + 1))
+        _check_trailer(trailer, (lambda: self._file.crc32c(offset, size + 1)) if self._verify else None)
 
     def _checked_block(self, handle: tuple[int, int]) -> memoryview:
         offset, size = handle

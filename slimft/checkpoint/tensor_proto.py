@@ -16,7 +16,7 @@ from slimft.checkpoint.protobuf import LENGTH, VARINT, expect_bytes, expect_int,
 # More dimensions NumPy does not take.
 _MOST_DIMENSIONS = 32
 # TensorFlow writes all values in one piece, but protocol buffers may come in several, even one by one.
-_MOST_PIECES = 1 << 16
+_MOST_PIECES = 1 << 14
 # A message has at most 2 GB; so has a tensor that a graph could hold value by value.
 _MOST_FILLED_BYTES = 1 << 31
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from slimft.checkpoint import object_graph
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer, crc32c, masked
+from slimft.checkpoint.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer
+from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
 from slimft.checkpoint.protobuf import expect_bytes, expect_int, fields, read_varint
 from slimft.checkpoint.slices import Slice, join, parse_slice, resolve, slice_key, slice_shape
@@ -130,7 +131,7 @@ class TensorFlowV2Checkpoint(Checkpoint):
             checksum = crc32c(octets) if self._verify else None
         else:
             octets = aligned_buffer(entry.size)
-            checksum = file.read_into(octets, entry.offset, 0 if self._verify else None)
+            checksum = file.read_into(octets, entry.offset, checked=self._verify)
         if entry.enum == STRING:
             values, checksum = _parse_strings(octets.data, count)
             values = string_array(values, entry.shape)

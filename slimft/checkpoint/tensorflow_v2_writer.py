@@ -11,7 +11,8 @@ import pathlib
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import ALIGNMENT, as_octets, crc32c, masked
+from slimft.checkpoint.binary_file import ALIGNMENT, Malformed, as_octets
+from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.dtypes import STRING, enum_of_dtype
 from slimft.checkpoint.protobuf import field, varint
 from slimft.checkpoint.table import build_table
@@ -38,7 +39,11 @@ def write_tensorflow_v2(prefix: str, variables: Checkpoint) -> None:
     ):
         for name in sorted(variables):
             data.write(bytes(-data.tell() % ALIGNMENT))
-            entries[name.encode("utf-8", "surrogateescape")] = _write_values(data, variables[name])
+            array = variables[name]
+            try:
+                entries[name.encode("utf-8", "surrogateescape")] = _write_values(data, array)
+            except Malformed as error:
+                raise Malformed(f"{name}: {error}") from None
         index.write(build_table([(b"", _HEADER), *sorted(entries.items())]))
 
 
@@ -69,4 +74,9 @@ def _write_strings(data, values: list[bytes]) -> int:
 
 
 def _as_bytes(value) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
+    if isinstance(value, bytes):
+        return value
+    try:
+        return value.encode("utf-8")
+    except (AttributeError, UnicodeEncodeError):
+        raise Malformed(f"of its values, one is neither bytes nor a string of Unicode: {value!r:.40}") from None

@@ -81,7 +81,7 @@ def _check_name(name: str, kind: str) -> None:
     """Raises Malformed if a variable cannot have this name in a file of the format `kind`."""
     if kind == "tensorflow_v2":
         # The empty key is the index's header; after a zero byte come slices of partitioned variables.
-        bad = not name or name.startswith("\0")
+        bad = not name or name.startswith("\0") or not _is_key(name)
     else:
         bad = name != name.encode("utf-8", "replace").decode("utf-8")  # Surrogates: bytes that were no UTF-8.
         # An archive's file names end at a zero byte and have a length of 16 bits.
@@ -89,3 +89,11 @@ def _check_name(name: str, kind: str) -> None:
         bad |= kind == "safetensors" and name == "__metadata__"
     if bad:
         raise Malformed(f"{name[:80]!r} cannot be a variable's name in this format; rename or exclude it")
+
+
+def _is_key(name: str) -> bool:
+    """Whether the bytes a name becomes in a table are the name's alone."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == name
+    except UnicodeEncodeError:
+        return False

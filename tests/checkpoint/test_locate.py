@@ -1,0 +1,149 @@
+"""What files a path means: state files, suffixes, checkpoints of several files, and paths that mean nothing."""
+
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from slimft import CheckpointError, open_checkpoint
+from slimft.checkpoint import write_checkpoint
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+NAMES = {"n", "p", "s", "w"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the V1 checkpoint `one.ckpt`, the V2 checkpoint `two` and the V1 one of three files `three`."""
+    shutil.copy(GOLDEN / "v1_tiny" / "model.ckpt", tmp_path / "one.ckpt")
+    for file in (GOLDEN / "v2_tiny").glob("model.ckpt.*"):
+        shutil.copy(file, tmp_path / file.name.replace("model.ckpt", "two"))
+    for file in (GOLDEN / "v1_sharded").glob("model.ckpt-*"):
+        shutil.copy(file, tmp_path / file.name.replace("model.ckpt", "three"))
+    return tmp_path
+
+
+def fails(path, *words):
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def state(folder, named):
+    (folder / "checkpoint").write_bytes(b'model_checkpoint_path: "' + named.encode() + b'"\n')
+
+
+def test_state_files_that_name_a_checkpoint(folder):
+    (folder / "sub").mkdir()
+    for named in ("one.ckpt", "two", "./two", "sub/../two", str(folder / "one.ckpt")):
+        state(folder, named)
+        assert set(open_checkpoint(folder)) == NAMES, named
+    state(folder, "three-?????-of-00003")
+    assert len(open_checkpoint(folder)) == 9
+    # Relative to the folder, wherever it is.
+    state(folder / "sub", "../two")
+    assert set(open_checkpoint(folder / "sub")) == NAMES
+
+
+def test_state_files_as_tensorflow_writes_them(folder):
+    from tensorflow.python.checkpoint.checkpoint_management import update_checkpoint_state_internal
+
+    from slimft.compat import tf
+
+    for named in ("plain", 'o"dd \'name', "重み", "n\n\r\t", "back\\slash", "back\\n", "\x01\x7f"):
+        path = folder / "ünï" / named
+        path.parent.mkdir(exist_ok=True)
+        for file in folder.glob("two.*"):
+            shutil.copy(file, f"{path}{file.name.removeprefix('two')}")
+        for relative in (True, False):
+            update_checkpoint_state_internal(str(folder), str(path), [str(path)], save_relative_paths=relative)
+            assert tf.train.get_checkpoint_state(str(folder)).model_checkpoint_path == str(path)
+            checkpoint = open_checkpoint(folder)
+            assert set(checkpoint) == NAMES and checkpoint.path == str(path)
+
+
+@pytest.mark.parametrize("named", ["", ".", "..", "./", "sub", "sub/..", "/", "checkpoint"])
+def test_state_files_that_name_a_folder_or_themselves(folder, named):
+    (folder / "sub").mkdir()
+    state(folder / "sub", "..")
+    state(folder, named)
+    fails(folder, str(folder))
+
+
+def test_state_files_that_are_none(folder):
+    for octets in (b"", b"\xff\0" * 99, b"model_checkpoint_path: two\n", b'model_checkpoint_path: "two\n'):
+        (folder / "checkpoint").write_bytes(octets)
+        fails(folder, "2 checkpoints", "name one of them")
+    (folder / "checkpoint").unlink()
+    (folder / "checkpoint").mkdir()
+    fails(folder, "2 checkpoints")
+
+
+def test_suffixes(folder):
+    for path in ("two", "two.index", "two.data-00000-of-00001", "two.meta", "one.ckpt", "one.ckpt.meta"):
+        assert set(open_checkpoint(folder / path)) == NAMES
+    for count in (40, 700, 2000):
+        fails(f"{folder}/none{'.index' * count}")
+
+
+def test_a_prefix_that_is_a_folder_too(folder):
+    (folder / "two").mkdir()
+    state(folder, "two")
+    assert set(open_checkpoint(folder)) == NAMES
+    assert set(open_checkpoint(folder / "two.index")) == NAMES
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "x" * 5000, "x/" * 3000, "nul\0", "new\nline", "\udcff"])
+def test_paths_that_no_file_has(tmp_path, path):
+    fails(path)
+    fails(f"{tmp_path}/{path}")
+
+
+def test_v1_checkpoints_of_several_files(folder):
+    for path in ("three", "three-00001-of-00003", "three-?????-of-00003", "three-?????-of-?????"):
+        assert len(open_checkpoint(folder / path)) == 9
+    (folder / "three-00001-of-00003").rename(folder / "gone")
+    for path in ("three", "three-00000-of-00003", "three-?????-of-00003"):
+        fails(folder / path, "three-00001-of-00003 is missing")
+    (folder / "gone").rename(folder / "three-00001-of-00003")
+    shutil.copy(folder / "one.ckpt", folder / "three-00000-of-00001")
+    assert len(open_checkpoint(folder / "three-00000-of-00003")) == 9
+    assert set(open_checkpoint(folder / "three-00000-of-00001")) == NAMES
+    fails(folder / "three", "several checkpoints")
+
+
+def test_v1_files_of_a_checkpoint_of_none(folder):
+    (folder / "one.ckpt").rename(folder / "none-00000-of-00000")
+    fails(folder / "none")
+    fails(folder / "none-00000-of-00000")
+
+
+def test_v1_files_that_hold_the_same(folder):
+    for shard in range(2):
+        shutil.copy(folder / "one.ckpt", folder / f"twice-{shard:05d}-of-00002")
+    checkpoint = open_checkpoint(folder / "twice")
+    for name in NAMES:
+        with pytest.raises(CheckpointError, match=f"cannot read {name}: its slices hold"):
+            checkpoint[name]
+
+
+def test_v2_files_of_another_count(folder):
+    os.rename(folder / "two.data-00000-of-00001", folder / "two.data-00000-of-00002")
+    checkpoint = open_checkpoint(folder / "two")
+    with pytest.raises(CheckpointError, match="cannot read n: the file two.data-00000-of-00001 is missing"):
+        checkpoint["n"]
+    os.remove(folder / "two.data-00000-of-00002")
+    fails(folder / "two", "no two.data-* file")
+
+
+def test_names_of_formats_do_not_matter_where_files_tell(folder):
+    (folder / "one.ckpt").rename(folder / "one.npz")
+    assert open_checkpoint(folder / "one.npz").format == "tensorflow_v1"
+    np.savez(folder / "x.npz", a=np.zeros(2))
+    (folder / "x.npz").rename(folder / "x.safetensors")
+    assert open_checkpoint(folder / "x.safetensors").format == "npz"
+    write_checkpoint(folder / "y.ckpt.safetensors", {"a": np.zeros(2)})
+    assert open_checkpoint(folder / "y.ckpt.safetensors").format == "safetensors"
