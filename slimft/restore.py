@@ -111,7 +111,9 @@ class RestorePlan:
         initializers: list[tf.Operation] = []
         feeds: dict[tf.Tensor, np.ndarray] = {}
         copied = 0
-        for name, entry in self.restored.items():
+        # The largest first: a V1 file's block is then checked while its large value is read, not once before.
+        largest_first = sorted(self.restored.items(), key=lambda pair: -np.prod(self.checkpoint.shape(pair[1])))
+        for name, entry in largest_first:
             # A variable's initializer assigns its second input: fed with the entry, it restores.
             initializer = self.variables[name].initializer
             value = self._value(name, entry)

@@ -75,8 +75,13 @@ def _processors() -> int:
 def combine(so_far: int, parts: list[int], size: int) -> int:
     """The checksum of what gave `so_far` and then `size` bytes, whose strides have the checksums `parts`."""
     for index, part in enumerate(parts):
-        so_far = _multiply(_shift(min(STRIDE, size - index * STRIDE)), so_far) ^ part
+        so_far = join(so_far, part, min(STRIDE, size - index * STRIDE))
     return so_far
+
+
+def join(first: int, second: int, size: int) -> int:
+    """The checksum of some bytes with the checksum `first` and, after them, `size` with the checksum `second`."""
+    return _multiply(_shift(size), first) ^ second
 
 
 def masked(checksum: int) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer
-from slimft.checkpoint.checksum import crc32c, masked
+from slimft.checkpoint.checksum import crc32c, join, masked
 from slimft.checkpoint.protobuf import read_varint, varint
 
 MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
@@ -95,29 +95,44 @@ class Table:
         if block == len(self._keys):
             return None
         offset, size = self._blocks[block]
-        if block not in self._verified:
-            self._check_block(self._blocks[block])
-            self._verified.add(block)
         if block not in self._positions:
             self._positions[block] = list(_positions(self._window(offset), size))
         entries = self._positions[block]
         found = bisect.bisect_left(entries, key, key=lambda entry: entry[0])
         if found == len(entries) or entries[found][0] != key:
+            self._check_block(block)  # Only of an intact block is it true that there is no such key.
             return None
         _, start, length = entries[found]
+        if 2 * length <= size:
+            self._check_block(block)
         buffer = aligned_buffer(length, at=max(0, length - align_last))
-        self._file.read_into(buffer, offset + start)
+        if block in self._verified:
+            self._file.read_into(buffer, offset + start)
+        else:
+            self._check_block(block, buffer, start)
         return buffer
 
     def _check_bounds(self, handle: tuple[int, int]) -> None:
         if sum(handle) + _TRAILER_BYTES > self._file.size - _FOOTER_BYTES:
             raise Malformed("a block lies outside the file")
 
-    def _check_block(self, handle: tuple[int, int]) -> None:
-        """Checks the trailer of a block of any size, keeping nothing of the block."""
-        offset, size = handle
+    def _check_block(self, block: int, buffer: np.ndarray | None = None, start: int = 0) -> None:
+        """Checks a block unless that has been done; in passing fills `buffer` with what is at `start` in it."""
+        if block in self._verified and buffer is None:
+            return
+        offset, size = self._blocks[block]
+        buffer = np.empty(0, np.uint8) if buffer is None else buffer
+        end = start + buffer.size
+        checksum = self._file.read_into(buffer, offset + start, checked=self._verify)
+
+        def of_all() -> int:
+            before = self._file.crc32c(offset, start)
+            after = self._file.crc32c(offset + end, size + 1 - end)
+            return join(join(before, checksum, buffer.size), after, size + 1 - end)
+
         trailer = self._file.read(offset + size, _TRAILER_BYTES)
-        _check_trailer(trailer, (lambda: self._file.crc32c(offset, size + 1)) if self._verify else None)
+        _check_trailer(trailer, of_all if self._verify else None)
+        self._verified.add(block)
 
     def _checked_block(self, handle: tuple[int, int]) -> memoryview:
         offset, size = handle
