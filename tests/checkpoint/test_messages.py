@@ -61,7 +61,12 @@ def parse_as_tensorflow():
         serialized = tf.placeholder(tf.string, [])
         parsed = {enum: tf.io.parse_tensor(serialized, tf.as_dtype(enum)) for enum in VALUES}
     with tf.Session(graph=graph) as session:
-        yield lambda message, enum: np.asarray(session.run(parsed[enum], {serialized: message}))
+
+        def parse(message, enum):
+            value = session.run(parsed[enum], {serialized: message})
+            return np.asarray(value, object if isinstance(value, bytes) else None)
+
+        yield parse
 
 
 def same_bits(ours, theirs):

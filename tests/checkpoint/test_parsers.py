@@ -149,6 +149,25 @@ def test_varints(number):
     assert list(protobuf.packed_varints(memoryview(encoded * 3))) == [number] * 3
 
 
+def test_varints_of_more_than_64_bits_or_without_an_end():
+    for octets in (b"", b"\x80", b"\xff" * 9, b"\xff" * 9 + b"\x02", b"\x80" * 10 + b"\x00"):
+        with pytest.raises(Malformed):
+            protobuf.read_varint(octets, 0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.one_of(NUMBERS, st.binary(max_size=9))), max_size=5))
+def test_messages_give_back_their_fields_and_none_if_cut_within_one(values):
+    message, ends = b"", {0}
+    for number, value in values:
+        message += protobuf.field(number, value)
+        ends.add(len(message))
+    found = list(protobuf.fields(memoryview(message)))
+    assert [(n, protobuf.signed(v) if isinstance(v, int) else bytes(v)) for n, _, v in found] == values
+    for size in set(range(len(message))) - ends:
+        with pytest.raises(Malformed):
+            list(protobuf.fields(memoryview(message)[:size]))
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, (1 << 64) - 1).map(lambda number: number >> number % 64)), st.integers(10, 30))
 def test_packed_varints_in_pieces_of_any_size(numbers, piece):
