@@ -39,9 +39,9 @@ def write_tensorflow_v2(prefix: str, variables: Checkpoint) -> None:
     ):
         for name in sorted(variables):
             data.write(bytes(-data.tell() % ALIGNMENT))
-            array = variables[name]
             try:
-                entries[name.encode("utf-8", "surrogateescape")] = _write_values(data, array)
+                # Without a name for the array, which would keep it while the next one is read.
+                entries[name.encode("utf-8", "surrogateescape")] = _write_values(data, variables[name])
             except Malformed as error:
                 raise Malformed(f"{name}: {error}") from None
         index.write(build_table([(b"", _HEADER), *sorted(entries.items())]))

@@ -12,6 +12,7 @@ from absl import flags
 from slimft.checkpoint.fetch import fetch
 from slimft.checkpoint.official import OFFICIAL, checkpoint_directory, find_release
 from slimft.cli import common
+from slimft.cli.text_table import text_table
 from slimft.errors import UsageError
 
 DESCRIPTION = (
@@ -35,21 +36,14 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def table(folder: pathlib.Path) -> str:
     """The official releases, one a line, with what is in `folder`."""
-    rows = [("name", "network", "variables", "parameters", "format", "here")]
-    for release in OFFICIAL.values():
-        parameters = sum(math.prod(shape) for shape in release.variables.values())
-        here = "yes" if release.is_in(folder) else "no"
-        count = str(len(release.variables))
-        rows.append((release.name, release.network, count, f"{parameters:,}", release.format, here))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = (
-            cell.rjust(width) if column in (2, 3) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        )
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    rows = [
+        [
+            release.name, release.network, release.format, "yes" if release.is_in(folder) else "no",
+            f"{len(release.variables):,}", f"{sum(map(math.prod, release.variables.values())):,}",
+        ]
+        for release in OFFICIAL.values()
+    ]  # fmt: skip
+    return text_table(["name", "network", "format", "here", "variables", "parameters"], rows, left=4)
 
 
 def fetch_checkpoint(values: flags.FlagValues, names: list[str]) -> None:

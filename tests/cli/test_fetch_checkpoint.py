@@ -83,10 +83,10 @@ def test_the_list(releases, folder, capsys):
     capsys.readouterr()
     assert call("--list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["name", "network", "variables", "parameters", "format", "here"]
-    assert [line.split() for line in lines[1:]] == [
-        ["one", "tiny", "10", "1,026,440", "tensorflow_v1", "no"],
-        ["two", "tiny", "10", "1,026,440", "tensorflow_v1", "yes"],
+    assert lines[0].split() == ["name", "network", "format", "here", "variables", "parameters"]
+    assert [line.split() for line in lines[2:]] == [
+        ["one", "tiny", "tensorflow_v1", "no", "10", "1,026,440"],
+        ["two", "tiny", "tensorflow_v1", "yes", "10", "1,026,440"],
     ]
 
 
