@@ -87,6 +87,12 @@ def test_npz_dtypes_that_cannot_be_read(tmp_path):
         fails(npz(tmp_path, {"descr": descr}), "")
 
 
+def test_npz_dtypes_that_are_no_plain_values(tmp_path):
+    """With as many bytes as they ask for, so that only the dtype itself is amiss."""
+    for descr, size in [("|V0", 0), ("|S0", 0), ("<U0", 0), (("<f4", (2, 3)), 144), (("<f4", (0,)), 0), ([], 0)]:
+        fails(npz(tmp_path, {"descr": descr}, b"\0" * size), "is not one of plain values")
+
+
 def test_npz_headers_that_are_no_python(tmp_path):
     for header in (
         "", "{", "}" * 50, "[" * 5000, "(" * 200 + ")" * 200, "{'descr': '<f4'}", "{1: 2}", "{[]: 1}", "{'a': 1}",

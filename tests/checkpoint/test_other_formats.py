@@ -59,8 +59,12 @@ def test_npz_as_numpy_writes_it(tmp_path, save):
     assert [file.name for file in tmp_path.iterdir()] == ["x.npz"]
 
 
+# An archive's names end at a NUL; and of "x" and "x.npy" numpy.load itself takes one for the other.
+NPZ_NAMES = NAMES.filter(lambda name: "\0" not in name and not name.endswith(".npy"))
+
+
 @settings(max_examples=60, deadline=None)
-@given(arrays=st.dictionaries(NAMES.filter(lambda name: "\0" not in name), ARRAYS, min_size=1, max_size=5))
+@given(arrays=st.dictionaries(NPZ_NAMES, ARRAYS, min_size=1, max_size=5))
 def test_npz_as_numpy_reads_it(tmp_path_factory, arrays):
     file = tmp_path_factory.getbasetemp() / "any.npz"
     write_checkpoint(file, arrays)

@@ -108,6 +108,17 @@ def test_names_dtypes_and_shapes_of_all_kinds(tmp_path_factory, variables):
         assert same_bits(ours[name], array) and same_bits(array, theirs.get_tensor(name))
 
 
+def test_names_sort_as_their_bytes(tmp_path):
+    """A table's keys do, and not as Python's strings: what is no UTF-8 comes after U+E000, but is U+DCFF."""
+    variables = {name: np.array(number) for number, name in enumerate(["\U0001f389", "\udcff", "\ue000", "z", "é"])}
+    write_checkpoint(tmp_path / "model.ckpt", variables)
+    ours, theirs = open_checkpoint(tmp_path / "model.ckpt"), tf.train.load_checkpoint(str(tmp_path / "model.ckpt"))
+    assert set(ours) == set(variables)
+    for name, array in variables.items():
+        assert same_bits(ours[name], array)
+        assert same_bits(array, theirs.get_tensor(name.encode("utf-8", "surrogateescape")))
+
+
 MANY_NAMES = [f"network_{number}/{'with/a/long/scope/' * 3}weights" for number in range(4000)]
 
 
