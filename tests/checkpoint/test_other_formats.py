@@ -233,6 +233,21 @@ def test_a_frozen_graph_of_ref_and_resource_variables(frozen, tmp_path):
         assert same(checkpoint[name], value), name
 
 
+def test_constants_of_a_frozen_graph_are_copies(tmp_path):
+    """Wherever they lie in the file: also at a multiple of 64 bytes, where nothing else calls for a copy."""
+    from slimft.compat import tf
+
+    value = np.arange(4, dtype=np.float32)
+    for length in range(1, 65):
+        graph_def, name = tf.GraphDef(), "a" * length
+        graph_def.node.add(name=name, op="Const").attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+        graph_def.node.add(name=f"{name}/read", op="Identity", input=[name])
+        (tmp_path / "x.pb").write_bytes(graph_def.SerializeToString())
+        checkpoint = open_checkpoint(tmp_path / "x.pb")
+        checkpoint[name][...] = 0
+        assert same(checkpoint[name], value)
+
+
 def test_a_frozen_graph_whose_zeros_are_left_out(frozen, tmp_path):
     """As grappler leaves them: TensorFlow takes a tensor without values for zeros."""
     from slimft.compat import tf
