@@ -64,7 +64,7 @@ def build_evaluator(
         batches = pipeline.eval_batches(image_shape, batch_size)
         images = preprocess(batches.images, image_size, spec.preprocessing)
     with tf.variable_scope(tf.get_variable_scope(), reuse=reuse or None):
-        logits = spec.build(images, num_classes, is_training=False)
+        logits, _ = spec.build(images, num_classes, is_training=False)
     with tf.name_scope("evaluation/"):
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batches.labels, logits=logits)
         predictions = tf.argmax(logits, axis=1, output_type=tf.int32)
@@ -120,7 +120,7 @@ def evaluate(
     with tf.Graph().as_default():
         evaluator = build_evaluator(spec, data.images.shape[1:], image_size, data.num_classes, batch_size)
         plan = plan_restore(checkpoint)
-        plan.check()
+        plan.check(can_exclude=False)
         with tf.Session(config=session_config(precision)) as session:
             plan.apply(session)
             metrics = evaluator.run(session, data)

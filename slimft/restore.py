@@ -72,8 +72,12 @@ class RestorePlan:
     mismatched: tuple[Mismatch, ...]
     unused: tuple[str, ...]
 
-    def check(self) -> None:
-        """Raises RestoreError if some variable that is not excluded cannot be restored."""
+    def check(self, can_exclude: bool = True) -> None:
+        """Raises RestoreError if some variable that is not excluded cannot be restored.
+
+        Args:
+            can_exclude: whether the message may advise to exclude it; evaluation needs all variables.
+        """
         failing = [*self.missing, *(mismatch.name for mismatch in self.mismatched)]
         if not failing:
             return
@@ -95,6 +99,8 @@ class RestorePlan:
         advice = f"exclude with --exclude={','.join(scopes)}"
         if not self.missing and all(mismatch.castable for mismatch in self.mismatched):
             advice = f"convert with --cast (cast=True), or {advice}"
+        if not can_exclude:
+            advice = "choose the model, and the data, to match the checkpoint"
         raise RestoreError(f"{path}: {', and '.join(reasons)}; {advice}")
 
     def apply(self, session: tf.Session) -> None:

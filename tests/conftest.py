@@ -46,7 +46,7 @@ def tiny_module():
             return arg_scope
 
     module = types.ModuleType("slimft.nets.tiny")
-    module.tiny, module.tiny_arg_scope, module.arguments_for = tiny, tiny_arg_scope, lambda image_size: {}
+    module.tiny, module.tiny_arg_scope, module.arguments_for = tiny, tiny_arg_scope, lambda *_: {}
     return module
 
 
@@ -58,7 +58,7 @@ def register_tiny():
     registry._SPECS["tiny"] = registry.NetworkSpec(
         name="tiny", module="tiny", arg_scope_name="tiny_arg_scope", scope="tiny",
         logits_scopes=("tiny/logits",), preprocessing="mean_subtraction", default_image_size=32,
-        min_image_size=8, num_imagenet_classes=1000, official_checkpoint=None,
+        min_image_size=8, num_imagenet_classes=1000, official_checkpoint=None, parameters=0, gflops=0,
     )  # fmt: skip
 
 

@@ -183,7 +183,7 @@ def planner(model: str, num_classes: int | None = None, **restoring) -> Callable
     with graph.as_default():
         size = spec.default_image_size
         images = tf.placeholder(tf.float32, [1, size, size, 3])
-        spec.build(images, num_classes or spec.num_imagenet_classes, is_training=False)
+        spec.build(images, num_classes or spec.num_imagenet_classes, is_training=True)
 
     def plan(checkpoint: Checkpoint) -> Answer:
         with graph.as_default():

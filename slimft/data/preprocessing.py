@@ -7,6 +7,8 @@ from slimft.compat import tf
 # Red, green and blue means of ImageNet's training images: research/slim's vgg_preprocessing.py, from the
 # VGG team's caffe models.
 RGB_MEANS = (123.68, 116.78, 103.94)
+# About one by the standard deviation of ImageNet's pixels.
+DENSENET_SCALE = 0.017
 
 
 def mean_subtraction(images):
@@ -14,7 +16,17 @@ def mean_subtraction(images):
     return images - tf.constant(RGB_MEANS, images.dtype)
 
 
-PREPROCESSING = {"mean_subtraction": mean_subtraction}
+def inception(images):
+    """RGB in [-1, 1], as Inception, MobileNet and ResNet V2 take it: research/slim's inception_preprocessing.py."""
+    return images * (2 / 255) - 1
+
+
+def densenet(images):
+    """RGB in 0..255 minus the means, times 0.017: pudae/tensorflow-densenet's densenet_preprocessing.py."""
+    return mean_subtraction(images) * DENSENET_SCALE
+
+
+PREPROCESSING = {"mean_subtraction": mean_subtraction, "inception": inception, "densenet": densenet}
 
 
 def resize(images, image_size, transforms=None):

@@ -1,6 +1,6 @@
 """Networks under TF-Slim's variable names, and the registry that finds them.
 
-`slimft.nets.vgg` and `slimft.nets.resnet_v1` are drop-ins for the modules of research/slim's `nets`.
+`slimft.nets.vgg`, `slimft.nets.resnet_v1` and the others are drop-ins for the modules of research/slim's `nets`.
 Importing this package imports no TensorFlow; importing a network's module does.
 """
 
@@ -8,7 +8,10 @@ import importlib
 
 from slimft.nets.registry import NetworkSpec, get_network, network_names
 
-_FAMILIES = ("resnet_utils", "resnet_v1", "vgg")
+_FAMILIES = (
+    "alexnet", "densenet", "inception_utils", "inception_v1", "inception_v3", "mobilenet_v1", "mobilenet_v2",
+    "resnet_utils", "resnet_v1", "resnet_v2", "vgg",
+)  # fmt: skip
 
 __all__ = ["NetworkSpec", "get_network", "network_names", *_FAMILIES]
 

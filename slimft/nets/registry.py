@@ -24,7 +24,10 @@ class NetworkSpec:
         default_image_size: height and width, in pixels, it was trained at.
         min_image_size: the smallest height and width it can take.
         num_imagenet_classes: classes of its official checkpoint; 1001 where class 0 is background.
-        official_checkpoint: name of the TF-Slim release with its ImageNet weights.
+        official_checkpoint: name of the TF-Slim release with its ImageNet weights; None if there is none.
+        parameters: weights, biases, gammas and betas, with `num_imagenet_classes`; without auxiliary logits.
+        gflops: 10**9 floating-point operations to classify one image of the default size: two for each
+            multiplication and addition of a convolution or matrix product.
     """
 
     name: str
@@ -37,6 +40,8 @@ class NetworkSpec:
     min_image_size: int
     num_imagenet_classes: int
     official_checkpoint: str | None
+    parameters: int
+    gflops: float
 
     @property
     def function(self) -> Callable:
@@ -49,13 +54,17 @@ class NetworkSpec:
         return getattr(self._load(), self.arg_scope_name)
 
     def build(self, images, num_classes: int, is_training: bool, weight_decay: float | None = None):
-        """Builds the network under its arg_scope and returns its logits ``[batch, num_classes]``.
+        """Builds the network under its arg_scope.
 
         Args:
             images: float tensor ``[batch, size, size, 3]``, preprocessed; the size must be known.
             num_classes: number of classes.
             is_training: whether dropout is active and batch_norm uses the batch's statistics.
             weight_decay: factor of the L2 regularizer; None for the network's own default.
+
+        Returns:
+            The logits ``[batch, num_classes]``, and a dictionary of the layers' outputs. Where there is an
+            ``AuxLogits`` ``[batch, num_classes]`` among them, they are trained too.
 
         Raises:
             UsageError: the images are too small for the network.
@@ -64,10 +73,10 @@ class NetworkSpec:
 
         arguments = {} if weight_decay is None else {"weight_decay": weight_decay}
         with slim.arg_scope(self.arg_scope(**arguments)):
-            logits, _ = self.function(
-                images, num_classes, is_training=is_training, **self.arguments_for(images.shape.as_list()[1])
+            image_size = images.shape.as_list()[1]
+            return self.function(
+                images, num_classes, is_training=is_training, **self.arguments_for(image_size, is_training)
             )
-        return logits
 
     def check_image_size(self, image_size: int) -> None:
         """Raises UsageError if the network cannot take images of `image_size` pixels a side."""
@@ -77,46 +86,106 @@ class NetworkSpec:
                 f"which needs at least {self.min_image_size}"
             )
 
-    def arguments_for(self, image_size: int) -> dict:
-        """What the function needs to be told to classify images of `image_size` pixels a side.
+    def arguments_for(self, image_size: int, is_training: bool) -> dict:
+        """What else the function needs to be told to train on, or classify, images of `image_size` pixels a side.
 
         Raises:
             UsageError: the network cannot take images that small.
         """
         self.check_image_size(image_size)
-        return self._load().arguments_for(image_size)
+        return self._load().arguments_for(image_size, is_training)
 
     def _load(self):
         return importlib.import_module(f"slimft.nets.{self.module}")
 
 
-def _vgg(name: str, official: str | None) -> NetworkSpec:
+def _vgg(name: str, official: str | None, parameters: int, gflops: float) -> NetworkSpec:
     return NetworkSpec(
         name=name, module="vgg", arg_scope_name="vgg_arg_scope", scope=name, logits_scopes=(f"{name}/fc8",),
         preprocessing="mean_subtraction", default_image_size=224, min_image_size=32,
-        num_imagenet_classes=1000, official_checkpoint=official,
+        num_imagenet_classes=1000, official_checkpoint=official, parameters=parameters, gflops=gflops,
     )  # fmt: skip
 
 
-def _resnet_v1(name: str) -> NetworkSpec:
+def _resnet_v1(name: str, parameters: int, gflops: float) -> NetworkSpec:
     return NetworkSpec(
         name=name, module="resnet_v1", arg_scope_name="resnet_arg_scope", scope=name,
         logits_scopes=(f"{name}/logits",), preprocessing="mean_subtraction", default_image_size=224,
-        min_image_size=32, num_imagenet_classes=1000, official_checkpoint=name,
+        min_image_size=32, num_imagenet_classes=1000, official_checkpoint=name, parameters=parameters,
+        gflops=gflops,
+    )  # fmt: skip
+
+
+def _resnet_v2(name: str, parameters: int, gflops: float) -> NetworkSpec:
+    # 299: "ResNet V2 models use Inception pre-processing and input image size of 299" (research/slim/README.md).
+    return NetworkSpec(
+        name=name, module="resnet_v2", arg_scope_name="resnet_arg_scope", scope=name,
+        logits_scopes=(f"{name}/logits",), preprocessing="inception", default_image_size=299,
+        min_image_size=32, num_imagenet_classes=1001, official_checkpoint=name, parameters=parameters,
+        gflops=gflops,
+    )  # fmt: skip
+
+
+def _mobilenet(name: str, version: int, official: str, parameters: int, gflops: float) -> NetworkSpec:
+    scope = f"MobilenetV{version}"
+    return NetworkSpec(
+        name=name, module=f"mobilenet_v{version}",
+        arg_scope_name="mobilenet_v1_arg_scope" if version == 1 else "training_scope", scope=scope,
+        logits_scopes=(f"{scope}/Logits",), preprocessing="inception", default_image_size=224, min_image_size=32,
+        num_imagenet_classes=1001, official_checkpoint=official, parameters=parameters, gflops=gflops,
+    )  # fmt: skip
+
+
+def _densenet(layers: int, parameters: int, gflops: float) -> NetworkSpec:
+    scope = f"densenet{layers}"
+    return NetworkSpec(
+        name=f"densenet_{layers}", module="densenet", arg_scope_name="densenet_arg_scope", scope=scope,
+        logits_scopes=(f"{scope}/logits",), preprocessing="densenet", default_image_size=224, min_image_size=32,
+        num_imagenet_classes=1000, official_checkpoint=None, parameters=parameters, gflops=gflops,
     )  # fmt: skip
 
 
 _SPECS = {
     spec.name: spec
     for spec in (
-        _vgg("vgg_a", None),
-        _vgg("vgg_16", "vgg_16"),
-        _vgg("vgg_19", "vgg_19"),
-        _resnet_v1("resnet_v1_50"),
-        _resnet_v1("resnet_v1_101"),
-        _resnet_v1("resnet_v1_152"),
+        NetworkSpec(
+            name="alexnet_v2", module="alexnet", arg_scope_name="alexnet_v2_arg_scope", scope="alexnet_v2",
+            logits_scopes=("alexnet_v2/fc8",), preprocessing="mean_subtraction", default_image_size=224,
+            min_image_size=195, num_imagenet_classes=1000, official_checkpoint=None,
+            parameters=50_303_912, gflops=1.473,
+        ),
+        _vgg("vgg_a", None, 132_863_336, 15.218),
+        _vgg("vgg_16", "vgg_16", 138_357_544, 30.941),
+        _vgg("vgg_19", "vgg_19", 143_667_240, 39.264),
+        _vgg("vgg_postech", None, 148_534_440, 47.588),
+        _resnet_v1("resnet_v1_50", 25_557_032, 6.965),
+        _resnet_v1("resnet_v1_101", 44_549_160, 14.389),
+        _resnet_v1("resnet_v1_152", 60_192_808, 21.813),
+        _resnet_v2("resnet_v2_50", 25_570_409, 13.072),
+        _resnet_v2("resnet_v2_101", 44_579_945, 26.747),
+        _resnet_v2("resnet_v2_152", 60_238_953, 40.422),
+        NetworkSpec(
+            name="inception_v1", module="inception_v1", arg_scope_name="inception_v1_arg_scope",
+            scope="InceptionV1", logits_scopes=("InceptionV1/Logits",), preprocessing="inception",
+            default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
+            official_checkpoint="inception_v1", parameters=6_618_649, gflops=2.997,
+        ),
+        NetworkSpec(
+            name="inception_v3", module="inception_v3", arg_scope_name="inception_v3_arg_scope",
+            scope="InceptionV3", logits_scopes=("InceptionV3/Logits", "InceptionV3/AuxLogits"),
+            preprocessing="inception", default_image_size=299, min_image_size=75, num_imagenet_classes=1001,
+            official_checkpoint="inception_v3", parameters=23_819_401, gflops=11.426,
+        ),
+        _mobilenet("mobilenet_v1", 1, "mobilenet_v1_1.0_224", 4_233_001, 1.138),
+        _mobilenet("mobilenet_v1_075", 1, "mobilenet_v1_0.75_224", 2_586_329, 0.651),
+        _mobilenet("mobilenet_v1_050", 1, "mobilenet_v1_0.5_224", 1_332_105, 0.299),
+        _mobilenet("mobilenet_v1_025", 1, "mobilenet_v1_0.25_224", 470_329, 0.082),
+        _mobilenet("mobilenet_v2", 2, "mobilenet_v2_1.0_224", 3_506_153, 0.602),
+        _mobilenet("mobilenet_v2_140", 2, "mobilenet_v2_1.4_224", 6_110_569, 1.164),
+        _densenet(121, 7_978_856, 5.668),
+        _densenet(169, 14_149_480, 6.720),
     )
-}
+}  # fmt: skip
 
 
 def network_names() -> list[str]:

@@ -16,9 +16,9 @@ from slimft.nets import resnet_utils
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 
 
-def arguments_for(image_size):
+def arguments_for(image_size, is_training):
     """The network averages over all positions: no image size needs an argument."""
-    del image_size
+    del image_size, is_training
     return {}
 
 

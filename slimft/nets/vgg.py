@@ -1,7 +1,7 @@
 """The VGG networks (Simonyan and Zisserman, arXiv:1409.1556) under TF-Slim's names.
 
-Configurations A, D and E of the paper's table 1 are `vgg_a`, `vgg_16` and `vgg_19`. The fully connected
-layers are convolutions (fc6 is 7x7), so that one set of variables serves any image size.
+Configurations A, D and E of the paper's table 1 are `vgg_a`, `vgg_16` and `vgg_19`; `vgg_postech` is deeper.
+The fully connected layers are convolutions (fc6 is 7x7), so that one set of variables serves any image size.
 
     with slim.arg_scope(vgg.vgg_arg_scope()):
         logits, end_points = vgg.vgg_16(images, num_classes=10)
@@ -10,12 +10,15 @@ Images are RGB in [0, 255] minus (123.68, 116.78, 103.94). Signatures, variable 
 points are those of research/slim/nets/vgg.py (github.com/tensorflow/models).
 """
 
-from slimft.compat import scoped_argument, slim, tf
+from slimft.compat import slim, tf
+from slimft.nets.fully_connected import fully_connected_conv2d
 
 # The number of 3x3 convolutions in each block, by the paper's table 1, and their width.
 _LAYERS_A = (1, 1, 2, 2, 2)
 _LAYERS_D = (2, 2, 3, 3, 3)
 _LAYERS_E = (2, 2, 4, 4, 4)
+# By the table of POSTECH's course, see `vgg_postech`.
+_LAYERS_POSTECH = (2, 3, 4, 5, 5)
 _WIDTHS = (64, 128, 256, 512, 512)
 
 
@@ -35,65 +38,17 @@ def vgg_arg_scope(weight_decay=0.0005):
             return arg_scope
 
 
-def arguments_for(image_size):
+def arguments_for(image_size, is_training):
     """The arguments that give one row of logits for images of `image_size` pixels a side, 32 or more.
 
     fc6 is 7 wide and sees the image at 1/32: below 224 it has to pad, and unless exactly one position
     comes out of it, the positions are averaged.
     """
+    del is_training
     positions = image_size // 32 - 6
     if positions < 1:
         return {"fc_conv_padding": "SAME", "global_pool": True}
     return {"global_pool": positions > 1}
-
-
-def _fully_connected(net, num_outputs, size, padding, scope):
-    """A `slim.conv2d` of a `size` x `size` kernel, computed as the matrix product it is where it is one.
-
-    That is where each position of the result sees one position of the map (a 1x1 kernel) or all of it, once
-    (a 7x7 kernel on 7x7, or on a 1x1 map that it pads, where it counts only the tap that meets the map).
-    Convolutions with a 1x1 result are slow in TensorFlow; laying all positions of the batch along one row makes
-    a training step of 32 images of 32x32 pixels about twice as fast. Variables and results are the same.
-    """
-    height, width = net.shape.as_list()[1:3]
-    known = height is not None and width is not None
-    if known and size == 1:
-        rows, columns = height, width
-    elif known and (height, width) == {"VALID": (size, size), "SAME": (1, 1)}.get(padding):
-        rows, columns = 1, 1
-    else:
-        return slim.conv2d(net, num_outputs, [size, size], padding=padding, scope=scope)
-    first, last = (size - height // rows) // 2, (size + height // rows) // 2
-    taps = (last - first) ** 2
-    regularizer = scoped_argument(slim.conv2d, "weights_regularizer", None)
-    variables_collections = scoped_argument(slim.conv2d, "variables_collections", None)
-    collections = slim.utils.get_variable_collections(variables_collections, "weights") or []
-
-    def as_1x1(getter, name, shape=None, **kwargs):
-        """Makes the variable with its own shape, and gives the layer what it needs of it.
-
-        The whole variable is what weight decay and collections are about, and only where it is made.
-        """
-        if not name.endswith("/weights"):
-            return getter(name, shape=shape, **kwargs)
-        depth = shape[2] // taps
-        kwargs |= {"regularizer": regularizer, "collections": [*kwargs["collections"], *collections]}
-        kernel = getter(name, shape=[size, size, depth, shape[3]], **kwargs)
-        return tf.reshape(kernel[first:last, first:last], [1, 1, taps * depth, shape[3]])
-
-    activation_fn = scoped_argument(slim.conv2d, "activation_fn", tf.nn.relu)
-
-    def activate_positions(net):
-        net = tf.reshape(net, [-1, rows, columns, num_outputs])
-        return net if activation_fn is None else activation_fn(net)
-
-    positions = tf.reshape(net, [1, 1, -1, taps * net.shape.as_list()[3]])
-    with tf.variable_scope(tf.get_variable_scope(), custom_getter=as_1x1, auxiliary_name_scope=False):
-        return slim.conv2d(
-            positions, num_outputs, [1, 1], activation_fn=activate_positions, weights_regularizer=None,
-            variables_collections={"biases": slim.utils.get_variable_collections(variables_collections, "biases")},
-            scope=scope,
-        )  # fmt: skip
 
 
 def _vgg(
@@ -117,9 +72,9 @@ def _vgg(
             for block, (repetitions, width) in enumerate(zip(layers, _WIDTHS), start=1):
                 net = slim.repeat(net, repetitions, slim.conv2d, width, [3, 3], scope=f"conv{block}")
                 net = slim.max_pool2d(net, [2, 2], scope=f"pool{block}")
-            net = _fully_connected(net, 4096, 7, fc_conv_padding, scope="fc6")
+            net = fully_connected_conv2d(net, 4096, 7, fc_conv_padding, scope="fc6")
             net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout6")
-            net = _fully_connected(net, 4096, 1, "SAME", scope="fc7")
+            net = fully_connected_conv2d(net, 4096, 1, "SAME", scope="fc7")
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
             if global_pool:
                 net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
@@ -202,7 +157,28 @@ def vgg_19(
     )  # fmt: skip
 
 
-for _function in (vgg_a, vgg_16, vgg_19):
+def vgg_postech(
+    inputs,
+    num_classes=1000,
+    is_training=True,
+    dropout_keep_prob=0.5,
+    spatial_squeeze=True,
+    scope="vgg_postech",
+    fc_conv_padding="VALID",
+    global_pool=False,
+):
+    """The VGG of POSTECH's course, with 2, 3, 4, 5 and 5 convolutions; arguments and result as `vgg_16`.
+
+    The header of the course's figure says 23 weight layers. Its table adds up to 22: 19 convolutions, fc6, fc7
+    and fc8. This is the table's network.
+    """
+    return _vgg(
+        inputs, _LAYERS_POSTECH, "vgg_postech", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
+        fc_conv_padding, global_pool,
+    )  # fmt: skip
+
+
+for _function in (vgg_a, vgg_16, vgg_19, vgg_postech):
     _function.default_image_size = 224
 # The paper's own names for two of them.
 vgg_d = vgg_16

@@ -14,6 +14,9 @@ from slimft.nets import NetworkSpec
 from slimft.training import optimizers
 from slimft.training.settings import Settings
 
+# What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
+_AUXILIARY_WEIGHT = 0.4
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingGraph:
@@ -23,7 +26,7 @@ class TrainingGraph:
         graph: the graph.
         batches: the input of the training network.
         train_op: one step: gradients, update ops, `global_step` + 1.
-        loss: the batch's mean cross entropy, in nats, without weight decay.
+        loss: the batch's mean cross entropy, in nats, without auxiliary logits and weight decay.
         accuracy: share of the batch classified correctly.
         learning_rate: the rate of this step.
         global_step: the variable that counts steps.
@@ -76,7 +79,7 @@ def build_graph(settings: Settings, spec: NetworkSpec, dataset: Dataset, total_s
             )
         # A batch_norm layer that is not to change has to normalize as it will in evaluation.
         with dropout_seed(seed), frozen_batch_norm(lambda scope: not trainable.selects(scope)):
-            logits = spec.build(
+            logits, end_points = spec.build(
                 images, dataset.num_classes, is_training=True, weight_decay=settings.weight_decay
             )
         trained = _trained_variables(trainable)
@@ -87,7 +90,7 @@ def build_graph(settings: Settings, spec: NetworkSpec, dataset: Dataset, total_s
             rate = optimizers.learning_rate(
                 settings, global_step, total_steps, dataset.num_examples / settings.batch_size
             )
-            total_loss = tf.add_n([loss, *_weight_decay_of(trained)])
+            total_loss = tf.add_n([loss, *_auxiliary_loss(end_points, batches.labels), *_weight_decay_of(trained)])
         with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
             train_op = optimizers.optimizer(settings, rate).minimize(total_loss, global_step, trained)
         evaluator = build_evaluator(
@@ -115,6 +118,14 @@ def _trained_variables(trainable: VariableFilter) -> list[tf.Variable]:
         return [variables[name] for name in trainable.select(variables)]
     except PatternError as error:
         raise PatternError(str(error).replace("--include=", "--trainable=", 1)) from None
+
+
+def _auxiliary_loss(end_points, labels) -> list[tf.Tensor]:
+    """The weighted cross entropy of the auxiliary logits, where the network has them."""
+    if "AuxLogits" not in end_points:
+        return []
+    logits = end_points["AuxLogits"]
+    return [tf.losses.sparse_softmax_cross_entropy(labels, logits, _AUXILIARY_WEIGHT, scope="auxiliary_loss")]
 
 
 def _weight_decay_of(variables) -> list[tf.Tensor]:

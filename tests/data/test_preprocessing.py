@@ -142,6 +142,20 @@ def test_preprocessing_subtracts_the_means_of_red_green_and_blue(evaluate, resiz
     np.testing.assert_array_equal(actual, preprocess(evaluate, images, image_size, flip=True, max_shift=0.1))
 
 
+@pytest.mark.parametrize("name, expected", [
+    # research/slim/preprocessing/inception_preprocessing.py: to [0, 1], minus 0.5, times 2.
+    ("inception", lambda images: (images / 255 - 0.5) * 2),
+    # pudae/tensorflow-densenet/preprocessing/densenet_preprocessing.py.
+    ("densenet", lambda images: (images - [123.68, 116.78, 103.94]) * 0.017),
+])  # fmt: skip
+def test_other_preprocessing(evaluate, name, expected):
+    images = random_images(3, 8, 8)
+    images[0, 0] = [[0, 0, 0], [255, 255, 255]] * 4
+    actual = evaluate(lambda: preprocessing.preprocess(images, 8, name))
+    assert actual.dtype == np.float32
+    np.testing.assert_allclose(actual, expected(images.astype(np.float64)), rtol=0, atol=1e-6)
+
+
 def test_preprocessing_for_training_moves_as_the_seed_says(evaluate, resize):
     images = random_images(50, 8, 8)
     options = {"flip": True, "max_shift": 1 / 8}

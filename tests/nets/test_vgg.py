@@ -8,8 +8,10 @@ import pytest
 
 from slimft.compat import slim, tf
 from slimft.nets import get_network, vgg
+from slimft.nets.fully_connected import fully_connected_conv2d
 
 NAMES = ("vgg_a", "vgg_16", "vgg_19")
+ALL_NAMES = (*NAMES, "vgg_postech")
 # As published, with 1000 classes: Keras' count_params() of VGG16 and VGG19, torchvision's of vgg11.
 PARAMETERS = {"vgg_a": 132_863_336, "vgg_16": 138_357_544, "vgg_19": 143_667_240}
 VGG_16_END_POINTS = [
@@ -64,7 +66,7 @@ def test_every_op_is_tf_slims_with_a_tensor_for_is_training(build):
 @pytest.mark.parametrize("size", [32, 96, 224])
 def test_knowing_the_size_changes_no_variable_and_no_name(both, build, collections_of, size):
     _, theirs = both
-    arguments = get_network("vgg_16").arguments_for(size)
+    arguments = get_network("vgg_16").arguments_for(size, is_training=False)
     ours = build("slimft.nets", "vgg_16", shape=(None, size, size, 3), **arguments)
     assert collections_of(ours.graph) == collections_of(theirs.graph)
     ops, their_ops = ({op.name: op.type for op in network.graph.get_operations()} for network in (ours, theirs))
@@ -110,10 +112,59 @@ def test_end_points_and_op_names_of_vgg_16(build):
     assert shapes["vgg_16/fc8"] == [None, 10]
 
 
+# The network of POSTECH's course, which tf-slim does not have.
+
+
+def test_variables_of_vgg_postech(build, collections_of):
+    network = build("slimft.nets", "vgg_postech", 1000, ANY_SIZE)
+    collections = collections_of(network.graph)
+    blocks = enumerate((2, 3, 4, 5, 5), start=1)
+    layers = [f"conv{block}/conv{block}_{i + 1}" for block, number in blocks for i in range(number)]
+    assert len(layers) == 19
+    layers += ["fc6", "fc7", "fc8"]
+    names = [f"vgg_postech/{layer}/{kind}" for layer in layers for kind in ("weights", "biases")]
+    assert [name for name, _, _ in collections["model_variables"]] == names
+    assert [name for name, _, _ in collections["trainable_variables"]] == names
+    assert len(collections["regularization_losses"]) == 22
+    # VGG-19, with one more convolution of 128 filters and two of 512.
+    parameters = sum(np.prod(shape) for _, shape, _ in collections["model_variables"])
+    assert parameters == PARAMETERS["vgg_19"] + (9 * 128 + 1) * 128 + 2 * (9 * 512 + 1) * 512
+    assert [key for key in network.end_points if "pool" in key] == [f"vgg_postech/pool{i}" for i in range(1, 6)]
+    assert list(network.end_points)[-4:] == [f"vgg_postech/{key}" for key in ("pool5", "fc6", "fc7", "fc8")]
+
+
+def test_logits_of_vgg_postech(build, random_weights, monkeypatch, assert_close):
+    """Against its layers written with TensorFlow alone; the widths are small, but not alike."""
+    monkeypatch.setattr(vgg, "_WIDTHS", (4, 6, 8, 6, 4))
+    arguments = get_network("vgg_postech").arguments_for(64, is_training=False)
+    network = build("slimft.nets", "vgg_postech", 10, (2, 64, 64, 3), is_training=False, **arguments)
+    with network.graph.as_default():
+        net, variables = network.images, iter(tf.model_variables())
+        for convolutions in (2, 3, 4, 5, 5):
+            for _ in range(convolutions):
+                net = tf.nn.relu(tf.nn.conv2d(net, next(variables), 1, "SAME") + next(variables))
+            net = tf.nn.max_pool2d(net, 2, 2, "VALID")
+        for _ in ("fc6", "fc7"):
+            net = tf.nn.relu(tf.nn.conv2d(net, next(variables), 1, "SAME") + next(variables))
+        expected = tf.reduce_mean(net, [1, 2]) @ next(variables)[0, 0] + next(variables)
+    with random_weights(network.graph) as (session, _):
+        logits, expected = session.run([network.logits, expected], {network.images: images_of(2, 64, 64, 3)})
+    assert np.abs(expected[0] - expected[1]).max() > 0.01 * np.abs(expected).max()  # they depend on the image
+    assert_close(logits, expected, within=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vgg_a", "vgg_postech"])
+def test_each_trainable_variable_has_a_gradient(build, name):
+    arguments = get_network(name).arguments_for(32, is_training=True)
+    network = build("slimft.nets", name, 5, (2, 32, 32, 3), is_training=True, **arguments)
+    with network.graph.as_default():
+        assert None not in tf.gradients(tf.reduce_sum(network.logits), tf.trainable_variables())
+
+
 # The arguments.
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_signature_is_research_slims(name):
     parameters = inspect.signature(getattr(vgg, name)).parameters
     assert [(key, parameter.default) for key, parameter in parameters.items()] == [
@@ -134,7 +185,9 @@ def test_the_papers_names():
     assert vgg.vgg_e is vgg.vgg_19
 
 
-@pytest.mark.parametrize("name, num_classes", [("vgg_a", 0), ("vgg_16", None), ("vgg_19", 0)])
+@pytest.mark.parametrize(
+    "name, num_classes", [("vgg_a", 0), ("vgg_16", None), ("vgg_19", 0), ("vgg_postech", None)]
+)
 def test_without_classes_fc7_is_the_result(build, name, num_classes):
     network = build("slimft.nets", name, num_classes)
     assert network.logits is network.end_points[f"{name}/fc7"]
@@ -142,7 +195,7 @@ def test_without_classes_fc7_is_the_result(build, name, num_classes):
     assert not [op.name for op in network.graph.get_operations() if "fc8" in op.name or "dropout7" in op.name]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 def test_every_argument_reaches_the_network(build, monkeypatch, name):
     dropouts = []
 
@@ -208,7 +261,7 @@ def loaded(request, build, random_weights):
         yield types.SimpleNamespace(name=name, network=network, variables=variables, again=again, run=run)
 
 
-@pytest.mark.parametrize("loaded", ["vgg_16", "vgg_19"], indirect=True)
+@pytest.mark.parametrize("loaded", ["vgg_16", pytest.param("vgg_19", marks=pytest.mark.slow)], indirect=True)
 def test_logits_are_keras_and_tf_slims(loaded, keras_logits, assert_close):
     images = images_of(1, 224, 224, 3)
     logits = loaded.run(loaded.network, images)
@@ -248,8 +301,11 @@ def test_logits_of_small_images_are_those_of_convolutions(loaded, height, width,
 
 # fc6 and fc7 as matrix products.
 
-PRODUCTS = [(7, "SAME", 1, 1), (7, "VALID", 7, 7), (1, "SAME", 1, 1), (1, "SAME", 3, 2), (1, "VALID", 2, 4)]
-CONVOLUTIONS = [(7, "SAME", 2, 2), (7, "SAME", 1, 2), (7, "SAME", 7, 7), (7, "VALID", 7, 8), (7, "VALID", 8, 9)]
+PRODUCTS = [
+    (7, "SAME", 1, 1), (7, "VALID", 7, 7), (5, "VALID", 5, 5),
+    (1, "SAME", 1, 1), (1, "SAME", 3, 2), (1, "VALID", 2, 4),
+]  # fmt: skip
+CONVOLUTIONS = [(7, "SAME", 2, 2), (7, "SAME", 1, 2), (7, "SAME", 7, 7), (7, "VALID", 7, 8), (5, "VALID", 7, 6)]
 
 
 def fully_connected(session, size, padding, shape, features, arguments):
@@ -257,7 +313,7 @@ def fully_connected(session, size, padding, shape, features, arguments):
     with slim.arg_scope(vgg.vgg_arg_scope(0.1)), slim.arg_scope([slim.conv2d], **arguments):
         with tf.variable_scope("net"):
             net = tf.placeholder(tf.float32, shape)
-            outputs = vgg._fully_connected(net, 8, size, padding, scope="fc")
+            outputs = fully_connected_conv2d(net, 8, size, padding, scope="fc")
     assert outputs.shape.as_list()[-1] == 8
     variables = tf.trainable_variables()
     assert variables[0].op.name == "net/fc/weights" and variables[0].shape == [size, size, 3, 8]
@@ -290,7 +346,7 @@ def test_a_matrix_product_is_the_convolution(size, padding, height, width, argum
 
 
 @pytest.mark.parametrize("collections", [["mine"], {"weights": ["mine"], "biases": ["other"]}, None])
-@pytest.mark.parametrize("size, padding, height, width", PRODUCTS[:3])
+@pytest.mark.parametrize("size, padding, height, width", PRODUCTS[:4])
 def test_a_matrix_product_keeps_collections_and_reuse(size, padding, height, width, collections_of, collections):
     seen = []
     for shape in ([4, height, width, 3], ANY_SIZE):
@@ -299,9 +355,9 @@ def test_a_matrix_product_keeps_collections_and_reuse(size, padding, height, wid
                 slim.arg_scope(vgg.vgg_arg_scope()),
                 slim.arg_scope([slim.conv2d], variables_collections=collections, outputs_collections="outputs"),
             ):
-                first = vgg._fully_connected(tf.placeholder(tf.float32, shape), 8, size, padding, scope="fc")
+                first = fully_connected_conv2d(tf.placeholder(tf.float32, shape), 8, size, padding, scope="fc")
                 scope.reuse_variables()
-                second = vgg._fully_connected(tf.placeholder(tf.float32, shape), 8, size, padding, scope="fc")
+                second = fully_connected_conv2d(tf.placeholder(tf.float32, shape), 8, size, padding, scope="fc")
         assert len(graph.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)) == 1
         assert graph.get_collection("outputs") == [first, second]
         names = [[v.op.name for v in graph.get_collection(key)] for key in ("mine", "other")]
@@ -311,4 +367,4 @@ def test_a_matrix_product_keeps_collections_and_reuse(size, padding, height, wid
 
 def test_fc6_of_a_small_map_is_refused_with_valid_padding():
     with tf.Graph().as_default(), pytest.raises(ValueError, match="Negative dimension size"):
-        vgg._fully_connected(tf.zeros([1, 3, 3, 3]), 8, 7, "VALID", scope="fc6")
+        fully_connected_conv2d(tf.zeros([1, 3, 3, 3]), 8, 7, "VALID", scope="fc6")

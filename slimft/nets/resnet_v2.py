@@ -1,0 +1,207 @@
+"""The residual networks with pre-activation (He et al., arXiv:1603.05027) under TF-Slim's names.
+
+ResNet-50, 101, 152 and 200 with bottleneck units. Batch normalization and ReLU come before each convolution, so
+that the shortcuts add up untouched from pool1 to the end, where one more batch normalization follows. As in
+TF-Slim, a block's stride is in its last unit, not in the next block's first.
+
+    with slim.arg_scope(resnet_v2.resnet_arg_scope()):
+        logits, end_points = resnet_v2.resnet_v2_50(images, num_classes=10, is_training=True)
+
+Images are RGB in [-1, 1]; the official checkpoints were trained at 299x299. Signatures, variable names, op names
+and end points are those of research/slim/nets/resnet_v2.py (github.com/tensorflow/models).
+"""
+
+from slimft.compat import slim, tf
+from slimft.nets import resnet_utils
+
+resnet_arg_scope = resnet_utils.resnet_arg_scope
+
+
+def arguments_for(image_size, is_training):
+    """The network averages over all positions: no image size needs an argument."""
+    del image_size, is_training
+    return {}
+
+
+@slim.add_arg_scope
+def bottleneck(inputs, depth, depth_bottleneck, stride, rate=1, outputs_collections=None, scope=None):
+    """A bottleneck unit: batch normalization, then 1x1, 3x3 and 1x1 convolutions beside a shortcut.
+
+    Args:
+        inputs: ``[batch, height, width, channels]``, neither normalized nor activated.
+        depth: channels of the result.
+        depth_bottleneck: channels of the first two convolutions.
+        stride: stride of the 3x3 convolution and the shortcut.
+        rate: atrous rate of the 3x3 convolution.
+        outputs_collections: collection of the unit's end point.
+        scope: variable scope.
+    """
+    linear = {"normalizer_fn": None, "activation_fn": None}
+    with tf.variable_scope(scope, "bottleneck_v2", [inputs]) as sc:
+        preact = slim.batch_norm(inputs, activation_fn=tf.nn.relu, scope="preact")
+        if slim.utils.last_dimension(inputs.shape, min_rank=4) == depth:
+            shortcut = resnet_utils.subsample(inputs, stride, "shortcut")
+        else:
+            shortcut = slim.conv2d(preact, depth, [1, 1], stride=stride, scope="shortcut", **linear)
+        residual = slim.conv2d(preact, depth_bottleneck, [1, 1], stride=1, scope="conv1")
+        residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride, rate=rate, scope="conv2")
+        residual = slim.conv2d(residual, depth, [1, 1], stride=1, scope="conv3", **linear)
+        return slim.utils.collect_named_outputs(outputs_collections, sc.name, shortcut + residual)
+
+
+def _root_block(inputs):
+    """conv1 and pool1; what the units expect is neither normalized nor activated."""
+    with slim.arg_scope([slim.conv2d], activation_fn=None, normalizer_fn=None):
+        net = resnet_utils.conv2d_same(inputs, 64, 7, stride=2, scope="conv1")
+    return slim.max_pool2d(net, [3, 3], stride=2, scope="pool1")
+
+
+def resnet_v2(
+    inputs,
+    blocks,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    include_root_block=True,
+    spatial_squeeze=True,
+    reuse=None,
+    scope=None,
+):
+    """A residual network of the given blocks.
+
+    Args:
+        inputs: float tensor ``[batch, height, width, 3]``, preprocessed.
+        blocks: list of `resnet_utils.Block`.
+        num_classes: number of classes; 0 or None leaves the logits out.
+        is_training: whether batch_norm normalizes with the batch's statistics.
+        global_pool: whether to average over all positions before the logits.
+        output_stride: ratio of input to output resolution, reached with atrous convolutions; None for
+            the blocks' own strides.
+        include_root_block: whether to begin with conv1 and pool1.
+        spatial_squeeze: whether to drop the height and width, then 1, of the logits.
+        reuse: whether to reuse the variables; `scope` must be given.
+        scope: variable scope.
+
+    Returns:
+        The logits ``[batch, num_classes]`` (without `num_classes`: the last features), and a dictionary
+        of the layers' outputs by their scope, with `global_pool` and `predictions`.
+
+    Raises:
+        ValueError: `output_stride` cannot be reached.
+    """
+    with tf.variable_scope(scope, "resnet_v2", [inputs], reuse=reuse) as sc:
+        end_points_collection = sc.original_name_scope + "_end_points"
+        with (
+            slim.arg_scope(
+                [slim.conv2d, bottleneck, resnet_utils.stack_blocks_dense],
+                outputs_collections=end_points_collection,
+            ),
+            slim.arg_scope([slim.batch_norm], is_training=is_training),
+        ):
+            net = inputs
+            if include_root_block:
+                if output_stride is not None:
+                    if output_stride % 4 != 0:
+                        raise ValueError("The output_stride needs to be a multiple of 4.")
+                    output_stride //= 4
+                net = _root_block(net)
+            net = resnet_utils.stack_blocks_dense(net, blocks, output_stride)
+            net = slim.batch_norm(net, activation_fn=tf.nn.relu, scope="postnorm")
+            end_points = slim.utils.convert_collection_to_dict(end_points_collection)
+            if global_pool:
+                net = end_points["global_pool"] = tf.reduce_mean(net, [1, 2], name="pool5", keepdims=True)
+            if num_classes:
+                net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="logits")
+                end_points[sc.name + "/logits"] = net
+                if spatial_squeeze:
+                    net = end_points[sc.name + "/spatial_squeeze"] = tf.squeeze(net, [1, 2], name="SpatialSqueeze")
+                end_points["predictions"] = slim.softmax(net, scope="predictions")
+            return net, end_points
+
+
+def resnet_v2_block(scope, base_depth, num_units, stride):
+    """A block of `num_units` bottleneck units, ``4 * base_depth`` wide, the last one strided."""
+    unit = {"depth": base_depth * 4, "depth_bottleneck": base_depth, "stride": 1}
+    units = [unit] * (num_units - 1) + [dict(unit, stride=stride)]
+    return resnet_utils.Block(scope, bottleneck, units)
+
+
+def _blocks(*num_units):
+    """Four blocks, as in table 1 of arXiv:1512.03385."""
+    return [
+        resnet_v2_block(f"block{i}", base_depth=32 * 2**i, num_units=units, stride=2 if i < 4 else 1)
+        for i, units in enumerate(num_units, start=1)
+    ]
+
+
+def resnet_v2_50(
+    inputs,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    spatial_squeeze=True,
+    reuse=None,
+    scope="resnet_v2_50",
+):
+    """ResNet-50; arguments and result as `resnet_v2`."""
+    return resnet_v2(
+        inputs, _blocks(3, 4, 6, 3), num_classes, is_training, global_pool, output_stride, True,
+        spatial_squeeze, reuse, scope,
+    )  # fmt: skip
+
+
+def resnet_v2_101(
+    inputs,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    spatial_squeeze=True,
+    reuse=None,
+    scope="resnet_v2_101",
+):
+    """ResNet-101; arguments and result as `resnet_v2`."""
+    return resnet_v2(
+        inputs, _blocks(3, 4, 23, 3), num_classes, is_training, global_pool, output_stride, True,
+        spatial_squeeze, reuse, scope,
+    )  # fmt: skip
+
+
+def resnet_v2_152(
+    inputs,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    spatial_squeeze=True,
+    reuse=None,
+    scope="resnet_v2_152",
+):
+    """ResNet-152; arguments and result as `resnet_v2`."""
+    return resnet_v2(
+        inputs, _blocks(3, 8, 36, 3), num_classes, is_training, global_pool, output_stride, True,
+        spatial_squeeze, reuse, scope,
+    )  # fmt: skip
+
+
+def resnet_v2_200(
+    inputs,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    spatial_squeeze=True,
+    reuse=None,
+    scope="resnet_v2_200",
+):
+    """ResNet-200; arguments and result as `resnet_v2`."""
+    return resnet_v2(
+        inputs, _blocks(3, 24, 36, 3), num_classes, is_training, global_pool, output_stride, True,
+        spatial_squeeze, reuse, scope,
+    )  # fmt: skip
+
+
+for _function in (resnet_v2, resnet_v2_50, resnet_v2_101, resnet_v2_152, resnet_v2_200):
+    _function.default_image_size = 224
