@@ -29,7 +29,8 @@ DESCRIPTION = (
     "or V2 checkpoint, a Keras .h5, an .npz, a .safetensors or a frozen graph (.pb), a directory with a "
     "checkpoint, or a name: hed, or an official release such as vgg_16. DST ends in .npz or .safetensors, or is "
     "the prefix of a TensorFlow V2 checkpoint, such as model.ckpt. What SRC has checksums for is checked; DST gets "
-    "its name when all of it is on the disk. The last line on standard output is the result as JSON."
+    "its name when all of it is on the disk. With --model, SRC holds Keras Applications' or torchvision's weights "
+    "of that network, and DST gets TF-Slim's variables. The last line on standard output is the result as JSON."
 )
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _OBJECT_CONFIG = "/.ATTRIBUTES/OBJECT_CONFIG_JSON"
@@ -58,6 +59,11 @@ def define_flags(values: flags.FlagValues) -> None:
         "Of an object-based TensorFlow 2 checkpoint: the variables by their full names (Variable.name) instead of "
         "its keys, and nothing else.", **define,
     )  # fmt: skip
+    flags.DEFINE_string(
+        "model", None,
+        "SRC holds Keras Applications' or torchvision's weights of this network, such as resnet_v1_50: write "
+        "them as TF-Slim's variables, float32; the other flags are about these.", **define,
+    )  # fmt: skip
     flags.DEFINE_boolean("overwrite", False, "Replace DST if it is there.", **define)
 
 
@@ -70,6 +76,8 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
     # By pread, not mapped: a file that changes meanwhile is an error then.
     source = open_checkpoint(paths[0], memory_map=False)
     _check_destination(source, destination, values.overwrite)
+    if values.model:
+        source = _converted(source, values.model)
     names = _names(source, kind, values)
     dtype = dtype_of_name(values.dtype) if values.dtype else None
     with _terminated_by_exception(), ReadProgress(source, names, dtype) as variables:
@@ -80,10 +88,25 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
         "source": source.path,
         "destination": destination,
         "format": kind,
+        **({"model": values.model} if values.model else {}),
         "variables": totals.variables,
         "parameters": totals.parameters,
         "bytes": sum(os.path.getsize(file) for file in files_to_write(destination)),
     })  # fmt: skip
+
+
+def _converted(source: Checkpoint, network: str) -> Checkpoint:
+    """Another library's weights of `network` as TF-Slim's; says on standard error what is left out.
+
+    Raises:
+        UsageError, CheckpointError: as from `converted`.
+    """
+    from slimft.conversion import converted
+
+    checkpoint = converted(source, network)
+    for note in checkpoint.notes:
+        print(f"convert_checkpoint: {note}", file=sys.stderr)
+    return checkpoint
 
 
 def _check_destination(source: Checkpoint, destination: str, overwrite: bool) -> None:

@@ -1,0 +1,189 @@
+"""The weights of Keras Applications.
+
+Names, shapes and constants are those of keras/src/applications (Keras 3.15, github.com/keras-team/keras); older
+names are those of files that github.com/fchollet/deep-learning-models and keras-team/keras-applications released.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Iterator
+
+from slimft.conversion.keras_densenet import DENSENET, densenet_weights
+from slimft.conversion.layers import Layer, Weights, official_variables, vgg_convolutions
+
+# The number of convolutions in each block of VGG, and of units in each block of a residual network: the papers'.
+_VGG = {"vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4)}
+_RESNET = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
+_RESNET_V1 = {f"resnet_v1_{size}": units for size, units in _RESNET.items()}
+_RESNET_V2 = {f"resnet_v2_{size}": units for size, units in _RESNET.items()}
+_MOBILENET_V1 = ("mobilenet_v1", "mobilenet_v1_075", "mobilenet_v1_050", "mobilenet_v1_025")
+_MOBILENET_V2 = ("mobilenet_v2", "mobilenet_v2_140")
+
+NETWORKS = (*_VGG, *_RESNET_V1, *_RESNET_V2, "inception_v3", *_MOBILENET_V1, *_MOBILENET_V2, *DENSENET)
+
+
+def weights_of(network: str, names: Collection[str]) -> Weights:
+    """How Keras Applications publishes the weights of `network`, one of `NETWORKS`.
+
+    Args:
+        network: its name here.
+        names: the names of a file's layers: some networks have had several.
+    """
+    if network in _VGG:
+        return _vgg(network)
+    if network in _RESNET_V1:
+        return _resnet50_of_2017() if _is_of_2017(network, names) else _resnet_v1(network)
+    if network in _RESNET_V2:
+        return _resnet_v2(network)
+    if network in _MOBILENET_V1:
+        return Weights(official_variables(network), tuple(_mobilenet_v1()))
+    if network in _MOBILENET_V2:
+        return Weights(official_variables(network), tuple(_mobilenet_v2(names)))
+    if network in DENSENET:
+        return densenet_weights(network, names)
+    return _inception_v3(names)
+
+
+def _vgg(network: str) -> Weights:
+    layers = [
+        Layer(f"block{block}_conv{i}", f"{network}/conv{block}/conv{block}_{i}")
+        for block, i in vgg_convolutions(_VGG[network])
+    ]
+    for there, here in (("fc1", "fc6"), ("fc2", "fc7"), ("predictions", "fc8")):
+        layers.append(Layer(there, f"{network}/{here}", kind="dense"))
+    return Weights(official_variables(network), tuple(layers), top=3, reverse_channels=True)
+
+
+def _both(convolution: str, batch_norm: str, scope: str, kind: str = "conv2d") -> Layer:
+    """A convolution and its batch normalization, where TF-Slim has the one in the other's scope."""
+    return Layer(convolution, scope, batch_norm, f"{scope}/BatchNorm", kind)
+
+
+def _resnet_v1(network: str) -> Weights:
+    layers = [_both("conv1_conv", "conv1_bn", f"{network}/conv1")]
+    for there, here, first in _units(network, "bottleneck_v1", _RESNET_V1[network]):
+        # Keras sorts by the distance to the end: the shortcut, which it numbers 0, is beside the last convolution.
+        for number in (1, 2, 0, 3) if first else (1, 2, 3):
+            scope = f"{here}/conv{number}" if number else f"{here}/shortcut"
+            layers.append(_both(f"{there}_{number}_conv", f"{there}_{number}_bn", scope))
+    layers.append(Layer("predictions", f"{network}/logits", kind="dense"))
+    return Weights(
+        official_variables(network), tuple(layers), reverse_channels=True, epsilon=1.001e-5, slim_epsilon=1e-5
+    )
+
+
+def _resnet_v2(network: str) -> Weights:
+    layers = [Layer("conv1_conv", f"{network}/conv1")]
+    for there, here, first in _units(network, "bottleneck_v2", _RESNET_V2[network]):
+        layers.append(Layer(batch_norm=f"{there}_preact_bn", statistics=f"{here}/preact"))
+        layers += [_both(f"{there}_{i}_conv", f"{there}_{i}_bn", f"{here}/conv{i}") for i in (1, 2)]
+        if first:
+            layers.append(Layer(f"{there}_0_conv", f"{here}/shortcut"))
+        layers.append(Layer(f"{there}_3_conv", f"{here}/conv3"))
+    layers.append(Layer(batch_norm="post_bn", statistics=f"{network}/postnorm"))
+    layers.append(Layer("predictions", f"{network}/logits", kind="dense"))
+    return Weights(official_variables(network), tuple(layers), epsilon=1.001e-5, slim_epsilon=1e-5)
+
+
+def _units(network: str, unit_name: str, units: tuple[int, ...]) -> Iterator[tuple[str, str, bool]]:
+    """A residual network's units: Keras' prefix, TF-Slim's scope and whether it is the first of its block."""
+    for block, number in enumerate(units, start=1):
+        for unit in range(1, number + 1):
+            yield f"conv{block + 1}_block{unit}", f"{network}/block{block}/unit_{unit}/{unit_name}", unit == 1
+
+
+def _is_of_2017(network: str, names: Collection[str]) -> bool:
+    return network == "resnet_v1_50" and "res2a_branch2a" in names
+
+
+def _resnet50_of_2017() -> Weights:
+    """ResNet50 as Keras had it until 2.2.4: ``res2a_branch2b``, and the default epsilon of batch normalization."""
+    names = {"conv1_conv": "conv1", "conv1_bn": "bn_conv1", "predictions": "fc1000"}
+
+    def old(name: str) -> str:
+        if name in names:
+            return names[name]
+        stage, unit, number, kind = re.fullmatch(r"conv(\d)_block(\d)_(\d)_(conv|bn)", name).groups()
+        branch = ("1", "2a", "2b", "2c")[int(number)]
+        return f"{'res' if kind == 'conv' else 'bn'}{stage}{'abcdef'[int(unit) - 1]}_branch{branch}"
+
+    today = _resnet_v1("resnet_v1_50")
+    layers = tuple(
+        dataclasses.replace(
+            layer, convolution=old(layer.convolution), batch_norm=layer.batch_norm and old(layer.batch_norm)
+        )
+        for layer in today.layers
+    )
+    return dataclasses.replace(today, layers=layers, epsilon=1e-3)
+
+
+def _mobilenet_v1() -> Iterator[Layer]:
+    yield _both("conv1", "conv1_bn", "MobilenetV1/Conv2d_0")
+    for i in range(1, 14):
+        scope = f"MobilenetV1/Conv2d_{i}"
+        yield _both(f"conv_dw_{i}", f"conv_dw_{i}_bn", f"{scope}_depthwise", "depthwise_conv2d")
+        yield _both(f"conv_pw_{i}", f"conv_pw_{i}_bn", f"{scope}_pointwise")
+    yield Layer("conv_preds", "MobilenetV1/Logits/Conv2d_1c_1x1")
+
+
+def _mobilenet_v2(names: Collection[str]) -> Iterator[Layer]:
+    yield _both("Conv1", "bn_Conv1", "MobilenetV2/Conv")
+    for i in range(17):
+        there = f"block_{i}" if i else "expanded_conv"
+        here = f"MobilenetV2/expanded_conv_{i}" if i else "MobilenetV2/expanded_conv"
+        for part in ("expand", "depthwise", "project") if i else ("depthwise", "project"):
+            kind = "depthwise_conv2d" if part == "depthwise" else "conv2d"
+            yield _both(f"{there}_{part}", f"{there}_{part}_BN", f"{here}/{part}", kind)
+    yield _both("Conv_1", "Conv_1_bn", "MobilenetV2/Conv_1")
+    # The files of keras-applications have the logits by their first name.
+    logits = "Logits" if "Logits" in names else "predictions"
+    yield Layer(logits, "MobilenetV2/Logits/Conv2d_1c_1x1", kind="dense")
+
+
+def _inception_v3(names: Collection[str]) -> Weights:
+    """InceptionV3, whose layers Keras numbers as it makes them, continuing where another network stopped."""
+    auxiliary = "InceptionV3/AuxLogits"
+    official = official_variables("inception_v3")
+    variables = {name: shape for name, shape in official.items() if not name.startswith(f"{auxiliary}/")}
+    # TF-Slim's names sort in that order too, but for the logits.
+    scopes = sorted(name.removesuffix("/weights") for name in variables if name.endswith("/weights"))
+    scopes.remove("InceptionV3/Logits/Conv2d_1c_1x1")
+    layers = [
+        _both(convolution, batch_norm, scope)
+        for convolution, batch_norm, scope in zip(
+            _numbered(names, "conv2d", len(scopes)), _numbered(names, "batch_normalization", len(scopes)), scopes
+        )
+    ]
+    layers = [layers[i] for i in _by_distance_to_the_end(scopes)]
+    layers.append(Layer("predictions", "InceptionV3/Logits/Conv2d_1c_1x1", kind="dense"))
+    return Weights(variables, tuple(layers), not_published=(auxiliary,))
+
+
+def _numbered(names: Collection[str], kind: str, length: int) -> list[str]:
+    """The names ``kind``, ``kind_1`` ... among `names`, in the order of their numbers; at least `length` names."""
+    matches = (re.fullmatch(rf"{kind}(?:_([1-9]\d{{0,8}}))?", name) for name in names)
+    numbers = sorted(int(match[1] or 0) for match in matches if match)
+    following = numbers[-1] + 1 if numbers else 0
+    numbers += range(following, following + length - len(numbers))
+    return [f"{kind}_{number}" if number else kind for number in numbers]
+
+
+def _by_distance_to_the_end(scopes: list[str]) -> list[int]:
+    """The indices of InceptionV3's convolutions in the order of Keras' `Model.layers`.
+
+    A convolution comes before those that are nearer to the end of their block; of equally near ones, the one that
+    was made first.
+    """
+    branches = [scope.rpartition("/")[0] if "/Branch_" in scope else scope for scope in scopes]
+    blocks = [branch.partition("/Branch_")[0] for branch in branches]
+    # Mixed_7b and Mixed_7c have branches that end in two convolutions side by side, and a layer that joins them.
+    is_split = [scope.endswith(("1x3", "3x1")) for scope in scopes]
+    keys = []
+    for i, branch in enumerate(branches):
+        of_branch = [j for j, other in enumerate(branches) if other == branch]
+        split = any(is_split[j] for j in of_branch)
+        after = 0 if is_split[i] else sum(j > i for j in of_branch) - split
+        keys.append((blocks.index(blocks[i]), -(3 * after + split), i))
+    return [i for _, _, i in sorted(keys)]
