@@ -36,11 +36,13 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slimft", "slimft.*"]),
+    package_data={"slimft.data": ["imagenet_classes.txt"]},
     cmdclass={"build_py": BuildPy},
     entry_points={
         "console_scripts": [
             "slimft-finetune = slimft.cli.finetune:main",
             "slimft-evaluate = slimft.cli.evaluate:main",
+            "slimft-predict = slimft.cli.predict:main",
             "slimft-inspect-checkpoint = slimft.cli.inspect_checkpoint:main",
             "slimft-convert-checkpoint = slimft.cli.convert_checkpoint:main",
             "slimft-fetch-checkpoint = slimft.cli.fetch_checkpoint:main",
@@ -53,6 +55,7 @@ setup(
         "absl-py",
         "google-crc32c",
         "ml_dtypes",
+        "pillow>=10.1",
         "tqdm",
     ],
     extras_require={
@@ -61,7 +64,7 @@ setup(
         "keras": ["h5py"],
         # tf-keras: the batch normalization that slim used to stand on, as the tests' reference.
         "test": [*DEMO, "hypothesis", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
-                 "tf-keras>=2.16,<2.22"],
+                 "scikit-image", "tf-keras>=2.16,<2.22"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -1,0 +1,179 @@
+"""bin/predict: what is in an image, according to a checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+from absl import flags
+
+from slimft.checkpoint import open_checkpoint
+from slimft.cli import common
+from slimft.cli.text_table import printable
+from slimft.data.class_names import ClassNames, find_class_names
+from slimft.data.images import SUFFIXES, find_images
+from slimft.errors import DataError, UsageError
+from slimft.nets import get_network, network_names
+from slimft.training.settings import PRECISIONS, load_settings
+
+DESCRIPTION = (
+    "Classifies images and prints the likeliest classes of each with their probabilities. An IMAGE is a file "
+    "(JPEG, PNG, WebP, GIF, BMP, TIFF) or a folder, of which all images count, those in folders below it too. "
+    "Give --model and --checkpoint, or --train_dir, a run of bin/finetune. With 1000 classes, or 1001 with "
+    "background first, the names are ImageNet's; those of a run are in its labels.txt. Exit status: 0; 1 if an "
+    "image could not be read, which is said on standard error; 2 if anything else is wrong, or there is no image "
+    "at all."
+)
+# A bar for less is gone before it is read.
+_LEAST_PROGRESS = 10
+
+
+def define_flags(values: flags.FlagValues) -> None:
+    """Defines the command's flags, and slim's spelling of them as aliases."""
+    define = {"flag_values": values}
+    flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
+    flags.DEFINE_alias("model_name", "model", flag_values=values)
+    flags.DEFINE_string(
+        "checkpoint", None,
+        "A checkpoint's path, directory or name, its last layer included; by default the newest in --train_dir "
+        "(the best in validation is in its folder best).", **define,
+    )  # fmt: skip
+    flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
+    flags.DEFINE_string(
+        "train_dir", None,
+        "Directory of a run of bin/finetune: the model, the image size, the newest checkpoint and the classes' "
+        "names are taken from it.", **define,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "labels", None, "A file with the classes' names, one a line, or as in slim's labels.txt (0:airplane).",
+        **define,
+    )  # fmt: skip
+    flags.DEFINE_integer("top", 5, "How many classes to print for each image.", lower_bound=1, **define)
+    flags.DEFINE_integer(
+        "image_size", None, "Height and width the network sees; by default as in training.",
+        lower_bound=1, upper_bound=4096, **define,
+    )  # fmt: skip
+    flags.DEFINE_alias("eval_image_size", "image_size", flag_values=values)
+    flags.DEFINE_float(
+        "crop", 1.0,
+        "Share of an image's shorter side that is the side of the central square which the network sees.", **define,
+    )  # fmt: skip
+    flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "As in bin/finetune.", **define)
+    flags.DEFINE_boolean(
+        "json", False, "Print one JSON object for each image, on a line of its own: path, predictions.", **define
+    )
+
+
+def predict(values: flags.FlagValues, arguments: list[str]) -> int:
+    """Runs the command on parsed flags and paths; returns the exit status."""
+    model, checkpoint, image_size = _network(values)
+    if not arguments:
+        raise UsageError("name an image, or a folder of images")
+    paths, all_there = _find(arguments)
+    if not paths:
+        return 2
+    spec = get_network(model)
+    opened = open_checkpoint(checkpoint)
+    train_dir = values.train_dir and os.path.expanduser(values.train_dir)
+    labels = values.labels and os.path.expanduser(values.labels)
+    names = find_class_names(opened, spec.logits_scopes[0], labels, train_dir)
+    with common.quiet_standard_error():
+        from slimft.prediction import Classifier
+    # What Pillow says of an odd but readable file, once a kind.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    all_read = True
+    with (
+        Classifier(model, opened, image_size, values.top, values.precision) as classifier,
+        contextlib.closing(classifier.classify_files(paths, values.batch_size, values.crop)) as classified,
+        _progress(len(paths)) as progress,
+    ):
+        for path, found in classified:
+            with _above(progress):
+                if isinstance(found, DataError):
+                    all_read = False
+                    _report(found)
+                else:
+                    print((_json if values.json else _table)(path, found, names), flush=True)
+            progress.update()
+    return 0 if all_there and all_read else 1
+
+
+def _network(values: flags.FlagValues) -> tuple[str, str, int | None]:
+    """The model, the checkpoint and the image size (None for the network's own); raises UsageError."""
+    model, checkpoint, image_size = values.model, values.checkpoint, values.image_size
+    if values.train_dir is not None:
+        saved = load_settings(os.path.expanduser(values.train_dir))
+        model, checkpoint = model or saved.model, checkpoint or values.train_dir
+        image_size = image_size or saved.image_size
+    for name, value in (("model", model), ("checkpoint", checkpoint)):
+        if not value:
+            raise UsageError(f"--{name} is missing; give it, or --train_dir of a run of bin/finetune")
+    spec = get_network(model)
+    if image_size is not None:
+        spec.check_image_size(image_size)
+    if not 0 < values.crop <= 1:  # Nor nan.
+        raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
+    return model, checkpoint, image_size
+
+
+def _find(arguments: list[str]) -> tuple[list[str], bool]:
+    """The images that the arguments name, and whether all of these are there; reports what is not."""
+    paths, wrong = [], []
+
+    def report(error: DataError):
+        wrong.append(error)
+        _report(error)
+
+    for argument in arguments:
+        if os.path.isdir(argument):
+            before = len(wrong)
+            found = find_images(argument, report)
+            if not found and len(wrong) == before:
+                report(DataError(f"{argument} holds no images ({' '.join(SUFFIXES)})"))
+            paths += found
+        elif os.path.lexists(argument):
+            paths.append(argument)
+        else:
+            report(DataError(f"{argument} is not there; name a file or a folder"))
+    return paths, not wrong
+
+
+def _report(error: DataError) -> None:
+    print(f"predict: {printable(str(error))}", file=sys.stderr, flush=True)
+
+
+def _progress(total: int):
+    """A progress bar on standard error, where that is a terminal."""
+    import tqdm
+
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return tqdm.tqdm(total=total, unit=" images", leave=False, disable=not terminal or total < _LEAST_PROGRESS)
+
+
+def _above(progress):
+    """A context in which what is printed appears above the progress bar."""
+    return contextlib.nullcontext() if progress.disable else progress.external_write_mode(file=sys.stdout)
+
+
+def _table(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
+    lines = [printable(path), "rank  probability  class" + ("  name" if names.names else "")]
+    for rank, (number, probability) in enumerate(predictions, 1):
+        name = printable(names.describe(number)["name"] or "")
+        lines.append(f"{rank:>4}  {probability:>11.4f}  {number:>5}  {name}".rstrip())
+    return "\n".join(lines)
+
+
+def _json(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
+    described = [{**names.describe(number), "probability": probability} for number, probability in predictions]
+    return json.dumps({"path": path, "predictions": described})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    return common.run(sys.argv if argv is None else argv, define_flags, predict, DESCRIPTION, positional="IMAGE...")

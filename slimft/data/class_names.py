@@ -1,0 +1,187 @@
+"""What the classes of a checkpoint are called: ImageNet's, or those of a labels.txt.
+
+`imagenet_classes.txt` beside this file has one line for each class of ILSVRC 2012, in the order of its labels,
+which is that of the synset ids (research/slim's datasets/imagenet_lsvrc_2015_synsets.txt): the WordNet 3.0 synset
+and its words, as in ImageNet's words.txt and in timm's data/_info. WordNet 3.0 is copyright 2006 by Princeton
+University, under the WordNet license.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+
+from slimft.checkpoint import Checkpoint
+from slimft.errors import CheckpointError, DataError
+from slimft.files import write_atomically
+
+LABELS_FILE = "labels.txt"
+
+_NUMBERED = re.compile(r"([0-9]{1,9}):(.*)", re.DOTALL)
+_IMAGENET_CLASSES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassNames:
+    """The classes of a network, by the index of their logit.
+
+    Attributes:
+        num_classes: how many there are.
+        names: their names; None where nothing tells.
+        first_imagenet_class: index of ImageNet's first class, 1 behind a background class and else 0; None where
+            the classes are others.
+    """
+
+    num_classes: int
+    names: tuple[str, ...] | None = None
+    first_imagenet_class: int | None = None
+
+    def describe(self, index: int) -> dict:
+        """What there is to say of the class `index`.
+
+        Returns:
+            ``class`` and ``name``, which is None where nothing tells; and of ImageNet's also ``imagenet_class``
+            (0..999, without background) and ``synset``, which are None for background.
+        """
+        described = {"class": index, "name": self.names[index] if self.names else None}
+        if self.first_imagenet_class is not None:
+            number = index - self.first_imagenet_class
+            known = number >= 0
+            described["imagenet_class"] = number if known else None
+            described["synset"] = imagenet_synsets()[number] if known else None
+        return described
+
+
+def imagenet_class_names() -> tuple[str, ...]:
+    """The names of the 1000 classes of ILSVRC 2012, in the order of the labels; there are two called ``crane``."""
+    return tuple(name for _, name in _imagenet_classes())
+
+
+def imagenet_synsets() -> tuple[str, ...]:
+    """Their WordNet 3.0 synsets, such as ``n02124075``."""
+    return tuple(synset for synset, _ in _imagenet_classes())
+
+
+@functools.cache
+def _imagenet_classes() -> tuple[tuple[str, str], ...]:
+    file = pathlib.Path(__file__).with_name("imagenet_classes.txt")
+    return tuple(tuple(line.split(" ", 1)) for line in file.read_text(encoding="utf-8").splitlines())
+
+
+def find_class_names(
+    checkpoint: Checkpoint,
+    logits_scope: str,
+    labels: str | os.PathLike | None = None,
+    train_dir: str | os.PathLike | None = None,
+) -> ClassNames:
+    """The classes of a checkpoint; never guessed for those of a training run.
+
+    Args:
+        checkpoint: the checkpoint.
+        logits_scope: scope of the network's last layer.
+        labels: a file that `read_labels` takes; it comes first.
+        train_dir: the directory of a run of bin/finetune, whose ``labels.txt`` comes next. Another may lie beside
+            the checkpoint, or in the directory above its ``best``. Where there is no `train_dir` and none of these
+            files, 1000 classes are ImageNet's, and 1001 these behind a background class.
+
+    Raises:
+        CheckpointError: the checkpoint has no last layer.
+        DataError: the file of labels cannot be read, or has more or fewer names than there are classes.
+    """
+    num_classes = count_classes(checkpoint, logits_scope)
+    file = labels or _labels_of_run(checkpoint, train_dir)
+    if file is not None:
+        names = read_labels(file)
+        if len(names) != num_classes:
+            raise DataError(
+                f"{file} has {len(names)} names, and {checkpoint.path} has {num_classes} classes; "
+                "name each class, background too if it is one"
+            )
+        return ClassNames(num_classes, tuple(names))
+    background = num_classes - _IMAGENET_CLASSES
+    if train_dir is not None or background not in (0, 1):
+        return ClassNames(num_classes)
+    return ClassNames(num_classes, ("background",) * background + imagenet_class_names(), background)
+
+
+def count_classes(checkpoint: Checkpoint, logits_scope: str) -> int:
+    """The number of classes, by the shape of the last layer's weights.
+
+    Raises:
+        CheckpointError: there are none in `logits_scope`.
+    """
+    names = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
+    for full_name, name in names.items():
+        if full_name.startswith(f"{logits_scope}/") and full_name.endswith("/weights") and checkpoint.shape(name):
+            return checkpoint.shape(name)[-1]
+    scopes = ", ".join(list(dict.fromkeys(name.split("/")[0] for name in names if "/" in name))[:4])
+    raise CheckpointError(
+        f"{checkpoint.path} has no {logits_scope}/.../weights, which give the number of classes (it has "
+        f"{scopes or 'no scopes'}); choose the model to match, or a checkpoint with its last layer"
+    )
+
+
+def _labels_of_run(checkpoint: Checkpoint, train_dir: str | os.PathLike | None) -> pathlib.Path | None:
+    """The ``labels.txt`` of the run that `checkpoint` is of, or None."""
+    folder = pathlib.Path(checkpoint.path).parent
+    folders = [folder.parent if folder.name == "best" else folder]
+    if train_dir is not None:
+        folders.insert(0, pathlib.Path(train_dir))
+    return next((folder / LABELS_FILE for folder in folders if (folder / LABELS_FILE).is_file()), None)
+
+
+def write_labels(directory: str | os.PathLike, names: Iterable[str]) -> None:
+    """Writes ``labels.txt`` as research/slim's datasets/dataset_utils.py does: ``0:airplane`` and so on, in UTF-8.
+
+    Args:
+        directory: where to.
+        names: the names of the classes, by label.
+
+    Raises:
+        DataError: a name has a line end in it, or is not Unicode.
+    """
+    lines = []
+    for label, name in enumerate(names):
+        if "\n" in name or "\r" in name or not _is_unicode(name):
+            raise DataError(f"the name of class {label}, {name!r}, does not go into a line of {LABELS_FILE}")
+        lines.append(f"{label}:{name}\n")
+    write_atomically(pathlib.Path(directory, LABELS_FILE), "".join(lines))
+
+
+def read_labels(path: str | os.PathLike) -> list[str]:
+    """Reads the names of classes: research/slim's ``labels.txt`` (``0:airplane``, in any order), or a name a line.
+
+    Raises:
+        DataError: the file is missing or not UTF-8; it has no names, an empty line between them, or numbers that
+            are not 0, 1, 2 and so on.
+    """
+    try:
+        text = pathlib.Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not text in UTF-8 (at byte {error.start})") from None
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise DataError(f"{path} line {number} is empty; it has to be the name of a class")
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    if not all(numbered):
+        return [line.strip() for line in lines]
+    names = {int(match[1]): match[2] for match in numbered}
+    if sorted(names) != list(range(len(lines))):
+        raise DataError(f"{path} does not number its {len(lines)} names 0 to {len(lines) - 1}, each once")
+    return [names[label] for label in range(len(lines))]
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether `text` has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,155 @@
+"""Classifying image files with a network and a checkpoint."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from slimft.checkpoint import Checkpoint, open_checkpoint
+from slimft.compat import tf
+from slimft.data.class_names import count_classes
+from slimft.data.images import central_square, read_image, size_to_read
+from slimft.data.preprocessing import PREPROCESSING
+from slimft.errors import CheckpointError, DataError
+from slimft.evaluation import session_config
+from slimft.nets import get_network
+from slimft.restore import plan_restore
+
+# Each holds an image of up to `images.MAX_PIXELS` pixels while it decodes.
+_MOST_THREADS = 8
+
+# The classes of an image that are likeliest, with their probabilities.
+Predictions = list[tuple[int, float]]
+
+
+class Classifier:
+    """A network with a checkpoint's variables, in a graph and a session of its own; a context manager.
+
+    Args:
+        model: name of the network.
+        checkpoint: what `slimft.open_checkpoint` takes; its last layer tells the number of classes.
+        image_size: height and width the network gets; None for what it was trained at.
+        top: classes to return for each image, if there are as many.
+        precision: as in `slimft.evaluation.session_config`.
+
+    Raises:
+        UsageError: the network is unknown, or cannot take images that small.
+        CheckpointError: the checkpoint is missing, unreadable, or without the network's last layer.
+        RestoreError: the checkpoint does not fit the network.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        checkpoint: Checkpoint | str | os.PathLike,
+        image_size: int | None = None,
+        top: int = 5,
+        precision: str = "float32",
+    ):
+        spec = get_network(model)
+        checkpoint = open_checkpoint(checkpoint)
+        self._path = checkpoint.path
+        self.image_size = image_size or spec.default_image_size
+        num_classes = count_classes(checkpoint, spec.logits_scopes[0])
+        with tf.Graph().as_default() as graph:
+            # The images come as the floats that `central_square` makes: rounded to bytes, they would not be what
+            # evaluation gives the network.
+            self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
+            logits, _ = spec.build(PREPROCESSING[spec.preprocessing](self._images), num_classes, is_training=False)
+            self._top = tf.nn.top_k(tf.nn.softmax(logits), min(top, num_classes))
+            plan = plan_restore(checkpoint)
+            plan.check(can_exclude=False)
+            graph.finalize()
+            self._session = tf.Session(config=session_config(precision))
+            try:
+                plan.apply(self._session)
+            except BaseException:
+                self._session.close()
+                raise
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._session.close()
+
+    def classify(self, images: np.ndarray) -> list[Predictions]:
+        """Classifies a batch.
+
+        Args:
+            images: ``[batch, image_size, image_size, 3]``, RGB in 0..255.
+
+        Returns:
+            For each image its likeliest classes, the likeliest first: index of the logit, probability.
+
+        Raises:
+            CheckpointError: a probability is not finite.
+        """
+        probabilities, classes = self._session.run(self._top, {self._images: images})
+        if not np.isfinite(probabilities).all():
+            raise CheckpointError(f"{self._path}: the probabilities are not finite; nor are its weights")
+        return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
+
+    def classify_files(
+        self, paths: Iterable[str], batch_size: int = 32, crop: float = 1.0
+    ) -> Iterator[tuple[str, Predictions | DataError]]:
+        """Classifies image files; while the network has one batch, threads read the next.
+
+        Args:
+            paths: the files, of which only a few are open, or in memory, at a time.
+            batch_size: images at a time.
+            crop: as in `slimft.data.images.central_square`.
+
+        Yields:
+            Each path in turn, with the image's predictions, as of `classify`, or with why it cannot be read.
+        """
+        squares = read_ahead(paths, self.image_size, crop, ahead=batch_size)
+        while True:
+            batch, readable = [], []
+            for path, square in squares:
+                batch.append((path, square))
+                if not isinstance(square, DataError):
+                    readable.append(square)
+                if len(readable) == batch_size:
+                    break
+            if not batch:
+                return
+            predictions = iter(self.classify(np.stack(readable)) if readable else ())
+            for path, square in batch:
+                yield path, square if isinstance(square, DataError) else next(predictions)
+
+
+def read_ahead(
+    paths: Iterable[str], image_size: int, crop: float, ahead: int
+) -> Iterator[tuple[str, np.ndarray | DataError]]:
+    """Reads the central squares of image files in threads, at most `ahead` before they are asked for.
+
+    Yields:
+        Each path in turn, with what `slimft.data.images.central_square` makes of the file, or with why it cannot be
+        read.
+    """
+
+    def read(path: str) -> np.ndarray | DataError:
+        try:
+            return central_square(read_image(path, size_to_read(image_size, crop)), image_size, crop)
+        except DataError as error:
+            return error
+
+    paths, waiting = iter(paths), collections.deque()
+    pool = concurrent.futures.ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    try:
+        for path in itertools.islice(paths, ahead):
+            waiting.append((path, pool.submit(read, path)))
+        while waiting:
+            path, reading = waiting.popleft()
+            square = reading.result()
+            for other in itertools.islice(paths, 1):
+                waiting.append((other, pool.submit(read, other)))
+            yield path, square
+    finally:
+        pool.shutdown(cancel_futures=True)

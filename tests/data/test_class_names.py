@@ -1,0 +1,168 @@
+"""ImageNet's classes against what is known of them, labels.txt files, and which of them name a checkpoint's."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slimft import CheckpointError, DataError, open_checkpoint, write_checkpoint
+from slimft.data.class_names import (
+    count_classes,
+    find_class_names,
+    imagenet_class_names,
+    imagenet_synsets,
+    read_labels,
+    write_labels,
+)
+
+NAMES = ["airplane", "10:30", "", " 3:x ", "Kätzchen 🐈", "a\x85b\u2028c"]
+
+
+def test_imagenets_classes_are_in_ilsvrcs_order():
+    names, synsets = imagenet_class_names(), imagenet_synsets()
+    assert len(names) == len(synsets) == 1000
+    # The labels of ILSVRC 2012 are the synset ids in order: sorted, each once.
+    assert list(synsets) == sorted(set(synsets))
+    assert all(len(synset) == 9 and synset[0] == "n" and synset[1:].isdigit() for synset in synsets)
+    known = {
+        0: ("n01440764", "tench"), 134: ("n02012849", "crane"), 207: ("n02099601", "golden retriever"),
+        263: ("n02113023", "Pembroke"), 264: ("n02113186", "Cardigan"), 281: ("n02123045", "tabby"),
+        285: ("n02124075", "Egyptian cat"), 388: ("n02510455", "giant panda"), 474: ("n02963159", "cardigan"),
+        504: ("n03063599", "coffee mug"), 517: ("n03126707", "crane"), 638: ("n03710637", "maillot"),
+        639: ("n03710721", "maillot"), 967: ("n07920052", "espresso"), 999: ("n15075141", "toilet tissue"),
+    }  # fmt: skip
+    for number, (synset, word) in known.items():
+        assert (synsets[number], names[number].split(", ")[0]) == (synset, word)
+    assert names[639] == "maillot, tank suit"
+    assert [name for name in set(names) if names.count(name) > 1] == ["crane"]
+    assert all(name == name.strip() and name.isprintable() and name for name in names)
+
+
+def test_labels_are_slims_format(tmp_path):
+    write_labels(tmp_path, NAMES)
+    expected = "0:airplane\n1:10:30\n2:\n3: 3:x \n4:Kätzchen 🐈\n5:a\x85b\u2028c\n"
+    assert (tmp_path / "labels.txt").read_bytes() == expected.encode()
+    assert read_labels(tmp_path / "labels.txt") == NAMES
+    assert [file.name for file in tmp_path.iterdir()] == ["labels.txt"]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")), min_size=1))
+def test_labels_are_read_as_they_were_written(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("labels")
+    write_labels(folder, names)
+    assert read_labels(folder / "labels.txt") == names
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "carriage\rreturn", "lone \ud800"])
+def test_names_that_do_not_fit_a_line(tmp_path, name):
+    with pytest.raises(DataError, match="the name of class 1, "):
+        write_labels(tmp_path, ["good", name])
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("cat\ndog\n", ["cat", "dog"]),
+        ("cat\r\ndog", ["cat", "dog"]),
+        ("\ufeffcat\ndog\n\n", ["cat", "dog"]),
+        ("10:30\nnoon\n", ["10:30", "noon"]),
+        ("1:dog\n0:cat\n", ["cat", "dog"]),
+        ("0:cat\r\n1:dog\r\n", ["cat", "dog"]),
+        ("  cat \n", ["cat"]),
+    ],
+)
+def test_labels_of_others(tmp_path, text, names):
+    file = tmp_path / "names"
+    file.write_bytes(text.encode())
+    assert read_labels(str(file)) == names
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "line 1 is empty"),
+        (b"cat\n\ndog\n", "line 2 is empty"),
+        (b"0:cat\n2:dog\n", "does not number its 2 names 0 to 1"),
+        (b"0:cat\n0:dog\n", "does not number its 2 names 0 to 1"),
+        (b"1:cat\n2:dog\n", "does not number"),
+        (b"cat\xff", r"not text in UTF-8 \(at byte 3\)"),
+    ],
+)
+def test_bad_labels(tmp_path, content, reason):
+    file = tmp_path / "labels.txt"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=f"^{file} .*{reason}"):
+        read_labels(file)
+    with pytest.raises(DataError, match="nowhere cannot be read: No such file"):
+        read_labels(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Makes a checkpoint whose last layer has that many classes, in the folder `run`."""
+
+    def make(num_classes, name="model.ckpt-1"):
+        path = tmp_path / "run" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shapes = {
+            "net/conv1/weights": (3, 3, 3, 4), "net/logits/BatchNorm/gamma": (4,),
+            "net/logits/weights/Adam": (1, 4, 2), "net/logits/fc/weights": (1, 1, 4, num_classes),
+            "net/logits/fc/biases": (num_classes,), "net/logits2/weights": (4, 3),
+        }  # fmt: skip
+        values = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        write_checkpoint(path, values)
+        return open_checkpoint(path)
+
+    return make
+
+
+def test_counting_the_classes(checkpoint):
+    assert count_classes(checkpoint(7), "net/logits") == 7
+    with pytest.raises(CheckpointError, match=r"no net/fc8/\.\.\./weights.*\(it has net\).*choose the model"):
+        count_classes(checkpoint(7), "net/fc8")
+
+
+def test_imagenets_names_are_those_of_1000_or_1001_classes(checkpoint):
+    plain = find_class_names(checkpoint(1000), "net/logits")
+    assert plain.describe(285) == {
+        "class": 285, "name": "Egyptian cat", "imagenet_class": 285, "synset": "n02124075"
+    }  # fmt: skip
+    shifted = find_class_names(checkpoint(1001), "net/logits")
+    assert shifted.describe(286) == {**plain.describe(285), "class": 286}
+    assert shifted.describe(0) == {"class": 0, "name": "background", "imagenet_class": None, "synset": None}
+    assert shifted.describe(1000)["name"].startswith("toilet tissue")
+    for other in (2, 999, 1002):
+        names = find_class_names(checkpoint(other), "net/logits")
+        assert names.describe(1) == {"class": 1, "name": None} and names.num_classes == other
+
+
+@pytest.mark.parametrize("num_classes", [1000, 1001])
+def test_a_runs_classes_are_never_taken_for_imagenets(checkpoint, tmp_path, num_classes):
+    opened = checkpoint(num_classes)
+    run = tmp_path / "run"
+    assert find_class_names(opened, "net/logits", train_dir=run).describe(5) == {"class": 5, "name": None}
+    own = [f"own {number}" for number in range(num_classes)]
+    write_labels(run, own)
+    best = checkpoint(num_classes, "best/model.ckpt-1")
+    for one, train_dir in ((opened, run), (opened, None), (best, run), (best, None)):
+        names = find_class_names(one, "net/logits", train_dir=train_dir)
+        assert names.describe(5) == {"class": 5, "name": "own 5"}
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(f"other {number}" for number in range(num_classes)))
+    assert find_class_names(opened, "net/logits", other, run).describe(5) == {"class": 5, "name": "other 5"}
+
+
+def test_labels_have_to_be_as_many_as_the_classes(checkpoint, tmp_path):
+    write_labels(tmp_path, ["cat", "dog"])
+    with pytest.raises(DataError, match=r"labels.txt has 2 names.* has 3 classes"):
+        find_class_names(checkpoint(3), "net/logits", tmp_path / "labels.txt")
+    names = find_class_names(checkpoint(2), "net/logits", str(tmp_path / "labels.txt"))
+    assert names.names == ("cat", "dog") and names.first_imagenet_class is None
+
+
+def test_the_names_need_no_tensorflow(run_python):
+    run_python(
+        "import sys; from slimft.data.class_names import imagenet_class_names as names; "
+        "from slimft.data import images; assert len(names()) == 1000 and 'tensorflow' not in sys.modules"
+    )

@@ -1,0 +1,132 @@
+"""Classifying image files, against what bin/evaluate's code makes of the same pixels."""
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from slimft import CheckpointError, DataError, RestoreError, UsageError, open_checkpoint, write_checkpoint
+from slimft.compat import tf
+from slimft.data import load_dataset
+from slimft.evaluation import evaluate
+from slimft.nets import get_network
+from slimft.prediction import Classifier, read_ahead
+
+
+@pytest.fixture
+def checkpoint(tiny, tmp_path):
+    """A checkpoint of `tiny` with ten classes and random values."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        get_network(tiny).build(tf.zeros([1, 32, 32, 3]), 10, is_training=False)
+        tf.set_random_seed(1)
+        session.run(tf.global_variables_initializer())
+        values = session.run({variable.op.name: variable for variable in tf.global_variables()})
+    write_checkpoint(tmp_path / "tiny.ckpt", values)
+    return str(tmp_path / "tiny.ckpt")
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The test digits as 8x8 PNG files."""
+    digits = load_dataset("digits")["test"]
+    paths = []
+    for number, pixels in enumerate(digits.images):
+        paths.append(str(tmp_path / f"{number:03}.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    return paths
+
+
+def probabilities(classified):
+    """``[images, classes]`` by class, of predictions that hold every class."""
+    return np.array([[share for _, share in sorted(found)] for _, found in classified])
+
+
+@pytest.mark.parametrize("image_size", [32, 8, 29])
+def test_square_images_get_what_evaluation_computes(tiny, checkpoint, files, image_size):
+    if image_size != 32:  # The last layer is as large as what it gets.
+        source = open_checkpoint(checkpoint)
+        side = -(-image_size // 4)
+        values = {**source, "tiny/logits/weights": np.resize(source["tiny/logits/weights"], (side, side, 16, 10))}
+        checkpoint = checkpoint + "-resized"
+        write_checkpoint(checkpoint, values)
+    expected = evaluate(tiny, "digits", checkpoint, image_size=image_size)
+    labels = load_dataset("digits")["test"].labels
+    with Classifier(tiny, checkpoint, image_size, top=10) as classifier:
+        shares = probabilities(classifier.classify_files(files, batch_size=50))
+    assert shares.shape == (360, 10)
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
+    assert (shares.argmax(1) == labels).mean() == pytest.approx(expected["accuracy"])
+    assert -np.log(shares[np.arange(360), labels]).mean() == pytest.approx(expected["loss"], abs=1e-4)
+
+
+def test_the_likeliest_come_first_whatever_the_batches(tiny, checkpoint, files):
+    files = files[:7]
+    with Classifier(tiny, checkpoint, top=3) as classifier:
+        assert classifier.image_size == 32
+        by_two = list(classifier.classify_files(files, batch_size=2))
+        at_once = list(classifier.classify_files(iter(files), batch_size=7))
+        assert list(classifier.classify_files([], batch_size=2)) == []
+    assert [path for path, _ in by_two] == files
+    for (_, one), (_, other) in zip(by_two, at_once):
+        assert [number for number, _ in one] == [number for number, _ in other] and len(one) == 3
+        np.testing.assert_allclose([share for _, share in one], [share for _, share in other], atol=1e-6)
+        assert one == sorted(one, key=lambda pair: -pair[1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 10])
+def test_what_cannot_be_read_is_told_in_its_place(tiny, checkpoint, files, tmp_path, batch_size):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    broken, missing = str(tmp_path / "broken.png"), str(tmp_path / "missing.png")
+    paths = [broken, files[0], missing, files[1], files[2], broken]
+    with Classifier(tiny, checkpoint) as classifier:
+        classified = list(classifier.classify_files(paths, batch_size))
+        alone = list(classifier.classify_files([files[1]], batch_size))
+    assert [path for path, _ in classified] == paths
+    assert [isinstance(found, DataError) for _, found in classified] == [True, False, True, False, False, True]
+    assert broken in str(classified[0][1]) and missing in str(classified[2][1])
+    assert [number for number, _ in classified[3][1]] == [number for number, _ in alone[0][1]]
+    with Classifier(tiny, checkpoint) as classifier:
+        assert len(list(classifier.classify_files([broken] * 5, batch_size))) == 5
+
+
+def test_what_is_classified_has_to_fit(tiny, checkpoint):
+    with pytest.raises(UsageError, match="--model=tiiny.*did you mean tiny"):
+        Classifier("tiiny", checkpoint)
+    with pytest.raises(UsageError, match="too small"):
+        Classifier(tiny, checkpoint, image_size=7)
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        Classifier(tiny, "no.ckpt")
+    with pytest.raises(CheckpointError, match="has no vgg_16/fc8.*it has tiny"):
+        Classifier("vgg_16", checkpoint)
+    values = dict(open_checkpoint(checkpoint))
+    del values["tiny/conv1/weights"]
+    write_checkpoint(checkpoint + "-less", values)
+    with pytest.raises(RestoreError, match="tiny/conv1/weights is not in it; choose the model"):
+        Classifier(tiny, checkpoint + "-less")
+
+
+def test_weights_that_are_not_finite(tiny, checkpoint, files):
+    values = dict(open_checkpoint(checkpoint))
+    values["tiny/logits/biases"] = np.full(10, np.nan, np.float32)
+    write_checkpoint(checkpoint + "-nan", values)
+    with Classifier(tiny, checkpoint + "-nan") as classifier, pytest.raises(CheckpointError, match="not finite"):
+        list(classifier.classify_files(files[:1]))
+
+
+def test_reading_ahead_stays_a_few_images_ahead(files):
+    taken = []
+
+    def paths():
+        for path in files:
+            taken.append(path)
+            yield path
+
+    reading = read_ahead(paths(), 8, 1.0, ahead=5)
+    for number in range(1, 20):
+        path, square = next(reading)
+        assert path == files[number - 1] and square.shape == (8, 8, 3)
+        assert len(taken) == number + 5
+    reading.close()
+    assert len(taken) == 24
+    assert not any("ThreadPoolExecutor" in thread.name for thread in threading.enumerate())
