@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from slimft.cli import common
+from slimft.cli.models_table import models_table
 from slimft.data import dataset_names
 from slimft.errors import UsageError
 from slimft.nets import get_network, network_names
@@ -34,6 +35,7 @@ def define_flags(values: flags.FlagValues) -> None:
     define = {"flag_values": values}
     flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
     alias("model_name", "model")
+    flags.DEFINE_boolean("list_models", False, "Print a table of the networks, and stop.", **define)
     _define_restore_flags(values)
     flags.DEFINE_list("trainable", [], "Scopes or variables to train; everything by default.", **define)
     alias("trainable_scopes", "trainable")
@@ -122,7 +124,7 @@ def settings_from(values: flags.FlagValues) -> Settings:
         UsageError: a flag's value cannot work.
     """
     if not values.model:
-        raise UsageError(f"--model is missing; choose one of {', '.join(network_names())}")
+        raise UsageError("--model is missing; --list_models shows which there are")
     get_network(values.model)
     for name in ("learning_rate", "decay_epochs", "epochs"):
         # Not `<= 0`: that lets nan pass.
@@ -143,6 +145,9 @@ def settings_from(values: flags.FlagValues) -> Settings:
 
 def finetune(values: flags.FlagValues) -> None:
     """Runs the command on parsed flags."""
+    if values.list_models:
+        print(models_table(), flush=True)
+        return
     settings = settings_from(values)
     from slimft.training.loop import prepare, train_and_evaluate
 

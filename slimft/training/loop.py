@@ -8,8 +8,10 @@ import time
 
 from slimft.compat import tf
 from slimft.data import Dataset, load_dataset
-from slimft.errors import SlimftError, TrainingError, UsageError
+from slimft.data.class_names import write_labels
+from slimft.errors import RestoreError, SlimftError, TrainingError, UsageError
 from slimft.evaluation import session_config
+from slimft.filters import VariableFilter
 from slimft.nets import get_network
 from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
@@ -73,7 +75,26 @@ class Run:
                 f"--train_dir={self.settings.train_dir} holds a run with other flags: its checkpoint has "
                 f"{differing[0]}; repeat that run's flags or name another directory"
             )
+        self._check_number_of_classes()
         self.plan.check()
+
+    def _check_number_of_classes(self) -> None:
+        """Raises RestoreError, with what to exclude, if only the number of classes is in the way."""
+        spec = get_network(self.settings.model)
+        logits = VariableFilter(include=spec.logits_scopes)
+        failing = [*self.plan.missing, *(mismatch.name for mismatch in self.plan.mismatched)]
+        num_classes = self.splits["train"].num_classes
+        others = [
+            mismatch.checkpoint_shape[0]
+            for mismatch in self.plan.mismatched
+            if mismatch.variable_shape == (num_classes,) and len(mismatch.checkpoint_shape) == 1
+        ]
+        if others and all(map(logits.selects, failing)):
+            scopes = [*self.settings.exclude, *(s for s in spec.logits_scopes if s not in self.settings.exclude)]
+            raise RestoreError(
+                f"{self.plan.checkpoint.path} is for {others[0]} classes, {self.settings.dataset} has "
+                f"{num_classes}; let the logits start afresh with --exclude={','.join(scopes)}"
+            )
 
 
 def prepare(settings: Settings) -> Run:
@@ -140,6 +161,7 @@ def train_and_evaluate(run: Run) -> dict:
     ):
         step = _start(session, run)
         save_settings(settings)
+        write_labels(settings.train_dir, run.splits["train"].class_names)
         with Events(settings.train_dir, step) as events:
             images_per_second = _train(session, run, events, stop, step)
             metrics = run.training.evaluator.run(session, run.splits["test"], lambda: stop.received)

@@ -12,6 +12,7 @@ import pytest
 from slimft import open_checkpoint, write_checkpoint
 from slimft.cli import evaluate, finetune
 from slimft.compat import tf
+from slimft.nets import network_names
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = ["--model=tiny", "--dataset=digits", "--batch_size=64", "--steps=3"]
@@ -104,9 +105,9 @@ def test_the_default_train_dir_is_new(tiny, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ([], ["--model is missing", "vgg_16"]),
+        ([], ["--model is missing", "--list_models"]),
         (["--model=vgg_17"], ["--model=vgg_17", "did you mean vgg_1"]),
-        (["--model=zebra"], ["--model=zebra", "choose one of vgg_a"]),
+        (["--model=zebra"], ["--model=zebra", "choose one of alexnet_v2"]),
         (["--model=vgg_16", "--dataset=cifar100"], ["--dataset=cifar100", "did you mean cifar10"]),
         (["--model=vgg_16", "--image_size=31"], ["--image_size=31", "vgg_16", "at least 32"]),
         (["--model=resnet_v1_50", "--image_size=16"], ["--image_size=16", "at least 32"]),
@@ -189,6 +190,42 @@ def test_bad_checkpoints(tiny, tmp_path, capsys):
     assert "missing in the checkpoint" in said.out
     exclude = said.err.strip().splitlines()[-1].split()[-1]
     assert call(finetune, *flags, exclude) == 0
+
+
+def test_a_checkpoint_of_another_number_of_classes(tiny, tmp_path, capsys):
+    folder = str(tmp_path / "run")
+    assert call(finetune, *RUN, f"--train_dir={folder}") == 0
+    trained = open_checkpoint(folder)
+    arrays = {name: trained[name] for name in trained}
+    for kind in ("weights", "biases"):
+        arrays[f"tiny/logits/{kind}"] = np.repeat(arrays[f"tiny/logits/{kind}"], 3, axis=-1)
+    write_checkpoint(tmp_path / "thirty.npz", arrays)
+    flags = [*RUN, f"--checkpoint={tmp_path / 'thirty.npz'}", f"--train_dir={tmp_path / 'target'}"]
+    capsys.readouterr()
+    words = ("is for 30 classes, digits has 10", "afresh with --exclude=tiny/logits")
+    rejects(capsys, finetune, flags, *words)
+    rejects(capsys, finetune, [*flags, "--dry_run"], *words)
+    # What was excluded already stays in the advice, so that it can be pasted.
+    rejects(capsys, finetune, [*flags, "--exclude=tiny/conv1"], "with --exclude=tiny/conv1,tiny/logits")
+    assert call(finetune, *flags, "--exclude=tiny/logits") == 0
+    # Where more is in the way, so is the advice.
+    arrays["tiny/conv1/weights"] = arrays["tiny/conv1/weights"][:1]
+    write_checkpoint(tmp_path / "other.npz", arrays)
+    flags[-2] = f"--checkpoint={tmp_path / 'other.npz'}"
+    flags[-1] = f"--train_dir={tmp_path / 'third'}"
+    rejects(capsys, finetune, flags, "tiny/conv1/weights", "tiny/logits")
+
+
+def test_list_models(capsys):
+    assert call(finetune, "--list_models") == 0
+    out = capsys.readouterr().out
+    rows = {line.split()[0]: line.split() for line in out.split("\n\n")[0].splitlines()[2:]}
+    assert list(rows) == network_names()
+    assert rows["vgg_16"][1:] == [
+        "vgg_16/fc8", "mean_subtraction", "vgg_16", "224", "32", "1000", "138,357,544", "30.94",
+    ]  # fmt: skip
+    assert rows["inception_v3"][1] == "InceptionV3/Logits,InceptionV3/AuxLogits"
+    assert rows["densenet_121"][3] == "-"
 
 
 def test_bad_data(tiny, tmp_path, capsys):

@@ -4,6 +4,7 @@ import json
 import pathlib
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -53,6 +54,7 @@ def test_learns_and_reports(tiny, tmp_path):
     best = evaluation.evaluate("tiny", "digits", str(tmp_path / "run" / "best"), split="validation")
     assert best["accuracy"] == result["best_validation_accuracy"]
     assert load_settings(tmp_path / "run").image_size == 32
+    assert (tmp_path / "run" / "labels.txt").read_text() == "".join(f"{digit}:{digit}\n" for digit in range(10))
 
 
 def test_writes_tensorboard_events(tiny, tmp_path):
@@ -112,6 +114,42 @@ def test_frozen_batch_norm_is_what_evaluation_computes(tiny, tmp_path):
     assert [v.op.name for v in run.training.trained] == ["tiny/logits/weights", "tiny/logits/biases"]
     modes = [op.get_attr("is_training") for op in graph.get_operations() if op.type == "FusedBatchNormV3"]
     assert modes == [False] * 4
+
+
+def test_auxiliary_logits_train_with_a_weight_of_four_tenths(tiny, tmp_path, monkeypatch):
+    """As in research/slim/train_image_classifier.py; the loss that is told is that of the logits alone."""
+    from slimft.compat import slim
+
+    network, built = sys.modules["slimft.nets.tiny"].tiny, {}
+
+    def with_auxiliary_logits(inputs, num_classes, is_training, scope="tiny"):
+        logits, _ = network(inputs, num_classes, is_training, scope)
+        if not is_training:
+            return logits, {}
+        net = slim.avg_pool2d(inputs, inputs.shape.as_list()[1:3])
+        built["logits"] = logits
+        built["aux"] = slim.conv2d(net, num_classes, 1, activation_fn=None, scope="aux")[:, 0, 0]
+        return logits, {"AuxLogits": built["aux"]}
+
+    monkeypatch.setattr(sys.modules["slimft.nets.tiny"], "tiny", with_auxiliary_logits)
+    run = prepare(settings(tmp_path, optimizer="sgd", schedule="fixed", weight_decay=0.0))
+    with run.training.graph.as_default(), tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        (biases,) = (variable for variable in tf.trainable_variables() if variable.op.name == "aux/biases")
+        run.training.batches.start(session, run.splits["train"])
+        training = run.training
+        aux, logits, labels, loss, _ = session.run(
+            [built["aux"], built["logits"], training.batches.labels, training.loss, training.train_op]
+        )
+        moved = session.run(biases)
+    wanted = np.eye(10)[labels]
+
+    def softmax(values):
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    np.testing.assert_allclose(moved, -0.05 * 0.4 * (softmax(aux) - wanted).mean(axis=0), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(loss, -np.log(softmax(logits))[wanted > 0].mean(), rtol=1e-4)
 
 
 def test_weight_decay_is_slims_on_what_trains(tiny, tmp_path):
