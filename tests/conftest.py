@@ -31,7 +31,7 @@ def tiny_module():
 
     def tiny(inputs, num_classes=10, is_training=True, scope="tiny"):
         with tf.variable_scope(scope, "tiny", [inputs]):
-            batch_norm = {"is_training": is_training, "decay": 0.8}
+            batch_norm = {"is_training": is_training, "decay": 0.9997}  # As Inception's and MobileNet's.
             normal = {"normalizer_fn": slim.batch_norm, "normalizer_params": batch_norm}
             net = slim.conv2d(inputs / 64.0, 8, [3, 3], stride=2, scope="conv1", **normal)
             net = slim.conv2d(net, 16, [3, 3], stride=2, scope="conv2", **normal)

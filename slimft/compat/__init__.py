@@ -54,10 +54,13 @@ import tf_slim as slim  # noqa: E402
 from tf_slim.ops import arg_scope  # noqa: E402
 
 from slimft.compat import batch_normalization, seeded_dropout  # noqa: E402
-from slimft.compat.batch_normalization import frozen_batch_norm  # noqa: E402
+from slimft.compat.batch_normalization import batch_norm_decay, frozen_batch_norm  # noqa: E402
 from slimft.compat.seeded_dropout import dropout_seed  # noqa: E402
 
-__all__ = ["batch_norm", "dropout", "dropout_seed", "frozen_batch_norm", "scoped_argument", "slim", "tf"]
+__all__ = [
+    "batch_norm", "batch_norm_decay", "dropout", "dropout_seed", "frozen_batch_norm", "scoped_argument", "slim",
+    "tf",
+]  # fmt: skip
 
 
 def _replace(old, function):

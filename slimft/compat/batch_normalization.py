@@ -18,6 +18,7 @@ from tf_slim.layers import layers
 
 _slims_batch_norm = slim.batch_norm.__wrapped__
 _freezes: list[Callable[[str], bool]] = []
+_decays: list[Callable[[float], tf.Tensor]] = []
 
 
 @contextlib.contextmanager
@@ -35,6 +36,20 @@ def frozen_batch_norm(freezes: Callable[[str], bool]) -> Iterator[None]:
         yield
     finally:
         _freezes.pop()
+
+
+@contextlib.contextmanager
+def batch_norm_decay(decay_of: Callable[[float], tf.Tensor]) -> Iterator[None]:
+    """Builds batch_norm layers with another decay of their moving averages.
+
+    Args:
+        decay_of: takes the decay that a layer was given and returns the one to use, a scalar.
+    """
+    _decays.append(decay_of)
+    try:
+        yield
+    finally:
+        _decays.pop()
 
 
 def batch_norm(
@@ -117,6 +132,8 @@ def batch_norm(
             if any(freezes(sc.name) for freezes in _freezes):
                 is_training = False
             scope = sc
+    for decay_of in _decays:
+        decay = decay_of(decay)
     own_kind_of_update = updates_collections is not tf.GraphKeys.UPDATE_OPS or zero_debias_moving_mean
     fusable = fused is not False and not renorm and adjustment is None
     if batch_weights is not None or own_kind_of_update or (fusable and rank == 2):

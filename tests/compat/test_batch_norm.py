@@ -74,7 +74,8 @@ def observe(batch_norm, build, rank=4, dtype=tf.float32, training=True):
                 if training is TENSOR:
                     feed[is_training] = mode
                 arrays[f"outputs and gradients, training {mode}, step {step}"] = session.run(fetches, feed)
-                session.run(updates, feed)
+                for update in updates:  # In turn: two of one variable would race.
+                    session.run(update, feed)
             arrays[f"variables after training {mode}"] = session.run(variables)
     return seen, arrays
 
@@ -355,3 +356,20 @@ print(len(slim.get_model_variables()), len(tf.get_collection(tf.GraphKeys.UPDATE
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["267", "106"]
+
+
+def test_another_decay_inside_a_context():
+    values = _random("inputs", [4, 3, 3, 2])
+    with tf.Graph().as_default(), tf.Session() as session:
+        limit = tf.placeholder(tf.float32, [])
+        inputs = tf.constant(values)
+        with compat.batch_norm_decay(lambda decay: tf.minimum(limit, decay)):
+            for scope, decay in (("fast", 0.5), ("slow", 0.9997)):
+                slim.batch_norm(inputs, decay=decay, scope=scope)
+        slim.batch_norm(inputs, decay=0.9, scope="outside")
+        session.run(tf.global_variables_initializer())
+        session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS), {limit: 0.75})
+        means = {v.op.name: session.run(v) for v in tf.global_variables() if v.op.name.endswith("moving_mean")}
+    for scope, share in (("fast", 0.5), ("slow", 0.25), ("outside", 0.1)):
+        expected = share * values.mean((0, 1, 2))
+        np.testing.assert_allclose(means[f"{scope}/moving_mean"], expected, rtol=1e-4, atol=1e-6)

@@ -116,6 +116,22 @@ def test_frozen_batch_norm_is_what_evaluation_computes(tiny, tmp_path):
     assert modes == [False] * 4
 
 
+def test_moving_averages_keep_up_with_a_short_run(tiny, tmp_path):
+    """`tiny` has Inception's decay of 0.9997: after 24 steps 99 % of an average would be what it started with."""
+    run = prepare(settings(tmp_path))
+    with run.training.graph.as_default(), tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        run.training.batches.start(session, run.splits["train"])
+        (average,) = (v for v in tf.global_variables() if v.op.name == "tiny/conv1/BatchNorm/moving_mean")
+        mean = next(op for op in run.training.graph.get_operations() if op.type == "FusedBatchNormV3").outputs[1]
+        expected = np.zeros(8)
+        for step in range(24):
+            batch_mean, _ = session.run([mean, run.training.train_op])
+            decay = min(0.9997, (1 + step) / (10 + step))
+            expected = decay * expected + (1 - decay) * batch_mean
+            np.testing.assert_allclose(session.run(average), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_auxiliary_logits_train_with_a_weight_of_four_tenths(tiny, tmp_path, monkeypatch):
     """As in research/slim/train_image_classifier.py; the loss that is told is that of the logits alone."""
     from slimft.compat import slim
