@@ -21,6 +21,7 @@ from slimft.checkpoint import Checkpoint, open_checkpoint
 from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import cast, castable
 from slimft.compat import slim, tf
+from slimft.conversion import conversion_advice
 from slimft.errors import RestoreError
 from slimft.filters import Patterns, VariableFilter, scopes_of
 from slimft.renaming import Rename, renamed
@@ -84,9 +85,10 @@ class RestorePlan:
         path = self.checkpoint.path
         if not self.restored and not self.mismatched:
             theirs = _top_scopes(name for name in self.checkpoint if "/" in name)
+            advice = conversion_advice(self.checkpoint) or "choose the model or the checkpoint to match"
             raise RestoreError(
                 f"{path} is a checkpoint of another network: it has {theirs or 'no scopes'}, "
-                f"the model {_top_scopes(self.variables)}; choose the model or the checkpoint to match"
+                f"the model {_top_scopes(self.variables)}; {advice}"
             )
         reasons = []
         if self.mismatched:

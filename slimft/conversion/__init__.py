@@ -16,7 +16,7 @@ from slimft.conversion.recipes import Mismatch
 from slimft.conversion.source import SourceLayers, find_layers
 from slimft.errors import CheckpointError, UsageError
 
-__all__ = ["NETWORKS", "ConvertedCheckpoint", "converted"]
+__all__ = ["NETWORKS", "ConvertedCheckpoint", "conversion_advice", "converted"]
 
 _LIBRARIES = {
     "Keras Applications": keras_applications.NETWORKS,
@@ -63,6 +63,14 @@ def converted(source: Checkpoint, network: str) -> ConvertedCheckpoint:
     others = [name for name in _LIBRARIES[found.library] if name != network and _fits(source, found, name)]
     advice = f"; they are those of {others[0]}: give --model={others[0]}" if others else ""
     raise CheckpointError(f"{source.path} does not hold {found.library} weights of {network}: {problem}{advice}")
+
+
+def conversion_advice(source: Checkpoint) -> str | None:
+    """What to do if the names in `source` are those of another library; None if they are not."""
+    library = find_layers(source).library
+    if library is None:
+        return None
+    return f"it holds weights of {library}; convert them first: bin/convert_checkpoint --model=NETWORK SRC DST"
 
 
 def _weights(found: SourceLayers, network: str) -> Weights:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable
 
 from slimft.checkpoint import Checkpoint
+from slimft.conversion import conversion_advice
 from slimft.errors import CheckpointError, DataError
 from slimft.files import write_atomically
 
@@ -119,9 +120,10 @@ def count_classes(checkpoint: Checkpoint, logits_scope: str) -> int:
         if full_name.startswith(f"{logits_scope}/") and full_name.endswith("/weights") and checkpoint.shape(name):
             return checkpoint.shape(name)[-1]
     scopes = ", ".join(list(dict.fromkeys(name.split("/")[0] for name in names if "/" in name))[:4])
+    advice = conversion_advice(checkpoint) or "choose the model to match, or a checkpoint with its last layer"
     raise CheckpointError(
         f"{checkpoint.path} has no {logits_scope}/.../weights, which give the number of classes (it has "
-        f"{scopes or 'no scopes'}); choose the model to match, or a checkpoint with its last layer"
+        f"{scopes or 'no scopes'}); {advice}"
     )
 
 

@@ -265,3 +265,21 @@ def test_memory_stays_within_a_variable_and_its_copy(tmp_path):
     finally:
         tracemalloc.stop()
     assert peak < 2 * largest + (5 << 20), peak / largest
+
+
+def test_advice_where_a_file_is_given_unconverted(tmp_path):
+    """To restoring and predicting alike; not for checkpoints of any other network."""
+    from slimft.compat import tf
+    from slimft.data.class_names import count_classes
+
+    np.savez(tmp_path / "torch.npz", **{"features.0.weight": np.zeros((64, 3, 3, 3), np.float32)})
+    np.savez(tmp_path / "other.npz", **{"net/conv1/weights": np.zeros((3, 3, 3, 64), np.float32)})
+    advice = r"it holds weights of torchvision; convert them first: bin/convert_checkpoint --model=NETWORK SRC DST$"
+    with tf.Graph().as_default():
+        variable = tf.get_variable("vgg_16/conv1/conv1_1/weights", [3, 3, 3, 64])
+        for name, expected in (("torch", advice), ("other", "choose the model or the checkpoint to match$")):
+            plan = slimft.plan_restore(tmp_path / f"{name}.npz", [variable])
+            with pytest.raises(slimft.RestoreError, match=expected):
+                plan.check()
+    with pytest.raises(slimft.CheckpointError, match=advice):
+        count_classes(slimft.open_checkpoint(tmp_path / "torch.npz"), "vgg_16/fc8")
