@@ -15,7 +15,7 @@ import collections
 import functools
 
 from slimft.compat import slim, tf
-from slimft.nets.mobilenet import fixed_padding, strides_and_rates
+from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates
 
 Conv = collections.namedtuple("Conv", ["kernel", "stride", "depth"])
 Conv.__doc__ = """A full convolution: its kernel ``[height, width]``, stride and number of filters."""
