@@ -124,3 +124,16 @@ def assert_close():
         assert difference < within
 
     return assert_close
+
+
+@pytest.fixture(scope="session")
+def windows():
+    """What each position of a SAME-padded layer sees, with NumPy: ``[batch, rows, columns, channels, size, size]``."""
+
+    def windows(x, size, stride, outside=0.0):
+        rows, columns = (-(-n // stride) for n in x.shape[1:3])
+        pad = [max((n - 1) * stride + size - m, 0) for n, m in zip((rows, columns), x.shape[1:3])]
+        x = np.pad(x, [(0, 0), *((p // 2, p - p // 2) for p in pad), (0, 0)], constant_values=outside)
+        return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+
+    return windows

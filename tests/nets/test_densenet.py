@@ -154,15 +154,7 @@ def test_signatures():
 # The numbers.
 
 
-def windows(x, size, stride, outside=0.0):
-    """What each position of a SAME-padded layer sees: ``[batch, rows, columns, channels, size, size]``."""
-    rows, columns = (-(-n // stride) for n in x.shape[1:3])
-    pad = [max((n - 1) * stride + size - m, 0) for n, m in zip((rows, columns), x.shape[1:3])]
-    x = np.pad(x, [(0, 0), *((p // 2, p - p // 2) for p in pad), (0, 0)], constant_values=outside)
-    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
-
-
-def numpy_network(values, x):
+def numpy_network(windows, values, x):
     """What the small network makes of images, by the paper's section 3, in float64; by end point."""
     values = {name.removeprefix("small/"): value.astype(np.float64) for name, value in values.items()}
     layers = {}
@@ -203,7 +195,7 @@ def numpy_network(values, x):
 
 
 @pytest.mark.parametrize("size", [32, 75])
-def test_every_layer_is_numpys(size, assert_close):
+def test_every_layer_is_numpys(size, windows, assert_close):
     images = images_of(2, size, size, 3)
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = placeholder(size)
@@ -211,7 +203,7 @@ def test_every_layer_is_numpys(size, assert_close):
         randomize(session)
         values = session.run({variable.op.name: variable for variable in tf.model_variables()})
         layers = session.run(end_points, {inputs: images})
-    expected = numpy_network(values, images)
+    expected = numpy_network(windows, values, images)
     assert layers.keys() == expected.keys()
     logits = expected["small/logits"]
     assert np.abs(logits[0] - logits[1]).max() > 0.05 * np.abs(logits).max()  # they depend on the image

@@ -135,15 +135,7 @@ def test_signatures():
 # The numbers.
 
 
-def windows(x, stride, size=3):
-    """What each position of a SAME-padded convolution sees: ``[batch, rows, columns, channels, 3, 3]``."""
-    rows, columns = (-(-n // stride) for n in x.shape[1:3])
-    pad = [max((n - 1) * stride + size - m, 0) for n, m in zip((rows, columns), x.shape[1:3])]
-    x = np.pad(x, [(0, 0), *((p // 2, p - p // 2) for p in pad), (0, 0)])
-    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
-
-
-def numpy_network(values, x):
+def numpy_network(windows, values, x):
     """All layers by the paper's figure 3 and table 1, in float64, of the variables' `values`."""
     values = {name.removeprefix("MobilenetV1/"): value.astype(np.float64) for name, value in values.items()}
     x, layers = x.astype(np.float64), {}
@@ -154,10 +146,10 @@ def numpy_network(values, x):
         layers[scope] = np.minimum(np.maximum(x, 0), 6)
         return layers[scope]
 
-    x = add("Conv2d_0", np.einsum("bhwcij,ijco->bhwo", windows(x, 2), values["Conv2d_0/weights"]))
+    x = add("Conv2d_0", np.einsum("bhwcij,ijco->bhwo", windows(x, 3, 2), values["Conv2d_0/weights"]))
     for i in range(1, 14):
         weights = values[f"Conv2d_{i}_depthwise/depthwise_weights"][..., 0]
-        x = np.einsum("bhwcij,ijc->bhwc", windows(x, 2 if i in (2, 4, 6, 12) else 1), weights)
+        x = np.einsum("bhwcij,ijc->bhwc", windows(x, 3, 2 if i in (2, 4, 6, 12) else 1), weights)
         x = add(f"Conv2d_{i}_depthwise", x)
         x = add(f"Conv2d_{i}_pointwise", x @ values[f"Conv2d_{i}_pointwise/weights"][0, 0])
     x = layers["AvgPool_1a"] = x.mean((1, 2), keepdims=True)
@@ -169,14 +161,14 @@ def numpy_network(values, x):
 
 
 @pytest.mark.parametrize("size", [32, 75])
-def test_every_layer_is_numpys(size, build, assert_close):
+def test_every_layer_is_numpys(size, build, windows, assert_close):
     network = build("slimft.nets", "mobilenet_v1_025", 10, (None, size, size, 3), is_training=False)
     images = 3 * images_of(2, size, size, 3)
     with network.graph.as_default(), tf.Session() as session:
         randomize(session)
         values = session.run({variable.op.name: variable for variable in tf.model_variables()})
         layers = session.run(network.end_points, {network.images: images})
-    expected = numpy_network(values, images)
+    expected = numpy_network(windows, values, images)
     assert layers.keys() == expected.keys()
     assert sum(np.any(layer == 6) for layer in expected.values()) > 10
     logits = expected["Logits"]

@@ -145,15 +145,7 @@ def test_signatures():
 # The numbers.
 
 
-def windows(x, stride, size=3):
-    """What each position of a SAME-padded convolution sees: ``[batch, rows, columns, channels, 3, 3]``."""
-    rows, columns = (-(-n // stride) for n in x.shape[1:3])
-    pad = [max((n - 1) * stride + size - m, 0) for n, m in zip((rows, columns), x.shape[1:3])]
-    x = np.pad(x, [(0, 0), *((p // 2, p - p // 2) for p in pad), (0, 0)])
-    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
-
-
-def numpy_network(values, x):
+def numpy_network(windows, values, x):
     """All layers by the paper's tables 1 and 2, in float64, of the variables' `values`."""
     values = {name.removeprefix("MobilenetV2/"): value.astype(np.float64) for name, value in values.items()}
     layers, blocks = {}, iter(["expanded_conv", *(f"expanded_conv_{i}" for i in range(1, 17))])
@@ -163,7 +155,7 @@ def numpy_network(values, x):
         x = (x - norm["moving_mean"]) / np.sqrt(norm["moving_variance"] + 0.001) * norm["gamma"] + norm["beta"]
         return x if end is None else np.clip(x, 0, end)
 
-    x = np.einsum("bhwcij,ijco->bhwo", windows(x.astype(np.float64), 2), values["Conv/weights"])
+    x = np.einsum("bhwcij,ijco->bhwo", windows(x.astype(np.float64), 3, 2), values["Conv/weights"])
     x = layers["layer_1"] = normalize("Conv", x)
     for t, repetitions, stride in ((1, 1, 1), (6, 2, 2), (6, 3, 2), (6, 4, 2), (6, 3, 1), (6, 3, 2), (6, 1, 1)):
         for s in [stride] + [1] * (repetitions - 1):
@@ -172,7 +164,7 @@ def numpy_network(values, x):
                 x = normalize(f"{scope}/expand", x @ values[f"{scope}/expand/weights"][0, 0])
                 layers[f"{layer}/expansion_output"] = x
             weights = values[f"{scope}/depthwise/depthwise_weights"][..., 0]
-            x = normalize(f"{scope}/depthwise", np.einsum("bhwcij,ijc->bhwc", windows(x, s), weights))
+            x = normalize(f"{scope}/depthwise", np.einsum("bhwcij,ijc->bhwc", windows(x, 3, s), weights))
             layers[f"{layer}/depthwise_output"] = x
             x = normalize(f"{scope}/project", x @ values[f"{scope}/project/weights"][0, 0], end=None)
             x = x + before if x.shape == before.shape and s == 1 else x
@@ -187,7 +179,7 @@ def numpy_network(values, x):
 
 
 @pytest.mark.parametrize("size", [32, 75])
-def test_every_layer_is_numpys(size, assert_close):
+def test_every_layer_is_numpys(size, windows, assert_close):
     images = 3 * images_of(2, size, size, 3)
     with tf.Graph().as_default(), tf.Session() as session:
         inputs = placeholder(size)
@@ -195,7 +187,7 @@ def test_every_layer_is_numpys(size, assert_close):
         randomize(session)
         values = session.run({variable.op.name: variable for variable in tf.model_variables()})
         layers = session.run(end_points, {inputs: images})
-    expected = numpy_network(values, images)
+    expected = numpy_network(windows, values, images)
     assert layers.keys() == expected.keys()
     assert sum(np.any(layer == 6) for layer in expected.values()) > 10
     logits = expected["Logits"]
