@@ -22,8 +22,15 @@ _WHERE = {
     "write_checkpoint": "slimft.checkpoint",
     "RestorePlan": "slimft.restore",
     "plan_restore": "slimft.restore",
-    "get_variables_to_restore": "slimft.restore",
-    "assign_from_checkpoint_fn": "slimft.restore",
+    "get_variables_to_restore": "slimft.slim_restore",
+    "assign_from_checkpoint": "slimft.slim_restore",
+    "assign_from_checkpoint_fn": "slimft.slim_restore",
+    "init_fn": "slimft.slim_restore",
+    "RestoreHook": "slimft.slim_restore",
+    "check_update_ops": "slimft.legacy_checks",
+    "check_saver": "slimft.legacy_checks",
+    "check_inference": "slimft.legacy_checks",
+    "check_images": "slimft.legacy_checks",
 }
 # `slimft.restore` is a module that can be called: see the end of slimft/restore.py.
 _MODULES = (

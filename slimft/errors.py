@@ -23,8 +23,8 @@ class CheckpointError(SlimftError):
     """A checkpoint is missing, unreadable or corrupt."""
 
 
-class RestoreError(SlimftError):
-    """A checkpoint does not fit the variables it should restore."""
+class RestoreError(SlimftError, ValueError):
+    """A checkpoint does not fit the variables it should restore. (A ValueError as slim's own.)"""
 
 
 class DataError(SlimftError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -73,11 +73,12 @@ class RestorePlan:
     mismatched: tuple[Mismatch, ...]
     unused: tuple[str, ...]
 
-    def check(self, can_exclude: bool = True) -> None:
+    def check(self, can_exclude: bool = True, exclude_with: str | None = None) -> None:
         """Raises RestoreError if some variable that is not excluded cannot be restored.
 
         Args:
             can_exclude: whether the message may advise to exclude it; evaluation needs all variables.
+            exclude_with: how, with ``{!r}`` for the list of scopes; by default the commands' flag.
         """
         failing = [*self.missing, *(mismatch.name for mismatch in self.mismatched)]
         if not failing:
@@ -98,12 +99,21 @@ class RestorePlan:
         if self.missing:
             reasons.append(f"{_listing(self.missing)} {'is' if len(self.missing) == 1 else 'are'} not in it")
         scopes = covering_scopes([*failing, *self.excluded], self.variables)
-        advice = f"exclude with --exclude={','.join(scopes)}"
+        advice = exclude_with.format(scopes) if exclude_with else f"exclude with --exclude={','.join(scopes)}"
         if not self.missing and all(mismatch.castable for mismatch in self.mismatched):
             advice = f"convert with --cast (cast=True), or {advice}"
         if not can_exclude:
             advice = "choose the model, and the data, to match the checkpoint"
-        raise RestoreError(f"{path}: {', and '.join(reasons)}; {advice}")
+        raise RestoreError(f"{path}: {', and '.join(reasons)}; {self._background_hint()}{advice}")
+
+    def _background_hint(self) -> str:
+        """What to say where the model and the checkpoint differ by a background class, 1000 against 1001."""
+        for mismatch in self.mismatched:
+            sizes = mismatch.checkpoint_shape[-1:], mismatch.variable_shape[-1:]
+            if mismatch.checkpoint_shape[:-1] == mismatch.variable_shape[:-1] and set(sizes) == {(1000,), (1001,)}:
+                has = "counts the background as class 0" if sizes[0] == (1001,) else "has no background class"
+                return f"it {has}: build the model with num_classes={sizes[0][0]}, or "
+        return ""
 
     def apply(self, session: tf.Session) -> None:
         """Assigns the restored variables in `session`; adds no op to the graph.
@@ -248,43 +258,6 @@ def restore(
     plan = plan_restore(checkpoint, variables, include, exclude, rename, cast)
     plan.apply(session)
     return plan
-
-
-def get_variables_to_restore(include: Patterns = None, exclude: Patterns = None) -> list[tf.Variable]:
-    """`slim.get_variables_to_restore`, but with patterns that match whole scopes or are errors.
-
-    Args:
-        include: patterns of the graph's global variables to return; None for all.
-        exclude: patterns of those to leave out.
-
-    Raises:
-        PatternError: a pattern matches no variable; slim would return every variable.
-    """
-    variables = {variable.op.name: variable for variable in tf.global_variables()}
-    return [variables[name] for name in VariableFilter(include, exclude).select(variables)]
-
-
-def assign_from_checkpoint_fn(
-    path: Checkpoint | str,
-    variables: Mapping[str, tf.Variable] | Sequence[tf.Variable],
-    ignore_missing_vars: bool = False,
-) -> Callable[[tf.Session], None]:
-    """`slim.assign_from_checkpoint_fn`: returns a function of a session that restores `variables`.
-
-    Args:
-        path: what `open_checkpoint` takes.
-        variables: variables, or a mapping from names in the checkpoint to them.
-        ignore_missing_vars: whether to leave variables that the checkpoint lacks as they are.
-
-    Raises:
-        CheckpointError: the checkpoint is missing or unreadable.
-        RestoreError: a variable is missing and not ignored, or differs in shape or dtype.
-    """
-    plan = plan_restore(path, variables)
-    if ignore_missing_vars:
-        plan = dataclasses.replace(plan, missing=(), excluded=(*plan.excluded, *plan.missing))
-    plan.check()
-    return plan.apply
 
 
 def covering_scopes(names: Iterable[str], among: Iterable[str]) -> list[str]:

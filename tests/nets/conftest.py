@@ -128,7 +128,7 @@ def assert_close():
 
 @pytest.fixture(scope="session")
 def windows():
-    """What each position of a SAME-padded layer sees, with NumPy: ``[batch, rows, columns, channels, size, size]``."""
+    """What each position of a SAME-padded layer sees: ``[batch, rows, columns, channels, size, size]``."""
 
     def windows(x, size, stride, outside=0.0):
         rows, columns = (-(-n // stride) for n in x.shape[1:3])
