@@ -46,6 +46,7 @@ setup(
             "slimft-inspect-checkpoint = slimft.cli.inspect_checkpoint:main",
             "slimft-convert-checkpoint = slimft.cli.convert_checkpoint:main",
             "slimft-fetch-checkpoint = slimft.cli.fetch_checkpoint:main",
+            "slimft-run-legacy = slimft.cli.run_legacy:main",
         ]
     },
     install_requires=[

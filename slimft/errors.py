@@ -35,3 +35,7 @@ class TrainingError(SlimftError):
     """Training cannot go on, for example because the loss is not finite."""
 
     exit_status = 1
+
+
+class LegacyNameError(UsageError, ValueError):
+    """A name of research/slim that slimft does not have."""

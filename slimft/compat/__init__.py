@@ -7,10 +7,13 @@
 before code that builds a graph.
 
 What is repaired: names that tf-slim expects in TensorFlow's private modules are put back where
-TensorFlow has moved them (`_MOVED`); `slim.batch_norm`, which on TensorFlow 2.13 and later looks for a
-Keras module that no release has, is replaced by `slimft.compat.batch_norm`; `slim.dropout` by a version
-that can draw from a seed of the training loop (`slimft.compat.dropout`). Every module of tf_slim, its `nets`
-included, uses the replacements, and `arg_scope`s on the old functions apply to the new ones.
+TensorFlow has moved them (`_MOVED`), and `tf.layers` and `tf.nn.rnn_cell`, which TensorFlow hides beside
+Keras 3; `slim.batch_norm`, which on TensorFlow 2.13 and later looks for a Keras module that no release has,
+is replaced by `slimft.compat.batch_norm`; `slim.dropout` by a version that can draw from a seed of the
+training loop (`slimft.compat.dropout`); and `slim.assign_from_checkpoint` and two functions of
+`slim.metrics` by versions without slim's errors. Every module of tf_slim, its `nets` included, uses the
+replacements, and `arg_scope`s on the old functions apply to the new ones. What tf-slim's own tests say to
+this is in docs/tf_slim_tests.md.
 
 This package is the only place that touches private parts of TensorFlow and tf-slim.
 """
@@ -22,7 +25,7 @@ import warnings
 from tensorflow.compat import v1 as tf
 from tensorflow.python.framework import ops as framework_ops
 from tensorflow.python.keras.utils import version_utils
-from tensorflow.python.ops import array_ops, control_flow_ops, variable_scope
+from tensorflow.python.ops import array_ops, control_flow_ops, variable_scope, variables
 from tensorflow.python.util import deprecation
 
 # Private module, name there that tf-slim 1.1.0 uses, what it is today.
@@ -30,6 +33,10 @@ _MOVED = (
     (framework_ops, "Tensor", tf.Tensor),
     (framework_ops, "IndexedSlices", tf.IndexedSlices),
     (variable_scope, "variable", tf.Variable),
+    (variable_scope, "enable_resource_variables", tf.enable_resource_variables),
+    (variable_scope, "disable_resource_variables", tf.disable_resource_variables),
+    (variable_scope, "resource_variables_enabled", tf.resource_variables_enabled),
+    (variables, "VariableV1", tf.Variable),
     (array_ops, "stack", tf.stack),
     (array_ops, "unstack", tf.unstack),
     (control_flow_ops, "Assert", tf.Assert),
@@ -48,29 +55,41 @@ with deprecation.silence():
 version_utils.swap_class = functools.cache(version_utils.swap_class)
 # tf-slim calls its layers by a name Keras deprecates at each call; no user of slim can act on it.
 warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
+warnings.filterwarnings("ignore", message=r"`tf\.layers\.\w+` is deprecated")
 
 # TensorFlow 2's behaviour has to be off before this.
 import tf_slim as slim  # noqa: E402
+from tf_slim.metrics import metric_ops  # noqa: E402
 from tf_slim.ops import arg_scope  # noqa: E402
 
-from slimft.compat import batch_normalization, seeded_dropout  # noqa: E402
+from slimft.compat import (  # noqa: E402
+    assignment,
+    batch_normalization,
+    metric_repairs,
+    seeded_dropout,
+    tf_layers,
+)
 from slimft.compat.batch_normalization import batch_norm_decay, frozen_batch_norm  # noqa: E402
+from slimft.compat.legacy import install, uninstall  # noqa: E402
+from slimft.compat.legacy_names import contrib  # noqa: E402
 from slimft.compat.seeded_dropout import dropout_seed  # noqa: E402
 
 __all__ = [
-    "batch_norm", "batch_norm_decay", "dropout", "dropout_seed", "frozen_batch_norm", "scoped_argument", "slim",
-    "tf",
+    "batch_norm", "batch_norm_decay", "dropout", "dropout_seed", "frozen_batch_norm", "install",
+    "scoped_argument", "slim", "tf", "uninstall",
 ]  # fmt: skip
 
 
 def _replace(old, function):
-    """Puts `function` in the place of slim's layer `old` wherever a module of tf_slim refers to it.
+    """Puts `function` in the place of slim's function `old` wherever a module of tf_slim refers to it.
 
     Returns:
-        `function`, decorated for `arg_scope` under the key of `old`.
+        `function`, decorated for `arg_scope` under the key of `old` if that was.
     """
-    function._key_op = old._key_op
-    new = slim.add_arg_scope(function)
+    new = function
+    if hasattr(old, "_key_op"):
+        function._key_op = old._key_op
+        new = slim.add_arg_scope(function)
     for name, module in list(sys.modules.items()):
         if name == "tf_slim" or name.startswith("tf_slim."):
             for attribute, value in list(vars(module).items()):
@@ -86,3 +105,11 @@ def scoped_argument(layer, name, default):
 
 batch_norm = _replace(slim.batch_norm, batch_normalization.batch_norm)
 dropout = _replace(slim.dropout, seeded_dropout.dropout)
+_replace(slim.assign_from_checkpoint, assignment.assign_from_checkpoint)
+_replace(metric_ops.streaming_covariance, metric_repairs.streaming_covariance)
+_replace(metric_ops._next_array_size, metric_repairs.next_array_size)
+# `import tensorflow.compat.v1` is another module than `from tensorflow.compat import v1`; slim has imported it.
+for _name, _module in list(sys.modules.items()):
+    if _name.endswith("compat.v1") and _name.startswith("tensorflow"):
+        tf_layers.put_back(_module)
+        _module.contrib = contrib

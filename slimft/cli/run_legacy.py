@@ -1,0 +1,77 @@
+"""bin/run_legacy: runs an unedited TF1 or TF-Slim script on today's TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from slimft.errors import UsageError
+
+DESCRIPTION = (
+    "Runs a Python script of TensorFlow 1 and TF-Slim as it is: tensorflow is tf.compat.v1, and tf.contrib.slim, "
+    "tf.contrib.layers, tf.contrib.framework, research/slim's nets and preprocessing can be imported; packages "
+    "nets and preprocessing beside the script come first. All after SCRIPT is the script's. The script has to be "
+    "Python 3. Exit status: the script's; 2 if it is not there or is Python 2."
+)
+# How Python's syntax errors begin that tell of Python 2.
+_PYTHON_2 = ("Missing parentheses in call to", "multiple exception types must be parenthesized")
+
+
+def run_script(path: str, arguments: Sequence[str]) -> int:
+    """Runs the script at `path` as __main__, with `arguments` as its own.
+
+    Returns:
+        0, or 1 after an exception, which is shown; the script's SystemExit goes on.
+
+    Raises:
+        UsageError: there is no such script, or it is Python 2.
+    """
+    if not os.path.isfile(path):
+        raise UsageError(f"{path} is {'a folder, not a script' if os.path.isdir(path) else 'not there'}")
+    sys.argv = [path, *arguments]
+    sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+
+    import slimft.compat
+
+    slimft.compat.install()
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except Exception as error:
+        if isinstance(error, SyntaxError) and str(error.msg).startswith(_PYTHON_2):
+            raise UsageError(
+                f"{error.filename}, line {error.lineno}: this is Python 2 ({error.msg}); make it Python 3 first, "
+                "by hand or with 2to3"
+            ) from error
+        _show(error, path)
+        return 1
+    return 0
+
+
+def _show(error: Exception, script: str) -> None:
+    """Shows the traceback as Python does, from the script on."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_code.co_filename != script:
+        traceback = traceback.tb_next
+    sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status, or lets the script's SystemExit go on."""
+    name, *arguments = sys.argv if argv is None else argv
+    name = os.path.basename(name)
+    try:
+        if not arguments:
+            raise UsageError(f"name a script (see {name} --help)")
+        script, *arguments = arguments
+        if script in ("-h", "-help", "--help"):
+            print(f"usage: {name} SCRIPT [ARGUMENT ...]\n", *textwrap.wrap(DESCRIPTION, 96), sep="\n")
+            return 0
+        if script.startswith("-"):
+            raise UsageError(f"unexpected {script} before SCRIPT; flags after SCRIPT are the script's")
+        return run_script(script, arguments)
+    except UsageError as error:
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_status

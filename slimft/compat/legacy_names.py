@@ -1,0 +1,165 @@
+"""The modules that TF1 scripts import and that are gone: tf.contrib, `nets` and `preprocessing` of research/slim.
+
+`resolve` finds what stands for a module by its full name, such as ``tensorflow.contrib.slim`` or ``nets.vgg``: a
+module of slimft or tf-slim, or a `Namespace` that finds its names in these.
+
+Which names tf.contrib had: TensorFlow 1.15's tensorflow/contrib (github.com/tensorflow/tensorflow, tag v1.15.0).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import operator
+import types
+from importlib.util import find_spec
+
+ROOTS = ("nets", "preprocessing", "tensorflow.contrib")
+
+# Each package by its full name, and the modules in which its names are found. `nets` is slimft's, and tf-slim's
+# for what slimft has not.
+_PACKAGES = {
+    "nets": (),
+    "nets.mobilenet": (),
+    "preprocessing": (),
+    "tensorflow.contrib": (),
+    "tensorflow.contrib.deprecated": (),
+    "tensorflow.contrib.framework": ("tf_slim.ops.arg_scope", "tf_slim.ops.variables", "tf_slim.ops.framework_ops"),
+    "tensorflow.contrib.framework.python": (),
+    "tensorflow.contrib.framework.python.ops": (),
+    "tensorflow.contrib.layers": (
+        "tf_slim", "tf_slim.layers.layers", "tf_slim.layers.initializers", "tf_slim.layers.normalization",
+        "tf_slim.layers.optimizers", "tf_slim.layers.regularizers", "tf_slim.layers.summaries",
+    ),
+    "tensorflow.contrib.layers.python": (),
+    "tensorflow.contrib.layers.python.layers": (),
+    "tensorflow.contrib.losses": ("tf_slim.losses",),
+    "tensorflow.contrib.metrics": ("tf_slim.metrics",),
+    "tensorflow.contrib.quantize": (),
+    "tensorflow.contrib.slim": ("tf_slim",),
+    "tensorflow.contrib.slim.nets": (),
+    "tensorflow.contrib.slim.python": (),
+    "tensorflow.contrib.slim.python.slim": ("tf_slim",),
+    "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
+    "tensorflow.contrib.slim.python.slim.nets": (),
+    "tensorflow.contrib.training": ("tf_slim.training.training", "tf_slim.training.evaluation"),
+}  # fmt: skip
+
+# Where the modules of a package are, in this order.
+_MODULES = {
+    "nets": ("slimft.nets", "tf_slim.nets"),
+    "nets.mobilenet": ("slimft.nets",),
+    "preprocessing": ("slimft.preprocessing",),
+    "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
+    "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
+    "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),
+    "tensorflow.contrib.slim.python.slim": ("tf_slim",),
+    "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
+    "tensorflow.contrib.slim.python.slim.nets": ("slimft.nets", "tf_slim.nets"),
+}
+
+# Names that are in tf.compat.v1 now.
+_SUMMARIES = {f"{kind}_summary": f"summary.{kind}" for kind in ("audio", "histogram", "image", "scalar")}
+_NAMES = {
+    # What TensorFlow 0.12 had as tf.scalar_summary and so on.
+    "tensorflow.contrib.deprecated": {**_SUMMARIES, "merge_summary": "summary.merge"},
+    "tensorflow.contrib.framework": {
+        "init_from_checkpoint": "train.init_from_checkpoint", "is_tensor": "is_tensor",
+        "list_variables": "train.list_variables", "load_checkpoint": "train.load_checkpoint",
+        "load_variable": "train.load_variable", "nest": "nest",
+    },
+}  # fmt: skip
+
+# What to do instead, by full name.
+_ADVICE = {
+    "nets": "slimft.nets has the networks that `bin/finetune --list_models` lists; put other modules of "
+    "research/slim's nets into a folder nets beside the script, where they are found first",
+    "preprocessing": "slimft.preprocessing has vgg, inception and densenet; put other modules of research/slim's "
+    "preprocessing into a folder preprocessing beside the script, where they are found first",
+    "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
+    "it, and quantize the trained network with tf.lite",
+    "tensorflow.contrib.rnn": "its cells are in tf.nn.rnn_cell",
+    "tensorflow.contrib.data": "it is tf.data now",
+    "tensorflow.contrib.summary": "use tf.summary",
+    "tensorflow.contrib.tfprof": "use tf.profiler",
+    "tensorflow.contrib.lite": "it is tf.lite now",
+    "tensorflow.contrib.learn": "use slim.learning.train, or tf.train.MonitoredTrainingSession",
+    "tensorflow.contrib.training.HParams": "use a types.SimpleNamespace",
+    "tensorflow.estimator": "use slim.learning.train, or tf.train.MonitoredTrainingSession",
+}
+_GONE = "tf.contrib ended with TensorFlow 1; slimft has its slim, layers, framework, losses, metrics and training"
+
+
+class Namespace(types.ModuleType):
+    """A package that is gone; its names are looked up where they are now.
+
+    Args:
+        name: its full name.
+        sources: the modules in which its names are.
+        names: further names, with what they are.
+    """
+
+    def __init__(self, name: str, sources: tuple[str, ...], names: dict[str, object]):
+        super().__init__(name, f"What stands for {name}; see slimft/compat/legacy_names.py.")
+        self.__path__ = []  # So that it is a package; what is in it is found by name.
+        self._sources = sources
+        self.__dict__.update(names)
+
+    def __getattr__(self, name):
+        full_name = f"{self.__name__}.{name}"
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        value = resolve(full_name)
+        for source in self._sources if value is None else ():
+            value = getattr(importlib.import_module(source), name, None)
+            if value is not None:
+                break
+        if value is None:
+            raise AttributeError(missing(full_name))
+        return value
+
+    def __dir__(self):
+        names = set(super().__dir__())
+        for source in self._sources:
+            names.update(name for name in dir(importlib.import_module(source)) if not name.startswith("_"))
+        for package in _PACKAGES:
+            parent, _, name = package.rpartition(".")
+            if parent == self.__name__:
+                names.add(name)
+        return sorted(names)
+
+
+@functools.cache
+def resolve(full_name: str) -> types.ModuleType | None:
+    """The module that stands for the one called `full_name`, or None if there is none."""
+    if full_name in _PACKAGES:
+        from slimft.compat import tf
+
+        names = {name: operator.attrgetter(there)(tf) for name, there in _NAMES.get(full_name, {}).items()}
+        return Namespace(full_name, _PACKAGES[full_name], names)
+    package, _, name = full_name.rpartition(".")
+    for there in _MODULES.get(package, ()):
+        if not name.startswith("_") and find_spec(f"{there}.{name}"):
+            return importlib.import_module(f"{there}.{name}")
+    return None
+
+
+def missing(full_name: str) -> str:
+    """One line that says that `full_name` is not here, and what to do."""
+    shown = full_name.replace("tensorflow.", "tf.", 1) if full_name.startswith("tensorflow.") else full_name
+    package = full_name.rpartition(".")[0]
+    known = "nets" if package.endswith(".nets") else full_name
+    while known and known not in _ADVICE:
+        known = known.rpartition(".")[0]
+    if known in ("nets", "preprocessing"):
+        reason = "slimft does not have it"
+    elif not full_name.startswith("tensorflow.contrib"):
+        reason = "it is neither in tf.compat.v1 nor in TensorFlow 2"
+    elif _PACKAGES.get(package):
+        reason = "neither TensorFlow 2 nor tf-slim has it"
+    else:
+        reason = _GONE
+    return f"no {shown}: {reason}" + (f"; {_ADVICE[known]}" if known else "")
+
+
+contrib = resolve("tensorflow.contrib")

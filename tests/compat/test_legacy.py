@@ -1,0 +1,357 @@
+"""slimft.compat.install: what TF1 scripts import is there, is the right thing, and goes away again."""
+
+import importlib
+import operator
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tf_slim
+
+import slimft.compat
+from slimft.compat import slim, tf
+from slimft.errors import SlimftError, UsageError
+
+LEGACY = ("nets", "preprocessing", "tensorflow.contrib")
+
+
+def legacy_modules():
+    return {name for name in sys.modules if f"{name}.".startswith(tuple(f"{root}." for root in LEGACY))}
+
+
+@pytest.fixture
+def installed():
+    slimft.compat.install()
+    yield
+    slimft.compat.uninstall()
+    assert not legacy_modules()
+
+
+def executed(*lines):
+    """The names that these lines of a script leave."""
+    names = {}
+    exec("\n".join(lines), names)
+    return names
+
+
+def test_tensorflow_is_tensorflow_1(installed):
+    names = executed(
+        "import tensorflow as tf",
+        "from tensorflow.python.ops import control_flow_ops",
+        "import tensorflow.python.framework.ops",
+        "import tensorflow.compat.v1 as v1",
+        "from tensorflow.keras import layers",
+    )
+    script_tf = names["tf"]
+    for name in ("Session", "placeholder", "GraphKeys", "FixedLenFeature", "app", "gfile", "logging", "Print"):
+        assert getattr(script_tf, name) is getattr(tf, name)
+    assert script_tf.contrib.slim.conv2d is tf.contrib.slim.conv2d is tf_slim.conv2d
+    assert script_tf.VERSION == names["v1"].VERSION == script_tf.__version__
+    assert names["control_flow_ops"].with_dependencies
+    assert script_tf.python.framework.ops is names["tensorflow"].python.framework.ops
+    assert {"contrib", "Session", "function"} <= set(dir(script_tf))
+
+
+def test_contrib(installed):
+    names = executed(
+        "import tensorflow.contrib.slim as slim",
+        "from tensorflow.contrib import layers, framework, slim as slim_again",
+        "from tensorflow.contrib.layers import xavier_initializer, l2_regularizer, batch_norm, optimize_loss",
+        "from tensorflow.contrib.framework import arg_scope, get_or_create_global_step, list_variables",
+        "from tensorflow.contrib.layers.python.layers import utils",
+        "from tensorflow.contrib.framework.python.ops import variables",
+        "from tensorflow.contrib.slim.python.slim import learning",
+        "from tensorflow.contrib.slim.python.slim.data import tfexample_decoder",
+        "from tensorflow.contrib.training import create_train_op",
+        "from tensorflow.contrib.metrics import streaming_accuracy",
+        "from tensorflow.contrib import quantize",
+    )
+    contrib_slim = names["slim"]
+    assert contrib_slim is names["slim_again"]
+    for name in dir(slim):
+        if not name.startswith("_") and name != "nets":
+            assert getattr(contrib_slim, name) is getattr(slim, name), name
+    assert names["batch_norm"] is slim.batch_norm is slimft.compat.batch_norm
+    assert names["arg_scope"] is slim.arg_scope
+    assert names["learning"].train is slim.learning.train
+    assert names["list_variables"] is tf.train.list_variables
+    assert names["streaming_accuracy"] is slim.metrics.streaming_accuracy
+    assert {"conv2d", "nets"} <= set(dir(contrib_slim))
+    with tf.Graph().as_default():
+        variable = tf.contrib.framework.model_variable("w", [3], regularizer=names["l2_regularizer"](2.0))
+        assert tf.contrib.framework.get_variables_to_restore() == [variable]
+        assert len(tf.losses.get_regularization_losses()) == 1
+
+
+def test_contrib_without_install():
+    assert tf.contrib.slim.nets.vgg is importlib.import_module("slimft.nets.vgg")
+    assert tf.contrib.framework.arg_scope is slim.arg_scope
+    assert not legacy_modules()
+
+
+def test_nets_and_preprocessing_are_slimfts_modules(installed):
+    names = executed(
+        "import nets.vgg",
+        "import tensorflow.contrib.slim.nets as contrib_nets",
+        "from nets import nets_factory, inception, overfeat, vgg",
+        "from nets.mobilenet import mobilenet_v2",
+        "from tensorflow.contrib.slim.nets import resnet_v1",
+        "from tensorflow.contrib.slim.python.slim.nets import vgg as vgg_again",
+        "from preprocessing import preprocessing_factory, vgg_preprocessing",
+        "import preprocessing.inception_preprocessing",
+    )
+    vgg = importlib.import_module("slimft.nets.vgg")
+    assert names["vgg"] is names["vgg_again"] is names["nets"].vgg is names["contrib_nets"].vgg is vgg
+    assert names["mobilenet_v2"] is importlib.import_module("slimft.nets.mobilenet_v2")
+    assert names["resnet_v1"] is importlib.import_module("slimft.nets.resnet_v1")
+    assert names["overfeat"] is importlib.import_module("tf_slim.nets.overfeat")
+    assert vgg.__name__ == vgg.__spec__.name == "slimft.nets.vgg"
+    assert tf.contrib.slim.nets.inception.inception_v1 is names["inception"].inception_v1
+
+
+def test_uninstall_leaves_everything_as_it_was():
+    executed("import tensorflow.compat, tensorflow.lite")
+    modules, finders = dict(sys.modules), list(sys.meta_path)
+    slimft.compat.install()
+    slimft.compat.install()
+    assert sys.modules["tensorflow"] is not modules["tensorflow"]
+    assert len(sys.meta_path) == len(finders) + 1
+    executed("import nets.vgg, preprocessing, tensorflow.contrib.slim.nets")
+    executed("import tensorflow.keras.layers, tensorflow.lite.python.lite")
+    slimft.compat.uninstall()
+    slimft.compat.uninstall()
+    assert sys.modules["tensorflow"] is modules["tensorflow"]
+    assert sys.meta_path == finders
+    assert not legacy_modules()
+    assert not hasattr(modules["tensorflow"], "contrib")
+    assert executed("import tensorflow.keras.layers")["tensorflow"].keras.layers.Dense
+    with pytest.raises(ImportError):
+        executed("import nets")
+
+
+def test_importing_slimft_installs_nothing():
+    code = (
+        "import sys, tensorflow; before = list(sys.meta_path)\n"
+        "import slimft, slimft.compat, slimft.nets, slimft.preprocessing\n"
+        "assert sys.modules['tensorflow'] is tensorflow and not hasattr(tensorflow, 'contrib')\n"
+        "print([type(finder).__module__ for finder in sys.meta_path if finder not in before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "slimft" not in done.stdout.strip().splitlines()[-1]
+
+
+def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "__init__.py").write_text("")
+    (tmp_path / "nets" / "vgg.py").write_text("whose = 'the script'")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        assert executed("from nets import vgg")["vgg"].whose == "the script"
+        # What it does not bring along is ours.
+        assert executed("from nets import resnet_v1")["resnet_v1"].resnet_v1_50
+        with pytest.raises(ImportError, match="nasnet"):
+            executed("from nets import nasnet")
+    finally:
+        for name in legacy_modules():
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("tf.contrib.rnn", ("tf.contrib.rnn", "ended with TensorFlow 1", "tf.nn.rnn_cell")),
+        ("tf.contrib.slim.no_such_layer", ("tf.contrib.slim.no_such_layer", "tf-slim")),
+        ("tf.contrib.quantize.create_training_graph()", ("quantization-aware", "tf.lite")),
+        ("tf.estimator", ("tf.estimator", "slim.learning.train")),
+        ("tf.scalar_sumary", ("tf.scalar_sumary",)),
+        ("import tensorflow.contrib.crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
+        ("from tensorflow.contrib import crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
+        ("from nets import nasnet", ("nets.nasnet", "beside the script")),
+        ("from preprocessing import lenet_preprocessing", ("lenet_preprocessing", "beside the script")),
+    ],
+)
+def test_what_is_gone_is_one_clear_line(installed, line, words):
+    with pytest.raises((AttributeError, ImportError)) as error:
+        executed("import tensorflow as tf", line)
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def described(variables):
+    return [(variable.op.name, variable.shape.as_list()) for variable in variables]
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "arg_scope", "image_size"),
+    [
+        ("vgg_a", "vgg", "vgg_arg_scope", 224),
+        ("inception_v1", "inception", "inception_v3_arg_scope", 224),
+        ("inception_v2", "inception", "inception_v3_arg_scope", 224),
+        ("resnet_v2_50", "resnet_v2", "resnet_utils.resnet_arg_scope", 224),
+        ("overfeat", "overfeat", "overfeat_arg_scope", 231),
+    ],
+)
+def test_network_fn_builds_what_tf_slims_function_builds(name, module, arg_scope, image_size):
+    from slimft.nets import nets_factory
+
+    module = importlib.import_module(f"tf_slim.nets.{module}")
+    with tf.Graph().as_default():
+        with slim.arg_scope(operator.attrgetter(arg_scope)(module)(weight_decay=0.01)):
+            getattr(module, name)(tf.zeros([2, image_size, image_size, 3]), 7)
+        expected = described(slim.get_model_variables())
+        penalties = len(tf.losses.get_regularization_losses())
+    with tf.Graph().as_default():
+        network_fn = nets_factory.get_network_fn(name, num_classes=7, weight_decay=0.01, is_training=True)
+        assert network_fn.default_image_size == image_size
+        logits, end_points = network_fn(tf.zeros([2, image_size, image_size, 3]))
+        assert logits.shape == [2, 7]
+        assert end_points
+        assert described(slim.get_model_variables()) == expected
+        assert len(tf.losses.get_regularization_losses()) == penalties
+    assert network_fn.__name__ == nets_factory.networks_map[name].__name__ == name
+
+
+def test_network_fn_of_other_sizes_and_arguments():
+    from slimft.nets import nets_factory
+
+    with tf.Graph().as_default():
+        logits, _ = nets_factory.get_network_fn("vgg_16", 5)(tf.zeros([2, 64, 64, 3]))
+        assert logits.shape == [2, 5]
+        features, _ = nets_factory.get_network_fn("resnet_v1_50", None)(tf.zeros([2, 64, 64, 3]))
+        assert features.shape == [2, 1, 1, 2048]
+        network_fn = nets_factory.get_network_fn("inception_v1", 5)
+        logits, _ = network_fn(tf.zeros([2, 224, 224, 3]), spatial_squeeze=False)
+        assert logits.shape == [2, 1, 1, 5]
+    with tf.Graph().as_default():
+        # research/slim builds the auxiliary logits in evaluation too, and its checkpoints hold them.
+        nets_factory.get_network_fn("inception_v3", 5)(tf.zeros([2, 299, 299, 3]))
+        assert any("AuxLogits" in variable.op.name for variable in slim.get_model_variables())
+
+
+def test_unknown_networks_and_preprocessing():
+    from slimft.nets import nets_factory
+    from slimft.preprocessing import preprocessing_factory
+
+    for call, word in (
+        (lambda: nets_factory.get_network_fn("nasnet_large", 10), "vgg_16"),
+        (lambda: preprocessing_factory.get_preprocessing("lenet"), "inception"),
+        (lambda: preprocessing_factory.get_preprocessing("vgg_16", use_grayscale=True), "RGB"),
+    ):
+        with pytest.raises(ValueError, match=word) as error:
+            call()
+        assert isinstance(error.value, SlimftError)
+    with pytest.raises(UsageError, match="alexnet_v2"):
+        nets_factory.get_network_fn("alexnet_v2", 10)(tf.zeros([1, 32, 32, 3]))
+
+
+def bilinear(image, height, width):
+    """TensorFlow 1's way of resizing, by its definition: output pixel i lies at i * scale of the input."""
+    for axis, size in ((0, height), (1, width)):
+        at = np.arange(size) * (image.shape[axis] / size)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, image.shape[axis] - 1)
+        part = (at - low).reshape([-1, 1, 1] if axis == 0 else [1, -1, 1])
+        image = np.take(image, low, axis) * (1 - part) + np.take(image, high, axis) * part
+    return image
+
+
+def preprocess(name, image, height, width, runs=None, **arguments):
+    """The result of one run of the graph, or those of several; arguments of get_preprocessing with the others."""
+    from slimft.preprocessing import preprocessing_factory
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(1)
+        function = preprocessing_factory.get_preprocessing(name, arguments.pop("is_training", False))
+        fed = tf.placeholder(image.dtype, [None, None, 3])
+        result = function(fed, height, width, **arguments)
+        assert result.shape == [height, width, 3]
+        assert result.dtype == tf.float32
+        results = [session.run(result, {fed: image}) for _ in range(runs or 1)]
+    return results if runs else results[0]
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return np.random.default_rng(0).integers(0, 256, [60, 90, 3], np.uint8)
+
+
+@pytest.mark.parametrize(("name", "scale"), [("vgg_16", 1), ("resnet_v2_50", 1), ("densenet_121", 0.017)])
+def test_evaluation_as_vgg(photo, name, scale):
+    expected = bilinear(photo.astype(np.float64), 256, 384)[16:240, 92:292] - (123.68, 116.78, 103.94)
+    np.testing.assert_allclose(preprocess(name, photo, 224, 200), expected * scale, atol=2e-3)
+    tall = np.swapaxes(photo, 0, 1)
+    expected = bilinear(tall.astype(np.float64), 96, 64)[16:80, 8:56] - (123.68, 116.78, 103.94)
+    np.testing.assert_allclose(preprocess(name, tall, 64, 48, resize_side_min=64), expected * scale, atol=2e-3)
+
+
+def test_training_as_vgg():
+    # Each column tells where it is: green is the column's number, red the row's.
+    columns = np.broadcast_to(np.arange(200.0, dtype=np.float32), [200, 200])
+    image = np.stack([columns.T, columns, np.zeros_like(columns)], -1)
+    results = preprocess("vgg_16", image, 224, 224, runs=40, is_training=True)
+    sides, lefts, mirrored = [], [], []
+    for result in results:
+        red, green, blue = np.moveaxis(result + (123.68, 116.78, 103.94), -1, 0)
+        np.testing.assert_allclose(blue, 0, atol=1e-4)
+        mirrored.append(green[0, 0] > green[0, -1])
+        green = green[:, ::-1] if mirrored[-1] else green
+        step = green[0, 101] - green[0, 100] or green[0, 21] - green[0, 20]
+        sides.append(200 / step)
+        lefts.append(green[0, 0])
+        assert red[1, 0] - red[0, 0] == pytest.approx(step, rel=1e-2)
+    assert 255 <= min(sides) < 300 and 460 < max(sides) <= 513
+    assert 5 < sum(mirrored) < 35
+    assert min(lefts) < 10 and max(lefts) > 50
+
+
+def test_a_crop_larger_than_the_image():
+    with pytest.raises(UsageError, match="resize_side_min=299"):
+        preprocess("vgg_16", np.zeros([4, 4, 3], np.uint8), 299, 299)
+
+
+@pytest.mark.parametrize("name", ["inception", "inception_v3", "mobilenet_v2"])
+def test_evaluation_as_inception(name):
+    image = np.random.default_rng(1).integers(0, 256, [64, 64, 3], np.uint8)
+    middle = image[4:60, 4:60] / 127.5 - 1
+    np.testing.assert_allclose(preprocess(name, image, 56, 56), middle, atol=1e-5)
+    np.testing.assert_allclose(preprocess(name, image, 40, 50), bilinear(middle, 40, 50), atol=1e-5)
+    whole = image / 127.5 - 1
+    np.testing.assert_allclose(preprocess(name, image, 64, 64, crop_image=False), whole, atol=1e-5)
+    as_floats = (image / 255).astype(np.float32)
+    np.testing.assert_allclose(preprocess(name, as_floats, 56, 56), middle, atol=1e-5)
+
+
+def test_training_as_inception():
+    gray = np.full([40, 60, 3], 128, np.uint8)
+    results = preprocess("inception", gray, 32, 48, runs=30, is_training=True)
+    # A gray image stays gray without hue; its brightness moves by up to 32 of 255, in [-1, 1] twice that.
+    values = np.array([result.mean() for result in results])
+    assert max(result.std() for result in results) < 1e-3
+    assert np.abs(values).max() <= 2 * 33 / 255 and values.max() > 0.1 and values.min() < -0.1
+    # The part that is shown differs: its left edge is where red, which grows to the right, is least.
+    ramp = np.broadcast_to(np.linspace(0, 1, 60, dtype=np.float32)[:, None], [40, 60, 3])
+    results = preprocess("inception", ramp, 32, 48, runs=30, is_training=True)
+    assert all(result.min() >= -1 and result.max() <= 1 for result in results)
+    widths = [abs(result[0, -1, 0] - result[0, 0, 0]) for result in results]
+    assert min(widths) < 1 < max(widths)
+    assert 3 < sum(result[0, -1, 0] < result[0, 0, 0] for result in results) < 27
+
+
+def test_slow_colours_and_summaries():
+    gray = np.full([40, 60, 3], 128, np.uint8)
+    for crop in (True, False):
+        results = preprocess(
+            "inception", gray, 32, 32, runs=10, is_training=True, fast_mode=False, crop_image=crop
+        )  # fmt: skip
+        assert len({result.mean() for result in results}) > 5
+    from slimft.preprocessing import inception_preprocessing
+
+    for summaries, count in ((True, 4), (False, 0)):
+        with tf.Graph().as_default():
+            inception_preprocessing.preprocess_image(gray, 32, 32, True, add_image_summaries=summaries)
+            assert len(tf.get_collection(tf.GraphKeys.SUMMARIES)) == count
+    with pytest.raises(ValueError, match="color_ordering=4"):
+        inception_preprocessing.distort_color(gray, 4)

@@ -1,0 +1,210 @@
+"""slim's training, evaluation, data and checkpoints, end to end on today's TensorFlow."""
+
+import os
+
+import numpy as np
+import pytest
+
+from slimft.compat import slim, tf
+
+ROWS = np.random.default_rng(2).standard_normal((8, 3)).astype("float32")
+TARGETS = ROWS @ np.float32([[1], [-2], [0.5]])
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    """A graph of the test's own."""
+    with tf.Graph().as_default() as graph:
+        tf.set_random_seed(1)
+        yield graph
+
+
+def linear_loss():
+    """The squared error of one layer without bias, from weights that are 0, against TARGETS."""
+    outputs = slim.fully_connected(
+        tf.constant(ROWS), 1, activation_fn=None, biases_initializer=None,
+        weights_initializer=tf.zeros_initializer(), scope="fc",
+    )  # fmt: skip
+    tf.losses.mean_squared_error(TARGETS, outputs)
+    return tf.losses.get_total_loss()
+
+
+def descend(steps, change=lambda gradient: gradient):
+    """The weights after some steps of gradient descent at rate 0.1, in NumPy."""
+    weights = np.zeros((3, 1), "float32")
+    for _ in range(steps):
+        weights -= 0.1 * change(2 / len(ROWS) * ROWS.T @ (ROWS @ weights - TARGETS))
+    return weights
+
+
+def test_learning_train_and_evaluate_once(tmp_path):
+    train_op = slim.learning.create_train_op(linear_loss(), tf.train.GradientDescentOptimizer(0.1))
+    slim.summaries.add_scalar_summaries([tf.losses.get_total_loss()])
+    last = slim.learning.train(
+        train_op, str(tmp_path), number_of_steps=3, log_every_n_steps=1, save_summaries_secs=1,
+        trace_every_n_steps=2,
+    )  # fmt: skip
+    assert last == pytest.approx(((ROWS @ descend(2) - TARGETS) ** 2).mean(), rel=1e-4)
+    checkpoint = tf.train.latest_checkpoint(str(tmp_path))
+    reader = tf.train.NewCheckpointReader(checkpoint)
+    assert reader.get_tensor("global_step") == 3
+    np.testing.assert_allclose(reader.get_tensor("fc/weights"), descend(3), rtol=1e-5)
+
+    with tf.Graph().as_default():
+        outputs = slim.fully_connected(
+            tf.constant(ROWS), 1, activation_fn=None, biases_initializer=None, scope="fc"
+        )
+        tf.train.get_or_create_global_step()
+        value, update = slim.metrics.streaming_mean_squared_error(outputs, TARGETS)
+        tf.summary.scalar("error", value)
+        error = slim.evaluation.evaluate_once(
+            "", checkpoint, str(tmp_path / "eval"), num_evals=2, eval_op=update, final_op=value
+        )
+        assert error == pytest.approx(((ROWS @ descend(3) - TARGETS) ** 2).mean(), rel=1e-4)
+        assert os.listdir(tmp_path / "eval")
+        found = list(slim.evaluation.checkpoints_iterator(str(tmp_path), timeout=0))
+        assert found == [checkpoint]
+
+
+def test_training_train_clips_gradients(tmp_path):
+    def clipped(gradient):
+        return gradient / max(1, np.linalg.norm(gradient))
+
+    train_op = slim.training.create_train_op(
+        linear_loss(), tf.train.GradientDescentOptimizer(0.1),
+        transform_grads_fn=slim.training.clip_gradient_norms_fn(1.0), summarize_gradients=True,
+    )  # fmt: skip
+    hooks = [tf.train.StopAtStepHook(num_steps=4)]
+    slim.training.train(train_op, str(tmp_path), hooks=hooks, save_summaries_steps=1)
+    reader = tf.train.NewCheckpointReader(tf.train.latest_checkpoint(str(tmp_path)))
+    np.testing.assert_allclose(reader.get_tensor("fc/weights"), descend(4, clipped), rtol=1e-4)
+
+
+def test_gradient_multipliers_and_optimize_loss():
+    multiplied = slim.learning.create_train_op(
+        linear_loss(), tf.train.GradientDescentOptimizer(0.1), gradient_multipliers={"fc/weights": 0.5}
+    )
+    optimized = slim.optimize_loss(
+        tf.losses.get_total_loss(), tf.train.get_global_step(), 0.1, "SGD", clip_gradients=1e9,
+        gradient_noise_scale=None, learning_rate_decay_fn=lambda rate, step: rate + 0.0,
+    )  # fmt: skip
+    weights = slim.get_unique_variable("fc/weights")
+    for train_op, expected in ((multiplied, descend(1, lambda gradient: gradient / 2)), (optimized, descend(1))):
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run(train_op)
+            np.testing.assert_allclose(session.run(weights), expected, rtol=1e-5)
+
+
+def write_records(path, count):
+    """A TFRecord file of `count` PNG images of one color, i * 20, with the label i."""
+    with tf.Session() as session, tf.io.TFRecordWriter(str(path)) as writer:
+        for label in range(count):
+            png = session.run(tf.io.encode_png(np.full((4, 5, 3), label * 20, np.uint8)))
+            feature = {
+                "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png])),
+                "image/format": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"png"])),
+                "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            writer.write(example.SerializeToString())
+
+
+def test_dataset_provider_batches_and_queues(tmp_path):
+    write_records(tmp_path / "a.tfrecord", 4)
+    decoder = slim.tfexample_decoder.TFExampleDecoder(
+        {
+            "image/encoded": tf.FixedLenFeature((), tf.string, ""),
+            "image/format": tf.FixedLenFeature((), tf.string, "png"),
+            "image/class/label": tf.FixedLenFeature([], tf.int64, -1),
+        },
+        {
+            "image": slim.tfexample_decoder.Image(shape=[4, 5, 3]),
+            "label": slim.tfexample_decoder.Tensor("image/class/label"),
+        },
+    )
+    dataset = slim.dataset.Dataset(
+        str(tmp_path / "*.tfrecord"), tf.TFRecordReader, decoder, 4, {"image": "an image", "label": "its class"}
+    )
+    provider = slim.dataset_data_provider.DatasetDataProvider(dataset, shuffle=False, num_epochs=1)
+    assert set(provider.list_items()) == {"image", "label", "record_key"} and provider.num_samples() == 4
+    batch = tf.train.batch(provider.get(["image", "label"]), 2)
+    images, labels = slim.prefetch_queue.prefetch_queue(batch, capacity=2).dequeue()
+    seen = {}
+    with tf.Session() as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        with slim.queues.QueueRunners(session):
+            for _ in range(2):
+                for image, label in zip(*session.run([images, labels])):
+                    seen[int(label)] = image
+            with pytest.raises(tf.errors.OutOfRangeError):
+                session.run(images)
+    assert sorted(seen) == [0, 1, 2, 3]
+    assert all((image == label * 20).all() and image.shape == (4, 5, 3) for label, image in seen.items())
+
+
+@pytest.mark.parametrize("version", [tf.train.SaverDef.V1, tf.train.SaverDef.V2])
+def test_checkpoints_into_whole_and_partitioned_variables(tmp_path, version):
+    values = {"a": np.arange(12, dtype="float32").reshape(6, 2), "b": np.float32([3, 4])}
+    with tf.Graph().as_default(), tf.Session() as session:
+        saved = {name: tf.Variable(value, name=name) for name, value in values.items()}
+        session.run(tf.global_variables_initializer())
+        path = tf.train.Saver(saved, write_version=version).save(session, str(tmp_path / "model.ckpt"))
+    parts = tf.get_variable("a", [6, 2], partitioner=tf.fixed_size_partitioner(3))
+    whole = tf.get_variable("b", [2])
+    new = tf.get_variable("c", [2], initializer=tf.ones_initializer())
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run(*slim.assign_from_checkpoint(path, [*parts, whole]))
+        for variable, value in ((parts.as_tensor(), values["a"]), (whole, values["b"])):
+            np.testing.assert_array_equal(session.run(variable), value)
+        with pytest.raises(ValueError, match="c"):
+            slim.assign_from_checkpoint(path, [new])
+        with pytest.raises(ValueError, match="a has the shape"):
+            slim.assign_from_checkpoint(path, {"a": new})
+        session.run(*slim.assign_from_checkpoint(path, [new], ignore_missing_vars=True))
+        session.run(*slim.assign_from_checkpoint(path, {"b": [new, whole]}))
+        np.testing.assert_array_equal(session.run(new), values["b"])
+        session.run(*slim.assign_from_values({"c": np.float32([7, 8])}))
+        assert session.run(new).tolist() == [7, 8]
+        restore = slim.assign_from_checkpoint_fn(path, {"b": new}, ignore_missing_vars=True)
+        restore(session)
+        np.testing.assert_array_equal(session.run(new), values["b"])
+
+
+def test_variables_to_restore_and_their_devices():
+    with slim.arg_scope([slim.model_variable, slim.variable], device=slim.VariableDeviceChooser(2)):
+        slim.model_variable("net/weights", [2])
+        slim.model_variable("net/logits/weights", [2])
+    slim.create_global_step()
+    restored = slim.get_variables_to_restore(exclude=["net/logits"])
+    assert [variable.op.name for variable in restored] == ["net/weights", "global_step"]
+    assert [v.op.name for v in slim.filter_variables(restored, exclude_patterns=["step"])] == ["net/weights"]
+    devices = [variable.device for variable in slim.get_model_variables()]
+    assert devices == ["/job:ps/task:0/device:CPU:0", "/job:ps/task:1/device:CPU:0"]
+
+
+def test_model_analyzer_counts(capsys):
+    outputs = slim.conv2d(tf.zeros([1, 8, 8, 3]), 4, 3, scope="conv")
+    assert slim.model_analyzer.analyze_vars(slim.get_model_variables(), print_info=True) == (112, 448)
+    assert "conv/weights:0 (float32_ref 3x3x3x4) [108, bytes: 432]" in capsys.readouterr().out
+    assert slim.model_analyzer.tensor_description(outputs) == "(float32 1x8x8x4)"
+    assert slim.model_analyzer.analyze_ops(outputs.graph) >= outputs.shape.num_elements()
+
+
+def test_summaries_hold_what_they_summarize():
+    images = tf.constant(ROWS.reshape(2, 4, 3, 1))
+    slim.summaries.add_histogram_summary(images, "histogram")
+    slim.summaries.add_image_summary(images, "image")
+    slim.summaries.add_zero_fraction_summary(tf.nn.relu(images), "zeros")
+    slim.summarize_tensor(tf.constant(2.5, name="scalar"))
+    slim.summarize_activation(tf.nn.relu6(images, name="relu6"))
+    with tf.Session() as session:
+        summary = tf.Summary.FromString(session.run(tf.summary.merge_all()))
+    by_tag = {value.tag: value for value in summary.value}
+    assert by_tag["histogram"].histo.num == ROWS.size and by_tag["image/image/0"].image.height == 4
+    assert by_tag["zeros/Fraction_of_Zero_Values"].simple_value == pytest.approx((ROWS <= 0).mean())
+    assert by_tag["scalar_summary"].simple_value == 2.5
+    assert by_tag["relu6/zeros"].simple_value == by_tag["zeros/Fraction_of_Zero_Values"].simple_value
+    assert by_tag["relu6/sixes"].simple_value == 0
+    assert by_tag["relu6/activation"].histo.max == pytest.approx(ROWS.max(), rel=1e-6)
