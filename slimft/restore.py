@@ -28,6 +28,8 @@ from slimft.renaming import Rename, renamed
 
 # Bytes of copies handed to TensorFlow at a time, where it copies once more: little beside a network's size.
 _CHUNK_BYTES = 64 << 20
+# What training adds to a graph beside the optimizer's slots.
+_OF_THE_TRAINING = ("global_step", "beta1_power", "beta2_power")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,15 +106,20 @@ class RestorePlan:
             advice = f"convert with --cast (cast=True), or {advice}"
         if not can_exclude:
             advice = "choose the model, and the data, to match the checkpoint"
-        raise RestoreError(f"{path}: {', and '.join(reasons)}; {self._background_hint()}{advice}")
+        raise RestoreError(f"{path}: {', and '.join(reasons)}; {self._probable_cause()}{advice}")
 
-    def _background_hint(self) -> str:
-        """What to say where the model and the checkpoint differ by a background class, 1000 against 1001."""
+    def _probable_cause(self) -> str:
+        """What to say first of two frequent mistakes, if it looks like one of them."""
         for mismatch in self.mismatched:
-            sizes = mismatch.checkpoint_shape[-1:], mismatch.variable_shape[-1:]
-            if mismatch.checkpoint_shape[:-1] == mismatch.variable_shape[:-1] and set(sizes) == {(1000,), (1001,)}:
-                has = "counts the background as class 0" if sizes[0] == (1001,) else "has no background class"
-                return f"it {has}: build the model with num_classes={sizes[0][0]}, or "
+            theirs, ours = mismatch.checkpoint_shape, mismatch.variable_shape
+            if theirs[:-1] == ours[:-1] and {theirs[-1:], ours[-1:]} == {(1000,), (1001,)}:
+                has = "counts the background as class 0" if theirs[-1] == 1001 else "has no background class"
+                return f"it {has}: build the model with num_classes={theirs[-1]}, or "
+        # An optimizer's slot has its variable's name and a further part.
+        if self.missing and not self.mismatched and all(
+            name in _OF_THE_TRAINING or name.rpartition("/")[0] in self.variables for name in self.missing
+        ):  # fmt: skip
+            return "its Saver was made before the optimizer, so that training starts afresh if you "
         return ""
 
     def apply(self, session: tf.Session) -> None:

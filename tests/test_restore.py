@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import slimft
-from slimft import CheckpointError, PatternError, RestoreError, get_variables_to_restore, plan_restore
+from slimft import CheckpointError, PatternError, RestoreError, plan_restore
 from slimft.compat import slim, tf
 from slimft.renaming import parse_renames
-from slimft.restore import assign_from_checkpoint_fn, covering_scopes
+from slimft.restore import covering_scopes
 
 rng = np.random.default_rng(0)
 VALUES = {
@@ -322,28 +322,30 @@ def test_renames_on_the_command_line():
             parse_renames([bad])
 
 
-def test_get_variables_to_restore_is_slims_where_slim_is_right(session):
-    build()
-    tf.get_variable("global_step", [])
-    ours = get_variables_to_restore(include=["net"], exclude=["net/fc8"])
-    assert ours == slim.get_variables_to_restore(include=["net"], exclude=["net/fc8"])
-    assert get_variables_to_restore() == slim.get_variables_to_restore()
-    with pytest.raises(PatternError):
-        get_variables_to_restore(exclude=["fc8"])
+@pytest.mark.parametrize("theirs, ours", [(1001, 1000), (1000, 1001)])
+def test_a_background_class_more_or_less(tmp_path, session, theirs, ours):
+    path = save(tmp_path, {"net/fc8/weights": np.ones([4, theirs], np.float32), "net/conv": np.ones(2, np.float32)})
+    build({"net/fc8/weights": [4, ours], "net/conv": [2]})
+    raises(f"num_classes={theirs}, or exclude with --exclude=net/fc8", checkpoint=path)
+    with tf.Graph().as_default():
+        build({"net/fc8/weights": [5, ours], "net/conv": [2]})
+        with pytest.raises(RestoreError) as error:
+            plan_restore(path).check()
+        assert "num_classes" not in str(error.value)
 
 
-def test_assign_from_checkpoint_fn(path, session):
-    variables = build()
+def test_a_saver_made_before_the_optimizer(tmp_path, session):
+    weights = tf.get_variable("net/weights", [2])
+    early = tf.train.Saver()
+    step = tf.train.get_or_create_global_step()
+    tf.train.AdamOptimizer().minimize(tf.reduce_sum(weights), global_step=step)
     session.run(tf.global_variables_initializer())
-    assign_from_checkpoint_fn(path, list(variables.values()))(session)
-    np.testing.assert_array_equal(session.run(variables["net/fc8/biases"]), VALUES["net/fc8/biases"])
-    extra = slim.model_variable("net/extra", shape=[2], initializer=tf.zeros_initializer())
-    with pytest.raises(RestoreError, match="net/extra"):
-        assign_from_checkpoint_fn(path, [*variables.values(), extra])
-    session.run(tf.global_variables_initializer())
-    assign_from_checkpoint_fn(path, [*variables.values(), extra], ignore_missing_vars=True)(session)
-    assert (session.run(extra) == 0).all()
-    np.testing.assert_array_equal(session.run(variables["net/fc8/biases"]), VALUES["net/fc8/biases"])
+    path = early.save(session, str(tmp_path / "early"))
+    variables = tf.global_variables()
+    raises("its Saver was made before the optimizer, so that", checkpoint=path, variables=variables)
+    with pytest.raises(RestoreError) as error:
+        plan_restore(path, [*variables, tf.get_variable("net/other", [2])]).check()
+    assert "Saver" not in str(error.value)
 
 
 def test_covering_scopes():

