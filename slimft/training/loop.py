@@ -231,7 +231,8 @@ def _train(session: tf.Session, run: Run, events: Events, stop: StopSignals, ste
                 metrics = training.evaluator.run(session, run.splits["validation"], lambda: stop.received)
             improved = metrics is not None and metrics["accuracy"] > run.keeper.best_accuracy()
             due = time.monotonic() - last_save >= settings.save_secs
-            if improved or due or step == run.total_steps or stop.received:
+            stopping = stop.received is not None  # A signal that comes later is for the next step, which saves.
+            if improved or due or step == run.total_steps or stopping:
                 prefix = _save(session, run, step)
                 last_save = time.monotonic()
                 if improved:
@@ -240,7 +241,7 @@ def _train(session: tf.Session, run: Run, events: Events, stop: StopSignals, ste
                 events.write(step, {f"validation/{name}": metrics[name] for name in ("accuracy", "loss")})
                 events.flush()
                 say(f"step {step}: validation accuracy {metrics['accuracy']:.4f}, loss {metrics['loss']:.4f}")
-            if stop.received:
+            if stopping:
                 raise _interrupted(run, stop, step)
     return (step - first_step - 1) * settings.batch_size / seconds if seconds else None
 

@@ -1,6 +1,7 @@
 """The session loop on real digits, with a network small enough for a test."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -287,6 +288,23 @@ def test_an_interrupt_during_evaluation_saves_too(tiny, tmp_path, monkeypatch):
     assert caught.value.exit_status == 143
     assert "SIGTERM at step 2 of 2" in str(caught.value)
     assert (tmp_path / "run" / "model.ckpt-2.index").exists()
+
+
+def test_a_signal_after_the_time_to_save_still_saves(tiny, tmp_path, monkeypatch):
+    """It once came while the validation was told of, and the run ended without a checkpoint of its step."""
+    say = loop_module.say
+
+    def say_and_kill(message):
+        say(message)
+        if message.startswith("step 21: validation"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop_module, "say", say_and_kill)
+    monkeypatch.setattr(loop_module.CheckpointKeeper, "best_accuracy", lambda self: 2.0)  # None improves.
+    with pytest.raises(loop_module.Interrupted) as caught:
+        finetune(settings(tmp_path))
+    assert "SIGTERM at step 22 of 24" in str(caught.value)
+    assert slimft.open_checkpoint(tmp_path / "run")["global_step"] == 22
 
 
 def start(tiny_command, folder, *flags):
