@@ -20,7 +20,7 @@ __all__ = ["NETWORKS", "ConvertedCheckpoint", "conversion_advice", "converted"]
 
 _LIBRARIES = {
     "Keras Applications": keras_applications.NETWORKS,
-    "torchvision": tuple(torchvision.NETWORKS),
+    "torchvision": torchvision.NETWORKS,
 }
 NETWORKS = tuple(dict.fromkeys(name for names in _LIBRARIES.values() for name in names))
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection, Iterator
 
 from slimft.conversion.keras_densenet import DENSENET, densenet_weights
-from slimft.conversion.layers import Layer, Weights, official_variables, vgg_convolutions
+from slimft.conversion.layers import VGG, Layer, Weights, official_variables, vgg_convolutions
 
-# The number of convolutions in each block of VGG, and of units in each block of a residual network: the papers'.
-_VGG = {"vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4)}
+_VGG = ("vgg_16", "vgg_19")
+# The number of units in each block of a residual network: He et al., arXiv:1512.03385.
 _RESNET = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
 _RESNET_V1 = {f"resnet_v1_{size}": units for size, units in _RESNET.items()}
 _RESNET_V2 = {f"resnet_v2_{size}": units for size, units in _RESNET.items()}
@@ -49,7 +49,7 @@ def weights_of(network: str, names: Collection[str]) -> Weights:
 def _vgg(network: str) -> Weights:
     layers = [
         Layer(f"block{block}_conv{i}", f"{network}/conv{block}/conv{block}_{i}")
-        for block, i in vgg_convolutions(_VGG[network])
+        for block, i in vgg_convolutions(VGG[network])
     ]
     for there, here in (("fc1", "fc6"), ("fc2", "fc7"), ("predictions", "fc8")):
         layers.append(Layer(there, f"{network}/{here}", kind="dense"))

@@ -9,6 +9,8 @@ from slimft.checkpoint.official import OFFICIAL
 
 Shape = tuple[int, ...]
 
+# The number of convolutions in each block: configurations A, D and E of Simonyan and Zisserman, arXiv:1409.1556.
+VGG = {"vgg_a": (1, 1, 2, 2, 2), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4)}
 # TF-Slim's VGG subtracts these from RGB in 0..255.
 SLIM_MEANS = (123.68, 116.78, 103.94)
 # torchvision, and Keras Applications in its mode "torch", divide pixels by 255, subtract the first and divide by

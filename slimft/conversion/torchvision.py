@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from slimft.conversion.layers import Layer, Weights, official_variables, torch_images, vgg_convolutions
+from slimft.conversion.layers import VGG, Layer, Weights, official_variables, torch_images, vgg_convolutions
 
-# The number of convolutions in each block: configurations A, D and E of Simonyan and Zisserman, arXiv:1409.1556.
-NETWORKS = {"vgg_a": (1, 1, 2, 2, 2), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4)}
+NETWORKS = tuple(VGG)
 # `features` and `classifier` number their modules; activations, poolings and dropouts count too.
 _CLASSIFIER = {"fc6": 0, "fc7": 3, "fc8": 6}
 
@@ -13,7 +12,7 @@ _CLASSIFIER = {"fc6": 0, "fc7": 3, "fc8": 6}
 def weights_of(network: str) -> Weights:
     """How torchvision publishes the weights of `network`, one of `NETWORKS`."""
     scopes, module, layers = [], 0, []
-    for block, i in vgg_convolutions(NETWORKS[network]):
+    for block, i in vgg_convolutions(VGG[network]):
         module += block > 1 and i == 1  # The pooling before the block.
         scopes.append(f"conv{block}/conv{block}_{i}")
         layers.append(Layer(f"features.{module}", f"{network}/{scopes[-1]}"))

@@ -11,6 +11,21 @@ Block = collections.namedtuple("Block", ["scope", "unit_fn", "args"])
 Block.__doc__ = """A residual block: its scope, its unit's function and a dictionary of arguments per unit."""
 
 
+def bottleneck_block(unit_fn, scope, base_depth, num_units, stride):
+    """A block of `num_units` bottleneck units, ``4 * base_depth`` wide, the last one strided."""
+    unit = {"depth": base_depth * 4, "depth_bottleneck": base_depth, "stride": 1}
+    units = [unit] * (num_units - 1) + [dict(unit, stride=stride)]
+    return Block(scope, unit_fn, units)
+
+
+def four_blocks(unit_fn, *num_units):
+    """The four blocks of He et al.'s table 1 (arXiv:1512.03385), given how many units there are in each."""
+    return [
+        bottleneck_block(unit_fn, f"block{i}", base_depth=32 * 2**i, num_units=units, stride=2 if i < 4 else 1)
+        for i, units in enumerate(num_units, start=1)
+    ]
+
+
 def subsample(inputs, factor, scope=None):
     """Keeps every `factor`-th row and column of `inputs` ``[batch, height, width, channels]``."""
     return inputs if factor == 1 else slim.max_pool2d(inputs, [1, 1], stride=factor, scope=scope)

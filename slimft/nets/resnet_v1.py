@@ -137,17 +137,7 @@ def resnet_v1(
 
 def resnet_v1_block(scope, base_depth, num_units, stride):
     """A block of `num_units` bottleneck units, ``4 * base_depth`` wide, the last one strided."""
-    unit = {"depth": base_depth * 4, "depth_bottleneck": base_depth, "stride": 1}
-    units = [unit] * (num_units - 1) + [dict(unit, stride=stride)]
-    return resnet_utils.Block(scope, bottleneck, units)
-
-
-def _blocks(*num_units):
-    """The four blocks of the paper's table 1."""
-    return [
-        resnet_v1_block(f"block{i}", base_depth=32 * 2**i, num_units=units, stride=2 if i < 4 else 1)
-        for i, units in enumerate(num_units, start=1)
-    ]
+    return resnet_utils.bottleneck_block(bottleneck, scope, base_depth, num_units, stride)
 
 
 def resnet_v1_50(
@@ -163,8 +153,8 @@ def resnet_v1_50(
 ):
     """ResNet-50; arguments and result as `resnet_v1`."""
     return resnet_v1(
-        inputs, _blocks(3, 4, 6, 3), num_classes, is_training, global_pool, output_stride, True,
-        spatial_squeeze, reuse, scope, store_non_strided_activations,
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 6, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
     )  # fmt: skip
 
 
@@ -181,8 +171,8 @@ def resnet_v1_101(
 ):
     """ResNet-101; arguments and result as `resnet_v1`."""
     return resnet_v1(
-        inputs, _blocks(3, 4, 23, 3), num_classes, is_training, global_pool, output_stride, True,
-        spatial_squeeze, reuse, scope, store_non_strided_activations,
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 23, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
     )  # fmt: skip
 
 
@@ -199,8 +189,8 @@ def resnet_v1_152(
 ):
     """ResNet-152; arguments and result as `resnet_v1`."""
     return resnet_v1(
-        inputs, _blocks(3, 8, 36, 3), num_classes, is_training, global_pool, output_stride, True,
-        spatial_squeeze, reuse, scope, store_non_strided_activations,
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 8, 36, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
     )  # fmt: skip
 
 

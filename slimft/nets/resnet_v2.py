@@ -122,17 +122,7 @@ def resnet_v2(
 
 def resnet_v2_block(scope, base_depth, num_units, stride):
     """A block of `num_units` bottleneck units, ``4 * base_depth`` wide, the last one strided."""
-    unit = {"depth": base_depth * 4, "depth_bottleneck": base_depth, "stride": 1}
-    units = [unit] * (num_units - 1) + [dict(unit, stride=stride)]
-    return resnet_utils.Block(scope, bottleneck, units)
-
-
-def _blocks(*num_units):
-    """Four blocks, as in table 1 of arXiv:1512.03385."""
-    return [
-        resnet_v2_block(f"block{i}", base_depth=32 * 2**i, num_units=units, stride=2 if i < 4 else 1)
-        for i, units in enumerate(num_units, start=1)
-    ]
+    return resnet_utils.bottleneck_block(bottleneck, scope, base_depth, num_units, stride)
 
 
 def resnet_v2_50(
@@ -147,8 +137,8 @@ def resnet_v2_50(
 ):
     """ResNet-50; arguments and result as `resnet_v2`."""
     return resnet_v2(
-        inputs, _blocks(3, 4, 6, 3), num_classes, is_training, global_pool, output_stride, True,
-        spatial_squeeze, reuse, scope,
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 6, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope,
     )  # fmt: skip
 
 
@@ -164,8 +154,8 @@ def resnet_v2_101(
 ):
     """ResNet-101; arguments and result as `resnet_v2`."""
     return resnet_v2(
-        inputs, _blocks(3, 4, 23, 3), num_classes, is_training, global_pool, output_stride, True,
-        spatial_squeeze, reuse, scope,
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 23, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope,
     )  # fmt: skip
 
 
@@ -181,8 +171,8 @@ def resnet_v2_152(
 ):
     """ResNet-152; arguments and result as `resnet_v2`."""
     return resnet_v2(
-        inputs, _blocks(3, 8, 36, 3), num_classes, is_training, global_pool, output_stride, True,
-        spatial_squeeze, reuse, scope,
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 8, 36, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope,
     )  # fmt: skip
 
 
@@ -198,8 +188,8 @@ def resnet_v2_200(
 ):
     """ResNet-200; arguments and result as `resnet_v2`."""
     return resnet_v2(
-        inputs, _blocks(3, 24, 36, 3), num_classes, is_training, global_pool, output_stride, True,
-        spatial_squeeze, reuse, scope,
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 24, 36, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope,
     )  # fmt: skip
 
 
