@@ -3,6 +3,6 @@
 `load_dataset` needs no TensorFlow; `slimft.data.pipeline` and `slimft.data.preprocessing` do.
 """
 
-from slimft.data.dataset import SPLITS, Dataset, dataset_names, load_dataset
+from slimft.data.dataset import SPLITS, DataOptions, Dataset, dataset_names, load_dataset
 
-__all__ = ["SPLITS", "Dataset", "dataset_names", "load_dataset"]
+__all__ = ["SPLITS", "DataOptions", "Dataset", "dataset_names", "load_dataset"]

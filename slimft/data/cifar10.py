@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 from slimft.data.array_pickle import load_arrays
-from slimft.data.dataset import Dataset
+from slimft.data.dataset import SPLITS, DataOptions, Dataset
 from slimft.errors import DataError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -32,16 +32,19 @@ _VALIDATION = 5_000
 _MAX_SHIFT = 4 / 32
 
 
-def load(data_dir: pathlib.Path | None = None) -> dict[str, Dataset]:
+def load(data_dir: pathlib.Path | None = None, options: DataOptions | None = None) -> dict[str, Dataset]:
     """Returns the splits: 45,000 examples to train, 5,000 to validate, 10,000 to test.
 
     Args:
         data_dir: the folder with the files, or the one their folder is in. Downloaded there if it has
             none of them and may be created; None for ``~/.cache/slimft/cifar10``.
+        options: checked only; the splits are fixed.
 
     Raises:
         DataError: a file is missing, truncated or corrupt, or the download fails.
+        UsageError: an option is about splitting.
     """
+    (options or DataOptions()).check("cifar10", SPLITS)
     read, folder = _find(data_dir)
     train = _join([read(folder, name) for name in _TRAIN])
     test = _join([read(folder, name) for name in _TEST])

@@ -5,42 +5,109 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import os
 import pathlib
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slimft.data.splits import subset
 from slimft.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from slimft.data.image_files import ImageFiles
 
 SPLITS = ("train", "validation", "test")
 
-# Name to the module of slimft.data whose `load(data_dir)` returns the three splits.
-_MODULES = {"cifar10": "cifar10", "digits": "digits"}
+# Name to the module of slimft.data whose `load(data_dir, options)` returns the splits.
+_MODULES = {
+    "cifar10": "cifar10",
+    "digits": "digits",
+    "image_folder": "image_folder",
+    "csv": "csv_manifest",
+    "tfrecord": "tfrecord",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataOptions:
+    """How a dataset without splits of its own is split, and read; `slimft.training.Settings` has the same fields.
+
+    Attributes:
+        validation_share: share of the training examples that validates where the data has no such split.
+        test_share: share of all examples that tests where the data has no splits at all.
+        split_seed: decides which examples these are.
+        folds: into how many parts to split the data, one of which tests; None for `test_share`.
+        fold: the part that tests, below `folds`.
+        train_examples: how many examples of the training split to use, of each class its share; None for all.
+        cache: whether decoded images are kept on the disk: ``auto``, ``on`` or ``off``.
+    """
+
+    validation_share: float = 0.1
+    test_share: float = 0.2
+    split_seed: int = 0
+    folds: int | None = None
+    fold: int = 0
+    train_examples: int | None = None
+    cache: str = "auto"
+
+    def check(self, what: str, own: Collection[str]) -> None:
+        """Raises UsageError if they contradict each other, or are about splits that a dataset has already.
+
+        Args:
+            what: the dataset, for the message.
+            own: the splits it has; one with nothing but ``train`` is split.
+        """
+        is_split = set(own) - {"train"}
+        for name in ("folds", "test_share") if is_split else ():
+            if getattr(self, name) != getattr(DataOptions, name):
+                has = ", ".join(split for split in SPLITS if split in own)
+                raise UsageError(f"--{name}={getattr(self, name):g}: {what} has splits of its own ({has})")
+        if "validation" in own and self.validation_share != DataOptions.validation_share:
+            raise UsageError(f"--validation_share={self.validation_share:g}: {what} has a validation split")
+        if "validation" not in own and not 0 < self.validation_share < 1:
+            raise UsageError(f"--validation_share={self.validation_share:g}: it has to be above 0 and below 1")
+        if not 0 <= self.test_share < 1:
+            raise UsageError(f"--test_share={self.test_share:g}: it has to be 0 or more and below 1")
+        if self.folds is None:
+            if self.fold:
+                raise UsageError(f"--fold={self.fold} needs --folds")
+            return
+        if self.folds < 2:
+            raise UsageError(f"--folds={self.folds}: two is the least")
+        if not 0 <= self.fold < self.folds:
+            raise UsageError(f"--fold={self.fold}: with --folds={self.folds} it is 0 to {self.folds - 1}")
+        if self.test_share != DataOptions.test_share:
+            raise UsageError(f"--test_share={self.test_share:g} and --folds={self.folds}: give one of them")
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """One split of an image classification dataset, in memory.
+    """One split of an image classification dataset.
 
     Attributes:
         name: the dataset's name.
         split: ``train``, ``validation`` or ``test``.
-        images: uint8 ``[examples, height, width, 3]``, RGB in 0..255.
+        images: uint8 ``[examples, height, width, 3]``, RGB in 0..255, or image files of any size.
         labels: int32 ``[examples]``, each in ``0 .. len(class_names) - 1``.
         class_names: the classes' names, by label.
         image_size: height and width, in pixels, at which a network should see the images unless told
-            otherwise: their own size, or the least the networks can do with.
+            otherwise: their own size, or the least the networks can do with; None for the network's own.
         flip: whether an image's mirror image is as good an example of its class.
         max_shift: share of its height and width by which training may move an image.
+        min_area: the least share of an image's area that training may crop it to.
     """
 
     name: str
     split: str
-    images: np.ndarray
+    images: np.ndarray | ImageFiles
     labels: np.ndarray
     class_names: tuple[str, ...]
-    image_size: int
+    image_size: int | None
     flip: bool
     max_shift: float
+    min_area: float = 1.0
 
     def __post_init__(self):
         if len(self.images) != len(self.labels):
@@ -62,26 +129,80 @@ class Dataset:
     def num_examples(self) -> int:
         return len(self.labels)
 
+    @property
+    def counts(self) -> np.ndarray:
+        """Examples of each class: int64 ``[num_classes]``."""
+        return np.bincount(self.labels, minlength=self.num_classes).astype(np.int64)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether `images` is an array."""
+        return isinstance(self.images, np.ndarray)
+
+    def image_shape(self, side: int) -> tuple[int, int, int]:
+        """The shape that `read` gives: that of the array, or ``(side, side, 3)`` of image files."""
+        return tuple(self.images.shape[1:]) if self.in_memory else (side, side, 3)
+
+    def read(self, indices: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+        """Reads images.
+
+        Args:
+            indices: which: integers ``[n]``, each below `num_examples`.
+            image_shape: what `image_shape` returns.
+
+        Returns:
+            uint8 ``[n, height, width, 3]``, RGB in 0..255. Of an image file the central square, resized.
+
+        Raises:
+            DataError: an image cannot be read; the message names it.
+        """
+        return self.images[indices] if self.in_memory else self.images.read(indices, image_shape[0])
+
+    def describe(self, index: int) -> str:
+        """What to call an example in a message: its path, or such as ``test example 12``."""
+        return f"{self.split} example {index}" if self.in_memory else self.images.name(index)
+
+    def select(self, indices: np.ndarray) -> Dataset:
+        """The dataset of some of the examples, in the order of `indices`."""
+        images = self.images[indices] if self.in_memory else self.images.select(indices)
+        return dataclasses.replace(self, images=images, labels=self.labels[indices])
+
 
 def dataset_names() -> list[str]:
     """The names `load_dataset` knows."""
     return list(_MODULES)
 
 
-def load_dataset(name: str, data_dir: str | pathlib.Path | None = None) -> dict[str, Dataset]:
-    """Loads the splits ``train``, ``validation`` and ``test`` of a dataset.
+def load_dataset(
+    name: str, data_dir: str | pathlib.Path | None = None, options: DataOptions | None = None
+) -> dict[str, Dataset]:
+    """Loads the splits ``train``, ``validation`` and ``test`` of a dataset; no ``test`` where the data has none.
 
     Args:
         name: one of `dataset_names`.
         data_dir: where its files are or, where it can be downloaded, shall be; None for its default.
+        options: how to split it; None for the defaults.
 
     Raises:
-        UsageError: there is no dataset of that name.
+        UsageError: there is no dataset of that name, or an option makes no sense for it.
         DataError: its files are missing, truncated or corrupt.
     """
     if name not in _MODULES:
         close = difflib.get_close_matches(name, _MODULES, n=1)
         hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(_MODULES)}"
         raise UsageError(f"--dataset={name}: there is no such dataset; {hint}")
+    options = options or DataOptions()
     module = importlib.import_module(f"slimft.data.{_MODULES[name]}")
-    return module.load(None if data_dir is None else pathlib.Path(data_dir).expanduser())
+    splits = module.load(None if data_dir is None else pathlib.Path(os.path.expanduser(data_dir)), options)
+    if options.train_examples is not None:
+        splits["train"] = _some_examples(splits["train"], options)
+    return splits
+
+
+def _some_examples(train: Dataset, options: DataOptions) -> Dataset:
+    count, classes = options.train_examples, np.count_nonzero(train.counts)
+    if count > train.num_examples:
+        raise UsageError(f"--train_examples={count}: {train.name} has only {train.num_examples} to train on")
+    if count < classes:
+        raise UsageError(f"--train_examples={count}: {train.name} has {classes} classes, and each needs one")
+    return train.select(subset(train.labels, count, options.split_seed))

@@ -10,7 +10,7 @@ import pathlib
 
 import numpy as np
 
-from slimft.data.dataset import Dataset
+from slimft.data.dataset import SPLITS, DataOptions, Dataset
 from slimft.errors import DataError
 
 # A fixed split: every fifth example tests, and every tenth of the others validates.
@@ -18,16 +18,19 @@ _TEST_EVERY = 5
 _VALIDATION_EVERY = 10
 
 
-def load(data_dir: pathlib.Path | None = None) -> dict[str, Dataset]:
+def load(data_dir: pathlib.Path | None = None, options: DataOptions | None = None) -> dict[str, Dataset]:
     """Returns the splits: 1293 examples to train, 144 to validate, 360 to test.
 
     Args:
         data_dir: not used; the digits come with scikit-learn.
+        options: checked only; the splits are fixed.
 
     Raises:
         DataError: scikit-learn is not installed.
+        UsageError: an option is about splitting.
     """
     del data_dir
+    (options or DataOptions()).check("digits", SPLITS)
     try:
         from sklearn.datasets import load_digits
     except ImportError:

@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -38,16 +39,19 @@ _UPRIGHT = {
 }
 
 
-def read_image(path: str | os.PathLike, shorter_side: int | None = None) -> np.ndarray:
+def read_image(
+    source: str | os.PathLike | BinaryIO, shorter_side: int | None = None, name: str | None = None
+) -> np.ndarray:
     """Reads a JPEG, PNG, WebP, GIF, BMP or TIFF file.
 
     Turned upright as its EXIF orientation says; the first picture of several; what is transparent shows white
     behind it; 16-bit grey is scaled to 8 bits. Colour profiles are not applied.
 
     Args:
-        path: the file.
+        source: the file's path; or a binary stream that can seek, which is read from its start and closed.
         shorter_side: a large JPEG may be decoded at a half, a quarter or an eighth of its size, which is faster, as
             long as its shorter side stays at least that many pixels; None for its full size.
+        name: what to call a stream in messages.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB in 0..255.
@@ -55,14 +59,19 @@ def read_image(path: str | os.PathLike, shorter_side: int | None = None) -> np.n
     Raises:
         DataError: the file is missing, is no image, is truncated or corrupt, or has more than `MAX_PIXELS` pixels.
     """
+    is_path = isinstance(source, (str, os.PathLike))
+    if name is None:
+        name = os.fspath(source) if is_path else "the image"
     try:
-        with open(path, "rb") as stream, Image.open(stream, formats=_FORMATS) as image:
-            # Bytes decoded at a time: in small parts, a thread would wait for Python's lock after each.
-            image.decodermaxblock = _BYTES_AT_A_TIME
-            return np.asarray(_decoded(image, shorter_side))
+        with open(source, "rb") if is_path else source as stream:
+            empty = stream.seek(0, os.SEEK_END) == 0
+            with Image.open(stream, formats=_FORMATS) as image:
+                # Bytes decoded at a time: in small parts, a thread would wait for Python's lock after each.
+                image.decodermaxblock = _BYTES_AT_A_TIME
+                return np.asarray(_decoded(image, shorter_side))
     except Image.UnidentifiedImageError:
         reason = "is no image of a kind that can be read (JPEG, PNG, WebP, GIF, BMP, TIFF), or its head is damaged"
-        if not os.path.getsize(path):
+        if empty:
             reason = "is empty"
     except Image.DecompressionBombError:
         reason = f"cannot be read: {_TOO_LARGE}"
@@ -73,7 +82,7 @@ def read_image(path: str | os.PathLike, shorter_side: int | None = None) -> np.n
     # A damaged file can make Pillow's parsers stumble in any way.
     except Exception as error:
         reason = f"cannot be read: {error or type(error).__name__}"
-    raise DataError(" ".join(f"{os.fspath(path)} {reason}".split()))
+    raise DataError(" ".join(f"{name} {reason}".split()))
 
 
 def find_images(folder: str | os.PathLike, report: Callable[[DataError], None] | None = None) -> list[str]:

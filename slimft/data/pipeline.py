@@ -3,40 +3,130 @@
 There is no shuffle buffer: example i of epoch e is the `index_shuffle` of i under the seed and e. So a
 training run that starts again at step s draws what it would have drawn, and each epoch sees each example
 exactly once, also where a batch reaches into the next epoch.
+
+TensorFlow asks `Dataset.read` for two batches ahead, in a thread of its own.
 """
 
 from __future__ import annotations
 
-import collections
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
 
 from slimft.compat import tf
+from slimft.data.dataset import Dataset
 
-Batches = collections.namedtuple("Batches", ["images", "labels", "step", "start"])
-Batches.__doc__ = """Batches as tensors.
+# Maps epochs and indices, int64 [n] each, to examples, int64 [n].
+Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-Attributes:
-    images: uint8 ``[batch, height, width, 3]``.
-    labels: int32 ``[batch]``.
-    step: scalar int64, the number of the batch.
-    start: function ``(session, dataset, first_step=0)`` that sets which batches come: those of `dataset`
-        (of the image shape given at first), from number `first_step` on.
-"""
+_AHEAD = 2
+
+
+class Batches:
+    """Batches as tensors; made by `train_batches` and `eval_batches`.
+
+    Attributes:
+        images: uint8 ``[batch, height, width, 3]``.
+        labels: int32 ``[batch]``.
+        step: scalar int64, the number of the batch.
+    """
+
+    def __init__(self, image_shape, batch_size, numbered_indices):
+        self._image_shape = tuple(image_shape)
+        # Numbered: what is prefetched of an earlier start must not mix with the newest.
+        self._starts, self._current = itertools.count(), None
+        self._start = tf.placeholder(tf.int64, [], "start")
+        self._first_step = tf.placeholder(tf.int64, [], "first_step")
+        self._num_examples = tf.placeholder(tf.int64, [], "num_examples")
+
+        def read(step, epochs, indices):
+            # Not stateful: with tf.config.experimental.enable_op_determinism, it would not be done ahead.
+            arguments, types = [self._start, epochs, indices], [tf.uint8, tf.int32]
+            return step, *tf.numpy_function(self._read, arguments, types, stateful=False)
+
+        dataset = numbered_indices(self._first_step, self._num_examples).map(read, num_parallel_calls=1)
+        self._iterator = tf.data.make_initializable_iterator(dataset.prefetch(_AHEAD))
+        self.step, self.images, self.labels = self._iterator.get_next()
+        self.step.set_shape([])
+        self.images.set_shape([batch_size, *self._image_shape])
+        self.labels.set_shape([batch_size])
+
+    def start(
+        self, session: tf.Session, dataset: Dataset, first_step: int = 0, sampler: Sampler | None = None
+    ) -> None:
+        """Sets which batches come: those of `dataset`, from number `first_step` on.
+
+        Args:
+            session: a session of the graph.
+            dataset: its images have the shape given at first.
+            first_step: the number of the first batch.
+            sampler: which example each place of an epoch has; None for each example in its place.
+        """
+        self._current = _Start(next(self._starts), dataset, sampler)
+        feeds = {
+            self._start: self._current.number,
+            self._first_step: first_step,
+            self._num_examples: dataset.num_examples,
+        }
+        session.run(self._iterator.initializer, feeds)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Around a `session.run` that takes a batch: what reading the batch raised is raised here.
+
+        Raises:
+            DataError: an image cannot be read; TensorFlow itself would tell of it as one of its own errors.
+        """
+        try:
+            yield
+        except tf.errors.OpError:
+            if self._current.failures:
+                raise self._current.failures[0] from None
+            raise
+
+    def _read(self, number: np.int64, epochs: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Called by TensorFlow, in a thread of its own."""
+        start = self._current
+        if number != start.number:  # Of an earlier start, which nobody waits for.
+            return np.zeros([len(indices), *self._image_shape], np.uint8), np.zeros(len(indices), np.int32)
+        try:
+            examples = indices if start.sampler is None else start.sampler(epochs, indices)
+            return start.dataset.read(examples, self._image_shape), start.dataset.labels[examples]
+        except Exception as error:
+            start.failures.append(error)
+            raise
+
+
+@dataclasses.dataclass(frozen=True)
+class _Start:
+    """What `Batches.start` was given, under a number, and what failed since."""
+
+    number: int
+    dataset: Dataset
+    sampler: Sampler | None
+    failures: list[Exception] = dataclasses.field(default_factory=list)
 
 
 def shuffled_indices(step, batch_size, num_examples, seed):
-    """The examples of training batch `step`: int64 ``[batch_size]``, each below `num_examples`.
+    """The places of training batch `step`, in their epochs and shuffled.
 
     Args:
         step: scalar int64 tensor, 0 or more.
         batch_size: examples per batch.
         num_examples: scalar int64 tensor.
         seed: integer from 0 to 2**31 - 1.
+
+    Returns:
+        int64 ``[batch_size]`` each: the epochs; and the indices, each below `num_examples`.
     """
     position = step * batch_size + tf.range(batch_size, dtype=tf.int64)
     epoch, index = position // num_examples, position % num_examples
     words = [tf.fill([batch_size], tf.constant(seed, tf.int64)), epoch, tf.zeros_like(epoch)]
     # The raw op: tf.random.experimental.index_shuffle pads a seed per index along the wrong axis (2.21).
-    return tf.raw_ops.RandomIndexShuffle(
+    return epoch, tf.raw_ops.RandomIndexShuffle(
         index=index,
         seed=tf.stack(words, axis=1),
         max_index=tf.fill([batch_size], num_examples - 1),
@@ -55,9 +145,9 @@ def train_batches(image_shape, batch_size, seed) -> Batches:
 
     def numbered_indices(first_step, num_examples):
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        return steps.map(lambda step: (step, shuffled_indices(step, batch_size, num_examples, seed)))
+        return steps.map(lambda step: (step, *shuffled_indices(step, batch_size, num_examples, seed)))
 
-    return _batches(image_shape, batch_size, numbered_indices)
+    return Batches(image_shape, batch_size, numbered_indices)
 
 
 def eval_batches(image_shape, batch_size) -> Batches:
@@ -69,30 +159,9 @@ def eval_batches(image_shape, batch_size) -> Batches:
     """
 
     def numbered_indices(first_step, num_examples):
-        examples = tf.data.Dataset.range(first_step * batch_size, num_examples)
-        return tf.data.Dataset.zip((tf.data.Dataset.range(first_step, tf.int64.max), examples.batch(batch_size)))
+        examples = tf.data.Dataset.range(first_step * batch_size, num_examples).batch(batch_size)
+        steps = tf.data.Dataset.range(first_step, tf.int64.max)
+        batches = tf.data.Dataset.zip((steps, examples))
+        return batches.map(lambda step, indices: (step, tf.zeros_like(indices), indices))
 
-    return _batches(image_shape, None, numbered_indices)
-
-
-def _batches(image_shape, batch_size, numbered_indices) -> Batches:
-    # The arrays are fed once, when the iterator starts; as constants they would not fit a GraphDef.
-    images = tf.placeholder(tf.uint8, [None, *image_shape], "images")
-    labels = tf.placeholder(tf.int32, [None], "labels")
-    first_step = tf.placeholder(tf.int64, [], "first_step")
-    num_examples = tf.shape(labels, out_type=tf.int64)[0]
-
-    def look_up(step, indices):
-        return step, tf.gather(images, indices), tf.gather(labels, indices)
-
-    dataset = numbered_indices(first_step, num_examples).map(look_up, num_parallel_calls=1)
-    iterator = tf.data.make_initializable_iterator(dataset.prefetch(2))
-    step, batch_images, batch_labels = iterator.get_next()
-    batch_images.set_shape([batch_size, *image_shape])
-    batch_labels.set_shape([batch_size])
-
-    def start(session, dataset, first_step_value=0):
-        feeds = {images: dataset.images, labels: dataset.labels, first_step: first_step_value}
-        session.run(iterator.initializer, feeds)
-
-    return Batches(batch_images, batch_labels, step, start)
+    return Batches(image_shape, None, numbered_indices)

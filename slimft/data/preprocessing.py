@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from slimft.compat import tf
 
 # Red, green and blue means of ImageNet's training images: research/slim's vgg_preprocessing.py, from the
@@ -29,36 +31,62 @@ def densenet(images):
 PREPROCESSING = {"mean_subtraction": mean_subtraction, "inception": inception, "densenet": densenet}
 
 
+class Transforms(NamedTuple):
+    """Where in an image each place of the result is looked up; for `resize`.
+
+    In order: the image is mirrored, then moved, and of that the part that `axes` spans around its middle is seen.
+
+    Attributes:
+        mirror: float ``[batch]``; the images where it is above 0.5 are mirrored.
+        shift: float ``[batch, 2]``, the move down and right, as a share of height and width.
+        axes: float ``[batch, 2, 2]``, a matrix that leads from (y, x) of the result to (y, x) of the image, both
+            counted from the middle, in shares of height and width: diag(h, w) sees that share of height and width,
+            a rotation turns; or None for the identity.
+    """
+
+    mirror: Any
+    shift: Any
+    axes: Any = None
+
+
 def resize(images, image_size, transforms=None):
-    """Bilinear resizing with half-pixel centres, after an optional move of each image.
+    """Bilinear resizing with half-pixel centres, after an optional transformation of each image.
 
     Args:
         images: uint8 or float ``[batch, height, width, 3]``.
         image_size: height and width of the result.
-        transforms: None, or a pair of float ``[batch]`` tensors (`mirror`, `shift`): the images with
-            `mirror` above 0.5 are mirrored; `shift` is ``[batch, 2]``, the move down and right as a share of
-            height and width. What enters from outside repeats the border.
+        transforms: None, or `Transforms`. What enters from outside repeats the border.
 
     Returns:
         float32 ``[batch, image_size, image_size, 3]``; without `transforms` what
-        ``tf.image.resize(images, ..., "bilinear")`` gives.
+        ``tf.image.resize(images, ..., "bilinear")`` gives: each pixel is a mean of four, so that of what shrinks to
+        less than half of its size, some pixels are skipped.
     """
     images = tf.cast(images, tf.float32)
     batch, height, width = tf.unstack(tf.shape(images))[:3]
     zeros = tf.zeros([batch])
-    mirror, shift = (zeros, tf.zeros([batch, 2])) if transforms is None else transforms
+    mirror, shift, axes = Transforms(zeros, tf.zeros([batch, 2])) if transforms is None else transforms
     height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    # Output pixel x shows the input at x * scale + offset, both counted from pixel centres.
-    scale_x, scale_y = width / image_size, height / image_size
+    # Output pixel (y, x) shows the input at y * scale_y + x * slant_y + offset_y, and so on; pixels are counted
+    # from their centres.
+    scale_x, scale_y = width / image_size + zeros, height / image_size + zeros
     offset_x = 0.5 * scale_x - 0.5 - shift[:, 1] * width
     offset_y = 0.5 * scale_y - 0.5 - shift[:, 0] * height
+    slant_x = slant_y = zeros
+    if axes is not None:
+        # What the first pixel's centre, half a step less than half of the result from the middle, moves by.
+        first = 0.5 - 0.5 / image_size
+        offset_x += (1 - axes[:, 1, 0] - axes[:, 1, 1]) * first * width
+        offset_y += (1 - axes[:, 0, 0] - axes[:, 0, 1]) * first * height
+        scale_x, slant_x = axes[:, 1, 1] * scale_x, axes[:, 1, 0] * scale_x
+        scale_y, slant_y = axes[:, 0, 0] * scale_y, axes[:, 0, 1] * scale_y
     mirrored = mirror > 0.5
     rows = [
-        tf.where(mirrored, -scale_x + zeros, scale_x + zeros),
-        zeros,
+        tf.where(mirrored, -scale_x, scale_x),
+        tf.where(mirrored, -slant_x, slant_x),
         tf.where(mirrored, width - 1 - offset_x, offset_x),
-        zeros,
-        scale_y + zeros,
+        slant_y,
+        scale_y,
         offset_y,
         zeros,
         zeros,
@@ -75,36 +103,16 @@ def resize(images, image_size, transforms=None):
     return resized
 
 
-def random_transforms(batch, seed, flip, max_shift):
-    """Random mirroring and shifting for `resize`, a pure function of `seed`.
-
-    Args:
-        batch: scalar int tensor, the number of images.
-        seed: int tensor of shape [2].
-        flip: whether to mirror half of the images.
-        max_shift: share of height and width to move an image by at most.
-    """
-    draws = tf.random.stateless_uniform([batch, 3], seed)
-    mirror = draws[:, 0] if flip else tf.zeros([batch])
-    return mirror, (2 * draws[:, 1:] - 1) * max_shift
-
-
-def preprocess(images, image_size, preprocessing, training_seed=None, flip=False, max_shift=0.0):
-    """Makes a network's input of images.
+def preprocess(images, image_size, preprocessing):
+    """Makes a network's input of images, as evaluation does; for training, see `slimft.data.augmentation`.
 
     Args:
         images: uint8 ``[batch, height, width, 3]``, RGB.
         image_size: height and width the network gets.
         preprocessing: a key of `PREPROCESSING`.
-        training_seed: int tensor of shape [2] that decides each image's random move; None for none.
-        flip: whether training mirrors half of the images.
-        max_shift: share of height and width training moves an image by at most.
 
     Returns:
         float32 ``[batch, image_size, image_size, 3]``.
     """
     with tf.name_scope("preprocess"):
-        transforms = None
-        if training_seed is not None:
-            transforms = random_transforms(tf.shape(images)[0], training_seed, flip, max_shift)
-        return PREPROCESSING[preprocessing](resize(images, image_size, transforms))
+        return PREPROCESSING[preprocessing](resize(images, image_size))

@@ -1,4 +1,4 @@
-"""What a Dataset accepts, and finding one by name."""
+"""What a Dataset accepts and gives, and finding one by name."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slimft import DataError, UsageError
-from slimft.data import SPLITS, Dataset, dataset_names, load_dataset
+from slimft.data import SPLITS, DataOptions, Dataset, dataset_names, load_dataset
 
 
 def dataset(labels, examples=None):
@@ -21,6 +21,20 @@ def test_a_good_dataset():
     assert (good.num_examples, good.num_classes) == (3, 2)
     with pytest.raises(dataclasses.FrozenInstanceError):
         good.labels = None
+
+
+def test_images_in_memory():
+    images = np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3)
+    data = Dataset("shapes", "test", images, np.array([2, 0, 2]), ("a", "b", "c"), 32, flip=True, max_shift=0.1)
+    assert data.min_area == 1.0 and data.in_memory
+    assert data.counts.tolist() == [1, 0, 2] and data.counts.dtype == np.int64
+    assert data.image_shape(224) == (4, 5, 3)
+    np.testing.assert_array_equal(data.read(np.array([2, 0]), data.image_shape(224)), images[[2, 0]])
+    assert data.describe(2) == "test example 2"
+    some = data.select(np.array([2, 1]))
+    np.testing.assert_array_equal(some.images, images[[2, 1]])
+    assert some.labels.tolist() == [2, 0] and some.counts.tolist() == [1, 0, 1]
+    assert (some.name, some.split, some.class_names) == (data.name, data.split, data.class_names)
 
 
 @pytest.mark.parametrize(
@@ -38,21 +52,67 @@ def test_a_bad_dataset_is_refused(labels, examples, reason):
         dataset(labels, examples)
 
 
-def test_every_name_is_a_dataset_with_three_splits(tmp_path):
-    assert dataset_names() == ["cifar10", "digits"]
+def test_every_name_is_a_dataset(tmp_path):
+    assert dataset_names() == ["cifar10", "digits", "image_folder", "csv", "tfrecord"]
     assert SPLITS == ("train", "validation", "test")
+    (tmp_path / "empty").mkdir()
+    for name in dataset_names()[2:]:
+        with pytest.raises(DataError, match=str(tmp_path / "empty")):
+            load_dataset(name, tmp_path / "empty")
+
+
+@pytest.fixture
+def digits():
     pytest.importorskip("sklearn", reason="needs scikit-learn (pip install scikit-learn)")
-    assert tuple(load_dataset("digits")) == SPLITS
+    return load_dataset("digits")
+
+
+def test_a_part_of_the_training_split(digits):
+    assert tuple(digits) == SPLITS
+    some = load_dataset("digits", options=DataOptions(train_examples=100))
+    assert some["train"].num_examples == 100 and abs(some["train"].counts - 10).max() <= 1
+    whole = {image.tobytes(): label for image, label in zip(digits["train"].images, digits["train"].labels)}
+    drawn = {image.tobytes(): label for image, label in zip(some["train"].images, some["train"].labels)}
+    assert len(drawn) == 100 and drawn.items() <= whole.items()
+    for split in ("validation", "test"):
+        np.testing.assert_array_equal(some[split].images, digits[split].images)
+    other = load_dataset("digits", options=DataOptions(train_examples=100, split_seed=1))
+    assert {image.tobytes() for image in other["train"].images} != set(drawn)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "digits"])
+@pytest.mark.parametrize(
+    "options, reason",
+    [
+        ({"folds": 5}, "--folds=5: {} has splits of its own (train, validation, test)"),
+        ({"test_share": 0.3}, "--test_share=0.3: {} has splits of its own (train, validation, test)"),
+        ({"validation_share": 0.3}, "--validation_share=0.3: {} has a validation split"),
+        ({"fold": 2}, "--fold=2 needs --folds"),
+    ],
+)
+def test_fixed_splits_stay(tmp_path, name, options, reason):
+    with pytest.raises(UsageError) as raised:
+        load_dataset(name, tmp_path, DataOptions(**options))
+    assert str(raised.value) == reason.format(name)
+
+
+@pytest.mark.parametrize(
+    "count, reason", [(9, "digits has 10 classes"), (1294, "digits has only 1293 to train on")]
+)
+def test_a_part_that_is_too_small_or_large(digits, count, reason):
+    with pytest.raises(UsageError, match=f"^--train_examples={count}: {reason}"):
+        load_dataset("digits", options=DataOptions(train_examples=count))
 
 
 @pytest.mark.parametrize(
     "name, hint",
     [
         ("cifar-10", "did you mean cifar10?"),
-        ("CIFAR10", "choose one of cifar10, digits"),
+        ("CIFAR10", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
         ("digit", "did you mean digits?"),
-        ("imagenet", "choose one of cifar10, digits"),
-        ("", "choose one of cifar10, digits"),
+        ("image-folder", "did you mean image_folder?"),
+        ("mnist", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
+        ("", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
     ],
 )
 def test_an_unknown_name_is_refused_with_a_hint(name, hint):
@@ -62,5 +122,6 @@ def test_an_unknown_name_is_refused_with_a_hint(name, hint):
 
 
 def test_datasets_need_no_tensorflow(run_python):
-    code = "import sys, slimft.data, slimft.data.cifar10, slimft.data.digits; print('tensorflow' in sys.modules)"
+    modules = "cifar10 digits image_folder csv_manifest tfrecord file_dataset splits".split()
+    code = f"import sys, {', '.join(f'slimft.data.{name}' for name in modules)}; print('tensorflow' in sys.modules)"
     assert run_python(code).strip() == "False"

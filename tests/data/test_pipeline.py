@@ -1,14 +1,18 @@
 """The order of the data: each example once an epoch, and a function of the seed and the step alone."""
 
 import contextlib
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from slimft.compat import tf
 from slimft.data import Dataset, pipeline
+from slimft.data.image_files import FileSource, ImageFiles
+from slimft.errors import DataError
 
 few = settings(deadline=None, max_examples=10)
 sizes = st.integers(1, 60)
@@ -113,8 +117,9 @@ def test_epochs_and_seeds_differ_in_their_order():
 def test_an_epoch_of_cifar10s_size_has_each_example_once():
     with tf.Graph().as_default(), tf.Session() as session:
         count = tf.constant(45_000, tf.int64)
-        indices = pipeline.shuffled_indices(tf.constant(2, tf.int64), 45_000, count, 5)
-        np.testing.assert_array_equal(np.sort(session.run(indices)), np.arange(45_000))
+        epochs, indices = session.run(pipeline.shuffled_indices(tf.constant(2, tf.int64), 45_000, count, 5))
+    np.testing.assert_array_equal(np.sort(indices), np.arange(45_000))
+    np.testing.assert_array_equal(epochs, 2)
 
 
 @few
@@ -158,3 +163,140 @@ def test_the_shapes_are_known_to_the_graph():
         assert train.images.shape == [4, 3, 2, 3] and train.labels.shape == [4]
         held_out = pipeline.eval_batches((3, 2, 3), 4)
         assert held_out.images.shape.as_list() == [None, 3, 2, 3] and held_out.labels.shape.as_list() == [None]
+
+
+def watched(dataset, read):
+    """The dataset, with `read(indices)` called before images are read."""
+
+    class Watched(Dataset):
+        def read(self, indices, image_shape):
+            read(indices)
+            return super().read(indices, image_shape)
+
+    return Watched(**vars(dataset))
+
+
+@pytest.mark.parametrize("make, arguments", [(pipeline.train_batches, (4, 9)), (pipeline.eval_batches, (4,))])
+def test_what_is_wrong_with_the_data_is_raised_where_it_is_asked_for(make, arguments):
+    dataset = numbered(12)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches = make((3, 2, 3), *arguments)
+        batches.start(session, dataset)
+        whole = [session.run(batches.labels).tolist() for _ in range(3)]
+
+        def read(indices):
+            if whole[2][0] in indices:
+                raise DataError("x.jpg is empty")
+
+        batches.start(session, watched(dataset, read))
+        for expected in whole[:2]:  # The third is read ahead, and fails meanwhile.
+            with batches.errors():
+                assert session.run(batches.labels).tolist() == expected
+        with pytest.raises(DataError, match="^x.jpg is empty$"), batches.errors():
+            session.run(batches.labels)
+        batches.start(session, dataset)
+        with batches.errors():
+            assert [session.run(batches.labels).tolist() for _ in range(3)] == whole
+
+
+def test_the_end_of_the_data_is_not_taken_for_an_error_of_it():
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches = pipeline.eval_batches((3, 2, 3), 8)
+        batches.start(session, numbered(8))
+        session.run(batches.labels)
+        with pytest.raises(tf.errors.OutOfRangeError), batches.errors():
+            session.run(batches.labels)
+
+
+def test_batches_are_read_while_the_network_has_one():
+    more = threading.Semaphore(0)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches = pipeline.eval_batches((3, 2, 3), 4)
+        batches.start(session, watched(numbered(100), lambda indices: more.release()))
+        session.run(batches.labels)
+        # Nobody asks for these two, but they are read.
+        assert all(more.acquire(timeout=20) for _ in range(3))
+
+
+def test_a_start_while_another_dataset_is_being_read():
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slowly(indices):
+        reading.set()
+        assert go_on.wait(20)
+
+    old, new = watched(numbered(8), slowly), numbered(8, first=100)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches = pipeline.eval_batches((3, 2, 3), 4)
+        batches.start(session, old)
+        waiting = threading.Thread(target=session.run, args=[batches.labels])
+        waiting.start()  # It takes the first batch, so that there is one in flight.
+        assert reading.wait(20)
+        threading.Timer(0.2, go_on.set).start()
+        batches.start(session, new)
+        found = [session.run([batches.labels, batches.images]) for _ in range(2)]
+        waiting.join()
+    np.testing.assert_array_equal(np.concatenate([labels for labels, _ in found]), new.labels)
+    np.testing.assert_array_equal(np.concatenate([images for _, images in found]), new.images)
+
+
+def test_a_sampler_says_which_example_a_place_has():
+    asked = []
+
+    def last_but_index(epochs, indices):
+        asked.append((epochs, indices))
+        return 5 - indices
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches, dataset = pipeline.train_batches((3, 2, 3), 4, seed=1), numbered(6)
+        plain, sampled = [], []
+        for found, sampler in ((plain, None), (sampled, last_but_index)):
+            batches.start(session, dataset, 2, sampler)
+            for _ in range(6):
+                labels, images = session.run([batches.labels, batches.images])
+                np.testing.assert_array_equal(images, dataset.images[labels])
+                found += labels.tolist()
+    assert sampled == [5 - label for label in plain]
+    epochs, indices = (np.concatenate(part)[:24] for part in zip(*asked))
+    assert epochs.tolist() == [(8 + place) // 6 for place in range(24)]
+    assert indices.tolist() == plain
+
+
+def test_image_files_are_read_at_the_shape_given(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), np.uint8)
+    paths = [str(tmp_path / f"{number}.png") for number in range(5)]
+    for path, array in zip(paths, pixels):
+        Image.fromarray(array).save(path)
+    files = ImageFiles([FileSource(path) for path in paths], "off")
+    labels = np.arange(5, dtype=np.int32)
+    dataset = Dataset("d", "train", files, labels, tuple("abcde"), image_size=None, flip=True, max_shift=0.0)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches = pipeline.eval_batches(dataset.image_shape(6), 3)
+        batches.start(session, dataset)
+        found = [session.run(batches.images) for _ in range(2)]
+        np.testing.assert_array_equal(np.concatenate(found), pixels)
+        (tmp_path / "4.png").write_bytes(b"")
+        batches.start(session, dataset)
+        with pytest.raises(DataError, match="4.png is empty"), batches.errors():
+            session.run(batches.images)
+            session.run(batches.images)
+
+
+def test_a_process_may_end_while_a_batch_is_read(run_python):
+    code = """
+import threading, time
+import numpy as np
+from slimft.compat import tf
+from slimft.data import Dataset, pipeline
+class Slow(Dataset):
+    def read(self, indices, image_shape):
+        time.sleep(0.2)
+        return super().read(indices, image_shape)
+data = Slow("d", "train", np.zeros((9, 2, 2, 3), np.uint8), np.zeros(9, np.int32), ("a",), 32, False, 0.0)
+batches = pipeline.train_batches((2, 2, 3), 4, seed=0)
+session = tf.Session()
+batches.start(session, data)
+session.run(batches.labels)
+print("done")
+"""
+    assert run_python(code) == "done\n"

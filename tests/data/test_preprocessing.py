@@ -1,12 +1,10 @@
-"""Resizing against TensorFlow's own, moves against NumPy's, and randomness that is a function of its seed."""
+"""Resizing against TensorFlow's own, transformations against NumPy's."""
 
 import numpy as np
 import pytest
 
 from slimft.compat import tf
 from slimft.data import preprocessing
-
-SEED = [3, 14]
 
 
 def random_images(count, height, width, seed=0):
@@ -25,7 +23,7 @@ def moved(images, down, right):
 def resize(evaluate):
     def run(images, image_size, transforms=None):
         if transforms is not None:
-            transforms = [np.asarray(values, np.float32) for values in transforms]
+            transforms = preprocessing.Transforms(*(np.asarray(values, np.float32) for values in transforms))
         return evaluate(lambda: preprocessing.resize(images, image_size, transforms))
 
     return run
@@ -94,52 +92,57 @@ def test_half_a_pixel_is_the_mean_of_two(resize):
     np.testing.assert_array_equal(actual, (images + moved(images, 1, 0)) / 2)
 
 
-def draw(evaluate, seed=SEED, flip=True, count=2000, max_shift=1 / 8):
-    return evaluate(lambda: preprocessing.random_transforms(tf.constant(count), seed, flip, max_shift))
+def looked_up(image, image_size, mirror, shift, axes):
+    """One image, transformed as `Transforms` describes it: every pixel looked up on its own, in float64."""
+    height, width = image.shape[:2]
+    image = (image[:, ::-1] if mirror > 0.5 else image).astype(np.float64)
+    result = np.empty((image_size, image_size, 3))
+    for y, x in np.ndindex(image_size, image_size):
+        place = np.array(axes, np.float64) @ [(y + 0.5) / image_size - 0.5, (x + 0.5) / image_size - 0.5]
+        place = (0.5 + place - shift) * [height, width] - 0.5
+        top, left = np.floor(place).astype(int)
+        down, right = place - [top, left]
+        rows, columns = np.clip([top, top + 1], 0, height - 1), np.clip([left, left + 1], 0, width - 1)
+        corners = image[np.ix_(rows, columns)]
+        result[y, x] = np.einsum("i,j,ijc->c", [1 - down, down], [1 - right, right], corners)
+    return result
 
 
-@pytest.mark.parametrize("max_shift", [0.0, 1 / 16, 1 / 8])
-def test_random_moves_fill_their_range(evaluate, max_shift):
-    mirror, shift = draw(evaluate, max_shift=max_shift)
-    assert mirror.shape == (2000,) and shift.shape == (2000, 2)
-    assert np.abs(shift).max() <= max_shift
-    if max_shift:
-        assert (shift.max(axis=0) > 0.98 * max_shift).all() and (shift.min(axis=0) < -0.98 * max_shift).all()
-        assert (np.abs(shift.mean(axis=0)) < 0.06 * max_shift).all()
-        columns = np.column_stack([mirror, shift])
-        correlation = np.corrcoef(columns.T) - np.eye(3)
-        assert np.abs(correlation).max() < 0.1
+@pytest.mark.parametrize("height, width, image_size", [(9, 9, 9), (8, 13, 10), (5, 4, 12), (20, 16, 6)])
+def test_any_axes_are_looked_up_where_they_lead(resize, height, width, image_size):
+    rng = np.random.default_rng(5)
+    images = random_images(6, height, width)
+    mirror = [0, 1, 0, 1, 0, 1]
+    shift = rng.uniform(-0.3, 0.3, (6, 2))
+    axes = np.eye(2) + rng.uniform(-0.8, 0.8, (6, 2, 2))
+    actual = resize(images, image_size, (mirror, shift, axes))
+    for i in range(6):
+        expected = looked_up(images[i], image_size, mirror[i], shift[i], axes[i])
+        np.testing.assert_allclose(actual[i], expected, rtol=0, atol=0.02)
 
 
-def test_half_of_the_images_are_mirrored_or_none(evaluate):
-    assert 0.45 < np.mean(draw(evaluate)[0] > 0.5) < 0.55
-    assert not np.any(draw(evaluate, flip=False)[0] > 0.5)
+def test_axes_of_half_the_size_see_a_quarter(resize):
+    images = random_images(2, 16, 16)
+    half = np.broadcast_to(np.eye(2) / 2, (2, 2, 2))
+    np.testing.assert_array_equal(resize(images, 8, ([0, 0], np.zeros((2, 2)), half)), images[:, 4:12, 4:12])
+    # Moved down and right by a quarter, the first quarter is in the middle.
+    np.testing.assert_array_equal(resize(images, 8, ([0, 0], np.full((2, 2), 0.25), half)), images[:, :8, :8])
 
 
-def test_random_moves_are_a_function_of_the_seed(evaluate):
-    first = draw(evaluate)
-    for again, same in (
-        (draw(evaluate), True),
-        (draw(evaluate, seed=[3, 15]), False),
-        (draw(evaluate, [4, 14]), False),
-    ):
-        for values, others in zip(first, again):
-            assert np.array_equal(values, others) == same
-    np.testing.assert_array_equal(first[1], draw(evaluate, flip=False)[1])
-
-
-def preprocess(evaluate, images, image_size, seed=None, **options):
-    return evaluate(lambda: preprocessing.preprocess(images, image_size, "mean_subtraction", seed, **options))
+def test_a_quarter_turn(resize):
+    images = random_images(2, 12, 12)
+    turn = np.broadcast_to([[0, 1], [-1, 0]], (2, 2, 2))
+    actual = resize(images, 12, ([0, 0], np.zeros((2, 2)), turn))
+    np.testing.assert_array_equal(actual, np.rot90(images, axes=(1, 2)))
 
 
 @pytest.mark.parametrize("image_size", [8, 20])
 def test_preprocessing_subtracts_the_means_of_red_green_and_blue(evaluate, resize, image_size):
     images = random_images(3, 8, 8)
-    actual = preprocess(evaluate, images, image_size)
+    actual = evaluate(lambda: preprocessing.preprocess(images, image_size, "mean_subtraction"))
     assert actual.dtype == np.float32
     expected = resize(images, image_size).astype(np.float64) - [123.68, 116.78, 103.94]
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
-    np.testing.assert_array_equal(actual, preprocess(evaluate, images, image_size, flip=True, max_shift=0.1))
 
 
 @pytest.mark.parametrize("name, expected", [
@@ -156,22 +159,8 @@ def test_other_preprocessing(evaluate, name, expected):
     np.testing.assert_allclose(actual, expected(images.astype(np.float64)), rtol=0, atol=1e-6)
 
 
-def test_preprocessing_for_training_moves_as_the_seed_says(evaluate, resize):
-    images = random_images(50, 8, 8)
-    options = {"flip": True, "max_shift": 1 / 8}
-    actual = preprocess(evaluate, images, 16, SEED, **options)
-    transforms = draw(evaluate, count=50)
-    expected = resize(images, 16, transforms).astype(np.float64) - [123.68, 116.78, 103.94]
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
-    np.testing.assert_array_equal(actual, preprocess(evaluate, images, 16, SEED, **options))
-    assert not np.array_equal(actual, preprocess(evaluate, images, 16, [0, 0], **options))
-    still = preprocess(evaluate, images, 16, SEED, flip=False, max_shift=0.0)
-    np.testing.assert_array_equal(still, preprocess(evaluate, images, 16))
-
-
 def test_the_shape_is_known_to_the_graph():
     with tf.Graph().as_default():
         images = tf.placeholder(tf.uint8, [None, 8, 8, 3])
-        for seed in (None, SEED):
-            network_input = preprocessing.preprocess(images, 32, "mean_subtraction", seed, flip=True)
-            assert network_input.shape.as_list() == [None, 32, 32, 3] and network_input.dtype == tf.float32
+        network_input = preprocessing.preprocess(images, 32, "mean_subtraction")
+        assert network_input.shape.as_list() == [None, 32, 32, 3] and network_input.dtype == tf.float32
