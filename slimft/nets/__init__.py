@@ -6,14 +6,14 @@ Importing this package imports no TensorFlow; importing a network's module does.
 
 import importlib
 
-from slimft.nets.registry import NetworkSpec, get_network, network_names
+from slimft.nets.registry import HEADS, NetworkSpec, get_network, network_names
 
 _FAMILIES = (
     "alexnet", "densenet", "inception", "inception_utils", "inception_v1", "inception_v3", "mobilenet_utils",
     "mobilenet_v1", "mobilenet_v2", "nets_factory", "resnet_utils", "resnet_v1", "resnet_v2", "vgg",
 )  # fmt: skip
 
-__all__ = ["NetworkSpec", "get_network", "network_names", *_FAMILIES]
+__all__ = ["HEADS", "NetworkSpec", "get_network", "network_names", *_FAMILIES]
 
 
 def __getattr__(name):

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from slimft.errors import UsageError
+
+# What can stand at a network's end: its own logits layer, or one of `slimft.nets.heads`.
+HEADS = ("linear", "mlp", "bn_mlp")
+# The scope of the latter, beside the network's.
+HEAD_SCOPE = "head"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +33,8 @@ class NetworkSpec:
         parameters: weights, biases, gammas and betas, with `num_imagenet_classes`; without auxiliary logits.
         gflops: 10**9 floating-point operations to classify one image of the default size: two for each
             multiplication and addition of a convolution or matrix product.
+        top_scopes: patterns of the last blocks before the logits: of the layers that see the image at its lowest
+            resolution, and of fully connected ones.
     """
 
     name: str
@@ -42,6 +49,7 @@ class NetworkSpec:
     official_checkpoint: str | None
     parameters: int
     gflops: float
+    top_scopes: tuple[str, ...] = ()
 
     @property
     def function(self) -> Callable:
@@ -53,7 +61,9 @@ class NetworkSpec:
         """Makes the network's arg_scope: ``arg_scope(weight_decay=...)``."""
         return getattr(self._load(), self.arg_scope_name)
 
-    def build(self, images, num_classes: int, is_training: bool, weight_decay: float | None = None):
+    def build(
+        self, images, num_classes: int, is_training: bool, weight_decay: float | None = None, head: str = "linear"
+    ):
         """Builds the network under its arg_scope.
 
         Args:
@@ -61,10 +71,12 @@ class NetworkSpec:
             num_classes: number of classes.
             is_training: whether dropout is active and batch_norm uses the batch's statistics.
             weight_decay: factor of the L2 regularizer; None for the network's own default.
+            head: one of `HEADS`: what makes the logits. But for ``linear``, its variables are in the scope
+                ``head`` beside the network's.
 
         Returns:
             The logits ``[batch, num_classes]``, and a dictionary of the layers' outputs. Where there is an
-            ``AuxLogits`` ``[batch, num_classes]`` among them, they are trained too.
+            ``AuxLogits`` ``[batch, num_classes]`` among them, they are trained too; other heads have none.
 
         Raises:
             UsageError: the images are too small for the network.
@@ -73,10 +85,37 @@ class NetworkSpec:
 
         arguments = {} if weight_decay is None else {"weight_decay": weight_decay}
         with slim.arg_scope(self.arg_scope(**arguments)):
-            image_size = images.shape.as_list()[1]
-            return self.function(
-                images, num_classes, is_training=is_training, **self.arguments_for(image_size, is_training)
-            )
+            arguments = {"is_training": is_training, **self.arguments_for(images.shape.as_list()[1], is_training)}
+            if head == "linear":
+                return self.function(images, num_classes, **arguments)
+            from slimft.nets.heads import build_head
+
+            features, end_points = self.function(images, None, **arguments)
+            return build_head(features, num_classes, head, is_training), end_points
+
+    def head_scopes(self, head: str) -> tuple[str, ...]:
+        """The scopes of the last layers, if `head` of `HEADS` is at the end."""
+        return self.logits_scopes if head == "linear" else (HEAD_SCOPE,)
+
+    def expand(self, patterns: Iterable[str], head: str) -> tuple[str, ...]:
+        """Replaces the words ``head``, ``top`` and ``all`` among `patterns` by scopes.
+
+        Args:
+            patterns: patterns of `slimft.filters`, and these words: the last layers; they and the last blocks;
+                the whole network with its head.
+            head: the one of `HEADS` at the end.
+
+        Returns:
+            The patterns in their order, each once.
+        """
+        last = self.head_scopes(head)
+        words = {
+            "head": last,
+            "top": (*self.top_scopes, *last),
+            "all": (self.scope,) if head == "linear" else (self.scope, *last),
+        }
+        expanded = [scope for pattern in patterns for scope in words.get(pattern, (pattern,))]
+        return tuple(dict.fromkeys(expanded))
 
     def check_image_size(self, image_size: int) -> None:
         """Raises UsageError if the network cannot take images of `image_size` pixels a side."""
@@ -102,17 +141,18 @@ class NetworkSpec:
 def _vgg(name: str, official: str | None, parameters: int, gflops: float) -> NetworkSpec:
     return NetworkSpec(
         name=name, module="vgg", arg_scope_name="vgg_arg_scope", scope=name, logits_scopes=(f"{name}/fc8",),
-        preprocessing="mean_subtraction", default_image_size=224, min_image_size=32,
-        num_imagenet_classes=1000, official_checkpoint=official, parameters=parameters, gflops=gflops,
+        top_scopes=(f"{name}/conv5", f"{name}/fc6", f"{name}/fc7"), preprocessing="mean_subtraction",
+        default_image_size=224, min_image_size=32, num_imagenet_classes=1000, official_checkpoint=official,
+        parameters=parameters, gflops=gflops,
     )  # fmt: skip
 
 
 def _resnet_v1(name: str, parameters: int, gflops: float) -> NetworkSpec:
     return NetworkSpec(
         name=name, module="resnet_v1", arg_scope_name="resnet_arg_scope", scope=name,
-        logits_scopes=(f"{name}/logits",), preprocessing="mean_subtraction", default_image_size=224,
-        min_image_size=32, num_imagenet_classes=1000, official_checkpoint=name, parameters=parameters,
-        gflops=gflops,
+        logits_scopes=(f"{name}/logits",), top_scopes=(f"{name}/block4",), preprocessing="mean_subtraction",
+        default_image_size=224, min_image_size=32, num_imagenet_classes=1000, official_checkpoint=name,
+        parameters=parameters, gflops=gflops,
     )  # fmt: skip
 
 
@@ -120,19 +160,24 @@ def _resnet_v2(name: str, parameters: int, gflops: float) -> NetworkSpec:
     # 299: "ResNet V2 models use Inception pre-processing and input image size of 299" (research/slim/README.md).
     return NetworkSpec(
         name=name, module="resnet_v2", arg_scope_name="resnet_arg_scope", scope=name,
-        logits_scopes=(f"{name}/logits",), preprocessing="inception", default_image_size=299,
-        min_image_size=32, num_imagenet_classes=1001, official_checkpoint=name, parameters=parameters,
-        gflops=gflops,
+        logits_scopes=(f"{name}/logits",), top_scopes=(f"{name}/block4", f"{name}/postnorm"),
+        preprocessing="inception", default_image_size=299, min_image_size=32, num_imagenet_classes=1001,
+        official_checkpoint=name, parameters=parameters, gflops=gflops,
     )  # fmt: skip
 
 
 def _mobilenet(name: str, version: int, official: str, parameters: int, gflops: float) -> NetworkSpec:
     scope = f"MobilenetV{version}"
+    top = {
+        1: ("Conv2d_12_*", "Conv2d_13_*"),
+        2: ("expanded_conv_13", "expanded_conv_14", "expanded_conv_15", "expanded_conv_16", "Conv_1"),
+    }
     return NetworkSpec(
         name=name, module=f"mobilenet_v{version}",
         arg_scope_name="mobilenet_v1_arg_scope" if version == 1 else "training_scope", scope=scope,
-        logits_scopes=(f"{scope}/Logits",), preprocessing="inception", default_image_size=224, min_image_size=32,
-        num_imagenet_classes=1001, official_checkpoint=official, parameters=parameters, gflops=gflops,
+        logits_scopes=(f"{scope}/Logits",), top_scopes=tuple(f"{scope}/{last}" for last in top[version]),
+        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
+        official_checkpoint=official, parameters=parameters, gflops=gflops,
     )  # fmt: skip
 
 
@@ -140,8 +185,9 @@ def _densenet(layers: int, parameters: int, gflops: float) -> NetworkSpec:
     scope = f"densenet{layers}"
     return NetworkSpec(
         name=f"densenet_{layers}", module="densenet", arg_scope_name="densenet_arg_scope", scope=scope,
-        logits_scopes=(f"{scope}/logits",), preprocessing="densenet", default_image_size=224, min_image_size=32,
-        num_imagenet_classes=1000, official_checkpoint=None, parameters=parameters, gflops=gflops,
+        logits_scopes=(f"{scope}/logits",), top_scopes=(f"{scope}/dense_block4", f"{scope}/final_block"),
+        preprocessing="densenet", default_image_size=224, min_image_size=32, num_imagenet_classes=1000,
+        official_checkpoint=None, parameters=parameters, gflops=gflops,
     )  # fmt: skip
 
 
@@ -150,9 +196,10 @@ _SPECS = {
     for spec in (
         NetworkSpec(
             name="alexnet_v2", module="alexnet", arg_scope_name="alexnet_v2_arg_scope", scope="alexnet_v2",
-            logits_scopes=("alexnet_v2/fc8",), preprocessing="mean_subtraction", default_image_size=224,
-            min_image_size=195, num_imagenet_classes=1000, official_checkpoint=None,
-            parameters=50_303_912, gflops=1.473,
+            logits_scopes=("alexnet_v2/fc8",),
+            top_scopes=("alexnet_v2/conv5", "alexnet_v2/fc6", "alexnet_v2/fc7"),
+            preprocessing="mean_subtraction", default_image_size=224, min_image_size=195,
+            num_imagenet_classes=1000, official_checkpoint=None, parameters=50_303_912, gflops=1.473,
         ),
         _vgg("vgg_a", None, 132_863_336, 15.218),
         _vgg("vgg_16", "vgg_16", 138_357_544, 30.941),
@@ -166,13 +213,15 @@ _SPECS = {
         _resnet_v2("resnet_v2_152", 60_238_953, 40.422),
         NetworkSpec(
             name="inception_v1", module="inception_v1", arg_scope_name="inception_v1_arg_scope",
-            scope="InceptionV1", logits_scopes=("InceptionV1/Logits",), preprocessing="inception",
+            scope="InceptionV1", logits_scopes=("InceptionV1/Logits",),
+            top_scopes=("InceptionV1/Mixed_5b", "InceptionV1/Mixed_5c"), preprocessing="inception",
             default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
             official_checkpoint="inception_v1", parameters=6_618_649, gflops=2.997,
         ),
         NetworkSpec(
             name="inception_v3", module="inception_v3", arg_scope_name="inception_v3_arg_scope",
             scope="InceptionV3", logits_scopes=("InceptionV3/Logits", "InceptionV3/AuxLogits"),
+            top_scopes=("InceptionV3/Mixed_7a", "InceptionV3/Mixed_7b", "InceptionV3/Mixed_7c"),
             preprocessing="inception", default_image_size=299, min_image_size=75, num_imagenet_classes=1001,
             official_checkpoint="inception_v3", parameters=23_819_401, gflops=11.426,
         ),
