@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from slimft.checkpoint import Checkpoint, open_checkpoint
+from slimft.checkpoint.averages import averaged
 from slimft.compat import tf
 from slimft.data.class_names import count_classes
 from slimft.data.images import central_square, read_image, size_to_read
@@ -18,13 +19,14 @@ from slimft.data.preprocessing import PREPROCESSING
 from slimft.errors import CheckpointError, DataError
 from slimft.evaluation import session_config
 from slimft.nets import get_network
+from slimft.nets.heads import head_of, logits_scope
 from slimft.restore import plan_restore
 
 # Each holds an image of up to `images.MAX_PIXELS` pixels while it decodes.
 _MOST_THREADS = 8
 
 # The classes of an image that are likeliest, with their probabilities.
-Predictions = list[tuple[int, float]]
+TopClasses = list[tuple[int, float]]
 
 
 class Classifier:
@@ -36,10 +38,13 @@ class Classifier:
         image_size: height and width the network gets; None for what it was trained at.
         top: classes to return for each image, if there are as many.
         precision: as in `slimft.evaluation.session_config`.
+        head: what stands at the network's end, one of `slimft.nets.HEADS`; None for what the checkpoint has.
+        averages: whether to use the checkpoint's moving averages of the variables.
 
     Raises:
         UsageError: the network is unknown, or cannot take images that small.
-        CheckpointError: the checkpoint is missing, unreadable, or without the network's last layer.
+        CheckpointError: the checkpoint is missing, unreadable, without the network's last layer, or without
+            moving averages.
         RestoreError: the checkpoint does not fit the network.
     """
 
@@ -50,17 +55,22 @@ class Classifier:
         image_size: int | None = None,
         top: int = 5,
         precision: str = "float32",
+        head: str | None = None,
+        averages: bool = False,
     ):
         spec = get_network(model)
         checkpoint = open_checkpoint(checkpoint)
+        checkpoint = averaged(checkpoint) if averages else checkpoint
         self._path = checkpoint.path
         self.image_size = image_size or spec.default_image_size
-        num_classes = count_classes(checkpoint, spec.logits_scopes[0])
+        head = head or head_of(checkpoint)
+        num_classes = count_classes(checkpoint, logits_scope(spec, head))
         with tf.Graph().as_default() as graph:
             # The images come as the floats that `central_square` makes: rounded to bytes, they would not be what
             # evaluation gives the network.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
-            logits, _ = spec.build(PREPROCESSING[spec.preprocessing](self._images), num_classes, is_training=False)
+            images = PREPROCESSING[spec.preprocessing](self._images)
+            logits, _ = spec.build(images, num_classes, is_training=False, head=head)
             self._top = tf.nn.top_k(tf.nn.softmax(logits), min(top, num_classes))
             plan = plan_restore(checkpoint)
             plan.check(can_exclude=False)
@@ -78,7 +88,7 @@ class Classifier:
     def __exit__(self, *exception) -> None:
         self._session.close()
 
-    def classify(self, images: np.ndarray) -> list[Predictions]:
+    def classify(self, images: np.ndarray) -> list[TopClasses]:
         """Classifies a batch.
 
         Args:
@@ -97,7 +107,7 @@ class Classifier:
 
     def classify_files(
         self, paths: Iterable[str], batch_size: int = 32, crop: float = 1.0
-    ) -> Iterator[tuple[str, Predictions | DataError]]:
+    ) -> Iterator[tuple[str, TopClasses | DataError]]:
         """Classifies image files; while the network has one batch, threads read the next.
 
         Args:

@@ -106,6 +106,41 @@ def test_what_is_classified_has_to_fit(tiny, checkpoint):
         Classifier(tiny, checkpoint + "-less")
 
 
+@pytest.mark.parametrize("head", ["mlp", "bn_mlp"])
+def test_another_head_is_found_in_the_checkpoint(tiny, tmp_path, files, head):
+    with tf.Graph().as_default(), tf.Session() as session:
+        get_network(tiny).build(tf.zeros([1, 32, 32, 3]), 10, is_training=False, head=head)
+        session.run(tf.global_variables_initializer())
+        write_checkpoint(tmp_path / "head.ckpt", {v.op.name: session.run(v) for v in tf.global_variables()})
+    path = str(tmp_path / "head.ckpt")
+    with Classifier(tiny, path, top=10) as classifier:
+        shares = probabilities(classifier.classify_files(files, batch_size=50))
+    labels = load_dataset("digits")["test"].labels
+    expected = evaluate(tiny, "digits", path, head=head)
+    assert -np.log(shares[np.arange(360), labels]).mean() == pytest.approx(expected["loss"], abs=1e-4)
+    with pytest.raises(CheckpointError, match="tiny/logits"):
+        Classifier(tiny, path, head="linear")
+
+
+def test_moving_averages_in_place_of_the_weights(tiny, checkpoint, files):
+    values = dict(open_checkpoint(checkpoint))
+    others = {name: value * 0.5 + 0.1 for name, value in values.items()}
+    averages = {f"{name}/ExponentialMovingAverage": value for name, value in others.items()}
+    write_checkpoint(checkpoint + "-both", {**values, **averages})
+    write_checkpoint(checkpoint + "-others", others)
+
+    def classify(path, **arguments):
+        with Classifier(tiny, path, top=10, **arguments) as classifier:
+            return probabilities(classifier.classify_files(files[:20]))
+
+    np.testing.assert_array_equal(classify(checkpoint + "-both"), classify(checkpoint))
+    averaged = classify(checkpoint + "-both", averages=True)
+    np.testing.assert_array_equal(averaged, classify(checkpoint + "-others"))
+    assert np.abs(averaged - classify(checkpoint)).max() > 0.1
+    with pytest.raises(CheckpointError, match="has no moving averages"):
+        Classifier(tiny, checkpoint, averages=True)
+
+
 def test_weights_that_are_not_finite(tiny, checkpoint, files):
     values = dict(open_checkpoint(checkpoint))
     values["tiny/logits/biases"] = np.full(10, np.nan, np.float32)

@@ -1,24 +1,39 @@
-"""bin/evaluate: accuracy and loss of a checkpoint on a dataset."""
+"""bin/evaluate: accuracy, per-class figures and calibration of a checkpoint on a dataset."""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
 import os
+import pathlib
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
+from slimft.checkpoint import open_checkpoint
+from slimft.checkpoint.averages import has_averages
 from slimft.cli import common
+from slimft.cli.setting_flags import define_setting_flags
+from slimft.cli.text_table import printable, text_table
 from slimft.data import SPLITS, dataset_names
+from slimft.data.class_names import LABELS_FILE, read_labels
+from slimft.data.dataset import DataOptions
 from slimft.errors import UsageError
+from slimft.files import atomic_file
 from slimft.nets import get_network, network_names
-from slimft.training.settings import PRECISIONS, load_settings
+from slimft.training.settings import PRECISIONS, Settings, load_settings
 
 DESCRIPTION = (
     "Evaluates a checkpoint on every example of a split, once. --train_dir names a run of bin/finetune and is "
-    "all it takes; without it give --model, --dataset and --checkpoint. The last line on standard output is "
-    "the result as JSON."
+    "all it takes; without it give --model, --dataset and --checkpoint. Each class's figures are printed on "
+    "standard error; the last line on standard output is the result as JSON."
 )
+_DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "cache")
+# Classes in the table, and in the JSON.
+_MOST_ROWS = 40
+_MOST_IN_JSON = 1000
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -27,45 +42,138 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("train_dir", None, "Directory of a run of bin/finetune.", **define)
     flags.DEFINE_string(
         "checkpoint", None,
-        "A checkpoint's path, directory or name; by default the newest in --train_dir (the best in validation "
-        "is in its folder best).", **define,
+        "A checkpoint's path, directory or name; by default what the run in --train_dir ended with (the best in "
+        "validation is in its folder best).", **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
     flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
     flags.DEFINE_alias("model_name", "model", flag_values=values)
     flags.DEFINE_string("dataset", None, f"The data: {', '.join(dataset_names())}.", **define)
     flags.DEFINE_alias("dataset_name", "dataset", flag_values=values)
-    flags.DEFINE_string("data_dir", None, "Directory of the data, or to download it into.", **define)
+    flags.DEFINE_string("data_dir", None, "Where the data is, as in bin/finetune.", **define)
     flags.DEFINE_alias("dataset_dir", "data_dir", flag_values=values)
-    flags.DEFINE_enum("split", "test", SPLITS, "The part of the data to evaluate on.", **define)
+    flags.DEFINE_enum(
+        "split", None, SPLITS, "The part of the data to evaluate on; by default test, or validation where the data "
+        "has no test split.", **define,
+    )  # fmt: skip
     flags.DEFINE_alias("dataset_split_name", "split", flag_values=values)
+    define_setting_flags(values, _DATA_FLAGS)
     flags.DEFINE_integer(
         "image_size", None, "Height and width the network sees; by default as in training.",
         lower_bound=1, upper_bound=4096, **define,
     )  # fmt: skip
     flags.DEFINE_alias("eval_image_size", "image_size", flag_values=values)
+    flags.DEFINE_boolean(
+        "averages", None,
+        "Evaluate the moving averages of the weights instead of the weights; by default where the checkpoint has "
+        "them, as that of a run with --ema.", **define,
+    )  # fmt: skip
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "As in bin/finetune.", **define)
+    flags.DEFINE_string(
+        "predictions", None,
+        "A CSV file to write with each example's name, label, predicted class and confidence.", **define,
+    )  # fmt: skip
 
 
 def evaluate(values: flags.FlagValues) -> None:
     """Runs the command on parsed flags."""
-    given = {name: values[name].value for name in ("model", "dataset", "checkpoint", "data_dir", "image_size")}
-    if values.train_dir is not None:
-        saved = load_settings(os.path.expanduser(values.train_dir))
-        for name in ("model", "dataset", "data_dir", "image_size"):
-            given[name] = getattr(saved, name) if given[name] is None else given[name]
-        given["checkpoint"] = given["checkpoint"] or values.train_dir
+    train_dir = values.train_dir and os.path.expanduser(values.train_dir)
+    saved = load_settings(train_dir) if train_dir else None
+    given = _arguments(values, saved)
     for name in ("model", "dataset", "checkpoint"):
         if not given[name]:
             raise UsageError(f"--{name} is missing; give it, or --train_dir of a run of bin/finetune")
     get_network(given["model"])
-    from slimft import evaluation
+    table_file = _writable(values.predictions)
+    opened = given["checkpoint"] = open_checkpoint(given["checkpoint"])
+    averages = has_averages(opened) if values.averages is None else values.averages
+    with common.quiet_standard_error():
+        from slimft import evaluation
 
-    result = evaluation.evaluate(
-        **given, split=values.split, batch_size=values.batch_size, precision=values.precision
+    found = evaluation.evaluate_in_full(
+        **given, split=values.split, batch_size=values.batch_size, precision=values.precision,
+        averages=averages, class_names=_class_names(train_dir),
+    )  # fmt: skip
+    class_names = found.dataset.class_names
+    per_class, ece = found.predictions.per_class(class_names), found.predictions.calibration()["ece"]
+    if table_file is not None:
+        _write_predictions(table_file, found)
+    if values.split is None and found.result["split"] != "test":
+        print(f"the data has no test split; this is its {found.result['split']} split", file=sys.stderr)
+    print(_text(found.result, per_class, ece, averages), file=sys.stderr, flush=True)
+    listed = per_class if len(per_class) <= _MOST_IN_JSON else None
+    common.print_result({**found.result, "ece": ece, "train_dir": values.train_dir, "per_class": listed})
+
+
+def _arguments(values: flags.FlagValues, saved: Settings | None) -> dict:
+    """What of `evaluate_in_full`'s arguments follows from the flags and, where they are not given, from the run."""
+    names = ["model", "checkpoint", "image_size", "dataset", "data_dir"]
+    given = {name: values[name].value for name in names}
+    options = DataOptions()
+    if saved is not None:
+        run = {name: getattr(saved, name) for name in names} | {"checkpoint": saved.final_checkpoint()}
+        if given["dataset"] in (None, saved.dataset):
+            options = saved.data_options()
+        else:
+            run["data_dir"] = None  # That of other data.
+        given = {name: run[name] if given[name] is None else given[name] for name in names}
+    told = {name: values[name].value for name in _DATA_FLAGS if values[name].present}
+    return {**given, "options": dataclasses.replace(options, **told)}
+
+
+def _class_names(train_dir: str | None) -> list[str] | None:
+    """The classes of the run in `train_dir`; None where it does not tell."""
+    file = train_dir and pathlib.Path(train_dir, LABELS_FILE)
+    return read_labels(file) if file and file.exists() else None
+
+
+def _writable(path: str | None) -> pathlib.Path | None:
+    """The file to write, found out before the work is done; raises UsageError where there is no folder for it."""
+    if not path:
+        return None
+    file = pathlib.Path(path).expanduser().resolve()
+    # It is replaced, which a device must not be.
+    if (file.exists() and not file.is_file()) or not os.access(file.parent, os.W_OK):
+        raise UsageError(f"--predictions={path} cannot be written; name a file in a folder that is there")
+    return file
+
+
+def _write_predictions(file: pathlib.Path, found) -> None:
+    """Writes a row for each example of an `Evaluation`, all of it or nothing."""
+    names, made = found.dataset.class_names, found.predictions
+    with atomic_file(file) as stream:
+        # Names of files may be no Unicode: they are written as the bytes they are.
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(["name", "label", "predicted", "confidence"])
+        for index, (label, predicted, confidence) in enumerate(zip(made.labels, made.predicted, made.confidence)):
+            rows.writerow([found.dataset.describe(index), names[label], names[predicted], f"{confidence:.6f}"])
+        text.detach()  # Which flushes, and leaves the stream open.
+
+
+def _text(result: dict, per_class: list[dict], ece: float, averages: bool) -> str:
+    """The figures for a person: a table of the classes, or of the worst of them, and a summary."""
+
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    columns = ("precision", "recall", "f1")
+    shown, note = per_class, ""
+    if len(per_class) > _MOST_ROWS:
+        occurring = [row for row in per_class if row["f1"] is not None]
+        shown = sorted(occurring, key=lambda row: row["f1"])[:_MOST_ROWS]
+        note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest F1"
+    rows = [
+        [printable(row["class"]), f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown
+    ]
+    table = text_table(["class", "examples", *columns], rows, left=1)
+    weights = " of the weights' moving averages" if averages else ""
+    return (
+        f"{table}{note}\n{result['split']}{weights}: accuracy {result['accuracy']:.4f}, balanced "
+        f"{result['balanced_accuracy']:.4f}, macro F1 {result['macro_f1']:.4f}, loss {result['loss']:.4f}, "
+        f"calibration error (ECE) {ece:.4f}"
     )
-    common.print_result({**result, "train_dir": values.train_dir})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

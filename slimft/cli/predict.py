@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from slimft.checkpoint import open_checkpoint
+from slimft.checkpoint.averages import has_averages
 from slimft.cli import common
 from slimft.cli.text_table import printable
 from slimft.data.class_names import ClassNames, find_class_names
@@ -39,14 +40,14 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_alias("model_name", "model", flag_values=values)
     flags.DEFINE_string(
         "checkpoint", None,
-        "A checkpoint's path, directory or name, its last layer included; by default the newest in --train_dir "
-        "(the best in validation is in its folder best).", **define,
+        "A checkpoint's path, directory or name, its last layer included; by default what the run in --train_dir "
+        "ended with (the best in validation is in its folder best).", **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
     flags.DEFINE_string(
         "train_dir", None,
-        "Directory of a run of bin/finetune: the model, the image size, the newest checkpoint and the classes' "
-        "names are taken from it.", **define,
+        "Directory of a run of bin/finetune: the model, the image size, the checkpoint and the classes' names are "
+        "taken from it.", **define,
     )  # fmt: skip
     flags.DEFINE_string(
         "labels", None, "A file with the classes' names, one a line, or as in slim's labels.txt (0:airplane).",
@@ -61,6 +62,11 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "crop", 1.0,
         "Share of an image's shorter side that is the side of the central square which the network sees.", **define,
+    )  # fmt: skip
+    flags.DEFINE_boolean(
+        "averages", None,
+        "Use the moving averages of the weights instead of the weights; by default where the checkpoint has them, "
+        "as that of a run with --ema.", **define,
     )  # fmt: skip
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "As in bin/finetune.", **define)
@@ -81,15 +87,18 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     opened = open_checkpoint(checkpoint)
     train_dir = values.train_dir and os.path.expanduser(values.train_dir)
     labels = values.labels and os.path.expanduser(values.labels)
-    names = find_class_names(opened, spec.logits_scopes[0], labels, train_dir)
+    averages = has_averages(opened) if values.averages is None else values.averages
     with common.quiet_standard_error():
+        from slimft.nets.heads import head_of, logits_scope
         from slimft.prediction import Classifier
+    head = head_of(opened)
+    names = find_class_names(opened, logits_scope(spec, head), labels, train_dir)
     # What Pillow says of an odd but readable file, once a kind.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
     all_read = True
     with (
-        Classifier(model, opened, image_size, values.top, values.precision) as classifier,
+        Classifier(model, opened, image_size, values.top, values.precision, head, averages) as classifier,
         contextlib.closing(classifier.classify_files(paths, values.batch_size, values.crop)) as classified,
         _progress(len(paths)) as progress,
     ):
@@ -109,7 +118,7 @@ def _network(values: flags.FlagValues) -> tuple[str, str, int | None]:
     model, checkpoint, image_size = values.model, values.checkpoint, values.image_size
     if values.train_dir is not None:
         saved = load_settings(os.path.expanduser(values.train_dir))
-        model, checkpoint = model or saved.model, checkpoint or values.train_dir
+        model, checkpoint = model or saved.model, checkpoint or saved.final_checkpoint()
         image_size = image_size or saved.image_size
     for name, value in (("model", model), ("checkpoint", checkpoint)):
         if not value:

@@ -1,0 +1,44 @@
+"""Flags made of the fields of `slimft.training.settings.Settings`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from absl import flags
+
+from slimft.training.settings import Settings, kind_of
+
+
+def define_setting_flags(values: flags.FlagValues, names: Iterable[str] | None = None) -> None:
+    """Defines a flag for each field of `Settings`, with slim's name as an alias.
+
+    Args:
+        values: where they are defined.
+        names: the fields; None for all.
+    """
+    for field in dataclasses.fields(Settings):
+        if names is None or field.name in names:
+            define_setting_flag(values, field)
+
+
+def define_setting_flag(values: flags.FlagValues, field: dataclasses.Field, default=dataclasses.MISSING) -> None:
+    """Defines the flag of one field, with another default if one is given."""
+    told, kind, name = field.metadata, kind_of(field), field.name
+    default = field.default if default is dataclasses.MISSING else default
+    define = {"flag_values": values}
+    if name == "stage":
+        flags.DEFINE_multi_string(name, list(default), told["help"], **define)
+    elif told["choices"]:
+        flags.DEFINE_enum(name, default, told["choices"], told["help"], **define)
+    elif kind == "tuple":
+        flags.DEFINE_list(name, list(default), told["help"], **define)
+    elif kind == "bool":
+        flags.DEFINE_boolean(name, default, told["help"], **define)
+    elif kind == "str":
+        flags.DEFINE_string(name, default, told["help"], **define)
+    else:
+        number = flags.DEFINE_integer if kind == "int" else flags.DEFINE_float
+        number(name, default, told["help"], lower_bound=told["least"], upper_bound=told["most"], **define)
+    if told["alias"]:
+        flags.DEFINE_alias(told["alias"], name, flag_values=values)

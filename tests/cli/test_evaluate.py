@@ -1,0 +1,286 @@
+"""bin/evaluate as a person meets it: what it takes from a run, tables, files, one clear line for what is wrong."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from slimft import write_checkpoint
+from slimft.cli import evaluate, predict
+from slimft.compat import tf
+from slimft.data import load_dataset
+from slimft.data.class_names import write_labels
+from slimft.data.dataset import DataOptions
+from slimft.evaluation import evaluate as evaluation_of
+from slimft.nets import get_network
+from slimft.training.settings import Settings, save_settings
+
+CLASSES = ("cat, tabby", "dog", 'the "red" panda')
+
+
+def call(*arguments):
+    return evaluate.main(["evaluate", *map(str, arguments)])
+
+
+def result(capsys):
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    return json.loads(captured.out), captured.err
+
+
+def rejects(capsys, arguments, *words):
+    """The command exits with 2, prints nothing, and says `words` in one line."""
+    capsys.readouterr()
+    assert call(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("evaluate: ")
+    for word in words:
+        assert word in captured.err
+
+
+def make_images(folder, classes=CLASSES, each=5, suffix="png"):
+    """A folder of images for each class: noise of various sizes, each class with its colour."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for number in range(each):
+            pixels = rng.integers(0, 156, (*rng.integers(16, 60, 2), 3), np.uint8)
+            pixels[..., label % 3] += 100
+            Image.fromarray(pixels).save(folder / name / f"{number}.{suffix}")
+    return folder
+
+
+def make_values(num_classes, head, seed):
+    """Random values for the variables of `tiny` at 16x16 pixels."""
+    with tf.Graph().as_default():
+        get_network("tiny").build(tf.zeros([1, 16, 16, 3]), num_classes, is_training=False, head=head)
+        shapes = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
+    rng = np.random.default_rng(seed)
+    return {
+        name: (rng.uniform(0.5, 2, shape) if "variance" in name else rng.normal(0, 0.2, shape)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+@pytest.fixture
+def images(tmp_path):
+    return make_images(tmp_path / "images")
+
+
+@pytest.fixture
+def make_run(tiny, tmp_path, images):
+    """Makes a directory as bin/finetune leaves it, with random weights."""
+
+    def make(name="run", classes=CLASSES, averages=False, **settings):
+        run = tmp_path / name
+        run.mkdir()
+        given = {"dataset": "image_folder", "data_dir": str(images), "image_size": 16, "ema": 0.9 * averages}
+        settings = Settings(model=tiny, train_dir=str(run), **{**given, **settings})
+        save_settings(settings)
+        write_labels(run, classes)
+        values = make_values(len(classes), settings.head, seed=1)
+        if averages:
+            others = make_values(len(classes), settings.head, seed=2)
+            values.update({f"{name}/ExponentialMovingAverage": value for name, value in others.items()})
+        write_checkpoint(run / "model.ckpt-7", {**values, "global_step": np.int64(7)})
+        return run
+
+    return make
+
+
+def rows_of(file):
+    with open(file, newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.parametrize("head", ["linear", "bn_mlp"])
+@pytest.mark.parametrize("averages", [False, True])
+def test_a_train_dir_is_all_it_takes(make_run, images, capsys, head, averages):
+    run = make_run(head=head, averages=averages)
+    assert call(f"--train_dir={run}") == 0
+    found, said = result(capsys)
+    expected = evaluation_of(
+        "tiny", "image_folder", str(run), data_dir=str(images), image_size=16, head=head, averages=averages
+    )
+    assert list(found)[-1] == "per_class"
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert (found["split"], found["step"], found["train_dir"]) == ("test", 7, str(run))
+    assert found["checkpoint"] == str(run / "model.ckpt-7")
+    assert [row["class"] for row in found["per_class"]] == list(CLASSES)
+    assert sum(row["examples"] for row in found["per_class"]) == found["examples"] == 3
+    lines = said.splitlines()
+    assert [line.split("  ")[0] for line in lines[-4:-1]] == list(CLASSES)
+    assert f"accuracy {found['accuracy']:.4f}" in lines[-1] and f"(ECE) {found['ece']:.4f}" in lines[-1]
+    assert ("moving averages" in lines[-1]) == averages
+    assert call(f"--train_dir={run}", "--noaverages") == 0
+    assert (result(capsys)[0]["loss"] == pytest.approx(found["loss"])) == (not averages)
+
+
+def test_averages_that_are_not_there(make_run, capsys):
+    rejects(capsys, [f"--train_dir={make_run()}", "--averages"], "model.ckpt-7 has no moving averages")
+
+
+def test_what_a_run_is_evaluated_on(make_run, images, tmp_path, capsys):
+    """The examples of the run's own split, by their names; data flags win over the run's."""
+    run, file = make_run(folds=5, fold=2, split_seed=3), tmp_path / "predictions.csv"
+
+    def names(*flags):
+        assert call(f"--train_dir={run}", f"--predictions={file}", *flags) == 0
+        assert len(rows_of(file)) == result(capsys)[0]["examples"]
+        return [row["name"] for row in rows_of(file)]
+
+    def expected(split="test", **options):
+        data = load_dataset("image_folder", images, DataOptions(**options))[split]
+        return [data.describe(index) for index in range(data.num_examples)]
+
+    options = {"folds": 5, "fold": 2, "split_seed": 3}
+    assert names() == expected(**options)
+    assert names("--split=validation") == expected("validation", **options)
+    assert names("--dataset_split_name=train") == expected("train", **options)
+    assert names("--fold=1") == expected(**{**options, "fold": 1}) != names()
+    assert all(name.endswith(".png") for name in names())
+
+
+def test_without_a_run(make_run, images, capsys):
+    checkpoint = make_run(head="mlp", averages=True) / "model.ckpt-7"
+    flags = ["--model=tiny", f"--data_dir={images}", "--image_size=16", f"--checkpoint={checkpoint}"]
+    assert call(*flags, "--dataset=image_folder", "--test_share=0.4") == 0
+    found, said = result(capsys)
+    assert found["examples"] == 6 and found["train_dir"] is None and "moving averages" in said
+
+
+def test_predictions_in_a_file(make_run, tmp_path, capsys):
+    file = tmp_path / "predictions.csv"
+    file.write_text("old")
+    assert call(f"--train_dir={make_run()}", "--split=train", f"--predictions={file}") == 0
+    found, _ = result(capsys)
+    rows = rows_of(file)
+    assert list(rows[0]) == ["name", "label", "predicted", "confidence"]
+    assert np.mean([row["label"] == row["predicted"] for row in rows]) == pytest.approx(found["accuracy"])
+    assert all(row["label"] in row["name"] and row["predicted"] in CLASSES for row in rows)
+    assert all(1 / 3 <= float(row["confidence"]) <= 1 for row in rows)
+    for path in (tmp_path, tmp_path / "nowhere" / "file.csv", "/dev/null"):
+        flag = f"--predictions={path}"
+        rejects(capsys, [f"--train_dir={tmp_path / 'run'}", flag], f"{flag} cannot be written")
+
+
+@pytest.mark.parametrize("head", ["linear", "bn_mlp"])
+def test_files_are_predicted_as_they_are_evaluated(make_run, tmp_path, capsys, head):
+    """bin/predict takes the pixels as floats, evaluation rounds them to bytes."""
+    run, file = make_run(head=head, averages=True), tmp_path / "predictions.csv"
+    assert call(f"--train_dir={run}", "--split=train", f"--predictions={file}") == 0
+    capsys.readouterr()
+    rows = rows_of(file)
+    assert predict.main(["predict", f"--train_dir={run}", "--json", *(row["name"] for row in rows)]) == 0
+    predicted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(predicted) == len(rows) > 5
+    for row, found in zip(rows, predicted):
+        shares = {one["name"]: one["probability"] for one in found["predictions"]}
+        assert found["path"] == row["name"]
+        assert shares[row["predicted"]] == pytest.approx(float(row["confidence"]), abs=0.01)
+        assert shares[row["predicted"]] > max(shares.values()) - 0.02
+    flags = ["--model=tiny", "--image_size=16", f"--checkpoint={run}", "--json"]
+    assert predict.main(["predict", *flags, *(row["name"] for row in rows)]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == predicted
+    # The weights themselves would not do.
+    assert predict.main(["predict", f"--train_dir={run}", "--noaverages", "--json", rows[0]["name"]]) == 0
+    [found] = json.loads(capsys.readouterr().out)["predictions"][:1]
+    assert abs(found["probability"] - float(rows[0]["confidence"])) > 0.01
+
+
+def test_what_a_run_that_stops_early_ends_with(make_run, images, capsys):
+    run = make_run(patience=2)
+    (run / "best").mkdir()
+    values = make_values(3, "linear", seed=3)
+    write_checkpoint(run / "best" / "model.ckpt-5", {**values, "global_step": np.int64(5)})
+    (run / "best" / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-5"\n')
+    assert call(f"--train_dir={run}") == 0
+    best, _ = result(capsys)
+    assert (best["step"], best["checkpoint"]) == (5, str(run / "best" / "model.ckpt-5"))
+    assert call(f"--train_dir={run}", f"--checkpoint={run}") == 0
+    assert result(capsys)[0]["step"] == 7
+    photo, shares = str(images / "dog" / "0.png"), []
+    for flags in ([], [f"--checkpoint={run}/best"], [f"--checkpoint={run}"]):
+        assert predict.main(["predict", f"--train_dir={run}", *flags, "--json", photo]) == 0
+        shares.append(json.loads(capsys.readouterr().out)["predictions"])
+    assert shares[0] == shares[1] != shares[2]
+
+
+def test_a_cache_where_it_is_asked_for(make_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run, losses = make_run(), []
+    for flags, files in ([], 0), (["--cache=on"], 1), (["--cache=on"], 1):
+        assert call(f"--train_dir={run}", *flags) == 0
+        losses.append(result(capsys)[0]["loss"])
+        assert len(list(tmp_path.glob("cache/slimft/images/*.images"))) == files
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_data_without_a_test_split(make_run, tmp_path, capsys):
+    folder = tmp_path / "split"
+    for split in ("train", "val"):
+        make_images(folder / split, each=2)
+    run = make_run(data_dir=str(folder))
+    assert call(f"--train_dir={run}") == 0
+    found, said = result(capsys)
+    assert (found["split"], found["examples"]) == ("validation", 6)
+    assert "has no test split" in said and "validation: accuracy" in said
+    rejects(capsys, [f"--train_dir={run}", "--split=test"], "--split=test", "only train and validation")
+
+
+def test_data_of_other_classes(make_run, tmp_path, capsys):
+    others = make_images(tmp_path / "others", ("cat, tabby", "dog"))
+    run = make_run()
+    rejects(capsys, [f"--train_dir={run}", f"--data_dir={others}"], "has 2 classes", "trained on 3", "red")
+    others = make_images(tmp_path / "more", ("cat, tabby", "dog", "wolf"))
+    rejects(capsys, [f"--train_dir={run}", f"--data_dir={others}"], "'wolf' for class 2", "the \"red\" panda")
+    rejects(capsys, [f"--train_dir={run}", "--dataset=digits"], "digits", "has 10 classes")
+
+
+def test_an_image_that_cannot_be_read(make_run, images, capsys):
+    run = make_run()
+    for file in images.rglob("*.png"):
+        file.write_bytes(file.read_bytes()[:200])
+    rejects(capsys, [f"--train_dir={run}"], ".png cannot be read", str(images))
+
+
+def test_the_worst_of_many_classes(make_run, tmp_path, monkeypatch, capsys):
+    classes = [f"class {number:02}" for number in range(45)]
+    folder = tmp_path / "many"
+    for split in ("train", "val", "test"):
+        make_images(folder / split, classes, each=1)
+    assert call(f"--train_dir={make_run(classes=classes, data_dir=str(folder))}") == 0
+    found, said = result(capsys)
+    assert len(found["per_class"]) == 45
+    shown = [line for line in said.splitlines() if line.startswith("class ") and "precision" not in line]
+    assert len(shown) == 40 and "the 40 of 45 classes with the lowest F1" in said
+    shown = [float(line.split()[-1]) for line in shown]
+    assert shown == sorted(shown)
+    assert shown == pytest.approx(sorted(row["f1"] for row in found["per_class"])[:40], abs=1e-4)
+    monkeypatch.setattr(evaluate, "_MOST_IN_JSON", 44)
+    assert call(f"--train_dir={tmp_path / 'run'}") == 0
+    assert result(capsys)[0] == {**found, "per_class": None}
+
+
+def test_bad_flags_are_found_out_without_tensorflow(run_python):
+    run_python(
+        "import sys; from slimft.cli.evaluate import main; "
+        "flags = ['evaluate', '--model=vgg_16', '--dataset=digits']; "
+        "assert main(['evaluate', '--help']) == 0 and main([*flags, '--checkpoint=no.ckpt']) == 2; "
+        "assert main([*flags, '--checkpoint=hed', '--predictions=/nowhere/file.csv']) == 2; "
+        "assert 'tensorflow' not in sys.modules"
+    )
+
+
+def test_help_names_every_flag(capsys):
+    assert call("--help") == 0
+    printed = capsys.readouterr().out
+    for flag in (
+        "--train_dir", "--checkpoint --checkpoint_path", "--model --model_name", "--dataset --dataset_name",
+        "--data_dir --dataset_dir", "--split --dataset_split_name", "--validation_share", "--test_share",
+        "--split_seed", "--folds", "--fold", "--cache", "--image_size --eval_image_size", "--averages",
+        "--batch_size", "--precision", "--predictions",
+    ):  # fmt: skip
+        assert f"\n  {flag}\n" in printed
