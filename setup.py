@@ -46,6 +46,7 @@ setup(
             "slimft-inspect-checkpoint = slimft.cli.inspect_checkpoint:main",
             "slimft-convert-checkpoint = slimft.cli.convert_checkpoint:main",
             "slimft-fetch-checkpoint = slimft.cli.fetch_checkpoint:main",
+            "slimft-report = slimft.cli.report:main",
             "slimft-run-legacy = slimft.cli.run_legacy:main",
         ]
     },
@@ -55,6 +56,7 @@ setup(
         "numpy",
         "absl-py",
         "google-crc32c",
+        "matplotlib>=3.8",
         "ml_dtypes",
         "pillow>=10.1",
         "tqdm",
@@ -63,9 +65,11 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.16,<2.22"],
         "demo": DEMO,
         "keras": ["h5py"],
+        # To look at a run's events; with it installed, a run's settings are written there too.
+        "tensorboard": ["tensorboard>=2.16"],
         # tf-keras: the batch normalization that slim used to stand on, as the tests' reference.
         "test": [*DEMO, "hypothesis", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
-                 "scikit-image", "tf-keras>=2.16,<2.22"],
+                 "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

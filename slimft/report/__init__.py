@@ -1,0 +1,21 @@
+"""What a run of ``bin/finetune`` was and how well it did, as one web page; and several runs side by side.
+
+`write_report(train_dir)` and `compare(train_dirs, output)` read nothing but the JSON files of the runs'
+directories, and need no TensorFlow.
+"""
+
+import importlib
+
+_WHERE = {
+    "write_report": "slimft.report.run_page",
+    "compare": "slimft.report.comparison",
+    "write_result": "slimft.report.results",
+}
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name):
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'slimft.report' has no attribute {name!r}")

@@ -1,0 +1,136 @@
+"""``report.html`` of one run."""
+
+from __future__ import annotations
+
+import pathlib
+
+from slimft.files import write_atomically
+from slimft.report import class_sections
+from slimft.report.figures import Curve, curve_chart
+from slimft.report.markup import Html, document, folded, join, section, table, tag, tiles
+from slimft.report.results import Result
+from slimft.report.run_files import RunFiles, read_run
+from slimft.report.texts import MISSING, count, duration, percent, rate, share, wilson_interval
+
+REPORT_FILE = "report.html"
+_TRAINING_NOTE = (
+    "Training figures are measured while it trains: on augmented images, with dropout, and with the loss that is "
+    "trained, class weights and label smoothing included. Many points are drawn faintly under their running mean."
+)
+
+
+def write_report(train_dir: str | pathlib.Path) -> pathlib.Path:
+    """Writes ``report.html`` of a run from the JSON files in its directory; returns its path.
+
+    ``settings.json`` has to be there; of ``history.json`` and ``result.json``, what there is.
+
+    Raises:
+        UsageError: it is no run's directory.
+        DataError: a file in it is not as a run writes it.
+    """
+    run = read_run(train_dir)
+    file = run.train_dir / REPORT_FILE
+    write_atomically(file, run_page(run))
+    return file
+
+
+def run_page(run: RunFiles) -> Html:
+    """The page of a run."""
+    result = run.result
+    model, dataset = (run.settings.get(name) or MISSING for name in ("model", "dataset"))
+    parts = [
+        tag("h1", f"{model} on {dataset}"),
+        tag("p", run.name, class_="sub"),
+        _headline(run) if result else tag(
+            "p", "This run did not come to its end, or is still under way: there is no final evaluation yet.",
+            class_="warning",
+        ),
+        _what_was_run(run),
+        _curves(run),
+    ]  # fmt: skip
+    if result:
+        data_dir = str(run.settings.get("data_dir"))
+        parts += [class_sections.class_tables(result), class_sections.confusion(result)]
+        parts += [class_sections.mistakes(result, data_dir), class_sections.calibration(result), _machine(result)]
+    return document(f"{run.name}: {model} on {dataset}", *parts)
+
+
+def _headline(run: RunFiles) -> Html:
+    result = run.result
+    split = result.result.get("split")
+    split = split if isinstance(split, str) else "test"
+    examples, accuracy = result.figure("examples"), result.figure("accuracy")
+    interval = ""
+    if accuracy is not None and 0 <= accuracy <= 1 and examples and examples > 0:
+        low, high = wilson_interval(accuracy, examples)
+        interval = f"95 % interval {low:.3f} to {high:.3f}"
+    step = result.figure("step")
+    figures = [
+        ("accuracy", percent(accuracy), interval),
+        ("balanced accuracy", percent(result.figure("balanced_accuracy")), "mean recall of the classes"),
+        ("macro F1", percent(result.figure("macro_f1")), ""),
+        ("loss", share(result.figure("loss")), ""),
+        ("calibration error", percent(result.ece), "ECE: confidence minus accuracy"),
+        ("training", duration(result.seconds), "" if step is None else f"to step {count(step)}"),
+        ("images per second", rate(result.images_per_second), "in training"),
+    ]
+    shown = [figure for figure in figures if figure[1] != MISSING]
+    return join(tiles(shown), tag("p", f"On the {count(examples)} examples of the {split} split.", class_="note"))
+
+
+def _what_was_run(run: RunFiles) -> Html:
+    flags = run.flags(run.given())
+    command = " \\\n  ".join(["bin/finetune", *flags])
+    settings = table(["setting", "value"], [(name, _setting(value)) for name, value in run.settings.items()], 2)
+    restored = run.result and run.result.restore
+    return section(
+        "What was run",
+        tag("pre", command, class_="wrap"),
+        [tag("h3", "Restored"), tag("pre", restored)] if restored else None,
+        folded("All settings", settings),
+    )
+
+
+def _setting(value) -> str:
+    if value is None or value == []:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _curves(run: RunFiles) -> Html | None:
+    train, validation = run.train, run.validation
+
+    def both(name):
+        return [
+            Curve("training", train["step"], train.get(name, []), 0, faint=True),
+            Curve("validation", validation["step"], validation.get(name, []), 1),
+        ]
+
+    balanced = Curve("validation, balanced", validation["step"], validation.get("balanced_accuracy", []), 2)
+    rates = [Curve("learning rate", train["step"], train.get("learning_rate", []), 3)]
+    charts = [
+        curve_chart("Loss", both("loss"), "loss", run.best_step),
+        curve_chart("Accuracy", [*both("accuracy"), balanced], "accuracy", run.best_step, share=True),
+        curve_chart("Learning rate", rates, "rate"),
+    ]
+    if not any(charts):
+        return None
+    note = None
+    if charts[0] and train["step"] and any(value is not None for value in train.get("loss", [])):
+        note = tag("p", _TRAINING_NOTE, class_="note")
+    return section("Learning curves", tag("div", charts, class_="grid"), note)
+
+
+def _machine(result: Result) -> Html:
+    rows = [
+        ("training time", duration(result.seconds)),
+        ("images per second", rate(result.images_per_second)),
+        ("device", result.device or MISSING),
+        *result.versions.items(),
+    ]
+    checkpoint = result.result.get("checkpoint")
+    if isinstance(checkpoint, str):
+        rows.append(("checkpoint", checkpoint))
+    return section("Time and machine", table(["", ""], rows, 2))

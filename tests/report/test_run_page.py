@@ -1,0 +1,180 @@
+"""report.html: what is in it, for runs of all kinds."""
+
+import json
+import random
+
+import pytest
+
+from slimft.errors import DataError, SlimftError, UsageError
+from slimft.report import write_report
+from slimft.report.run_files import read_run
+from slimft.report.run_page import run_page
+
+HOSTILE = "<script>alert(1)</script>\"'&\u202e$x$"
+HEADINGS = [
+    "What was run", "Learning curves", "Data", "Class by class", "Confusions", "Most confident mistakes",
+    "Calibration", "Time and machine",
+]  # fmt: skip
+
+
+def headings(page):
+    return [heading for heading in HEADINGS if heading in page.text]
+
+
+def test_a_finished_run(make_run, make_result, parse_page):
+    folder = make_run(changes={"learning_rate": 0.01, "exclude": ["a", "b"], "data_dir": "my data"})
+    file = write_report(folder)
+    assert file == folder / "report.html"
+    page = parse_page(file)
+    assert headings(page) == HEADINGS
+    told = json.loads((folder / "result.json").read_text())
+    accuracy = f"{100 * told['result']['accuracy']:.1f} %"
+    for words in ("--learning_rate=0.01", "--exclude=a,b", "'--data_dir=my data'", "restored     135",
+                  "CPU, 2 cores", "3 min 32 s", "best: step 350", accuracy, "4.3 %"):
+        assert words in page.text
+    assert "--batch_size" not in page.text  # A default.
+    for one in told["per_class"]:
+        assert one["class"] in page.text and f"{one['recall']:.4f}" in page.text
+    assert [image["src"] for image in page.all("img")] == [one["image"] for one in told["mistakes"]]
+    # Each cell's colour is its share of its row.
+    shares = [count / sum(row) for row in told["confusion_matrix"] for count in row if count]
+    styles = [cell["style"] for cell in page.all("td") if "rgba" in (cell.get("style") or "")]
+    assert styles == [f"background:rgba(var(--heat),{part:.2f})" for part in shares]
+    assert len([one for one in page.all("svg") if one.get("role") == "img"]) == 4
+    assert file.stat().st_size < 200_000
+
+
+def test_equal_runs_have_equal_reports(make_run):
+    folder = make_run()
+    first = write_report(folder).read_bytes()
+    assert write_report(folder).read_bytes() == first
+
+
+def test_a_run_that_did_not_end(make_run, parse_page):
+    page = parse_page(write_report(make_run(result=None)))
+    assert headings(page) == HEADINGS[:2] and "did not come to its end" in page.text
+    page = parse_page(write_report(make_run("new", history=None, result=None)))
+    assert headings(page) == HEADINGS[:1]
+    page = parse_page(write_report(make_run("bare", history={"train": [], "validation": [], "best_step": None})))
+    assert headings(page) == [HEADINGS[0], *HEADINGS[2:]]
+
+
+def test_a_run_without_validation_test_or_mistakes(make_run, make_history, make_result, parse_page):
+    told = make_result(("cat", "dog"), mistakes=0)
+    told["class_counts"] = {"train": [3, 4]}
+    told["result"] = {"accuracy": 1.0, "examples": 7, "split": "validation"}
+    told["confused_pairs"], told["confusion_matrix"] = [], [[3, 0], [0, 4]]
+    told["calibration"] = None
+    lonely = make_history() | {"validation": [], "best_step": None}
+    page = parse_page(write_report(make_run(history=lonely, result=told)))
+    assert "100.0 %" in page.text and "7 examples of the validation split" in page.text
+    assert not {"Most confident mistakes", "Calibration"} & set(headings(page)) and not page.all("img")
+
+
+def test_names_are_text(make_run, make_result, parse_page):
+    names = [HOSTILE, "</style><img src=x onerror=y>", "ordinary", "n" * 300, "e\u0301\U0001f9ea 白血球"]
+    told = make_result(names)
+    told["mistakes"][0] |= {"name": f"x/{HOSTILE}.jpg", "image": "https://elsewhere/x.jpg"}
+    told["mistakes"][1]["image"] = "data:image/svg+xml,<svg onload=x>"
+    told["restore"] = told["device"] = HOSTILE
+    told["versions"] = {HOSTILE: HOSTILE}
+    changes = {"dataset": HOSTILE, "model": HOSTILE, "exclude": [HOSTILE], HOSTILE: HOSTILE}
+    page = parse_page(write_report(make_run(HOSTILE.replace("/", "_"), changes, result=told)))
+    assert "<script>alert(1)</script>\"'&\\u202e$x$" in page.text
+    assert len(page.all("img")) == len(told["mistakes"]) - 2
+    assert "白血球" in page.text
+
+
+@pytest.mark.parametrize("size", [1, 2, 12, 40, 70, 1000])
+def test_numbers_of_classes(size, make_run, make_result, parse_page):
+    names = [f"class {i}" for i in range(size)]
+    told = make_result(names, examples=10 * size)
+    file = write_report(make_run(result=told))
+    page = parse_page(file)
+    cells = [cell for cell in page.all("td") if "rgba" in (cell.get("style") or "")]
+    matrix = told["confusion_matrix"]
+    assert len(cells) == (sum(count > 0 for row in matrix for count in row) if size <= 60 else 0)
+    assert ("Most frequent confusions" in page.text) == (size > 10)
+    assert ("Found least often" in page.text) == (size > 40)
+    assert all(name in page.text for name in names)
+    assert file.stat().st_size < 2_000_000
+
+
+def test_long_histories_stay_small(make_run, make_history, parse_page):
+    file = write_report(make_run(history=make_history(steps=200_000, every=500)))
+    parse_page(file)
+    assert file.stat().st_size < 300_000
+
+
+def test_extreme_figures(make_run, parse_page):
+    losses = [1e308, float("nan"), float("-inf"), None, 2, 2]
+    rows = [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
+    parse_page(write_report(make_run(history={"train": rows, "validation": [{"step": 3, "accuracy": 0.5}]})))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("settings.json", "{", "settings.json is no JSON"),
+        ("settings.json", "[]", "settings.json is no file of a run: it is a list where an object should be"),
+        ("settings.json", '{"a": {}}', "a is an object where"),
+        ("history.json", '{"train": [{"loss": 1}]}', "train[0] is an object where a row with a step"),
+        ("history.json", '{"train": [{"step": 1, "loss": "low"}]}', "train[0].loss is a string where a number"),
+        ("history.json", '{"best_step": -1}', "best_step is a number where a whole number from 0"),
+        ("result.json", '{"result": []}', "result is a list"),
+        ("result.json", "[" * 100_000, "result.json is no JSON"),
+        ("result.json", b"\xff\xfe\x00", "result.json is no JSON"),
+        ("result.json", '{"result": {}, "class_names": ["a"], "confused_pairs": [[0, 1, 2]]}', "pairs[0][1]"),
+        ("result.json", '{"result": {}, "class_names": ["a"], "class_counts": {"train": [1, 2]}}', "1 elements"),
+    ],
+)
+def test_broken_files(file, text, words, make_run):
+    folder = make_run()
+    (folder / file).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError) as caught:
+        write_report(folder)
+    assert words in str(caught.value) and str(folder / file) in str(caught.value)
+    assert not (folder / "report.html").exists()
+
+
+def places(value, path=()):
+    """The paths of all parts of a JSON value."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in inside:
+        yield from places(inner, (*path, key))
+
+
+def test_wrong_types_anywhere(make_run, make_result, make_history, monkeypatch):
+    """Whatever stands where something else should: a page, or an error of ours."""
+    monkeypatch.setattr("slimft.report.run_page.curve_chart", lambda *_, **__: None)  # Slow, and tested above.
+    monkeypatch.setattr("slimft.report.class_sections.calibration_chart", lambda *_: None)
+    parts = {"history": make_history(steps=20, every=10), "result": make_result(("a", "b"), mistakes=1)}
+    folder = make_run(**parts)
+    outcomes = set()
+    draw = random.Random(0)
+    for part, value in parts.items():
+        everywhere = list(places(value))
+        for path in draw.sample(everywhere, min(40, len(everywhere))):
+            for wrong in (None, "text", -1, 10**400, 1.5, True, [], {}, [[[]]], {"x": []}):
+                copy = {"whole": json.loads(json.dumps(value))}
+                holder = copy
+                for key in ("whole", *path)[:-1]:
+                    holder = holder[key]
+                holder[("whole", *path)[-1]] = wrong
+                (folder / f"{part}.json").write_text(json.dumps(copy["whole"]))
+                try:
+                    run_page(read_run(folder))
+                    outcomes.add("page")
+                except SlimftError as error:
+                    assert f"{part}.json" in str(error)
+                    outcomes.add("error")
+        (folder / f"{part}.json").write_text(json.dumps(value))
+    assert outcomes == {"page", "error"}
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(UsageError, match="settings.json is missing in it"):
+        write_report(tmp_path)
+    with pytest.raises(UsageError, match="no directory"):
+        write_report(tmp_path / "nowhere")
