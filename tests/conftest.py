@@ -16,6 +16,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _caches_of_their_own(tmp_path_factory):
+    """What the tests cache is not the user's, nor in the commands they run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder with real checkpoints and data; the tests that need it are skipped without it."""
@@ -35,6 +43,8 @@ def tiny_module():
             normal = {"normalizer_fn": slim.batch_norm, "normalizer_params": batch_norm}
             net = slim.conv2d(inputs / 64.0, 8, [3, 3], stride=2, scope="conv1", **normal)
             net = slim.conv2d(net, 16, [3, 3], stride=2, scope="conv2", **normal)
+            if not num_classes:
+                return net, {}
             net = slim.dropout(net, 0.9, is_training=is_training, scope="dropout")
             size = net.shape.as_list()[1:3]
             net = slim.conv2d(net, num_classes, size, padding="VALID", activation_fn=None, scope="logits")
@@ -59,6 +69,7 @@ def register_tiny():
         name="tiny", module="tiny", arg_scope_name="tiny_arg_scope", scope="tiny",
         logits_scopes=("tiny/logits",), preprocessing="mean_subtraction", default_image_size=32,
         min_image_size=8, num_imagenet_classes=1000, official_checkpoint=None, parameters=0, gflops=0,
+        top_scopes=("tiny/conv2",),
     )  # fmt: skip
 
 

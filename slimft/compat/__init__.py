@@ -22,6 +22,7 @@ import functools
 import sys
 import warnings
 
+from tensorflow import config
 from tensorflow.compat import v1 as tf
 from tensorflow.python.framework import ops as framework_ops
 from tensorflow.python.keras.utils import version_utils
@@ -75,8 +76,8 @@ from slimft.compat.legacy_names import contrib  # noqa: E402
 from slimft.compat.seeded_dropout import dropout_seed  # noqa: E402
 
 __all__ = [
-    "batch_norm", "batch_norm_decay", "dropout", "dropout_seed", "frozen_batch_norm", "install",
-    "scoped_argument", "slim", "tf", "uninstall",
+    "batch_norm", "batch_norm_decay", "dropout", "dropout_seed", "enable_determinism", "frozen_batch_norm",
+    "install", "scoped_argument", "slim", "tf", "uninstall",
 ]  # fmt: skip
 
 
@@ -96,6 +97,11 @@ def _replace(old, function):
                 if value is old:
                     setattr(module, attribute, new)
     return new
+
+
+def enable_determinism() -> None:
+    """Lets TensorFlow choose only ops that compute the same bits each time, for the whole process."""
+    config.experimental.enable_op_determinism()
 
 
 def scoped_argument(layer, name, default):

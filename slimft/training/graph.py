@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 from slimft.compat import batch_norm_decay, dropout_seed, frozen_batch_norm, tf
 from slimft.data import Dataset, pipeline
-from slimft.data.preprocessing import preprocess
+from slimft.data.augmentation import read_side, training_input
+from slimft.data.sampling import class_weights
 from slimft.errors import PatternError
 from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
 from slimft.nets import NetworkSpec
 from slimft.training import optimizers
+from slimft.training.losses import classification_loss
 from slimft.training.settings import Settings
+from slimft.training.stages import Stage, parse_multipliers
 
 # What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
 _AUXILIARY_WEIGHT = 0.4
@@ -26,19 +30,24 @@ class TrainingGraph:
     Attributes:
         graph: the graph.
         batches: the input of the training network.
-        train_op: one step: gradients, update ops, `global_step` + 1.
-        loss: the batch's mean cross entropy, in nats, without auxiliary logits and weight decay.
+        add_gradients: takes one batch of a step of several, but the last; None where a step has one batch.
+        train_op: the last batch of a step: gradients, update ops, moving averages, `global_step` + 1.
+        loss: the batch's mean cross entropy, in nats, as class weights, label smoothing, mixing and focal loss make
+            it, without auxiliary logits and weight decay.
         accuracy: share of the batch classified correctly.
         learning_rate: the rate of this step.
         global_step: the variable that counts steps.
         all_finite: whether every trained variable is finite.
-        evaluator: evaluates with the same variables.
+        evaluator: evaluates with the same variables, or their moving averages.
         trained: the variables that training changes.
+        optimizer_variables: the names of what only the optimizer knows.
+        averages: the moving averages of the weights; None if there are none.
         saver: saves all variables.
     """
 
     graph: tf.Graph
     batches: pipeline.Batches
+    add_gradients: tf.Operation | None
     train_op: tf.Operation
     loss: tf.Tensor
     accuracy: tf.Tensor
@@ -47,74 +56,172 @@ class TrainingGraph:
     all_finite: tf.Tensor
     evaluator: Evaluator
     trained: list[tf.Variable]
+    optimizer_variables: frozenset[str]
+    averages: optimizers.MovingAverages | None
     saver: tf.train.Saver
 
 
-def build_graph(settings: Settings, spec: NetworkSpec, dataset: Dataset, total_steps: int) -> TrainingGraph:
+def build_graph(
+    settings: Settings,
+    spec: NetworkSpec,
+    dataset: Dataset,
+    stage: Stage,
+    rate_at: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> TrainingGraph:
     """Builds the graph that trains `spec` on `dataset` and evaluates it.
 
     Args:
         settings: the run's settings; `image_size` must be set.
         spec: the network.
         dataset: the training split.
-        total_steps: how many steps the run has.
+        stage: what of the network is trained, and when.
+        rate_at: the learning rate at a step; None for the schedule of the settings.
 
     Raises:
-        PatternError: a pattern of `settings.trainable` selects no variable.
+        PatternError: a pattern of what to train or to freeze selects no variable.
     """
     graph = tf.Graph()
     with graph.as_default():
         tf.set_random_seed(settings.seed)
         global_step = tf.train.get_or_create_global_step()
-        trainable = VariableFilter(include=settings.trainable)
+        trainable = VariableFilter(include=stage.trainable, exclude=spec.expand(settings.freeze, settings.head))
+        freezes = _freezes(settings, spec, trainable)
         with tf.name_scope("training"):
-            batches = pipeline.train_batches(dataset.images.shape[1:], settings.batch_size, settings.seed)
-            seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
-            images = preprocess(
-                batches.images,
-                settings.image_size,
-                spec.preprocessing,
-                training_seed=tf.random.experimental.stateless_fold_in(seed, 0),
-                flip=dataset.flip,
-                max_shift=dataset.max_shift,
-            )
-        with (
-            dropout_seed(seed),
-            # A batch_norm layer that is not to change has to normalize as it will in evaluation.
-            frozen_batch_norm(lambda scope: not trainable.selects(scope)),
-            batch_norm_decay(_decay_so_far(batches.step)),
-        ):
+            batches, images, targets, seed = _input(settings, spec, dataset)
+        with dropout_seed(seed), frozen_batch_norm(freezes), batch_norm_decay(_decay_so_far(batches.step)):
             logits, end_points = spec.build(
-                images, dataset.num_classes, is_training=True, weight_decay=settings.weight_decay
-            )
+                images, dataset.num_classes, is_training=True, weight_decay=settings.weight_decay,
+                head=settings.head,
+            )  # fmt: skip
         trained = _trained_variables(trainable)
+        averages = None
+        if settings.ema:
+            averages = optimizers.MovingAverages(settings.ema, [*trained, *_moving_statistics(freezes)])
         with tf.name_scope("training/"):
-            loss = tf.losses.sparse_softmax_cross_entropy(batches.labels, logits)
+            loss, total_loss = _losses(settings, dataset, logits, end_points, targets, trained)
             correct = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), batches.labels)
-            accuracy = tf.reduce_mean(tf.cast(correct, tf.float32))
-            rate = optimizers.learning_rate(
-                settings, global_step, total_steps, dataset.num_examples / settings.batch_size
-            )
-            total_loss = tf.add_n([loss, *_auxiliary_loss(end_points, batches.labels), *_weight_decay_of(trained)])
-        with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-            train_op = optimizers.optimizer(settings, rate).minimize(total_loss, global_step, trained)
+            step = global_step - stage.first_step
+            rate = rate_at(step) if rate_at else _scheduled_rate(settings, dataset, stage, step)
+        add_gradients, train_op, own_variables = _train_ops(
+            settings, total_loss, rate, trained, _factors(settings, spec, trained), global_step, averages
+        )
         evaluator = build_evaluator(
-            spec, dataset.images.shape[1:], settings.image_size, dataset.num_classes,
-            settings.batch_size, reuse=True,
+            spec, dataset.image_shape(settings.image_size), settings.image_size, dataset.num_classes,
+            settings.batch_size, reuse=True, head=settings.head, averages=averages and averages.average,
         )  # fmt: skip
         return TrainingGraph(
             graph=graph,
             batches=batches,
+            add_gradients=add_gradients,
             train_op=train_op,
             loss=loss,
-            accuracy=accuracy,
+            accuracy=tf.reduce_mean(tf.cast(correct, tf.float32)),
             learning_rate=rate,
             global_step=global_step,
             all_finite=tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in trained]),
             evaluator=evaluator,
             trained=trained,
+            optimizer_variables=frozenset(variable.op.name for variable in own_variables),
+            averages=averages,
             saver=tf.train.Saver(max_to_keep=0),
         )
+
+
+def _input(settings: Settings, spec: NetworkSpec, dataset: Dataset):
+    """The batches, the network's images and targets, and the seed of this batch's randomness."""
+    side = read_side(settings.image_size, settings.augment)
+    batches = pipeline.train_batches(dataset.image_shape(side), settings.batch_size, settings.seed)
+    seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
+    images, targets = training_input(
+        batches.images,
+        batches.labels,
+        dataset.num_classes,
+        settings.image_size,
+        spec.preprocessing,
+        seed=tf.random.experimental.stateless_fold_in(seed, 0),
+        augment=settings.augment,
+        flip=dataset.flip if settings.flip is None else settings.flip,
+        max_shift=dataset.max_shift,
+        min_area=dataset.min_area,
+        mixup=settings.mixup,
+        cutmix=settings.cutmix,
+        label_smoothing=settings.label_smoothing,
+    )
+    return batches, images, targets, seed
+
+
+def _freezes(settings: Settings, spec: NetworkSpec, trainable: VariableFilter) -> Callable[[str], bool]:
+    """Whether a batch_norm layer, by its scope, normalizes with its stored statistics, as in evaluation."""
+    head = VariableFilter(include=spec.head_scopes(settings.head))
+    keeps = settings.batch_norm == "frozen"
+    return lambda scope: not trainable.selects(scope) or (keeps and not head.selects(scope))
+
+
+def _moving_statistics(freezes: Callable[[str], bool]) -> list[tf.Variable]:
+    """The moving means and variances that training updates."""
+    names = ("moving_mean", "moving_variance")
+    scopes = {variable: variable.op.name.rpartition("/") for variable in tf.global_variables()}
+    return [variable for variable, (scope, _, name) in scopes.items() if name in names and not freezes(scope)]
+
+
+def _scheduled_rate(settings: Settings, dataset: Dataset, stage: Stage, step):
+    steps_per_epoch = dataset.num_examples / (settings.batch_size * settings.accumulate)
+    return optimizers.learning_rate(
+        settings, stage.learning_rate, step, stage.last_step - stage.first_step, steps_per_epoch
+    )
+
+
+def _losses(settings: Settings, dataset: Dataset, logits, end_points, targets, trained):
+    """The loss of the logits, and what is minimized: also auxiliary logits' and weight decay."""
+    weights = None
+    if settings.balance == "loss":
+        weights = class_weights(dataset.counts, settings.balance_beta)
+    loss = classification_loss(logits, targets, weights, settings.focal_gamma)
+    losses = [loss, *_weight_decay_of(trained)]
+    # Where the network has auxiliary logits.
+    if "AuxLogits" in end_points:
+        auxiliary = classification_loss(end_points["AuxLogits"], targets, weights, settings.focal_gamma)
+        losses.append(_AUXILIARY_WEIGHT * auxiliary)
+    return loss, tf.add_n(losses)
+
+
+def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
+    """What the learning rate of each variable is multiplied by; of several patterns the last one counts."""
+    factors = {variable.op.name: 1.0 for variable in trained}
+    for scope, factor in parse_multipliers(settings.lr_multiplier):
+        try:
+            names = VariableFilter(include=spec.expand((scope,), settings.head)).select(factors)
+        except PatternError as error:
+            message = str(error).replace("--include=", "--lr_multiplier=", 1)
+            raise PatternError(message.replace("no variable", "no variable that is trained", 1)) from None
+        factors.update(dict.fromkeys(names, factor))
+    return list(factors.values())
+
+
+def _train_ops(settings: Settings, total_loss, rate, trained, factors, global_step, averages):
+    """The op of a step's batches but the last (or None), that of the last, and the optimizer's variables."""
+    with tf.name_scope("training/"):
+        # Gated: a ref variable must not be updated while another gradient still reads it.
+        gradients = tf.gradients(total_loss, trained, gate_gradients=True)
+        used = [(g, v, f) for g, v, f in zip(gradients, trained, factors) if g is not None]
+        gradients, variables, factors = map(list, zip(*used))
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    add_gradients, sums = None, []
+    if settings.accumulate > 1:
+        with tf.control_dependencies(update_ops), tf.name_scope("training/"):
+            add_gradients, sums = optimizers.sum_up(gradients)
+        update_ops = [add_gradients]
+        with tf.control_dependencies(update_ops):
+            gradients = [total.read_value() / settings.accumulate for total in sums]
+    with tf.control_dependencies(update_ops):
+        applied, own_variables = optimizers.apply_gradients(settings, rate, gradients, variables, factors)
+    with tf.control_dependencies([applied]):
+        finished = [total.assign(tf.zeros_like(total)) for total in sums]
+        if averages:
+            finished.append(averages.update(global_step.read_value()))
+    with tf.control_dependencies([applied, *finished]):
+        train_op = tf.assign_add(global_step, 1).op
+    return add_gradients, train_op, own_variables
 
 
 def _decay_so_far(step):
@@ -132,17 +239,13 @@ def _decay_so_far(step):
 def _trained_variables(trainable: VariableFilter) -> list[tf.Variable]:
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
     try:
-        return [variables[name] for name in trainable.select(variables)]
+        names = trainable.select(variables)
     except PatternError as error:
-        raise PatternError(str(error).replace("--include=", "--trainable=", 1)) from None
-
-
-def _auxiliary_loss(end_points, labels) -> list[tf.Tensor]:
-    """The weighted cross entropy of the auxiliary logits, where the network has them."""
-    if "AuxLogits" not in end_points:
-        return []
-    logits = end_points["AuxLogits"]
-    return [tf.losses.sparse_softmax_cross_entropy(labels, logits, _AUXILIARY_WEIGHT, scope="auxiliary_loss")]
+        message = str(error).replace("--include=", "--trainable=", 1).replace("--exclude=", "--freeze=", 1)
+        raise PatternError(message) from None
+    if not names:
+        raise PatternError("--freeze leaves nothing to train; leave out one of its patterns")
+    return [variables[name] for name in names]
 
 
 def _weight_decay_of(variables) -> list[tf.Tensor]:

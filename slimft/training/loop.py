@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import pathlib
 import time
 
+from slimft.checkpoint import open_checkpoint
 from slimft.compat import tf
-from slimft.data import Dataset, load_dataset
+from slimft.data.augmentation import read_side
 from slimft.data.class_names import write_labels
-from slimft.errors import RestoreError, SlimftError, TrainingError, UsageError
+from slimft.data.splits import describe_splits
+from slimft.errors import SlimftError, TrainingError
 from slimft.evaluation import session_config
-from slimft.filters import VariableFilter
-from slimft.nets import get_network
-from slimft.renaming import parse_renames
-from slimft.restore import RestorePlan, plan_restore
-from slimft.training.graph import TrainingGraph, build_graph
-from slimft.training.progress import Events, Progress, say
-from slimft.training.saving import CheckpointKeeper
-from slimft.training.settings import Settings, differences, save_settings, saved_settings
+from slimft.files import write_atomically
+from slimft.report import write_report
+from slimft.report.results import write_result
+from slimft.restore import plan_restore
+from slimft.training.history import History
+from slimft.training.hparams import write_hparams
+from slimft.training.progress import Events, Meter, Progress, device_name, say
+from slimft.training.run import Run, prepare
+from slimft.training.settings import Settings, save_settings
 from slimft.training.signals import StopSignals
 
-# Steps between two points of the TensorBoard curves.
-_LOG_STEPS = 10
+# Steps between two points of the curves: ten, or as many as make a thousand points.
+_LOG_STEPS, _MOST_POINTS = 10, 1000
+# What the run started from, for its report.
+_RESTORE_FILE = "restore.txt"
+_METRICS = ("accuracy", "balanced_accuracy", "loss")
 
 
 class Interrupted(SlimftError):
@@ -33,113 +41,16 @@ class Interrupted(SlimftError):
         self.exit_status = 128 + number
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """All there is of a run before its session; made by `prepare`.
-
-    Attributes:
-        settings: its settings, `image_size` filled in.
-        splits: the dataset's splits.
-        total_steps: the step it ends at.
-        training: its graph.
-        plan: what is restored first; None to train from scratch.
-        resumes: whether `plan` continues an earlier run in the same directory.
-        keeper: saves its checkpoints.
-    """
-
-    settings: Settings
-    splits: dict[str, Dataset]
-    total_steps: int
-    training: TrainingGraph
-    plan: RestorePlan | None
-    resumes: bool
-    keeper: CheckpointKeeper
-
-    def describe(self) -> str:
-        """Every variable's fate, then what will be trained and for how long."""
-        parameters = sum(variable.shape.num_elements() for variable in self.training.trained)
-        return (
-            f"{self.plan or 'nothing to restore: all variables start afresh'}\n"
-            f"train {len(self.training.trained)} variables, {parameters:,} parameters, "
-            f"to step {self.total_steps} at {self.settings.image_size}x{self.settings.image_size} pixels"
-        )
-
-    def check(self) -> None:
-        """Raises RestoreError or UsageError if the plan cannot be carried out."""
-        if self.plan is None:
-            return
-        if self.resumes and (self.plan.missing or self.plan.mismatched):
-            differing = [f"no {name}" for name in self.plan.missing]
-            differing += [f"another {mismatch.name}" for mismatch in self.plan.mismatched]
-            raise UsageError(
-                f"--train_dir={self.settings.train_dir} holds a run with other flags: its checkpoint has "
-                f"{differing[0]}; repeat that run's flags or name another directory"
-            )
-        self._check_number_of_classes()
-        self.plan.check()
-
-    def _check_number_of_classes(self) -> None:
-        """Raises RestoreError, with what to exclude, if only the number of classes is in the way."""
-        spec = get_network(self.settings.model)
-        logits = VariableFilter(include=spec.logits_scopes)
-        failing = [*self.plan.missing, *(mismatch.name for mismatch in self.plan.mismatched)]
-        num_classes = self.splits["train"].num_classes
-        others = [
-            mismatch.checkpoint_shape[0]
-            for mismatch in self.plan.mismatched
-            if mismatch.variable_shape == (num_classes,) and len(mismatch.checkpoint_shape) == 1
-        ]
-        if others and all(map(logits.selects, failing)):
-            scopes = [*self.settings.exclude, *(s for s in spec.logits_scopes if s not in self.settings.exclude)]
-            raise RestoreError(
-                f"{self.plan.checkpoint.path} is for {others[0]} classes, {self.settings.dataset} has "
-                f"{num_classes}; let the logits start afresh with --exclude={','.join(scopes)}"
-            )
-
-
-def prepare(settings: Settings) -> Run:
-    """Loads the data, builds the graph and plans the restore, without writing anything.
-
-    Raises:
-        SlimftError: some setting, file or pattern is bad.
-    """
-    spec = get_network(settings.model)
-    if settings.image_size is not None:
-        spec.check_image_size(settings.image_size)
-    saved = saved_settings(settings)
-    keeper = CheckpointKeeper(settings.train_dir, settings.keep)
-    splits = load_dataset(settings.dataset, settings.data_dir)
-    if settings.image_size is None:
-        image_size = saved.image_size if saved else max(spec.min_image_size, splits["train"].image_size)
-        settings = dataclasses.replace(settings, image_size=image_size)
-    for difference in differences(saved, settings) if saved else ():
-        say(f"note: {difference}")
-    total_steps = settings.total_steps(splits["train"].num_examples)
-    training = build_graph(settings, spec, splits["train"], total_steps)
-    plan, latest = None, keeper.latest()
-    with training.graph.as_default():
-        if latest is not None:
-            plan = plan_restore(latest, tf.global_variables())
-        elif settings.checkpoint is not None:
-            plan = plan_restore(
-                settings.checkpoint,
-                include=settings.include,
-                exclude=settings.exclude,
-                rename=parse_renames(settings.rename) or None,
-                cast=settings.cast,
-            )
-    return Run(settings, splits, total_steps, training, plan, latest is not None, keeper)
-
-
 def finetune(settings: Settings) -> dict:
-    """Fine-tunes a network and evaluates the result on the test split.
+    """Fine-tunes a network and evaluates it on the test split, or on the validation split where there is none.
 
     If `settings.train_dir` holds a checkpoint of the run, it continues from there and ignores
-    `settings.checkpoint`. Messages and progress go to standard error.
+    `settings.checkpoint`. Messages and progress go to standard error; a report is left in the directory.
 
     Returns:
-        ``model, dataset, split, examples, accuracy, loss, step, train_dir, checkpoint``, and
-        ``best_validation_accuracy`` and ``images_per_second`` (of training; None if there was none).
+        ``model, dataset, split, examples, accuracy, balanced_accuracy, macro_f1, loss, step, train_dir,
+        checkpoint``, and ``best_validation_accuracy``, ``images_per_second`` (of training; None if there was none)
+        and ``report``.
 
     Raises:
         SlimftError: bad settings, data or checkpoint.
@@ -153,103 +64,205 @@ def train_and_evaluate(run: Run) -> dict:
     """Does what `finetune` does, for a run that is prepared."""
     run.check()
     run.keeper.create_directory()
+    _prepare_images(run)
+    try:
+        return _train_stages(run)
+    except (Interrupted, TrainingError):
+        # Not another error in its place: the disk may be full.
+        with contextlib.suppress(OSError, SlimftError):
+            write_report(run.settings.train_dir)
+        raise
+
+
+def _train_stages(run: Run) -> dict:
+    history = History(run.settings.train_dir, run.settings.best_metric())
+    while True:
+        with (
+            run.training.graph.as_default(),
+            tf.Session(config=session_config(run.settings.precision)) as session,
+            StopSignals() as stop,
+        ):
+            step = run.restore(session)
+            history.load(step)
+            _say_how_it_starts(run, step)
+            save_settings(run.settings)
+            write_labels(run.settings.train_dir, run.splits["train"].class_names)
+            with Events(run.settings.train_dir, step) as events:
+                step, images_per_second = _train(session, run, history, events, stop, step)
+                if run.stage is run.stages[-1]:
+                    return _finish(session, run, history, events, stop, step, images_per_second)
+        run = prepare(run.settings, run.splits)
+
+
+def _prepare_images(run: Run) -> None:
+    """Of image files: says how they are split, and reads them all once, if there is room to keep them decoded."""
+    if run.splits["train"].in_memory:
+        return
+    say(describe_splits(run.splits))
+    size, augment = run.settings.image_size, run.settings.augment
+    for split, dataset in run.splits.items():
+        side = read_side(size, augment) if split == "train" else size
+        note = dataset.images.prepare(side, several_passes=True)
+        if note:
+            say(note)
+
+
+def _say_how_it_starts(run: Run, step: int) -> None:
+    """Says what was restored and what is trained, and keeps the former for the report."""
     settings = run.settings
-    with (
-        run.training.graph.as_default(),
-        tf.Session(config=session_config(settings.precision)) as session,
-        StopSignals() as stop,
-    ):
-        step = _start(session, run)
-        save_settings(settings)
-        write_labels(settings.train_dir, run.splits["train"].class_names)
-        with Events(settings.train_dir, step) as events:
-            images_per_second = _train(session, run, events, stop, step)
-            metrics = run.training.evaluator.run(session, run.splits["test"], lambda: stop.received)
-            if metrics is None:
-                raise _interrupted(run, stop, run.total_steps)
-            step = max(step, run.total_steps)
-            events.write(step, {"test/accuracy": metrics["accuracy"], "test/loss": metrics["loss"]})
-    return {
+    if not run.resumes:
+        restored = run.plan.summary() if run.plan else "no --checkpoint: all variables start afresh"
+        say(restored)
+        write_atomically(pathlib.Path(settings.train_dir, _RESTORE_FILE), restored + "\n")
+    elif not 0 < step == run.stage.first_step:
+        ignored = f", not from --checkpoint={settings.checkpoint}" if settings.checkpoint else ""
+        say(f"resuming at step {step} from {run.plan.checkpoint.path}{ignored}")
+    what = ""
+    if len(run.stages) > 1:
+        scopes = ",".join(run.stage.trainable) or "everything"
+        what = f"stage {run.stage.number + 1} of {len(run.stages)}, {scopes}, of "
+    say(
+        f"training {what}{settings.model} on {settings.dataset}, {settings.image_size}x{settings.image_size} "
+        f"pixels, to step {run.stage.last_step}, on {device_name()}, in {settings.train_dir}"
+    )
+
+
+def _train(session, run: Run, history: History, events: Events, stop: StopSignals, step: int):
+    """Steps to the end of the stage, validating and saving on the way.
+
+    Returns:
+        The step it ended at, and the images per second of the steps alone, or None.
+    """
+    settings = run.settings
+    log_steps = max(_LOG_STEPS, run.total_steps // _MOST_POINTS)
+    meter = Meter(history, events, settings.batch_size * settings.accumulate, log_steps)
+    run.start_batches(session, step)
+    first_step, last_save = step, time.monotonic()
+    with Progress(step, run.stage.last_step, settings.batch_size * settings.accumulate) as progress:
+        while True:
+            done = step == run.stage.last_step or _is_to_stop_early(run, history)
+            if (done or _validation_is_due(run, step)) and not (history.validated(step) or stop.received):
+                _validate(session, run, history, events, stop, step)
+                done = done or _is_to_stop_early(run, history)
+            stopping = stop.received is not None  # A signal that comes later is for the next step, which saves.
+            best = history.best()
+            improved = best is not None and best["step"] == step != run.keeper.best_step()
+            due = time.monotonic() - last_save >= settings.save_secs
+            if improved or (step > first_step and (done or due or stopping)):
+                _save(session, run, history, step, improved)
+                last_save = time.monotonic()
+            if stopping:
+                raise _interrupted(run, stop, step)
+            if done:
+                return step, meter.images_per_second
+            began = time.monotonic()
+            loss, accuracy, rate = run.take_step(session)
+            step += 1
+            if not math.isfinite(loss):
+                raise _diverged(run, step, f"the loss is {loss}")
+            meter.step(step, time.monotonic() - began, loss, accuracy, rate, last=step == run.stage.last_step)
+            progress.step(step, loss, accuracy)
+
+
+def _validation_is_due(run: Run, step: int) -> bool:
+    if run.settings.eval_every is not None:
+        return step > 0 and step % run.settings.eval_every == 0
+    images = run.settings.batch_size * run.settings.accumulate
+    return step > 0 and step * images % run.splits["train"].num_examples < images
+
+
+def _is_to_stop_early(run: Run, history: History) -> bool:
+    """Whether the last stage has had `patience` validations that were not better."""
+    patience = run.settings.patience
+    if not patience or run.stage is not run.stages[-1]:
+        return False
+    return history.validations_since_best(after=run.stage.first_step) >= patience
+
+
+def _validate(session, run: Run, history: History, events: Events, stop: StopSignals, step: int) -> None:
+    """Adds a validation to the history, unless a signal comes."""
+    predictions = run.training.evaluator.run(session, run.splits["validation"], lambda: stop.received)
+    if predictions is None:
+        return
+    metrics = predictions.summary()
+    history.validation.append({"step": step, **metrics})
+    events.write(step, {f"validation/{name}": metrics[name] for name in _METRICS})
+    events.flush()
+    balanced = f", balanced {metrics['balanced_accuracy']:.4f}" if run.settings.balance != "none" else ""
+    say(f"step {step}: validation accuracy {metrics['accuracy']:.4f}{balanced}, loss {metrics['loss']:.4f}")
+
+
+def _save(session: tf.Session, run: Run, history: History, step: int, improved: bool) -> None:
+    """Saves what a run needs to go on from here; the history first, which a checkpoint must not be ahead of."""
+    if not session.run(run.training.all_finite):
+        raise _diverged(run, step, "a variable is not finite")
+    try:
+        history.save()
+    except OSError as error:
+        raise TrainingError(f"cannot save step {step} in {run.settings.train_dir}: {error.strerror}") from None
+    prefix = run.keeper.save(session, run.training.saver, step)
+    if improved:
+        run.keeper.keep_as_best(prefix, history.best())
+
+
+def _finish(session, run: Run, history: History, events: Events, stop: StopSignals, step: int, images_per_second):
+    """Evaluates what the run ends with and writes the report; returns the result."""
+    settings, best = run.settings, history.best()
+    checkpoint = run.keeper.latest()
+    if settings.patience and best and best["step"] != step:
+        checkpoint, step = run.keeper.best(), best["step"]
+        _restore_for_evaluation(session, run, checkpoint)
+        say(f"the best validation was that of step {step}, which is what is evaluated")
+    dataset = run.splits[run.final_split]
+    if run.final_split != "test":
+        say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
+    predictions = run.training.evaluator.run(session, dataset, lambda: stop.received)
+    if predictions is None:
+        raise _interrupted(run, stop, step)
+    metrics = predictions.summary()
+    events.write(step, {f"{run.final_split}/{name}": metrics[name] for name in _METRICS})
+    write_hparams(events.writer, dataclasses.asdict(settings))
+    result = {
         "model": settings.model,
         "dataset": settings.dataset,
-        "split": "test",
+        "split": run.final_split,
         **metrics,
         "step": step,
         "train_dir": settings.train_dir,
-        "checkpoint": run.keeper.latest(),
-        "best_validation_accuracy": run.keeper.best_accuracy(),
+        "checkpoint": checkpoint,
+        "best_validation_accuracy": best and best["accuracy"],
         "images_per_second": images_per_second,
     }
-
-
-def _start(session: tf.Session, run: Run) -> int:
-    """Restores or initializes every variable, says which, and returns the step to start at."""
-    restored = run.plan.restored if run.plan else {}
-    fresh = [variable for variable in tf.global_variables() if variable.op.name not in restored]
-    session.run(tf.variables_initializer(fresh))
-    if run.plan:
-        run.plan.apply(session)
-    step = int(session.run(run.training.global_step))
-    if run.resumes:
-        ignored = f", not from --checkpoint={run.settings.checkpoint}" if run.settings.checkpoint else ""
-        say(f"resuming at step {step} from {run.plan.checkpoint.path}{ignored}")
-    else:
-        say(run.plan.summary() if run.plan else "no --checkpoint: all variables start afresh")
-    gpus = tf.config.list_physical_devices("GPU")
-    device = f"{len(gpus)} GPU" if gpus else "the CPU"
-    say(
-        f"training {run.settings.model} on {run.settings.dataset}, {run.settings.image_size}x"
-        f"{run.settings.image_size} pixels, to step {run.total_steps}, on {device}, "
-        f"in {run.settings.train_dir}"
+    write_result(
+        settings.train_dir,
+        result,
+        restore=_restored_at_first(run),
+        class_names=dataset.class_names,
+        class_counts={split: data.counts for split, data in run.splits.items()},
+        predictions=predictions,
+        dataset=dataset,
+        seconds=history.seconds,
+        images_per_second=images_per_second,
+        device=device_name(),
     )
-    return step
+    return {**result, "report": str(write_report(settings.train_dir))}
 
 
-def _train(session: tf.Session, run: Run, events: Events, stop: StopSignals, step: int) -> float | None:
-    """Steps to the end, saving and validating on the way; returns images per second, without these."""
-    training, settings, train = run.training, run.settings, run.splits["train"]
-    fetches = [training.loss, training.accuracy, training.learning_rate, training.train_op]
-    training.batches.start(session, train, step)
-    first_step, seconds, last_save = step, 0.0, time.monotonic()
-    with Progress(step, run.total_steps, settings.batch_size) as progress:
-        while step < run.total_steps:
-            began = time.monotonic()
-            loss, accuracy, rate, _ = session.run(fetches)
-            step += 1
-            if step > first_step + 1:  # The first step also optimizes the graph.
-                seconds += time.monotonic() - began
-            if not math.isfinite(loss):
-                raise _diverged(run, step, f"the loss is {loss}")
-            progress.step(step, loss, accuracy)
-            if step % _LOG_STEPS == 0 or step == run.total_steps:
-                values = {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
-                events.write(step, {f"train/{name}": value for name, value in values.items()})
-
-            metrics = None
-            epoch_ends = step * settings.batch_size % train.num_examples < settings.batch_size
-            if (epoch_ends or step == run.total_steps) and not stop.received:
-                metrics = training.evaluator.run(session, run.splits["validation"], lambda: stop.received)
-            improved = metrics is not None and metrics["accuracy"] > run.keeper.best_accuracy()
-            due = time.monotonic() - last_save >= settings.save_secs
-            stopping = stop.received is not None  # A signal that comes later is for the next step, which saves.
-            if improved or due or step == run.total_steps or stopping:
-                prefix = _save(session, run, step)
-                last_save = time.monotonic()
-                if improved:
-                    run.keeper.keep_as_best(prefix, {"step": step, **metrics})
-            if metrics is not None:
-                events.write(step, {f"validation/{name}": metrics[name] for name in ("accuracy", "loss")})
-                events.flush()
-                say(f"step {step}: validation accuracy {metrics['accuracy']:.4f}, loss {metrics['loss']:.4f}")
-            if stopping:
-                raise _interrupted(run, stop, step)
-    return (step - first_step - 1) * settings.batch_size / seconds if seconds else None
+def _restored_at_first(run: Run) -> str:
+    try:
+        return pathlib.Path(run.settings.train_dir, _RESTORE_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:  # A run of an earlier version.
+        return run.plan.summary() if run.plan else ""
 
 
-def _save(session: tf.Session, run: Run, step: int) -> str:
-    if not session.run(run.training.all_finite):
-        raise _diverged(run, step, "a variable is not finite")
-    return run.keeper.save(session, run.training.saver, step)
+def _restore_for_evaluation(session: tf.Session, run: Run, checkpoint: str) -> None:
+    """Restores the weights and their averages; not the optimizer's variables, which an earlier stage may lack."""
+    averages = run.training.averages
+    own = run.training.optimizer_variables
+    lacking = {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
+    variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
+    plan_restore(checkpoint, variables).apply(session)
+    session.run([averages.start[name] for name in lacking])
 
 
 def _diverged(run: Run, step: int, what: str) -> TrainingError:

@@ -1,27 +1,45 @@
-"""Learning-rate schedules and optimizers, as tensors and ops of a TF1 graph."""
+"""Learning-rate schedules, optimizers and moving averages, as tensors and ops of a TF1 graph."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from slimft.compat import tf
 from slimft.training.settings import Settings
 
 
-def learning_rate(settings: Settings, global_step, total_steps: int, steps_per_epoch: float):
-    """The learning rate at `global_step`, a float32 scalar.
+def learning_rate(settings: Settings, initial: float, step, total_steps: int, steps_per_epoch: float):
+    """The learning rate at `step`, a float32 scalar.
 
-    ``cosine`` falls from the initial rate to zero over the run (Loshchilov and Hutter, arXiv:1608.03983),
-    ``exponential`` is multiplied by `decay_factor` every `decay_epochs`, in steps as slim's
-    train_image_classifier does it, ``fixed`` stays.
+    In the first `warmup_epochs` it rises linearly to the initial rate (Goyal et al., arXiv:1706.02677). Then
+    ``cosine`` falls to zero over the other steps (Loshchilov and Hutter, arXiv:1608.03983), ``exponential`` is
+    multiplied by `decay_factor` every `decay_epochs`, in steps as slim's train_image_classifier does it, ``fixed``
+    stays.
+
+    Args:
+        settings: the run's settings.
+        initial: the initial rate.
+        step: int scalar tensor, 0 at the start.
+        total_steps: the steps the schedule is for.
+        steps_per_epoch: how many make an epoch.
     """
-    initial = tf.constant(settings.learning_rate, tf.float32)
+    warmup_steps = min(round(settings.warmup_epochs * steps_per_epoch), total_steps - 1)
+    rate = _schedule(
+        settings, tf.constant(initial, tf.float32), step - warmup_steps, total_steps - warmup_steps, steps_per_epoch
+    )
+    if not warmup_steps:
+        return rate
+    rising = initial * tf.cast(step + 1, tf.float32) / warmup_steps
+    return tf.where(step < warmup_steps, rising, rate)
+
+
+def _schedule(settings: Settings, initial, step, total_steps: int, steps_per_epoch: float):
     if settings.schedule == "fixed":
         return initial
     if settings.schedule == "cosine":
-        return tf.train.cosine_decay(initial, global_step, total_steps)
+        return tf.train.cosine_decay(initial, step, total_steps)
     decay_steps = max(1, round(steps_per_epoch * settings.decay_epochs))
-    return tf.train.exponential_decay(
-        initial, global_step, decay_steps, settings.decay_factor, staircase=True
-    )
+    return tf.train.exponential_decay(initial, step, decay_steps, settings.decay_factor, staircase=True)
 
 
 def optimizer(settings: Settings, rate) -> tf.train.Optimizer:
@@ -33,3 +51,88 @@ def optimizer(settings: Settings, rate) -> tf.train.Optimizer:
     if settings.optimizer == "rmsprop":
         return tf.train.RMSPropOptimizer(rate, decay=0.9, momentum=settings.momentum, epsilon=1.0)
     return tf.train.GradientDescentOptimizer(rate)
+
+
+def apply_gradients(settings: Settings, rate, gradients: Sequence, variables: Sequence, factors: Sequence[float]):
+    """Clips the gradients and lets the optimizer apply them.
+
+    Args:
+        settings: the run's settings.
+        rate: the learning rate.
+        gradients: a tensor for each variable.
+        variables: what they are the gradients of.
+        factors: what each variable's learning rate is multiplied by. Each has an optimizer: a gradient that is
+            multiplied instead would be what Adam and RMSProp divide by again.
+
+    Returns:
+        The op, and the optimizers' own variables.
+    """
+    if settings.clip_norm is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, settings.clip_norm)
+    groups: dict[float, list] = {}
+    for gradient, variable, factor in zip(gradients, variables, factors):
+        groups.setdefault(factor, []).append((gradient, variable))
+    ops, own_variables = [], []
+    for factor, pairs in sorted(groups.items()):
+        one = optimizer(settings, rate if factor == 1 else rate * factor)
+        ops.append(one.apply_gradients(pairs))
+        own_variables += one.variables()
+    return tf.group(*ops), own_variables
+
+
+def sum_up(gradients: Sequence):
+    """Sums gradients over several runs of the session, for a step of several batches.
+
+    Returns:
+        The op that adds this batch's, and the sums, which are variables to be set to zero after each step.
+    """
+    with tf.control_dependencies(None):  # What the op waits for, the variables' initializers do not.
+        sums = [
+            tf.Variable(
+                tf.zeros(gradient.shape, gradient.dtype), trainable=False, use_resource=True,
+                collections=[tf.GraphKeys.LOCAL_VARIABLES], name="gradient_sum",
+            )
+            for gradient in gradients
+        ]  # fmt: skip
+    return tf.group(*(total.assign_add(gradient) for total, gradient in zip(sums, gradients))), sums
+
+
+class MovingAverages:
+    """Moving averages of variables, under the names of `tf.train.ExponentialMovingAverage`.
+
+    After update number n, from 0, an average is ``d * average + (1 - d) * variable`` with a d of
+    ``min(decay, (1 + n) / (10 + n))``.
+
+    Args:
+        decay: the decay, below 1.
+        variables: what to average.
+    """
+
+    def __init__(self, decay: float, variables: Sequence[tf.Variable]):
+        self._decay = decay
+        self.of = {
+            variable.op.name: tf.get_variable(
+                f"{variable.op.name}/ExponentialMovingAverage", variable.shape, variable.dtype.base_dtype,
+                tf.zeros_initializer(), trainable=False,
+            )
+            for variable in variables
+        }  # fmt: skip
+        self.start = {
+            average.op.name: tf.assign(average, variable.read_value())
+            for variable, average in zip(variables, self.of.values())
+        }
+        self._variables = list(variables)
+
+    def update(self, step):
+        """The op of an update, number `step`; what it waits for has to be said around it."""
+        step = tf.cast(step, tf.float32)
+        share = 1 - tf.minimum(self._decay, (1 + step) / (10 + step))
+        # read_value and not the variable: a variable's tensor may have been read before what this op waits for.
+        pairs = [(variable, self.of[variable.op.name]) for variable in self._variables]
+        return tf.group(
+            *(tf.assign_sub(average, share * (average - variable.read_value())) for variable, average in pairs)
+        )
+
+    def average(self, variable: tf.Variable) -> tf.Variable | None:
+        """The average of `variable`; None if there is none."""
+        return self.of.get(variable.op.name)

@@ -7,6 +7,7 @@ import sys
 import tqdm
 
 from slimft.compat import tf
+from slimft.training.history import History
 
 # A terminal is redrawn twice a second; a log file gets a line now and then.
 _TERMINAL_SECONDS = 0.5
@@ -58,23 +59,73 @@ class Events:
     Args:
         directory: the run's directory.
         step: the step the run starts at; TensorBoard forgets what an earlier run wrote from there on.
+
+    Attributes:
+        writer: the `tf.summary.FileWriter`.
     """
 
     def __init__(self, directory: str, step: int):
-        self._writer = tf.summary.FileWriter(directory)
-        self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
+        self.writer = tf.summary.FileWriter(directory)
+        self.writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self._writer.close()
+        self.writer.close()
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Adds one value for each tag in `values`."""
         summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()])
-        self._writer.add_summary(summary, step)
+        self.writer.add_summary(summary, step)
 
     def flush(self) -> None:
         """Makes what was written visible to others."""
-        self._writer.flush()
+        self.writer.flush()
+
+
+class Meter:
+    """The learning curves of training: a point of the means every few steps.
+
+    Args:
+        history: gets the points.
+        events: gets them, too.
+        images_per_step: how many images make a step.
+        log_steps: steps between two points.
+    """
+
+    def __init__(self, history: History, events: Events, images_per_step: int, log_steps: int):
+        self._history, self._events = history, events
+        self._images_per_step, self._log_steps = images_per_step, log_steps
+        self._since: list[tuple[float, float, float]] = []
+        self._steps, self._seconds = 0, 0.0
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Of all steps but the first, which also optimizes the graph; None if there were none."""
+        return self._steps * self._images_per_step / self._seconds if self._seconds else None
+
+    def step(self, step: int, seconds: float, loss: float, accuracy: float, rate: float, last: bool) -> None:
+        """Notes that step `step`, perhaps the `last` one, is done, and how."""
+        if self._steps or self._since:
+            self._seconds += seconds
+            self._steps += 1
+        self._since.append((seconds, loss, accuracy))
+        if step % self._log_steps and not last:
+            return
+        times, losses, accuracies = zip(*self._since)
+        count, self._since = len(times), []
+        values = {"loss": sum(losses) / count, "accuracy": sum(accuracies) / count, "learning_rate": rate}
+        self._events.write(step, {f"train/{name}": value for name, value in values.items()})
+        self._history.train.append({
+            "step": step,
+            **values,
+            "seconds": self._history.seconds + sum(times),
+            "images_per_second": count * self._images_per_step / sum(times),
+        })
+
+
+def device_name() -> str:
+    """What the session runs on, such as ``1 GPU`` or ``the CPU``."""
+    gpus = tf.config.list_physical_devices("GPU")
+    return f"{len(gpus)} GPU" if gpus else "the CPU"

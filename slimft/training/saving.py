@@ -54,12 +54,15 @@ class CheckpointKeeper:
         prefix = latest_in_state(self.directory)
         return prefix if prefix and locate(prefix) else None
 
-    def best_accuracy(self) -> float:
-        """The validation accuracy of the checkpoint in ``best/``; below zero where there is none."""
-        try:
-            return float(json.loads((self.best_directory / "metrics.json").read_text())["accuracy"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return -1.0
+    def best(self) -> str | None:
+        """The prefix of the checkpoint in ``best/``, or None."""
+        prefix = latest_in_state(self.best_directory)
+        return prefix if prefix and locate(prefix) else None
+
+    def best_step(self) -> int | None:
+        """The step of the checkpoint in ``best/``; None where there is none."""
+        prefix = self.best()
+        return int(prefix.rsplit("-", 1)[1]) if prefix else None
 
     def save(self, session: tf.Session, saver: tf.train.Saver, step: int) -> str:
         """Saves all variables as the checkpoint of `step` and returns its prefix.
@@ -79,8 +82,7 @@ class CheckpointKeeper:
             self._prune(name)
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(partial, ignore_errors=True)
-            reason = (getattr(error, "message", None) or str(error)).splitlines()[0]
-            raise TrainingError(f"cannot save step {step} in {self.directory}: {reason}") from None
+            raise TrainingError(f"cannot save step {step} in {self.directory}: {_reason(error)}") from None
         return str(self.directory / name)
 
     def keep_as_best(self, prefix: str, metrics: dict) -> None:
@@ -111,6 +113,16 @@ class CheckpointKeeper:
         )
         kept = {newest, *(name for _, name in steps[-self._keep:])} if self._keep > 1 else {newest}
         _remove_others(self.directory, kept)
+
+
+def _reason(error: OSError | tf.errors.OpError) -> str:
+    """What went wrong, such as ``No space left on device``, in one line."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    # TensorFlow says it in the line before the one that names the op, behind the name of a temporary file.
+    lines = error.message.splitlines()
+    said = next((line for line, following in zip(lines, lines[1:]) if "[[{{node" in following), lines[0])
+    return said.rpartition("; ")[2]
 
 
 def _move_whole(files, directory: pathlib.Path) -> None:

@@ -1,65 +1,258 @@
-"""The settings of a training run, and how they are kept in its directory."""
+"""The settings of a training run, which are the flags of ``bin/finetune``, and how its directory keeps them."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import pathlib
+from collections.abc import Sequence
 
+from slimft.data.dataset import DataOptions, dataset_names
 from slimft.errors import SlimftError, UsageError
 from slimft.files import write_atomically
+from slimft.nets import HEADS, network_names
 
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "fixed")
 PRECISIONS = ("float32", "bfloat16")
+BALANCES = ("none", "loss", "sampler")
+AUGMENTATIONS = ("none", "flip", "standard", "strong")
+BATCH_NORMS = ("update", "frozen")
+METRICS = ("accuracy", "balanced_accuracy", "loss")
 SETTINGS_FILE = "settings.json"
+FLAGS_FILE = "flags.txt"
+
+
+def _flag(default, help, *, choices=None, least=None, most=None, alias=None):
+    """A field with what its flag needs: help text, choices or bounds (inclusive), slim's name for it."""
+    metadata = {"help": help, "choices": choices, "least": least, "most": most, "alias": alias}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What ``bin/finetune`` was told; its flags have the same names and say what each one means."""
+    """What ``bin/finetune`` was told: a field for each flag of the same name."""
 
-    model: str
-    dataset: str = "digits"
-    data_dir: str | None = None
-    checkpoint: str | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    rename: tuple[str, ...] = ()
-    cast: bool = False
-    trainable: tuple[str, ...] = ()
-    train_dir: str = "runs/default"
-    image_size: int | None = None
-    batch_size: int = 32
-    epochs: float = 8.0
-    steps: int | None = None
-    learning_rate: float = 0.002
-    schedule: str = "cosine"
-    decay_factor: float = 0.94
-    decay_epochs: float = 2.0
-    optimizer: str = "momentum"
-    momentum: float = 0.9
-    weight_decay: float | None = None
-    precision: str = "float32"
-    seed: int = 0
-    keep: int = 2
-    save_secs: float = 600.0
+    model: str = _flag(None, f"The network: {', '.join(network_names())}.", alias="model_name")
+    recipe: str | None = _flag(
+        None,
+        "Sets the flags of a technique, but for those you give, and prints them: features trains a new head on the "
+        "frozen network, top the head and the last blocks, all everything, scratch everything from nothing.",
+        choices=("features", "top", "all", "scratch"),
+    )
 
-    def total_steps(self, num_examples: int) -> int:
-        """How many steps the run has, on that many training examples."""
-        if self.steps is not None:
-            return self.steps
-        return max(1, round(self.epochs * num_examples / self.batch_size))
+    # What to start from.
+    checkpoint: str | None = _flag(
+        None,
+        "What to start from: a checkpoint's path, a directory with one, or a name: hed, or an official TF-Slim "
+        "release such as vgg_16, which is fetched if need be. Without it all variables start afresh.",
+        alias="checkpoint_path",
+    )
+    exclude: tuple[str, ...] = _flag(
+        (), "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.",
+        alias="checkpoint_exclude_scopes",
+    )  # fmt: skip
+    include: tuple[str, ...] = _flag((), "Scopes or variables to restore; everything by default.")
+    rename: tuple[str, ...] = _flag(
+        (),
+        "FROM:TO,...: what the checkpoint has in the scope FROM restores the scope TO; several TOs of one FROM are "
+        "several pairs.",
+    )
+    cast: bool = _flag(False, "Convert a checkpoint of half, bfloat16 or double floats.")
+
+    # What to train.
+    head: str = _flag(
+        "linear",
+        "The last layers: the network's own logits (linear), or in their place a dense layer of 256 with ReLU and "
+        "dropout before new logits (mlp), with batch normalization before it (bn_mlp).",
+        choices=HEADS,
+    )
+    trainable: tuple[str, ...] = _flag(
+        (),
+        "Scopes or variables to train; everything by default. head, top and all stand for the last layer, for it "
+        "and the last blocks, for everything.",
+        alias="trainable_scopes",
+    )
+    freeze: tuple[str, ...] = _flag((), "Scopes or variables not to train, of those that --trainable selects.")
+    stage: tuple[str, ...] = _flag(
+        (),
+        "EPOCHS:SCOPES or EPOCHS:SCOPES@LEARNING_RATE, repeated: what to train one after the other, such as "
+        "--stage=2:head --stage=6:all@0.0005. Each stage has a learning rate schedule of its own.",
+    )
+    lr_multiplier: tuple[str, ...] = _flag(
+        (), "SCOPE:FACTOR,...: what to multiply the learning rate of some scopes by; head and top work here too."
+    )
+    batch_norm: str = _flag(
+        "update",
+        "Whether trained batch_norm layers use and update the batch's statistics, or keep and use those of the "
+        "checkpoint (frozen; a new head's are updated all the same). Layers that are not trained always keep them.",
+        choices=BATCH_NORMS,
+    )
+
+    # The data.
+    dataset: str = _flag(
+        "digits", f"The data: {', '.join(dataset_names())}.", alias="dataset_name"
+    )
+    data_dir: str | None = _flag(
+        None,
+        "Where the data is: a folder, a CSV file for csv; for cifar10 also where to download it to.",
+        alias="dataset_dir",
+    )
+    validation_share: float = _flag(
+        0.1, "Share of the training examples to validate on, where the data has no such split.", least=0, most=0.9
+    )
+    test_share: float = _flag(
+        0.2, "Share of all examples to test on, where the data has no splits at all.", least=0, most=0.9
+    )
+    split_seed: int = _flag(0, "Decides which examples these are.", least=0, most=2**31 - 1)
+    folds: int | None = _flag(
+        None, "Split the data, if it has no splits, in so many parts, and test on one of them.", least=2
+    )
+    fold: int = _flag(0, "Which of the --folds to test on, from 0.", least=0)
+    train_examples: int | None = _flag(
+        None, "Train on so many examples only, as many of each class as its share of the training split.", least=1
+    )
+    cache: str = _flag(
+        "auto", "Whether to keep decoded images on the disk, in ~/.cache/slimft/images: auto does where it helps.",
+        choices=("auto", "on", "off"),
+    )  # fmt: skip
+    image_size: int | None = _flag(
+        None, "Height and width the network sees; by default as the dataset suggests, or the network's own.",
+        least=1, most=4096, alias="train_image_size",
+    )  # fmt: skip
+    balance: str = _flag(
+        "none",
+        "For classes of unequal size: weigh the loss of an example by its class (loss), or draw the examples of "
+        "small classes more often (sampler).",
+        choices=BALANCES,
+    )
+    balance_beta: float = _flag(
+        0.999,
+        "How far --balance goes: 1 makes all classes equal, 0 none; between them, a class counts as the effective "
+        "number of its examples.",
+        least=0, most=1,
+    )  # fmt: skip
+
+    # Augmentation and loss.
+    augment: str = _flag(
+        "standard",
+        "What training does to images at random: nothing, flip (mirror, where the dataset allows it), standard "
+        "(flip and move or crop), strong (that, turn, zoom, change colours and hide a part).",
+        choices=AUGMENTATIONS,
+    )
+    flip: bool | None = _flag(None, "Whether a mirror image is as good; by default as the dataset says.")
+    mixup: float = _flag(0.0, "Alpha of mixup: 0.2 is usual, 0 is none.", least=0)
+    cutmix: float = _flag(0.0, "Alpha of CutMix: 1 is usual, 0 is none. With both, each batch draws one.", least=0)
+    label_smoothing: float = _flag(
+        0.0, "Share of the target that all classes get; 0.1 is usual.", least=0, most=0.99
+    )
+    focal_gamma: float = _flag(0.0, "Gamma of the focal loss: 2 is usual, 0 is plain cross entropy.", least=0)
+
+    # How to train.
+    train_dir: str = _flag(
+        "runs/default",
+        "Directory of the run: checkpoints, report, TensorBoard events, settings. A run in it is continued. By "
+        "default a new one, runs/MODEL-DATASET-TIME.",
+    )
+    batch_size: int = _flag(32, "Images per step.", least=1)
+    accumulate: int = _flag(1, "Batches whose gradients make one step.", least=1)
+    epochs: float = _flag(8.0, "Passes over the training split.", least=0)
+    steps: int | None = _flag(None, "Steps to train, instead of --epochs.", least=1, alias="max_number_of_steps")
+    learning_rate: float = _flag(0.002, "Initial learning rate.")
+    schedule: str = _flag(
+        "cosine", "How the learning rate falls.", choices=SCHEDULES, alias="learning_rate_decay_type"
+    )
+    warmup_epochs: float = _flag(0.0, "Epochs in which the learning rate rises from zero first.", least=0)
+    decay_factor: float = _flag(
+        0.94, "What --schedule=exponential multiplies by.", least=0, most=1, alias="learning_rate_decay_factor"
+    )
+    decay_epochs: float = _flag(2.0, "Epochs between such steps.", alias="num_epochs_per_decay")
+    optimizer: str = _flag("momentum", "The optimizer.", choices=OPTIMIZERS)
+    momentum: float = _flag(0.9, "Momentum, of momentum and rmsprop.", least=0, most=1)
+    weight_decay: float | None = _flag(
+        None, "Factor of the L2 regularizer; by default the network's own.", least=0
+    )
+    clip_norm: float | None = _flag(None, "Largest norm of all gradients together; larger ones are scaled down.")
+    ema: float = _flag(
+        0.0,
+        "Decay of moving averages of the weights, such as 0.999, which are then what is evaluated; 0 for none.",
+        least=0, most=0.999999, alias="moving_average_decay",
+    )  # fmt: skip
+    eval_every: int | None = _flag(None, "Steps between two validations; by default an epoch.", least=1)
+    metric: str | None = _flag(
+        None,
+        "What tells the best checkpoint in validation; by default accuracy, or balanced_accuracy with --balance.",
+        choices=METRICS,
+    )
+    patience: int = _flag(
+        0, "Stop after so many validations in a row without a new best one, and end with that; 0 never stops.",
+        least=0,
+    )  # fmt: skip
+    precision: str = _flag(
+        "float32", "bfloat16 runs convolutions in bfloat16, on CPUs that have it; variables stay float32.",
+        choices=PRECISIONS,
+    )  # fmt: skip
+    deterministic: bool = _flag(
+        False, "Compute so that the same command gives the same bits on this machine; can be slower."
+    )
+    seed: int = _flag(0, "Decides order, augmentation, dropout and fresh variables.", least=0, most=2**31 - 1)
+    keep: int = _flag(2, "Newest checkpoints to keep.", least=1, alias="max_to_keep")
+    save_secs: float = _flag(
+        600.0, "Seconds after which to save, besides when validation improves and at the end.", least=0,
+        alias="save_interval_secs",
+    )  # fmt: skip
+
+    def data_options(self) -> DataOptions:
+        """What of the settings `slimft.data.load_dataset` needs, beside its name and place."""
+        names = [field.name for field in dataclasses.fields(DataOptions)]
+        return DataOptions(**{name: getattr(self, name) for name in names})
+
+    def best_metric(self) -> str:
+        """The key of a validation's metrics that tells the best checkpoint."""
+        return self.metric or ("accuracy" if self.balance == "none" else "balanced_accuracy")
+
+    def final_checkpoint(self) -> str:
+        """What the run ends with: its best checkpoint if it may stop early, else its newest."""
+        best = pathlib.Path(self.train_dir, "best")
+        return str(best if self.patience and (best / "checkpoint").exists() else self.train_dir)
 
 
-# What a run cannot change when it resumes, because the saved variables would not fit.
-_FIXED = ("model", "dataset")
+# What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
+_FIXED = (
+    "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "train_examples",
+)  # fmt: skip
+# What does not change the course of a run.
+_OF_NO_CONSEQUENCE = ("train_dir", "data_dir", "checkpoint", "recipe", "cache", "keep", "save_secs")
+_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
 
 
 def save_settings(settings: Settings) -> None:
-    """Writes the settings into the run's directory."""
-    text = json.dumps(dataclasses.asdict(settings), indent=2)
-    write_atomically(pathlib.Path(settings.train_dir, SETTINGS_FILE), text + "\n")
+    """Writes the settings into the run's directory, and as ``flags.txt`` for ``--flagfile``."""
+    folder = pathlib.Path(settings.train_dir)
+    write_atomically(folder / SETTINGS_FILE, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
+    write_atomically(folder / FLAGS_FILE, "".join(f"{flag}\n" for flag in as_flags(settings, leave=("train_dir",))))
+
+
+def as_flags(settings: Settings, leave: Sequence[str] = ()) -> list[str]:
+    """The flags that make `settings`, without those that have their default and those in `leave`."""
+    lines = []
+    for field in dataclasses.fields(Settings):
+        value = getattr(settings, field.name)
+        if value == field.default or field.name in leave:
+            continue
+        if isinstance(value, bool):
+            lines.append(f"--{field.name}" if value else f"--no{field.name}")
+        elif field.name == "stage":
+            lines += [f"--stage={stage}" for stage in value]
+        elif isinstance(value, tuple):
+            row = io.StringIO()
+            csv.writer(row, lineterminator="").writerow(value)  # As absl reads its lists.
+            lines.append(f"--{field.name}={row.getvalue()}")
+        else:
+            lines.append(f"--{field.name}={value}")
+    return lines
 
 
 def load_settings(train_dir: str | pathlib.Path) -> Settings:
@@ -69,24 +262,54 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
         UsageError: `train_dir` holds none, or they cannot be read.
     """
     file = pathlib.Path(train_dir, SETTINGS_FILE)
+    if not file.exists():
+        raise UsageError(f"--train_dir={train_dir} is not the directory of a run: {file} is missing")
+    saved = read_settings(file)
+    if "model" not in saved:
+        raise SlimftError(f"{file} cannot be read: it names no model")
+    # Wherever the directory has been moved to.
+    return Settings(**{**saved, "train_dir": str(train_dir)})
+
+
+def read_settings(file: str | pathlib.Path) -> dict:
+    """The fields of `Settings` in a JSON file that `save_settings`, perhaps an earlier version's, wrote.
+
+    Raises:
+        SlimftError: the file is missing or no such file.
+    """
     try:
-        saved = json.loads(file.read_text(encoding="utf-8"))
-        known = {field.name for field in dataclasses.fields(Settings)}
-        lists = ("include", "exclude", "rename", "trainable")
-        return Settings(
-            **{name: tuple(value) if name in lists else value for name, value in saved.items() if name in known}
-        )
-    except FileNotFoundError:
-        raise UsageError(f"--train_dir={train_dir} is not the directory of a run: {file} is missing") from None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        saved = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise SlimftError(f"{file} cannot be read: {error}") from None
+    if not isinstance(saved, dict):
+        raise SlimftError(f"{file} cannot be read: it holds no settings")
+    known = {field.name: field for field in dataclasses.fields(Settings)}
+    return {name: _typed(file, known[name], value) for name, value in saved.items() if name in known}
+
+
+def _typed(file, field: dataclasses.Field, value):
+    """A value from JSON as the field has it; raises SlimftError if it is of another type."""
+    kind = kind_of(field)
+    optional = "None" in field.type or field.default is None
+    # A bool is an int to Python.
+    fits = isinstance(value, _TYPES[kind]) and (kind == "bool" or not isinstance(value, bool))
+    if kind == "tuple" and fits:
+        fits = all(isinstance(item, str) for item in value)
+    if not fits and not (value is None and optional):
+        raise SlimftError(f"{file} cannot be read: {field.name} is {value!r}, which is no {kind}")
+    return tuple(value) if kind == "tuple" else value
+
+
+def kind_of(field: dataclasses.Field) -> str:
+    """``str``, ``int``, ``float``, ``bool`` or ``tuple``: what a field of `Settings` holds, beside None."""
+    return field.type.split(" ")[0].split("[")[0]
 
 
 def saved_settings(settings: Settings) -> Settings | None:
     """The settings of the run that `settings.train_dir` already holds, or None.
 
     Raises:
-        UsageError: it is a run of another model or dataset.
+        UsageError: it is a run of another model or other data.
     """
     if not pathlib.Path(settings.train_dir, SETTINGS_FILE).exists():
         return None
@@ -105,6 +328,5 @@ def differences(saved: Settings, settings: Settings) -> list[str]:
     return [
         f"--{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
         for field in dataclasses.fields(Settings)
-        if field.name not in ("train_dir", "data_dir", "checkpoint", "keep", "save_secs")
-        and getattr(saved, field.name) != getattr(settings, field.name)
+        if field.name not in _OF_NO_CONSEQUENCE and getattr(saved, field.name) != getattr(settings, field.name)
     ]

@@ -15,6 +15,7 @@ from slimft.filters import VariableFilter
 from slimft.nets import get_network, network_names
 from slimft.training import Settings
 from slimft.training.graph import build_graph
+from slimft.training.stages import Stage
 
 STEPS, BATCH_SIZE = 20, 16
 # One of each family, the dearest left out, always; all others with -m slow.
@@ -61,7 +62,7 @@ def losses_of_training(spec, image_size, checkpoint, **restoring):
         model=spec.name, image_size=image_size, batch_size=BATCH_SIZE, optimizer="adam", schedule="fixed",
         learning_rate=0.0001 if spec.module == "vgg" else 0.0005,
     )  # fmt: skip
-    training = build_graph(settings, spec, few, STEPS)
+    training = build_graph(settings, spec, few, Stage(0, 0, STEPS, (), settings.learning_rate))
     with training.graph.as_default(), tf.Session() as session:
         plan = slimft.plan_restore(checkpoint, **restoring)
         session.run(tf.global_variables_initializer())

@@ -1,0 +1,128 @@
+"""The learning rate finder: some steps at ever larger rates, and at which the loss fell fastest.
+
+Smith, arXiv:1506.01186, section 3.3. Nothing of the run is saved but the figures and a picture of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+
+import numpy as np
+
+from slimft.compat import tf
+from slimft.errors import TrainingError, UsageError
+from slimft.evaluation import session_config
+from slimft.files import atomic_file, write_atomically
+from slimft.training.progress import Progress, say
+from slimft.training.run import Run, prepare
+from slimft.training.settings import Settings
+
+_SMALLEST, _LARGEST = 1e-6, 10.0
+_STEPS = 140
+# Steps, about a third of a decade, over which losses are averaged.
+_SMOOTHING = 7
+# A loss so many times the least one has diverged.
+_DIVERGED = 4.0
+# A loss that is not so much of the first one has not fallen, but for chance.
+_FALLEN = 0.97
+_FILES = ("lr_finder.json", "lr_finder.png")
+
+
+def find_learning_rate(settings: Settings) -> dict:
+    """Tries learning rates on a fresh run and suggests one.
+
+    Writes ``lr_finder.json`` and ``lr_finder.png`` into `settings.train_dir`.
+
+    Returns:
+        ``suggested_learning_rate``, ``steps``, ``plot`` and ``train_dir``.
+
+    Raises:
+        SlimftError: bad settings, data or checkpoint.
+        TrainingError: no rate lowers the loss.
+    """
+    run = prepare(settings, rate_at=_rate_at)
+    if run.resumes:
+        raise UsageError(f"--train_dir={settings.train_dir} holds a run already; name another one for --find_lr")
+    run.check()
+    run.keeper.create_directory()
+    rates, losses = _try_rates(run)
+    suggested = suggest(rates, losses)
+    folder = pathlib.Path(settings.train_dir)
+    figures = {"learning_rates": rates, "losses": losses, "suggested_learning_rate": suggested}
+    write_atomically(folder / _FILES[0], json.dumps(figures) + "\n")
+    if suggested is None:
+        raise TrainingError(
+            f"no learning rate from {_SMALLEST:g} to {_LARGEST:g} lowers the loss in {len(rates)} steps; see "
+            f"{folder / _FILES[0]}, and look at the data and the checkpoint"
+        )
+    _draw(folder / _FILES[1], rates, losses, suggested)
+    say(f"the loss falls fastest at --learning_rate={suggested:.2g}; see {folder / _FILES[1]}")
+    return {
+        "suggested_learning_rate": suggested,
+        "steps": len(rates),
+        "plot": str(folder / _FILES[1]),
+        "train_dir": settings.train_dir,
+    }
+
+
+def _rate_at(step):
+    growth = math.log(_LARGEST / _SMALLEST) / (_STEPS - 1)
+    return _SMALLEST * tf.exp(growth * tf.cast(step, tf.float32))
+
+
+def _try_rates(run: Run) -> tuple[list[float], list[float]]:
+    """The learning rate and the loss of each step, until the loss diverges."""
+    rates, losses = [], []
+    with (
+        run.training.graph.as_default(),
+        tf.Session(config=session_config(run.settings.precision)) as session,
+        Progress(0, _STEPS, run.settings.batch_size * run.settings.accumulate) as progress,
+    ):
+        run.restore(session)
+        run.start_batches(session, 0)
+        for step in range(_STEPS):
+            loss, accuracy, rate = run.take_step(session)
+            if not math.isfinite(loss):
+                break
+            rates.append(rate)
+            losses.append(loss)
+            progress.step(step + 1, loss, accuracy)
+            smooth = smoothed(losses)
+            if smooth[-1] > _DIVERGED * min(smooth):
+                break
+    return rates, losses
+
+
+def smoothed(losses: list[float]) -> np.ndarray:
+    """The mean of each loss and of its neighbours, as far as there are any."""
+    ones = np.ones(_SMOOTHING)
+    return np.convolve(losses, ones, "same") / np.convolve(np.ones(len(losses)), ones, "same")
+
+
+def suggest(rates: list[float], losses: list[float]) -> float | None:
+    """The rate at which the smoothed loss falls fastest by the logarithm of the rate; None if it hardly falls."""
+    if len(rates) < 2 * _SMOOTHING:
+        return None
+    smooth = smoothed(losses)
+    until = int(np.argmin(smooth)) + 1
+    slopes = np.gradient(smooth, np.log(rates))[:until]
+    steepest = int(np.argmin(slopes))
+    return float(rates[steepest]) if min(smooth) < _FALLEN * smooth[0] else None
+
+
+def _draw(file: pathlib.Path, rates: list[float], losses: list[float], suggested: float) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(rates, losses, color="0.75", label="a batch's loss")
+    axes.plot(rates, smoothed(losses), color="#0072b2", label="smoothed")
+    axes.axvline(suggested, color="#d55e00", linestyle="--", label=f"suggested: {suggested:.2g}")
+    highest = 1.3 * max(smoothed(losses)[:_SMOOTHING])
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, highest))
+    axes.legend()
+    with atomic_file(file) as stream:
+        FigureCanvasAgg(figure).print_png(stream)

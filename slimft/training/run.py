@@ -1,0 +1,202 @@
+"""What a run is made of before its session: data, stages, graph and restore plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from slimft.checkpoint import open_checkpoint
+from slimft.compat import enable_determinism, tf
+from slimft.data import Dataset, load_dataset
+from slimft.data.sampling import BalancedSampler
+from slimft.errors import RestoreError, UsageError
+from slimft.filters import VariableFilter
+from slimft.nets import get_network
+from slimft.renaming import parse_renames
+from slimft.restore import RestorePlan, plan_restore
+from slimft.training.graph import TrainingGraph, build_graph
+from slimft.training.progress import say
+from slimft.training.saving import CheckpointKeeper
+from slimft.training.settings import Settings, differences, saved_settings
+from slimft.training.stages import Stage, stages_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """All there is of a run before its session; made by `prepare`.
+
+    Attributes:
+        settings: its settings, `image_size` filled in.
+        splits: the dataset's splits.
+        stages: what trains when.
+        stage: the one that comes next, or the last.
+        training: its graph.
+        plan: what is restored first; None to train from scratch.
+        resumes: whether `plan` continues an earlier run in the same directory.
+        keeper: saves its checkpoints.
+    """
+
+    settings: Settings
+    splits: dict[str, Dataset]
+    stages: list[Stage]
+    stage: Stage
+    training: TrainingGraph
+    plan: RestorePlan | None
+    resumes: bool
+    keeper: CheckpointKeeper
+
+    @property
+    def total_steps(self) -> int:
+        """The step the run ends at, unless it stops early."""
+        return self.stages[-1].last_step
+
+    @property
+    def final_split(self) -> str:
+        """The split the result is of."""
+        return "test" if "test" in self.splits else "validation"
+
+    def describe(self) -> str:
+        """Every variable's fate, then what will be trained and for how long."""
+        parameters = sum(variable.shape.num_elements() for variable in self.training.trained)
+        lines = [
+            str(self.plan or "nothing to restore: all variables start afresh"),
+            f"train {len(self.training.trained)} variables, {parameters:,} parameters, "
+            f"to step {self.stage.last_step} at {self.settings.image_size}x{self.settings.image_size} pixels",
+        ]
+        for stage in self.stages[self.stage.number + 1 :]:
+            lines.append(f"then train {','.join(stage.trainable) or 'everything'} to step {stage.last_step}")
+        return "\n".join(lines)
+
+    def restore(self, session: tf.Session) -> int:
+        """Restores or initializes every variable; returns the step to start at."""
+        restored = self.plan.restored if self.plan else {}
+        fresh = [variable for variable in tf.global_variables() if variable.op.name not in restored]
+        session.run(tf.variables_initializer([*fresh, *tf.local_variables()]))
+        if self.plan:
+            self.plan.apply(session)
+        if self.training.averages:
+            start = self.training.averages.start
+            session.run([op for name, op in start.items() if name not in restored])
+        return int(session.run(self.training.global_step))
+
+    def start_batches(self, session: tf.Session, step: int) -> None:
+        """Lets the batches of step `step` come next."""
+        settings, train, sampler = self.settings, self.splits["train"], None
+        if settings.balance == "sampler":
+            sampler = BalancedSampler(train.labels, train.num_classes, settings.balance_beta, settings.seed)
+        self.training.batches.start(session, train, step * settings.accumulate, sampler)
+
+    def take_step(self, session: tf.Session) -> tuple[float, float, float]:
+        """Takes a step, of one batch or several; returns their mean loss and accuracy, and the learning rate."""
+        training, batches = self.training, self.settings.accumulate
+        fetches = [training.loss, training.accuracy, training.learning_rate]
+        means = [0.0, 0.0]
+        for number in range(batches):
+            op = training.train_op if number == batches - 1 else training.add_gradients
+            with training.batches.errors():
+                *values, rate, _ = session.run([*fetches, op])
+            means = [mean + float(value) / batches for mean, value in zip(means, values)]
+        return *means, float(rate)
+
+    def check(self) -> None:
+        """Raises RestoreError or UsageError if the plan cannot be carried out."""
+        if self.plan is None:
+            return
+        if self.resumes and (self.plan.missing or self.plan.mismatched):
+            differing = [f"no {name}" for name in self.plan.missing]
+            differing += [f"another {mismatch.name}" for mismatch in self.plan.mismatched]
+            raise UsageError(
+                f"--train_dir={self.settings.train_dir} holds a run with other flags: its checkpoint has "
+                f"{differing[0]}; repeat that run's flags or name another directory"
+            )
+        self._check_number_of_classes()
+        self.plan.check()
+
+    def _check_number_of_classes(self) -> None:
+        """Raises RestoreError, with what to exclude, if only the number of classes is in the way."""
+        scopes = get_network(self.settings.model).head_scopes(self.settings.head)
+        last_layer = VariableFilter(include=scopes)
+        failing = [*self.plan.missing, *(mismatch.name for mismatch in self.plan.mismatched)]
+        num_classes = self.splits["train"].num_classes
+        others = [
+            mismatch.checkpoint_shape[0]
+            for mismatch in self.plan.mismatched
+            if mismatch.variable_shape == (num_classes,) and len(mismatch.checkpoint_shape) == 1
+        ]
+        if others and all(map(last_layer.selects, failing)):
+            excluded = [*self.settings.exclude, *(s for s in scopes if s not in self.settings.exclude)]
+            raise RestoreError(
+                f"{self.plan.checkpoint.path} is for {others[0]} classes, {self.settings.dataset} has "
+                f"{num_classes}; let the logits start afresh with --exclude={','.join(excluded)}"
+            )
+
+
+def prepare(
+    settings: Settings,
+    splits: dict[str, Dataset] | None = None,
+    rate_at: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> Run:
+    """Loads the data, builds the graph of the next stage and plans the restore, without writing anything.
+
+    Args:
+        settings: the run's settings.
+        splits: the data, where it is loaded already.
+        rate_at: the learning rate at a step; None for the schedule of the settings.
+
+    Raises:
+        SlimftError: some setting, file or pattern is bad.
+    """
+    spec = get_network(settings.model)
+    if settings.image_size is not None:
+        spec.check_image_size(settings.image_size)
+    saved = saved_settings(settings)
+    keeper = CheckpointKeeper(settings.train_dir, settings.keep)
+    starts = splits is None
+    if starts:
+        splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
+    if settings.image_size is None:
+        suggested = splits["train"].image_size or spec.default_image_size
+        image_size = saved.image_size if saved else max(spec.min_image_size, suggested)
+        settings = dataclasses.replace(settings, image_size=image_size)
+    for difference in differences(saved, settings) if starts and saved else ():
+        say(f"note: {difference}")
+    if settings.deterministic:
+        enable_determinism()
+    stages = stages_of(settings, spec, splits["train"].num_examples)
+    latest = keeper.latest()
+    step = 0 if latest is None else int(open_checkpoint(latest)["global_step"])
+    stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
+    training = build_graph(settings, spec, splits["train"], stage, rate_at)
+    with training.graph.as_default():
+        if latest is not None:
+            plan = _plan_to_resume(latest, training, begins=0 < step == stage.first_step)
+        else:
+            plan = _plan_to_start(settings)
+    return Run(settings, splits, stages, stage, training, plan, latest is not None, keeper)
+
+
+def _plan_to_resume(latest: str, training: TrainingGraph, begins: bool) -> RestorePlan:
+    """Everything comes from the run's own checkpoint, but at the beginning of a stage the optimizer's variables."""
+    variables = tf.global_variables()
+    if begins:
+        checkpoint = open_checkpoint(latest)
+        averages = {average.op.name for average in training.averages.of.values()} if training.averages else set()
+        fresh = training.optimizer_variables | {name for name in averages if name not in checkpoint}
+        variables = [variable for variable in variables if variable.op.name not in fresh]
+    return plan_restore(latest, variables)
+
+
+def _plan_to_start(settings: Settings) -> RestorePlan | None:
+    if settings.checkpoint is None:
+        return None
+    exclude = settings.exclude
+    if settings.head != "linear":
+        # The network's own last layer is not there to be excluded, and a new head is in no other's checkpoint.
+        exclude = [scope for scope in exclude if scope not in get_network(settings.model).logits_scopes]
+        names = open_checkpoint(settings.checkpoint)
+        if "head" not in exclude and not any(name.startswith("head/") for name in names):
+            exclude.append("head")
+    rename = parse_renames(settings.rename) or None
+    return plan_restore(
+        settings.checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast
+    )

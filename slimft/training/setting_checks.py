@@ -1,0 +1,66 @@
+"""Settings that cannot work, alone or together, found before anything is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from slimft.errors import UsageError
+from slimft.renaming import parse_renames
+from slimft.training.settings import Settings, kind_of
+from slimft.training.stages import parse_multipliers, parse_stages
+
+_POSITIVE = ("learning_rate", "decay_epochs", "epochs", "clip_norm")
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises UsageError, with one line that says what to do, if some settings cannot work."""
+    _check_values(settings)
+    parse_renames(settings.rename)
+    parse_multipliers(settings.lr_multiplier)
+    parse_stages(settings.stage)
+    for wrong, message in _contradictions(settings):
+        if wrong:
+            raise UsageError(message)
+
+
+def _check_values(settings: Settings) -> None:
+    """Each field by itself: flags are checked when they are parsed, a file of settings is not."""
+    for field in dataclasses.fields(Settings):
+        value, bounds = getattr(settings, field.name), field.metadata
+        if value is None:
+            continue
+        if kind_of(field) == "float" and not math.isfinite(value):
+            raise UsageError(f"--{field.name}={value} must be a finite number")
+        if field.name in _POSITIVE and not value > 0:
+            raise UsageError(f"--{field.name}={value} must be a positive number")
+        if bounds["choices"] and value not in bounds["choices"]:
+            raise UsageError(f"--{field.name}={value} must be one of {', '.join(bounds['choices'])}")
+        if bounds["least"] is not None and value < bounds["least"]:
+            raise UsageError(f"--{field.name}={value} must be at least {bounds['least']}")
+        if bounds["most"] is not None and value > bounds["most"]:
+            raise UsageError(f"--{field.name}={value} must be at most {bounds['most']}")
+
+
+def _contradictions(settings: Settings) -> list[tuple[bool, str]]:
+    """Pairs: whether two settings contradict each other, and what to say then."""
+    patterns = settings.exclude or settings.include or settings.rename
+    return [
+        (settings.recipe == "scratch" and settings.checkpoint is not None,
+         "--recipe=scratch trains from nothing; leave --checkpoint out, or choose --recipe=all"),
+        (settings.recipe not in (None, "scratch") and settings.checkpoint is None,
+         f"--recipe={settings.recipe} starts from a checkpoint, and {settings.model} has no official one; give a "
+         "--checkpoint"),
+        (settings.checkpoint is None and bool(patterns),
+         "--exclude, --include and --rename say what to restore; they need a --checkpoint"),
+        (settings.checkpoint is None and settings.batch_norm == "frozen",
+         "--batch_norm=frozen keeps the statistics of a checkpoint; it needs a --checkpoint"),
+        (bool(settings.stage and settings.trainable),
+         "--stage and --trainable both say what to train; name the scopes in --stage alone"),
+        (bool(settings.stage) and settings.steps is not None,
+         "--stage gives each stage its epochs; leave --steps out"),
+        (bool(settings.augment == "none" and settings.flip),
+         "--flip mirrors images, which --augment=none does not allow; choose --augment=flip"),
+        (settings.batch_size < 2 and bool(settings.mixup or settings.cutmix),
+         "--mixup and --cutmix mix the images of a batch; they need a --batch_size of 2 or more"),
+    ]  # fmt: skip
