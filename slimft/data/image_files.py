@@ -138,7 +138,10 @@ class ImageFiles:
 
         def decode(places: np.ndarray) -> None:
             for place in places:
-                images[place] = _square(self._all[int(indices[place])], side)
+                try:
+                    images[place] = _square(self._all[int(indices[place])], side)
+                except DataError as error:
+                    raise DataError(f"{error}; replace or remove it") from None
 
         for _ in _in_threads(decode, _parts(missing)):
             pass
@@ -205,11 +208,12 @@ class ImageFiles:
                 add(decoded)
                 bar.update(len(decoded))
         if len(failures) == 1:
-            raise next(iter(failures.values()))
+            raise DataError(f"{next(iter(failures.values()))}; replace or remove it")
         if failures:
             named = [str(failures[index]) for index in sorted(failures)[:_NAMED]]
             more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
-            raise DataError(f"{len(failures)} images cannot be read: {'; '.join(named)}{more}")
+            listed = "; ".join(named)
+            raise DataError(f"{len(failures)} images cannot be read: {listed}{more}; replace or remove them")
 
     @property
     def _all(self) -> Sequence[Source]:

@@ -245,7 +245,9 @@ def _finish(session, run: Run, history: History, events: Events, stop: StopSigna
         images_per_second=images_per_second,
         device=device_name(),
     )
-    return {**result, "report": str(write_report(settings.train_dir))}
+    report = str(write_report(settings.train_dir))
+    say(f"see {report}")
+    return {**result, "report": report}
 
 
 def _restored_at_first(run: Run) -> str:

@@ -172,7 +172,7 @@ def test_all_corrupt_images_are_found_at_once(paths, folder, decoded):
     with pytest.raises(DataError) as caught:
         files_of(paths).prepare(SIDE, several_passes=True)
     message = str(caught.value)
-    assert message.startswith("5 images cannot be read: ") and message.endswith("; and 2 more")
+    assert message.startswith("5 images cannot be read: ") and message.endswith("; and 2 more; replace or remove them")
     assert 0 < message.find(paths[2]) < message.find(paths[4]) < message.find(paths[5])
     assert paths[7] not in message and "\n" not in message
     for number in (9, 2, 7, 4, 5):
@@ -185,7 +185,7 @@ def test_all_corrupt_images_are_found_at_once(paths, folder, decoded):
 
 def test_one_corrupt_image(paths):
     open(paths[3], "wb").close()
-    with pytest.raises(DataError, match=f"^{paths[3]} is empty$"):
+    with pytest.raises(DataError, match=f"^{paths[3]} is empty; replace or remove it$"):
         files_of(paths).prepare(SIDE, several_passes=True)
 
 

@@ -76,7 +76,7 @@ def test_sources_may_give_bytes_or_streams(photos):
     sources = [InMemory(content), InMemory(io.BytesIO(content)), InMemory(b""), InMemory(content[:-40])]
     files = ImageFiles(sources, "off")
     np.testing.assert_array_equal(files.read([0, 1], 5), [expected(pixels[0], 5)] * 2)
-    with pytest.raises(DataError, match="^x.tfrecord record 7 is empty$"):
+    with pytest.raises(DataError, match="^x.tfrecord record 7 is empty; replace or remove it$"):
         files.read([2], 5)
     with pytest.raises(DataError, match="^x.tfrecord record 7 cannot be read: "):
         files.read([3], 5)
