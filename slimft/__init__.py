@@ -34,7 +34,7 @@ _WHERE = {
 }
 # `slimft.restore` is a module that can be called: see the end of slimft/restore.py.
 _MODULES = (
-    "checkpoint", "compat", "data", "errors", "evaluation", "filters", "nets", "restore", "training",
+    "checkpoint", "compat", "data", "errors", "evaluation", "filters", "nets", "report", "restore", "training",
 )
 
 __all__ = ["__version__", *_WHERE, *_MODULES]

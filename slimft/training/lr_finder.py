@@ -1,6 +1,8 @@
-"""The learning rate finder: some steps at ever larger rates, and at which the loss fell fastest.
+"""The learning rate finder: some steps at ever larger rates, and at which the loss fell.
 
-Smith, arXiv:1506.01186, section 3.3. Nothing of the run is saved but the figures and a picture of them.
+The test is Smith's (arXiv:1506.01186, section 3.3); the suggestion lies in the middle, by the logarithm, between the
+rate at which the loss falls fastest and that at which it is lowest: the one is on the safe side, the other about to
+diverge. Nothing of the run is saved but the figures and a picture of them.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def find_learning_rate(settings: Settings) -> dict:
             f"{folder / _FILES[0]}, and look at the data and the checkpoint"
         )
     _draw(folder / _FILES[1], rates, losses, suggested)
-    say(f"the loss falls fastest at --learning_rate={suggested:.2g}; see {folder / _FILES[1]}")
+    say(f"try --learning_rate={suggested:.2g}; the losses are drawn in {folder / _FILES[1]}")
     return {
         "suggested_learning_rate": suggested,
         "steps": len(rates),
@@ -102,14 +104,14 @@ def smoothed(losses: list[float]) -> np.ndarray:
 
 
 def suggest(rates: list[float], losses: list[float]) -> float | None:
-    """The rate at which the smoothed loss falls fastest by the logarithm of the rate; None if it hardly falls."""
+    """The geometric mean of the rates at which the smoothed loss falls fastest, by the logarithm of the rate, and at
+    which it is lowest; None if it hardly falls."""
     if len(rates) < 2 * _SMOOTHING:
         return None
     smooth = smoothed(losses)
-    until = int(np.argmin(smooth)) + 1
-    slopes = np.gradient(smooth, np.log(rates))[:until]
-    steepest = int(np.argmin(slopes))
-    return float(rates[steepest]) if min(smooth) < _FALLEN * smooth[0] else None
+    lowest = int(np.argmin(smooth))
+    steepest = int(np.argmin(np.gradient(smooth, np.log(rates))[: lowest + 1]))
+    return math.sqrt(rates[steepest] * rates[lowest]) if smooth[lowest] < _FALLEN * smooth[0] else None
 
 
 def _draw(file: pathlib.Path, rates: list[float], losses: list[float], suggested: float) -> None:
