@@ -1,8 +1,8 @@
 """The learning rate finder: some steps at ever larger rates, and at which the loss fell.
 
 The test is Smith's (arXiv:1506.01186, section 3.3); the suggestion lies in the middle, by the logarithm, between
-the rate at which the loss falls fastest and that at which it is lowest: the one is on the safe side, the other about
-to diverge. Nothing of the run is saved but the figures and a picture of them.
+the rate at which the loss falls fastest and that at which it is lowest: the one is on the safe side, the other
+about to diverge. Nothing of the run is saved but the figures and a picture of them.
 """
 
 from __future__ import annotations
@@ -104,8 +104,9 @@ def smoothed(losses: list[float]) -> np.ndarray:
 
 
 def suggest(rates: list[float], losses: list[float]) -> float | None:
-    """The geometric mean of the rates at which the smoothed loss falls fastest, by the rate's logarithm, and at which
-    it is lowest; None if it hardly falls."""
+    """The geometric mean of the rate at which the smoothed loss falls fastest, by the rate's logarithm, and of that
+    at which it is lowest; None if it hardly falls.
+    """
     if len(rates) < 2 * _SMOOTHING:
         return None
     smooth = smoothed(losses)

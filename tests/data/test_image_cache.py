@@ -172,7 +172,8 @@ def test_all_corrupt_images_are_found_at_once(paths, folder, decoded):
     with pytest.raises(DataError) as caught:
         files_of(paths).prepare(SIDE, several_passes=True)
     message = str(caught.value)
-    assert message.startswith("5 images cannot be read: ") and message.endswith("; and 2 more; replace or remove them")
+    assert message.startswith("5 images cannot be read: ")
+    assert message.endswith("; and 2 more; replace or remove them")
     assert 0 < message.find(paths[2]) < message.find(paths[4]) < message.find(paths[5])
     assert paths[7] not in message and "\n" not in message
     for number in (9, 2, 7, 4, 5):
