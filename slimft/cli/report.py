@@ -38,7 +38,11 @@ def write(values: flags.FlagValues, train_dirs: list[str]) -> None:
         return
     output = values.output or "comparison.html"
     header, rows = report.compare(train_dirs, output).text_rows()
-    print(text_table(header, [list(map(printable, row)) for row in rows], left=2))
+    *header, last = header
+    lines = text_table(header, [list(map(printable, row[:-1])) for row in rows], left=1).splitlines()
+    # As long as it is, and so not in a column.
+    ends = [last, "-" * len(last), *(printable(row[-1]) for row in rows)]
+    print("\n".join(f"{line}  {end}".rstrip() for line, end in zip(lines, ends)))
     print(f"\n{printable(output)}", flush=True)
 
 

@@ -89,11 +89,11 @@ class Comparison:
                 f"{share(value)}{'*' if value is not None and value == best[title] else ''}"
                 for title, value in row.figures.items()
             ]
-            rows.append([row.name, " ".join(row.differs), *figures, *_effort(row)])
+            rows.append([row.name, *figures, *_effort(row), " ".join(row.differs)])
         for group in self.groups:
             figures = [spread([row.figures[title] for row in group]) for title in _FIGURES]
-            rows.append([f"mean of {len(group)}", " ".join(_common(group)), *figures, "", "", ""])
-        return ["run", "differs in", *_FIGURES, "steps", "time", "images/s"], rows
+            rows.append([f"mean of {len(group)}", *figures, "", "", "", " ".join(_common(group))])
+        return ["run", *_FIGURES, "steps", "time", "images/s", "differs in"], rows
 
 
 def _effort(row: Row) -> list[str]:
@@ -182,16 +182,17 @@ def _table_of_runs(comparison: Comparison) -> Html:
     best = {title: comparison.best(title) for title in _FIGURES}
     rows = [
         [
-            _whole([row.name]), row.setting("model"), row.setting("recipe"), _whole(row.differs),
+            _whole([row.name]), row.setting("model"), row.setting("recipe"),
             *(
                 tag("td", share(value), class_="n best" if value is not None and value == best[title] else "n")
                 for title, value in row.figures.items()
             ),
             *_effort(row),
+            tag("td", _whole(row.differs)),  # Last: it can be long.
         ]
         for row in comparison.rows
     ]  # fmt: skip
-    header = ["run", "model", "recipe", "differs in", *_FIGURES, "steps", "time", "images/s"]
+    header = ["run", "model", "recipe", *_FIGURES, "steps", "time", "images/s", tag("th", "differs in")]
     splits = {row.run.result.result.get("split") for row in comparison.rows if row.run.result}
     data = {(row.setting("dataset"), row.setting("data_dir")) for row in comparison.rows}
     notes = ["The star marks the best figure of a column."]
@@ -199,7 +200,7 @@ def _table_of_runs(comparison: Comparison) -> Html:
         notes.append("These runs were not all evaluated on the same data; their figures do not compare directly.")
     if any(row.run.result is None for row in comparison.rows):
         notes.append("A run without figures did not come to its end, or is still under way.")
-    return section("Runs", table(header, rows, 4), tag("p", " ".join(notes), class_="note"))
+    return section("Runs", table(header, rows, 3), tag("p", " ".join(notes), class_="note"))
 
 
 def _whole(words: Sequence[str]) -> Html | str:
