@@ -137,7 +137,9 @@ def help_text(name: str, description: str, values: flags.FlagValues, positional:
         told = flag.default not in (None, [], "") and flag.default is not False
         default = f" (default: {flag.default_as_str})" if told else ""
         lines.append(f"  {spelled}")
-        lines += textwrap.wrap(flag.help + default, 88, initial_indent=" " * 8, subsequent_indent=" " * 8)
+        # What absl adds to the help of flags that may be repeated, ours say themselves.
+        meaning = flag.help.partition(";\n")[0]
+        lines += textwrap.wrap(meaning + default, 88, initial_indent=" " * 8, subsequent_indent=" " * 8)
     return "\n".join(lines)
 
 
