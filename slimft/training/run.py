@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
 
 from slimft.checkpoint import open_checkpoint
 from slimft.compat import enable_determinism, tf
 from slimft.data import Dataset, load_dataset
+from slimft.data.class_names import LABELS_FILE, read_labels
 from slimft.data.sampling import BalancedSampler
 from slimft.errors import RestoreError, UsageError
 from slimft.filters import VariableFilter
@@ -154,6 +156,7 @@ def prepare(
     starts = splits is None
     if starts:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
+        _check_classes(settings, splits["train"])
     if settings.image_size is None:
         suggested = splits["train"].image_size or spec.default_image_size
         image_size = saved.image_size if saved else max(spec.min_image_size, suggested)
@@ -164,7 +167,7 @@ def prepare(
         enable_determinism()
     stages = stages_of(settings, spec, splits["train"].num_examples)
     latest = keeper.latest()
-    step = 0 if latest is None else int(open_checkpoint(latest)["global_step"])
+    step = 0 if latest is None else _step_of(latest)
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
     training = build_graph(settings, spec, splits["train"], stage, rate_at)
     with training.graph.as_default():
@@ -173,6 +176,23 @@ def prepare(
         else:
             plan = _plan_to_start(settings)
     return Run(settings, splits, stages, stage, training, plan, latest is not None, keeper)
+
+
+def _check_classes(settings: Settings, data: Dataset) -> None:
+    """Raises UsageError if the run that is in the directory already has other classes than the data has now."""
+    labels = pathlib.Path(settings.train_dir, LABELS_FILE)
+    if labels.exists() and tuple(read_labels(labels)) != data.class_names:
+        raise UsageError(
+            f"--train_dir={settings.train_dir} holds a run on other classes than those of the data (see its "
+            f"{LABELS_FILE}); name another directory"
+        )
+
+
+def _step_of(latest: str) -> int:
+    """The step that a checkpoint was saved at; 0 where it does not tell, which is then none of a run."""
+    checkpoint = open_checkpoint(latest)
+    there = "global_step" in checkpoint and checkpoint.shape("global_step") == ()
+    return int(checkpoint["global_step"]) if there else 0
 
 
 def _plan_to_resume(latest: str, training: TrainingGraph, begins: bool) -> RestorePlan:

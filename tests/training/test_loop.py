@@ -248,6 +248,25 @@ def test_another_runs_directory_is_refused(tiny, tmp_path):
         prepare(settings(tmp_path, model="vgg_a")).check()
 
 
+def test_a_run_on_other_classes_is_refused(tiny, tmp_path):
+    finetune(settings(tmp_path, steps=2))
+    labels = tmp_path / "run" / "labels.txt"
+    labels.write_text(labels.read_text().replace("0:0", "0:nought"))
+    with pytest.raises(UsageError, match="holds a run on other classes than those of the data"):
+        prepare(settings(tmp_path, steps=2))
+
+
+def test_the_directory_of_a_checkpoint_that_no_run_wrote_is_refused(tiny, tmp_path):
+    """It has no global_step; once that was a KeyError."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.get_variable("tiny/logits/biases", initializer=np.zeros(10, np.float32))
+        session.run(tf.global_variables_initializer())
+        (tmp_path / "run").mkdir()
+        tf.train.Saver().save(session, str(tmp_path / "run" / "model.ckpt"))
+    with pytest.raises(UsageError, match="holds a run with other flags: its checkpoint has no global_step"):
+        prepare(settings(tmp_path)).check()
+
+
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_good_checkpoint(tiny, tmp_path):
     finetune(settings(tmp_path, steps=3))
     good = values(tmp_path / "run")
