@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
 import io
 import itertools
@@ -83,10 +84,12 @@ class _Collection:
         self.cache = cache
         self.caches: dict[int, image_cache.CacheFile] = {}
 
-    def open_cache(self, side: int) -> image_cache.CacheFile:
-        """The cache of the sources as they are now; raises OSError if it cannot be made."""
+    def open_cache(self, side: int, make: bool = True) -> image_cache.CacheFile | None:
+        """The cache of the sources as they are now; None if it is not there and not to be made. Raises OSError."""
         if side not in self.caches:
             file = image_cache.file_for((source.fingerprint for source in self.sources), side)
+            if not (make or file.exists()):
+                return None
             self.caches[side] = image_cache.CacheFile(file, len(self.sources), side)
         return self.caches[side]
 
@@ -150,8 +153,9 @@ class ImageFiles:
     def prepare(self, side: int, several_passes: bool, progress: bool = True) -> str | None:
         """Decodes all of these images into a cache on the disk, if that helps; `read` then uses it.
 
-        With a cache of ``auto``, it is used where the images are read in several passes, and take at most
-        `image_cache.MOST_BYTES` and a third of the free space of the disk; with ``on`` always, with ``off`` never.
+        With a cache of ``auto``, that is where the images are read in several passes, and take at most
+        `image_cache.MOST_BYTES` and a third of the free space of the disk; in a single pass, what is there already
+        is used. With ``on`` it is always, with ``off`` never.
 
         Args:
             side: height and width the images will be read at.
@@ -166,7 +170,11 @@ class ImageFiles:
                 to be (``on``) cannot be written.
         """
         mode = self._collection.cache
-        if mode == "off" or (mode == "auto" and not several_passes):
+        if mode == "off":
+            return None
+        if mode == "auto" and not several_passes:
+            with contextlib.suppress(OSError):
+                self._collection.open_cache(side, make=False)
             return None
         wanted = self._of_sources(np.arange(len(self)))
         try:

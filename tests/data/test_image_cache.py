@@ -60,6 +60,21 @@ def cached(folder):
     return sorted(folder.glob("*")) if folder.exists() else []
 
 
+def test_a_single_pass_uses_what_is_there_and_makes_nothing(paths, folder, decoded):
+    expected = streamed(paths)
+    decoded.clear()
+    files = files_of(paths)
+    assert files.prepare(SIDE, several_passes=False) is None and not cached(folder)
+    files.select([1, 2]).prepare(SIDE, several_passes=True)
+    assert len(decoded) == 2
+    again = files_of(paths)
+    again.prepare(SIDE, several_passes=False)
+    np.testing.assert_array_equal(again.read([1, 2], SIDE), expected[[1, 2]])
+    assert len(decoded) == 2
+    np.testing.assert_array_equal(again.read([0], SIDE), expected[[0]])
+    assert len(decoded) == 3
+
+
 def test_a_cache_gives_the_same_pixels_and_decodes_once(paths, folder, decoded):
     expected = streamed(paths)
     decoded.clear()
