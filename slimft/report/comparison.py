@@ -14,10 +14,10 @@ from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, join, section, table, tag
 from slimft.report.run_files import RunFiles, check_output, read_run
 from slimft.report.texts import MISSING, count, duration, rate, share, spread
+from slimft.training.settings import OF_THE_DISK
 
-# What repeated runs of one experiment differ in, and what says nothing of how well a run does.
+# What repeated runs of one experiment differ in.
 _REPEATED_WITH = ("seed", "fold", "split_seed")
-_IRRELEVANT = ("train_dir", "keep", "save_secs", "cache")
 _MOST_CLASSES = 60
 # A figure's title, and whether the largest is the best.
 _FIGURES = {"accuracy": True, "balanced accuracy": True, "loss": False, "ECE": False}
@@ -133,7 +133,7 @@ def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:
             raise UsageError(f"{train_dirs[i]} is named twice; name each run once")
     runs = [read_run(folder) for folder in train_dirs]
     names = _names(real)
-    every = {name: None for run in runs for name in run.settings if name not in _IRRELEVANT}
+    every = {name: None for run in runs for name in run.settings if name not in OF_THE_DISK}
     differing = [
         name for name in every if any(run.settings.get(name) != runs[0].settings.get(name) for run in runs)
     ]

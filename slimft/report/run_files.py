@@ -10,12 +10,10 @@ from slimft.errors import DataError, UsageError
 from slimft.report.checked_json import Value, read_json
 from slimft.report.results import RESULT_FILE, Result, parse_result
 from slimft.training.history import HISTORY_FILE
-from slimft.training.settings import SETTINGS_FILE, Settings
+from slimft.training.settings import SETTINGS_FILE, Settings, flags_of
 
 _TRAIN = ("loss", "accuracy", "learning_rate", "images_per_second")
 _VALIDATION = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
-# Flags that are given once for each value; other lists are joined by commas.
-_REPEATED = ("stage",)
 
 # A curve: its steps, and for each figure as many values (None where there is none).
 Curves = dict[str, list]
@@ -47,8 +45,8 @@ class RunFiles:
         return self.train_dir.resolve().name or str(self.train_dir)
 
     def flags(self, names) -> list[str]:
-        """The settings of these names as flags of ``bin/finetune``."""
-        return [flag for name in names for flag in flags_of(name, self.settings.get(name))]
+        """The settings of these names as flags of ``bin/finetune``, ready for a shell."""
+        return [shlex.quote(flag) for name in names for flag in flags_of(name, self.settings.get(name))]
 
     def given(self) -> list[str]:
         """Names of the settings that differ from their defaults."""
@@ -57,21 +55,6 @@ class RunFiles:
             name for name, value in self.settings.items()
             if name not in defaults or value != _as_json(defaults[name])
         ]  # fmt: skip
-
-
-def flags_of(name: str, value) -> list[str]:
-    """A setting as flags, ready for a shell."""
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no{name}"]
-    if isinstance(value, list):
-        if name in _REPEATED and value:
-            return [_flag(name, one) for one in value]
-        value = ",".join(map(str, value))
-    return [_flag(name, "" if value is None else value)]
-
-
-def _flag(name: str, value) -> str:
-    return shlex.quote(f"--{name}={value}")
 
 
 def _as_json(value):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What says where and how often something is written.
-_LEFT_OUT = ("train_dir", "keep", "save_secs", "cache")
+from slimft.training.settings import OF_THE_DISK
 
 
 def write_hparams(writer, settings: Mapping[str, object]) -> bool:
@@ -26,7 +25,7 @@ def write_hparams(writer, settings: Mapping[str, object]) -> bool:
     values = {
         name: ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
         for name, value in settings.items()
-        if value is not None and name not in _LEFT_OUT
+        if value is not None and name not in OF_THE_DISK
     }
     writer.add_summary(summary.session_start_pb(values))
     writer.add_summary(summary.session_end_pb(api_pb2.STATUS_SUCCESS))

@@ -14,6 +14,7 @@ from slimft.errors import SlimftError, UsageError
 from slimft.files import write_atomically
 from slimft.nets import HEADS, network_names
 
+RECIPES = ("features", "top", "all", "scratch")
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "fixed")
 PRECISIONS = ("float32", "bfloat16")
@@ -40,7 +41,7 @@ class Settings:
         None,
         "Sets the flags of a technique, but for those you give, and prints them: features trains a new head on the "
         "frozen network, top the head and the last blocks, all everything, scratch everything from nothing.",
-        choices=("features", "top", "all", "scratch"),
+        choices=RECIPES,
     )
 
     # What to start from.
@@ -101,12 +102,14 @@ class Settings:
         alias="dataset_dir",
     )
     validation_share: float = _flag(
-        0.1, "Share of the training examples to validate on, where the data has no such split.", least=0, most=0.9
-    )
+        DataOptions.validation_share,
+        "Share of the training examples to validate on, where the data has no such split.", least=0, most=0.9,
+    )  # fmt: skip
     test_share: float = _flag(
-        0.2, "Share of all examples to test on, where the data has no splits at all.", least=0, most=0.9
-    )
-    split_seed: int = _flag(0, "Decides which examples these are.", least=0, most=2**31 - 1)
+        DataOptions.test_share, "Share of all examples to test on, where the data has no splits at all.",
+        least=0, most=0.9,
+    )  # fmt: skip
+    split_seed: int = _flag(DataOptions.split_seed, "Decides which examples these are.", least=0, most=2**31 - 1)
     folds: int | None = _flag(
         None, "Split the data, if it has no splits, in so many parts, and test on one of them.", least=2
     )
@@ -223,8 +226,10 @@ class Settings:
 _FIXED = (
     "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "train_examples",
 )  # fmt: skip
-# What does not change the course of a run.
-_OF_NO_CONSEQUENCE = ("train_dir", "data_dir", "checkpoint", "recipe", "cache", "keep", "save_secs")
+# What says where and how often something is written, and nothing of the training.
+OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
+# What a resumed run may have otherwise without a word.
+_OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "recipe")
 _TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
 
 
@@ -237,22 +242,25 @@ def save_settings(settings: Settings) -> None:
 
 def as_flags(settings: Settings, leave: Sequence[str] = ()) -> list[str]:
     """The flags that make `settings`, without those that have their default and those in `leave`."""
-    lines = []
-    for field in dataclasses.fields(Settings):
-        value = getattr(settings, field.name)
-        if value == field.default or field.name in leave:
-            continue
-        if isinstance(value, bool):
-            lines.append(f"--{field.name}" if value else f"--no{field.name}")
-        elif field.name == "stage":
-            lines += [f"--stage={stage}" for stage in value]
-        elif isinstance(value, tuple):
-            row = io.StringIO()
-            csv.writer(row, lineterminator="").writerow(value)  # As absl reads its lists.
-            lines.append(f"--{field.name}={row.getvalue()}")
-        else:
-            lines.append(f"--{field.name}={value}")
-    return lines
+    given = ((field, getattr(settings, field.name)) for field in dataclasses.fields(Settings))
+    return [
+        flag
+        for field, value in given if value != field.default and field.name not in leave
+        for flag in flags_of(field.name, value)
+    ]  # fmt: skip
+
+
+def flags_of(name: str, value) -> list[str]:
+    """The flags that set the field `name` to `value`, which is a field's or what JSON has for it."""
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no{name}"]
+    if isinstance(value, (tuple, list)):
+        if name == "stage" and value:
+            return [f"--stage={stage}" for stage in value]
+        row = io.StringIO()
+        csv.writer(row, lineterminator="").writerow(value)  # As absl reads its lists.
+        value = row.getvalue()
+    return [f"--{name}={'' if value is None else value}"]
 
 
 def load_settings(train_dir: str | pathlib.Path) -> Settings:
