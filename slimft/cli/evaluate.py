@@ -23,7 +23,7 @@ from slimft.data.dataset import DataOptions
 from slimft.errors import UsageError
 from slimft.files import atomic_file
 from slimft.nets import get_network, network_names
-from slimft.training.settings import PRECISIONS, Settings, load_settings
+from slimft.runs.settings import PRECISIONS, Settings, load_settings
 
 DESCRIPTION = (
     "Evaluates a checkpoint on every example of a split, once. --train_dir names a run of bin/finetune and is "

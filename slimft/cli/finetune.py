@@ -15,9 +15,9 @@ from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flag
 from slimft.errors import UsageError
 from slimft.nets import get_network
+from slimft.runs.settings import Settings, kind_of, read_settings
 from slimft.training import recipes
 from slimft.training.setting_checks import check_settings
-from slimft.training.settings import Settings, kind_of, read_settings
 
 DESCRIPTION = (
     "Rebuilds a network under TF-Slim's variable names, restores a checkpoint into it but for the excluded "

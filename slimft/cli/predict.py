@@ -19,7 +19,7 @@ from slimft.data.class_names import ClassNames, find_class_names
 from slimft.data.images import SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
 from slimft.nets import get_network, network_names
-from slimft.training.settings import PRECISIONS, load_settings
+from slimft.runs.settings import PRECISIONS, load_settings
 
 DESCRIPTION = (
     "Classifies images and prints the likeliest classes of each with their probabilities. An IMAGE is a file "

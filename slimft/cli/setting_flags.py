@@ -1,4 +1,4 @@
-"""Flags made of the fields of `slimft.training.settings.Settings`."""
+"""Flags made of the fields of `slimft.runs.settings.Settings`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from absl import flags
 
-from slimft.training.settings import Settings, kind_of
+from slimft.runs.settings import Settings, kind_of
 
 
 def define_setting_flags(values: flags.FlagValues, names: Iterable[str] | None = None) -> None:

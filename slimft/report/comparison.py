@@ -14,7 +14,7 @@ from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, join, section, table, tag
 from slimft.report.run_files import RunFiles, check_output, read_run
 from slimft.report.texts import MISSING, count, duration, rate, share, spread
-from slimft.training.settings import OF_THE_DISK
+from slimft.runs.settings import OF_THE_DISK
 
 # What repeated runs of one experiment differ in.
 _REPEATED_WITH = ("seed", "fold", "split_seed")

@@ -9,8 +9,8 @@ import shlex
 from slimft.errors import DataError, UsageError
 from slimft.report.checked_json import Value, read_json
 from slimft.report.results import RESULT_FILE, Result, parse_result
-from slimft.training.history import HISTORY_FILE
-from slimft.training.settings import SETTINGS_FILE, Settings, flags_of
+from slimft.runs.history import HISTORY_FILE
+from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of
 
 _TRAIN = ("loss", "accuracy", "learning_rate", "images_per_second")
 _VALIDATION = ("accuracy", "balanced_accuracy", "macro_f1", "loss")

@@ -6,7 +6,7 @@ no TensorFlow; `finetune` imports it.
 
 import importlib
 
-from slimft.training.settings import Settings
+from slimft.runs.settings import Settings
 
 __all__ = ["Settings", "finetune"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from slimft.training.settings import OF_THE_DISK
+from slimft.runs.settings import OF_THE_DISK
 
 
 def write_hparams(writer, settings: Mapping[str, object]) -> bool:

@@ -19,11 +19,11 @@ from slimft.files import write_atomically
 from slimft.report import write_report
 from slimft.report.results import write_result
 from slimft.restore import plan_restore
-from slimft.training.history import History
+from slimft.runs.history import History
+from slimft.runs.settings import Settings, save_settings
 from slimft.training.hparams import write_hparams
 from slimft.training.progress import Events, Meter, Progress, device_name, say
 from slimft.training.run import Run, prepare
-from slimft.training.settings import Settings, save_settings
 from slimft.training.signals import StopSignals
 
 # Steps between two points of the curves: ten, or as many as make a thousand points.

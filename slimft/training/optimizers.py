@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slimft.compat import tf
-from slimft.training.settings import Settings
+from slimft.runs.settings import Settings
 
 
 def learning_rate(settings: Settings, initial: float, step, total_steps: int, steps_per_epoch: float):

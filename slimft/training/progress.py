@@ -7,7 +7,7 @@ import sys
 import tqdm
 
 from slimft.compat import tf
-from slimft.training.history import History
+from slimft.runs.history import History
 
 # A terminal is redrawn twice a second; a log file gets a line now and then.
 _TERMINAL_SECONDS = 0.5

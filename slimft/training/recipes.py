@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from slimft.errors import UsageError
 from slimft.nets import NetworkSpec
-from slimft.training.settings import RECIPES, Settings, as_flags
+from slimft.runs.settings import RECIPES, Settings, as_flags
 
 # Optimizers and learning rates with batch normalization: about the best of some tried with MobileNet V1 on 10,000
 # images of CIFAR-10, 96 pixels, 2 epochs.

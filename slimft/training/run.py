@@ -16,10 +16,10 @@ from slimft.filters import VariableFilter
 from slimft.nets import get_network
 from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
+from slimft.runs.settings import Settings, differences, saved_settings
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.progress import say
 from slimft.training.saving import CheckpointKeeper
-from slimft.training.settings import Settings, differences, saved_settings
 from slimft.training.stages import Stage, stages_of
 
 

@@ -7,7 +7,7 @@ import math
 
 from slimft.errors import UsageError
 from slimft.renaming import parse_renames
-from slimft.training.settings import Settings, kind_of
+from slimft.runs.settings import Settings, kind_of
 from slimft.training.stages import parse_multipliers, parse_stages
 
 _POSITIVE = ("learning_rate", "decay_epochs", "epochs", "clip_norm")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from slimft.errors import UsageError
 from slimft.filters import compile_pattern, split_patterns
 from slimft.nets import NetworkSpec
-from slimft.training.settings import Settings
+from slimft.runs.settings import Settings
 
 _STAGE = re.compile(r"(?P<epochs>[0-9.]+(?:[eE][+-]?[0-9]+)?):(?P<scopes>[^@]+)(?:@(?P<rate>[^@]+))?")
 

@@ -15,7 +15,7 @@ from slimft.data.class_names import write_labels
 from slimft.data.dataset import DataOptions
 from slimft.evaluation import evaluate as evaluation_of
 from slimft.nets import get_network
-from slimft.training.settings import Settings, save_settings
+from slimft.runs.settings import Settings, save_settings
 
 CLASSES = ("cat, tabby", "dog", 'the "red" panda')
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from slimft.cli.report import main
-from slimft.training.settings import Settings
+from slimft.runs.settings import Settings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

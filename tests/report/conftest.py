@@ -23,7 +23,7 @@ def settings(**changes):
     """What settings.json holds; `changes` differ from the defaults beside the model."""
     import dataclasses
 
-    from slimft.training.settings import Settings
+    from slimft.runs.settings import Settings
 
     return json.loads(json.dumps(dataclasses.asdict(Settings(model="mobilenet_v1")))) | changes
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from slimft.compat import tf
+from slimft.runs.settings import Settings
 from slimft.training.hparams import write_hparams
-from slimft.training.settings import Settings
 
 
 @pytest.fixture

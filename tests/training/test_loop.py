@@ -11,10 +11,10 @@ import pytest
 import slimft
 from slimft import TrainingError, UsageError, evaluation
 from slimft.compat import tf
+from slimft.runs.settings import load_settings
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
 from slimft.training.loop import prepare, train_and_evaluate
-from slimft.training.settings import load_settings
 
 FAST = dict(model="tiny", dataset="digits", batch_size=64, steps=24, learning_rate=0.05, save_secs=1e9)
 

@@ -9,9 +9,9 @@ from slimft.cli.setting_flags import define_setting_flags
 from slimft.errors import UsageError
 from slimft.filters import VariableFilter
 from slimft.nets import HEADS, get_network, network_names
+from slimft.runs.settings import Settings
 from slimft.training.recipes import RECIPES, explain, recipe_flags
 from slimft.training.setting_checks import check_settings
-from slimft.training.settings import Settings
 
 FINE_TUNING = [name for name in RECIPES if name != "scratch"]
 

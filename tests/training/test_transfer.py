@@ -10,12 +10,12 @@ import slimft
 from slimft import evaluation
 from slimft.compat import slim, tf
 from slimft.errors import PatternError, UsageError
+from slimft.runs.settings import load_settings
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
 from slimft.training.lr_finder import find_learning_rate, suggest
 from slimft.training.run import prepare
 from slimft.training.saving import CheckpointKeeper
-from slimft.training.settings import load_settings
 
 FAST = dict(model="tiny", dataset="digits", batch_size=64, steps=12, learning_rate=0.05, save_secs=1e9)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from slimft import SlimftError
-from slimft.training.history import History
+from slimft.runs.history import History
 
 
 def history(folder, values, metric="accuracy"):

@@ -14,7 +14,7 @@ from slimft.cli.finetune import define_flags, settings_from
 from slimft.nets import get_network
 from slimft.training import Settings
 from slimft.training.setting_checks import check_settings
-from slimft.training.settings import as_flags, kind_of, load_settings, read_settings, save_settings
+from slimft.runs.settings import as_flags, kind_of, load_settings, read_settings, save_settings
 from slimft.training.stages import parse_multipliers, parse_stages, stages_of
 
 
