@@ -34,9 +34,13 @@ def _flag(default, help, *, choices=None, least=None, most=None, alias=None):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What ``bin/finetune`` was told: a field for each flag of the same name."""
+    """What ``bin/finetune`` was told: a field for each flag of the same name.
 
-    model: str = _flag(None, f"The network: {', '.join(network_names())}.", alias="model_name")
+    Fields of `DEFAULTS` that are None are left open: `slimft.training.completion.complete` fills them in, from the
+    recipe where there is one.
+    """
+
+    model: str | None = _flag(None, f"The network: {', '.join(network_names())}.", alias="model_name")
     recipe: str | None = _flag(
         None,
         "Sets the flags of a technique, but for those you give, and prints them: features trains a new head on the "
@@ -51,8 +55,8 @@ class Settings:
         "release such as vgg_16, which is fetched if need be. Without it all variables start afresh.",
         alias="checkpoint_path",
     )
-    exclude: tuple[str, ...] = _flag(
-        (), "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.",
+    exclude: tuple[str, ...] | None = _flag(
+        None, "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.",
         alias="checkpoint_exclude_scopes",
     )  # fmt: skip
     include: tuple[str, ...] = _flag((), "Scopes or variables to restore; everything by default.")
@@ -62,6 +66,11 @@ class Settings:
         "several pairs.",
     )
     cast: bool = _flag(False, "Convert a checkpoint of half, bfloat16 or double floats.")
+    averages: bool | None = _flag(
+        None,
+        "Whether to start from a checkpoint's moving averages of the weights instead of the weights; by default where "
+        "it has them, as that of a run with --ema.",
+    )
 
     # What to train.
     head: str = _flag(
@@ -70,8 +79,8 @@ class Settings:
         "dropout before new logits (mlp), with batch normalization before it (bn_mlp).",
         choices=HEADS,
     )
-    trainable: tuple[str, ...] = _flag(
-        (),
+    trainable: tuple[str, ...] | None = _flag(
+        None,
         "Scopes or variables to train; everything by default. head, top and all stand for the last layer, for it "
         "and the last blocks, for everything.",
         alias="trainable_scopes",
@@ -82,8 +91,8 @@ class Settings:
         "EPOCHS:SCOPES or EPOCHS:SCOPES@LEARNING_RATE, repeated: what to train one after the other, such as "
         "--stage=2:head --stage=6:all@0.0005. Each stage has a learning rate schedule of its own.",
     )
-    lr_multiplier: tuple[str, ...] = _flag(
-        (), "SCOPE:FACTOR,...: what to multiply the learning rate of some scopes by; head and top work here too."
+    lr_multiplier: tuple[str, ...] | None = _flag(
+        None, "SCOPE:FACTOR,...: what to multiply the learning rate of some scopes by; head and top work here too."
     )
     batch_norm: str = _flag(
         "update",
@@ -93,8 +102,8 @@ class Settings:
     )
 
     # The data.
-    dataset: str = _flag(
-        "digits", f"The data: {', '.join(dataset_names())}.", alias="dataset_name"
+    dataset: str | None = _flag(
+        None, f"The data: {', '.join(dataset_names())}; by default digits.", alias="dataset_name"
     )
     data_dir: str | None = _flag(
         None,
@@ -154,25 +163,29 @@ class Settings:
     focal_gamma: float = _flag(0.0, "Gamma of the focal loss: 2 is usual, 0 is plain cross entropy.", least=0)
 
     # How to train.
-    train_dir: str = _flag(
-        "runs/default",
+    train_dir: str | None = _flag(
+        None,
         "Directory of the run: checkpoints, report, TensorBoard events, settings. A run in it is continued. By "
-        "default a new one, runs/MODEL-DATASET-TIME.",
+        "default a new one, runs/MODEL-DATASET-TIME-ID.",
     )
     batch_size: int = _flag(32, "Images per step.", least=1)
     accumulate: int = _flag(1, "Batches whose gradients make one step.", least=1)
     epochs: float = _flag(8.0, "Passes over the training split.", least=0)
     steps: int | None = _flag(None, "Steps to train, instead of --epochs.", least=1, alias="max_number_of_steps")
-    learning_rate: float = _flag(0.002, "Initial learning rate.")
+    learning_rate: float | None = _flag(None, "Initial learning rate; by default the recipe's, or 0.002.")
     schedule: str = _flag(
         "cosine", "How the learning rate falls.", choices=SCHEDULES, alias="learning_rate_decay_type"
     )
-    warmup_epochs: float = _flag(0.0, "Epochs in which the learning rate rises from zero first.", least=0)
+    warmup_epochs: float | None = _flag(
+        None, "Epochs in which the learning rate rises from zero first; by default the recipe's, or none.", least=0
+    )
     decay_factor: float = _flag(
         0.94, "What --schedule=exponential multiplies by.", least=0, most=1, alias="learning_rate_decay_factor"
     )
     decay_epochs: float = _flag(2.0, "Epochs between such steps.", alias="num_epochs_per_decay")
-    optimizer: str = _flag("momentum", "The optimizer.", choices=OPTIMIZERS)
+    optimizer: str | None = _flag(
+        None, "The optimizer; by default the recipe's, or momentum.", choices=OPTIMIZERS
+    )
     momentum: float = _flag(0.9, "Momentum, of momentum and rmsprop.", least=0, most=1)
     weight_decay: float | None = _flag(
         None, "Factor of the L2 regularizer; by default the network's own.", least=0
@@ -222,6 +235,13 @@ class Settings:
         return str(best if self.patience and (best / "checkpoint").exists() else self.train_dir)
 
 
+# What stands for None in these fields where no recipe says otherwise.
+DEFAULTS = {
+    "dataset": "digits", "exclude": (), "trainable": (), "lr_multiplier": (), "learning_rate": 0.002,
+    "warmup_epochs": 0.0, "optimizer": "momentum",
+}  # fmt: skip
+# What a recipe sets.
+OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_rate", "warmup_epochs", "optimizer")
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
     "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "train_examples",
@@ -229,7 +249,7 @@ _FIXED = (
 # What says where and how often something is written, and nothing of the training.
 OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
 # What a resumed run may have otherwise without a word.
-_OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "recipe")
+_OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")
 _TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
 
 
@@ -242,12 +262,19 @@ def save_settings(settings: Settings) -> None:
 
 def as_flags(settings: Settings, leave: Sequence[str] = ()) -> list[str]:
     """The flags that make `settings`, without those that have their default and those in `leave`."""
-    given = ((field, getattr(settings, field.name)) for field in dataclasses.fields(Settings))
     return [
         flag
-        for field, value in given if value != field.default and field.name not in leave
-        for flag in flags_of(field.name, value)
+        for field in dataclasses.fields(Settings) if field.name not in leave and is_told(settings, field)
+        for flag in flags_of(field.name, getattr(settings, field.name))
     ]  # fmt: skip
+
+
+def is_told(settings: Settings, field: dataclasses.Field) -> bool:
+    """Whether a field of settings has to be given to make them; what a recipe may set has to, where there is one."""
+    value = getattr(settings, field.name)
+    if settings.recipe is not None and field.name in OF_RECIPES:
+        return value is not None
+    return value not in (field.default, DEFAULTS.get(field.name, field.default))
 
 
 def flags_of(name: str, value) -> list[str]:
@@ -305,7 +332,7 @@ def _typed(file, field: dataclasses.Field, value):
         fits = all(isinstance(item, str) for item in value)
     if not fits and not (value is None and optional):
         raise SlimftError(f"{file} cannot be read: {field.name} is {value!r}, which is no {kind}")
-    return tuple(value) if kind == "tuple" else value
+    return tuple(value) if kind == "tuple" and value is not None else value
 
 
 def kind_of(field: dataclasses.Field) -> str:
@@ -334,7 +361,7 @@ def saved_settings(settings: Settings) -> Settings | None:
 def differences(saved: Settings, settings: Settings) -> list[str]:
     """One line for each setting of a resumed run that is not as it was."""
     return [
-        f"--{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
+        f"note: --{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
         for field in dataclasses.fields(Settings)
         if field.name not in _OF_NO_CONSEQUENCE and getattr(saved, field.name) != getattr(settings, field.name)
     ]

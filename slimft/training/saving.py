@@ -105,12 +105,26 @@ class CheckpointKeeper:
         except OSError as error:
             raise TrainingError(f"cannot write {self.best_directory}: {error.strerror}") from None
 
+    def forget_best(self) -> None:
+        """Removes the checkpoint in ``best/``.
+
+        Raises:
+            TrainingError: it cannot be removed.
+        """
+        try:
+            (self.best_directory / "checkpoint").unlink(missing_ok=True)
+            _remove_others(self.best_directory, set())
+        except OSError as error:
+            raise TrainingError(f"cannot write {self.best_directory}: {error.strerror}") from None
+
     def _prune(self, newest: str) -> None:
         steps = sorted(
             (int(file.stem.rsplit("-", 1)[1]), file.stem)
             for file in self.directory.glob("model.ckpt-*.index")
             if file.stem.rsplit("-", 1)[1].isdigit()
         )
+        # Later ones are of a run that went on from an older checkpoint.
+        steps = [(step, name) for step, name in steps if step <= int(newest.rsplit("-", 1)[1])]
         kept = {newest, *(name for _, name in steps[-self._keep:])} if self._keep > 1 else {newest}
         _remove_others(self.directory, kept)
 
