@@ -14,6 +14,7 @@ from slimft.cli import common
 from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flag
 from slimft.errors import UsageError
+from slimft.messages import say
 from slimft.nets import get_network
 from slimft.runs.settings import Settings, kind_of, read_settings
 from slimft.training import recipes
@@ -71,7 +72,7 @@ def settings_from(values: flags.FlagValues) -> Settings:
         if given.get("stage"):
             advised.pop("trainable", None)
         shown = " ".join(recipes.explain(advised))
-        print(f"--recipe={given['recipe']} is {shown}", file=sys.stderr, flush=True)
+        say(f"--recipe={given['recipe']} is {shown}")
     settings = Settings(**{**saved, **advised, **given})
     check_settings(settings)
     return dataclasses.replace(settings, **_places(settings, given))
