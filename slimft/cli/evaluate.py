@@ -16,12 +16,13 @@ from slimft.checkpoint import open_checkpoint
 from slimft.checkpoint.averages import has_averages
 from slimft.cli import common
 from slimft.cli.setting_flags import define_setting_flags
-from slimft.cli.text_table import printable, text_table
+from slimft.cli.text_table import text_table
 from slimft.data import SPLITS, dataset_names
 from slimft.data.class_names import LABELS_FILE, read_labels
 from slimft.data.dataset import DataOptions
 from slimft.errors import UsageError
 from slimft.files import atomic_file
+from slimft.messages import say
 from slimft.nets import get_network, network_names
 from slimft.runs.settings import PRECISIONS, Settings, load_settings
 
@@ -100,8 +101,8 @@ def evaluate(values: flags.FlagValues) -> None:
     if table_file is not None:
         _write_predictions(table_file, found)
     if values.split is None and found.result["split"] != "test":
-        print(f"the data has no test split; this is its {found.result['split']} split", file=sys.stderr)
-    print(_text(found.result, per_class, ece, averages), file=sys.stderr, flush=True)
+        say(f"the data has no test split; this is its {found.result['split']} split")
+    say(*_text(found.result, per_class, ece, averages).split("\n"))
     listed = per_class if len(per_class) <= _MOST_IN_JSON else None
     common.print_result({**found.result, "ece": ece, "train_dir": values.train_dir, "per_class": listed})
 
@@ -165,7 +166,7 @@ def _text(result: dict, per_class: list[dict], ece: float, averages: bool) -> st
         shown = sorted(occurring, key=lambda row: row["f1"])[:_MOST_ROWS]
         note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest F1"
     rows = [
-        [printable(row["class"]), f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown
+        [row["class"], f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown
     ]
     table = text_table(["class", "examples", *columns], rows, left=1)
     weights = " of the weights' moving averages" if averages else ""

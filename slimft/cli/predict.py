@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import warnings
@@ -14,10 +13,10 @@ from absl import flags
 from slimft.checkpoint import open_checkpoint
 from slimft.checkpoint.averages import has_averages
 from slimft.cli import common
-from slimft.cli.text_table import printable
 from slimft.data.class_names import ClassNames, find_class_names
 from slimft.data.images import SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
+from slimft.messages import printable, say, stream_for_bars
 from slimft.nets import get_network, network_names
 from slimft.runs.settings import PRECISIONS, load_settings
 
@@ -154,15 +153,15 @@ def _find(arguments: list[str]) -> tuple[list[str], bool]:
 
 
 def _report(error: DataError) -> None:
-    print(f"predict: {printable(str(error))}", file=sys.stderr, flush=True)
+    say(f"predict: {error}")
 
 
 def _progress(total: int):
     """A progress bar on standard error, where that is a terminal."""
-    import tqdm
+    from slimft.progress_bar import ProgressBar
 
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    return tqdm.tqdm(total=total, unit=" images", leave=False, disable=not terminal or total < _LEAST_PROGRESS)
+    terminal = stream_for_bars().isatty()
+    return ProgressBar(total=total, unit=" images", leave=False, disable=not terminal or total < _LEAST_PROGRESS)
 
 
 def _above(progress):
@@ -180,7 +179,7 @@ def _table(path: str, predictions: list[tuple[int, float]], names: ClassNames) -
 
 def _json(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
     described = [{**names.describe(number), "probability": probability} for number, probability in predictions]
-    return json.dumps({"path": path, "predictions": described})
+    return common.json_line({"path": path, "predictions": described})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,8 +9,9 @@ from absl import flags
 
 from slimft import report
 from slimft.cli import common
-from slimft.cli.text_table import printable, text_table
+from slimft.cli.text_table import text_table
 from slimft.errors import UsageError
+from slimft.messages import printable
 
 DESCRIPTION = (
     "Compares runs of bin/finetune: prints a table of them, and writes a page with their figures, curves and "
@@ -39,7 +40,7 @@ def write(values: flags.FlagValues, train_dirs: list[str]) -> None:
     output = values.output or "comparison.html"
     header, rows = report.compare(train_dirs, output).text_rows()
     *header, last = header
-    lines = text_table(header, [list(map(printable, row[:-1])) for row in rows], left=1).splitlines()
+    lines = text_table(header, [row[:-1] for row in rows], left=1).splitlines()
     # As long as it is, and so not in a column.
     ends = [last, "-" * len(last), *(printable(row[-1]) for row in rows)]
     print("\n".join(f"{line}  {end}".rstrip() for line, end in zip(lines, ends)))

@@ -196,7 +196,7 @@ class ImageFiles:
 
     def _fill(self, cache: image_cache.CacheFile, missing: np.ndarray, progress: bool) -> None:
         """Decodes the `missing` images, of all sources, into the cache; raises DataError if some cannot be read."""
-        import tqdm
+        from slimft.progress_bar import ProgressBar
 
         failures = {}
 
@@ -211,7 +211,7 @@ class ImageFiles:
             return np.array(decoded, np.int64)
 
         options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1, "disable": not progress}
-        with tqdm.tqdm(desc="decoding", total=len(missing), **options) as bar, cache.filling(len(missing)) as add:
+        with ProgressBar(desc="decoding", total=len(missing), **options) as bar, cache.filling(len(missing)) as add:
             for decoded in _in_threads(decode, _parts(missing)):
                 add(decoded)
                 bar.update(len(decoded))

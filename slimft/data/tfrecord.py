@@ -152,7 +152,7 @@ class Records(Sequence):
     """
 
     def __init__(self, paths: Sequence[pathlib.Path], num_classes: int):
-        import tqdm
+        from slimft.progress_bar import ProgressBar
 
         self._paths, self._versions = [str(path) for path in paths], []
         offsets, sizes, labels, self._first = array.array("q"), array.array("q"), array.array("i"), [0]
@@ -161,7 +161,7 @@ class Records(Sequence):
         except OSError as error:
             raise DataError(f"{error.filename} cannot be read: {error.strerror}") from None
         options = {"unit": "B", "unit_scale": True, "delay": _QUIET_SECONDS, "mininterval": 1}
-        with tqdm.tqdm(desc="reading records", total=total, **options) as bar:
+        with ProgressBar(desc="reading records", total=total, **options) as bar:
             for path in self._paths:
                 for offset, size, label in _index(path, num_classes, self._versions):
                     offsets.append(offset)

@@ -148,7 +148,7 @@ def _prepare_images(run: Run) -> None:
     """Of image files: says how they are split, and reads them all once, if there is room to keep them decoded."""
     if run.splits["train"].in_memory:
         return
-    say(describe_splits(run.splits))
+    say(*describe_splits(run.splits).split("\n"))
     size, augment = run.settings.image_size, run.settings.augment
     for split, dataset in run.splits.items():
         side = read_side(size, augment) if split == "train" else size
@@ -162,7 +162,7 @@ def _say_how_it_starts(run: Run, step: int) -> None:
     settings = run.settings
     if not run.resumes:
         restored = run.plan.summary() if run.plan else "no --checkpoint: all variables start afresh"
-        say(restored)
+        say(*restored.split("\n"))
         write_atomically(pathlib.Path(settings.train_dir, _RESTORE_FILE), restored + "\n")
     elif not 0 < step == run.stage.first_step:
         ignored = f", not from --checkpoint={settings.checkpoint}" if settings.checkpoint else ""

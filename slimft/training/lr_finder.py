@@ -17,8 +17,9 @@ from slimft.compat import tf
 from slimft.errors import TrainingError, UsageError
 from slimft.evaluation import session_config
 from slimft.files import atomic_file, write_atomically
+from slimft.messages import say
 from slimft.runs.settings import Settings
-from slimft.training.progress import Progress, say
+from slimft.training.progress import Progress
 from slimft.training.run import Run, prepare
 
 _SMALLEST, _LARGEST = 1e-6, 10.0

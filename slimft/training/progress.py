@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-import tqdm
-
 from slimft.compat import tf
+from slimft.messages import stream_for_bars
+from slimft.progress_bar import ProgressBar
 from slimft.runs.history import History, Sums
 
 # A terminal is redrawn twice a second; a log file gets a line now and then.
@@ -14,15 +12,7 @@ _TERMINAL_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
 
-def say(message: str) -> None:
-    """Prints a line to standard error, above the progress bar if there is one."""
-    if sys.stderr.isatty():
-        tqdm.tqdm.write(message, file=sys.stderr)
-    else:
-        print(message, file=sys.stderr, flush=True)
-
-
-class Progress(tqdm.tqdm):
+class Progress(ProgressBar):
     """The progress bar of a run: images done, images per second, time left, loss and accuracy.
 
     Args:
@@ -32,13 +22,12 @@ class Progress(tqdm.tqdm):
     """
 
     def __init__(self, step: int, total_steps: int, batch_size: int):
-        terminal = sys.stderr.isatty()
+        terminal = stream_for_bars().isatty()
         super().__init__(
             total=total_steps * batch_size,
             initial=step * batch_size,
             unit=" images",
             unit_scale=True,
-            file=sys.stderr,
             ascii=not terminal,
             bar_format=None if terminal else "{l_bar}{r_bar}\n",
             mininterval=_TERMINAL_SECONDS if terminal else _LOG_SECONDS,
