@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 
 from slimft.data import image_cache
+from slimft.data.fingerprint import file_digest
 from slimft.data.images import central_square, read_image, size_to_read
 from slimft.errors import DataError
 
@@ -46,17 +47,30 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Changes when the image does."""
 
+    @property
+    def key(self) -> str:
+        """What it is known by from run to run."""
+
+    def digest(self) -> str:
+        """What `slimft.data.fingerprint.digest` makes of its bytes; raises OSError or DataError."""
+
     def open(self) -> BinaryIO | bytes:
         """The encoded image; raises OSError or DataError."""
 
 
 class FileSource:
-    """An image file."""
+    """An image file.
 
-    __slots__ = ("path",)
+    Args:
+        path: where it is.
+        key: what it is known by from run to run; by default its path.
+    """
 
-    def __init__(self, path: str):
+    __slots__ = ("path", "key")
+
+    def __init__(self, path: str, key: str | None = None):
         self.path = path
+        self.key = path if key is None else key
 
     @property
     def name(self) -> str:
@@ -75,6 +89,9 @@ class FileSource:
     def open(self) -> BinaryIO:
         return open(self.path, "rb")
 
+    def digest(self) -> str:
+        return file_digest(self.path)
+
 
 class _Collection:
     """What an `ImageFiles` and all that were selected from it share: the sources, and the caches by side."""
@@ -83,6 +100,7 @@ class _Collection:
         self.sources = sources
         self.cache = cache
         self.caches: dict[int, image_cache.CacheFile] = {}
+        self.digests: np.ndarray | None = None
 
     def open_cache(self, side: int, make: bool = True) -> image_cache.CacheFile | None:
         """The cache of the sources as they are now; None if it is not there and not to be made. Raises OSError."""
@@ -111,7 +129,21 @@ class ImageFiles:
 
     def name(self, index: int) -> str:
         """What image `index` is called in messages."""
-        return self._all[int(self._of_sources(np.array(index)))].name
+        return self.source(index).name
+
+    def source(self, index: int) -> Source:
+        """Where image `index` is."""
+        return self._all[int(self._of_sources(np.array(index)))]
+
+    def known_digests(self) -> tuple[np.ndarray, np.ndarray]:
+        """A place for each source's digest, empty where it is not known, and the places of these images.
+
+        Returns:
+            bytes of 16 letters ``[sources]``, to be filled; and int64 ``[len(self)]``.
+        """
+        if self._collection.digests is None:
+            self._collection.digests = np.zeros(len(self._all), "S16")
+        return self._collection.digests, self._of_sources(np.arange(len(self)))
 
     def select(self, indices: np.ndarray) -> ImageFiles:
         """Some of the images, in the order of `indices`; what is cached of one is cached of the other."""

@@ -123,6 +123,12 @@ class Settings:
         None, "Split the data, if it has no splits, in so many parts, and test on one of them.", least=2
     )
     fold: int = _flag(0, "Which of the --folds to test on, from 0.", least=0)
+    group: str | None = _flag(
+        None,
+        "A regular expression that tells what belongs together, such as one patient's images: those in whose path it "
+        "finds the same (its first group, if it has one) stay in one split. A manifest's column group does the same; "
+        "--group= (empty) ignores it.",
+    )
     train_examples: int | None = _flag(
         None, "Train on so many examples only, as many of each class as its share of the training split.", least=1
     )
@@ -244,7 +250,8 @@ DEFAULTS = {
 OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_rate", "warmup_epochs", "optimizer")
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
-    "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "train_examples",
+    "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "group",
+    "train_examples",
 )  # fmt: skip
 # What says where and how often something is written, and nothing of the training.
 OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
