@@ -91,6 +91,6 @@ def _typed(field: dataclasses.Field, value):
     fits = isinstance(value, _TYPES[kind]) and (kind == "bool" or not isinstance(value, bool))
     if not fits or (kind == "tuple" and not all(isinstance(item, str) for item in value)):
         raise UsageError(f"--{field.name}={value!r} must be of type {kind}")
-    if value == "":
+    if value == "" and field.name != "group":
         raise UsageError(f"--{field.name} is empty; give it a value, or leave it out")
     return value

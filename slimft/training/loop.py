@@ -20,6 +20,7 @@ from slimft.messages import say
 from slimft.report import write_report
 from slimft.report.results import write_result
 from slimft.restore import plan_restore
+from slimft.runs.data_record import write_data_record
 from slimft.runs.directory import BEST, locked
 from slimft.runs.history import History
 from slimft.runs.settings import Settings, save_settings
@@ -86,8 +87,9 @@ def finetune(settings: Settings, resume_from: int | None = None) -> dict:
 
 def train_and_evaluate(run: Run) -> dict:
     """Does what `finetune` does, for a run that is prepared."""
-    for note in run.notes:
-        say(note)
+    if not run.splits["train"].in_memory:
+        say(*describe_splits(run.splits).split("\n"))
+    say(*run.notes)
     run.check()
     run.keeper.create_directory()
     with locked(run.settings.train_dir):
@@ -115,6 +117,8 @@ def _train_stages(run: Run) -> dict:
             _load_history(run, history, step)
             _say_how_it_starts(run, step)
             save_settings(run.settings)
+            if run.data_record is not None and not run.finished:
+                write_data_record(run.settings.train_dir, run.data_record)
             write_labels(run.settings.train_dir, run.splits["train"].class_names)
             with Events(run.settings.train_dir, step) as events:
                 state = State(run, session, history, events, stop, step, step if run.resumes else None)
@@ -145,10 +149,9 @@ def _load_history(run: Run, history: History, step: int) -> None:
 
 
 def _prepare_images(run: Run) -> None:
-    """Of image files: says how they are split, and reads them all once, if there is room to keep them decoded."""
+    """Reads all image files once, if there is room to keep them decoded."""
     if run.splits["train"].in_memory:
         return
-    say(*describe_splits(run.splits).split("\n"))
     size, augment = run.settings.image_size, run.settings.augment
     for split, dataset in run.splits.items():
         side = read_side(size, augment) if split == "train" else size

@@ -12,6 +12,7 @@ from slimft.checkpoint.locate import latest_in_state
 from slimft.compat import enable_determinism, tf
 from slimft.data import Dataset, load_dataset
 from slimft.data.class_names import LABELS_FILE, read_labels
+from slimft.data.fingerprint import Fingerprint
 from slimft.data.sampling import BalancedSampler
 from slimft.errors import CheckpointError, RestoreError, UsageError
 from slimft.filters import VariableFilter
@@ -22,6 +23,7 @@ from slimft.restore import RestorePlan, plan_restore
 from slimft.runs.directory import find_checkpoint, older_checkpoints, step_of
 from slimft.runs.settings import OF_THE_DISK, Settings, differences, saved_settings
 from slimft.training.completion import complete
+from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.saving import CheckpointKeeper
 from slimft.training.stages import Stage, stages_of
@@ -43,6 +45,7 @@ class Run:
         keeper: saves its checkpoints.
         newest: the directory's newest checkpoint when the run was prepared.
         notes: what is to be said before it starts, a line each.
+        data_record: what its directory is to keep of its data, where that begins or changes.
     """
 
     settings: Settings
@@ -56,6 +59,7 @@ class Run:
     keeper: CheckpointKeeper
     newest: str | None
     notes: tuple[str, ...] = ()
+    data_record: Fingerprint | None = None
 
     @property
     def total_steps(self) -> int:
@@ -181,7 +185,7 @@ def prepare(
     newest = latest_in_state(pathlib.Path(settings.train_dir))
     latest = find_checkpoint(settings.train_dir, resume_from)
     step = 0 if latest is None else step_of(latest)
-    starts, notes = splits is None, []
+    starts, data, notes = splits is None, None, []
     if starts:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
         _check_classes(settings, splits["train"])
@@ -192,6 +196,9 @@ def prepare(
     num_examples = splits["train"].num_examples
     stages = stages_of(settings, spec, num_examples)
     finished = latest is not None and step >= stages[-1].last_step
+    if starts:
+        data = check_data(settings, splits, resumes=latest is not None, trains=not finished)
+        splits, notes = data.splits, list(data.notes)
     if starts and saved:
         notes += differences(saved, settings)
         if latest is not None:
@@ -213,7 +220,10 @@ def prepare(
             plan = _plan_to_start(settings)
     keeper = CheckpointKeeper(settings.train_dir, settings.keep)
     resumes = latest is not None
-    return Run(settings, splits, stages, stage, training, plan, resumes, finished, keeper, newest, tuple(notes))
+    record = data and data.record
+    return Run(
+        settings, splits, stages, stage, training, plan, resumes, finished, keeper, newest, tuple(notes), record
+    )  # fmt: skip
 
 
 def _note_on_its_end(step: int, end: int, end_before: int) -> list[str]:

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import slimft
 from slimft import UsageError, evaluation
@@ -215,3 +216,63 @@ def test_a_run_with_averages_is_continued_by_another_from_them(tiny, tmp_path, c
         finetune(settings(tmp_path, trainable="tiny/logits", steps=1, **changes))
         assert ("starting from the moving averages" in capsys.readouterr().err) == (averages is None)
         np.testing.assert_array_equal(slimft.open_checkpoint(second)[name], saved[entry])
+
+
+def pictures(folder, names, seed=0):
+    rng = np.random.default_rng(seed)
+    for label in "ab":
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / label / f"{name}.png")
+    return folder
+
+
+def on_pictures(folder, **changes):
+    given = dict(dataset="image_folder", data_dir=str(folder / "data"), image_size=16, batch_size=8, steps=4)
+    return settings(folder, **{**given, **changes})
+
+
+def test_images_that_come_and_go_are_told_and_none_that_trained_tests(tiny, tmp_path, capsys, monkeypatch):
+    """A training image is copied to where the hash of its path has it test, and others are added and removed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = pictures(tmp_path / "data", range(40))
+    finetune(on_pictures(tmp_path))
+    record = json.loads((tmp_path / "run/data.json").read_text())
+    trained, tested = (record["splits"][split]["keys"] for split in ("train", "test"))
+    pictures(data, ("new-1", "new-2", "new-3"), seed=1)
+    (data / trained[0]).unlink()
+    copies = [f"{trained[1].split('/')[0]}/copy-{i}.png" for i in range(40)]
+    for copy in copies:
+        shutil.copy(data / trained[1], data / copy)
+    capsys.readouterr()
+    result = finetune(on_pictures(tmp_path, steps=6))
+    err = capsys.readouterr().err
+    assert "the data has changed since the run was last trained: 46 images were added, 1 was removed" in err
+    left = next(line for line in err.splitlines() if "of the test split left out, which the network" in line)
+    now = json.loads((tmp_path / "run/data.json").read_text())
+    digest = dict(zip(record["splits"]["train"]["keys"], record["splits"]["train"]["digests"]))
+    test = dict(zip(now["splits"]["test"]["keys"], now["splits"]["test"]["digests"]))
+    copied = [key for key, value in test.items() if value == digest[trained[1]]]
+    assert copied and int(left.split()[0]) == len(copied)
+    assert result["examples"] == len(test) - len(copied)
+    assert set(tested) <= set(test), "none has moved"
+    assert digest[trained[0]] in now["trained_before"]
+
+
+def test_a_run_that_does_not_tell_what_it_trained_on_is_refused(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pictures(tmp_path / "data", range(20))
+    finetune(on_pictures(tmp_path))
+    (tmp_path / "run/data.json").unlink()
+    with pytest.raises(UsageError, match="does not tell which images it trained on: its data.json is missing"):
+        finetune(on_pictures(tmp_path, steps=6))
+
+
+def test_a_finished_run_is_not_said_to_have_trained_on_new_images(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = pictures(tmp_path / "data", range(20))
+    finetune(on_pictures(tmp_path))
+    before = (tmp_path / "run/data.json").read_bytes()
+    pictures(data, ("new-1", "new-2"), seed=1)
+    finetune(on_pictures(tmp_path))
+    assert (tmp_path / "run/data.json").read_bytes() == before
