@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from absl import flags
 
+from slimft.cli.flag_files import check_flag_files
 from slimft.errors import SlimftError, UsageError
 
 
@@ -43,6 +44,7 @@ def run(
         if any(argument in ("-h", "-help", "--help", "--helpfull") for argument in argv[1:]):
             print(help_text(name, description, values, positional), flush=True)
             return 0
+        check_flag_files(argv[1:])
         if positional is None:
             parse(values, argv)
             return command(values) or 0
