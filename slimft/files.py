@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of it.
+"""Writing files so that a crash leaves the old one or the new one, never half of it; reading small ones.
 
 What is not whole yet lies in a directory ``.slimft-XXXXXXXX`` beside its place. The writer holds a lock on it, that
 the system releases when a process ends, in whatever way: so the next writer in that place can tell what a killed
@@ -14,10 +14,13 @@ import pathlib
 import re
 import secrets
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator
 from typing import BinaryIO
+
+from slimft.errors import DataError
 
 try:
     import fcntl
@@ -166,3 +169,28 @@ def exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
     if sys.platform == "linux" and hasattr(libc, "renameat2"):
         return libc.renameat2(-100, paths[0], -100, paths[1], 2) == 0
     return False
+
+
+def read_bounded(file: str | os.PathLike, most_bytes: int) -> bytes:
+    """Reads all of a file that ought to be small.
+
+    Raises:
+        DataError: it is missing, no regular file (a FIFO would keep the reader waiting), or has more than
+            `most_bytes`.
+    """
+
+    def at_once(path, mode):
+        return os.open(path, mode | getattr(os, "O_NONBLOCK", 0))
+
+    try:
+        with open(file, "rb", opener=at_once) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(f"{file} is no regular file")
+            data = stream.read(most_bytes + 1) if status.st_size <= most_bytes else None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL.
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{file} cannot be read: {reason}") from error
+    if data is None or len(data) > most_bytes:
+        raise DataError(f"{file} is not what it should be: it has more than {most_bytes:,} bytes")
+    return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import faulthandler
 import json
 import os
@@ -16,11 +17,15 @@ from typing import TextIO
 
 from absl import flags
 
+from slimft.cli.flag_files import check_flag_files
 from slimft.errors import SlimftError, UsageError
 from slimft.messages import SafeStream, one_line, say
 
 # Of an error that nobody foresaw (EX_SOFTWARE of sysexits.h). Python's own is 1, which some commands use.
 _FAULT_STATUS = 70
+# What any write may meet: no space, no more quota, a file too large, a read-only or failing disk.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+STANDARD_OUTPUT = "standard output"
 
 
 def run(
@@ -58,7 +63,10 @@ def run(
             return 2
         except BrokenPipeError:  # Who read the output, such as head, has seen enough.
             return 128 + 13  # As a shell reports a command that SIGPIPE ended.
-        except OSError as error:  # A file that nobody expected to fail, or standard output; the error names it.
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK and error.filename != STANDARD_OUTPUT:
+                say(f"{name}: {_fault(error)}")
+                return _FAULT_STATUS
             at_fault = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
             say(f"{name}: {at_fault}{one_line(error.strerror or error)}")
             return 2
@@ -74,6 +82,7 @@ def _dispatch(argv, name, values, command, description, positional) -> int:
     if any(argument in ("-h", "-help", "--help", "--helpfull") for argument in argv[1:]):
         print(help_text(name, description, values, positional), flush=True)
         return 0
+    check_flag_files(argv[1:])
     if positional is None:
         parse(values, argv)
         return command(values) or 0
@@ -105,7 +114,7 @@ def safe_streams() -> Iterator[None]:
     streams = sys.stdout, sys.stderr
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = SafeStream(sys.stdout, "standard output"), SafeStream(sys.stderr)
+    sys.stdout, sys.stderr = SafeStream(sys.stdout, STANDARD_OUTPUT), SafeStream(sys.stderr)
     if not faulthandler.is_enabled():
         with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):  # It is closed, or no file.
             faulthandler.enable()

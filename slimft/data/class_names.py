@@ -18,9 +18,11 @@ from collections.abc import Iterable
 from slimft.checkpoint import Checkpoint
 from slimft.conversion import conversion_advice
 from slimft.errors import CheckpointError, DataError
-from slimft.files import write_atomically
+from slimft.files import read_bounded, write_atomically
 
 LABELS_FILE = "labels.txt"
+# The names of the 21,841 classes of ImageNet have less than one.
+_MOST_BYTES = 16 << 20
 
 _NUMBERED = re.compile(r"([0-9]{1,9}):(.*)", re.DOTALL)
 _IMAGENET_CLASSES = 1000
@@ -133,7 +135,8 @@ def _labels_of_run(checkpoint: Checkpoint, train_dir: str | os.PathLike | None) 
     folders = [folder.parent if folder.name == "best" else folder]
     if train_dir is not None:
         folders.insert(0, pathlib.Path(train_dir))
-    return next((folder / LABELS_FILE for folder in folders if (folder / LABELS_FILE).is_file()), None)
+    # Whatever has the name: read_labels says what is wrong with it.
+    return next((folder / LABELS_FILE for folder in folders if os.path.lexists(folder / LABELS_FILE)), None)
 
 
 def write_labels(directory: str | os.PathLike, names: Iterable[str]) -> None:
@@ -158,13 +161,11 @@ def read_labels(path: str | os.PathLike) -> list[str]:
     """Reads the names of classes: research/slim's ``labels.txt`` (``0:airplane``, in any order), or a name a line.
 
     Raises:
-        DataError: the file is missing or not UTF-8; it has no names, an empty line between them, or numbers that
-            are not 0, 1, 2 and so on.
+        DataError: the file is missing, no regular file, too large or not UTF-8; it has no names, an empty line
+            between them, or numbers that are not 0, 1, 2 and so on.
     """
     try:
-        text = pathlib.Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        text = read_bounded(path, _MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8 (at byte {error.start})") from None
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")

@@ -6,13 +6,16 @@ import csv
 import dataclasses
 import io
 import json
+import math
+import os
 import pathlib
 from collections.abc import Sequence
 
 from slimft.data.dataset import DataOptions, dataset_names
-from slimft.errors import SlimftError, UsageError
+from slimft.errors import DataError, UsageError
 from slimft.files import write_atomically
 from slimft.nets import HEADS, network_names
+from slimft.runs.checked_json import Value, read_json
 
 RECIPES = ("features", "top", "all", "scratch")
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
@@ -258,6 +261,11 @@ OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
 # What a resumed run may have otherwise without a word.
 _OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")
 _TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
+_KINDS = {
+    "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "tuple": "a list",
+}  # fmt: skip
+# Of settings.json, which has a few thousand.
+_MOST_BYTES = 1 << 20
 
 
 def save_settings(settings: Settings) -> None:
@@ -301,45 +309,76 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
     """Reads the settings that `save_settings` wrote.
 
     Raises:
-        UsageError: `train_dir` holds none, or they cannot be read.
+        UsageError: `train_dir` holds none.
+        DataError: they cannot be read.
     """
     file = pathlib.Path(train_dir, SETTINGS_FILE)
-    if not file.exists():
+    if not os.path.lexists(file):
         raise UsageError(f"--train_dir={train_dir} is not the directory of a run: {file} is missing")
     saved = read_settings(file)
     if "model" not in saved:
-        raise SlimftError(f"{file} cannot be read: it names no model")
+        raise DataError(f"{file} cannot be read: it names no model")
     # Wherever the directory has been moved to.
     return Settings(**{**saved, "train_dir": str(train_dir)})
 
 
-def read_settings(file: str | pathlib.Path) -> dict:
+def read_settings(file: str | os.PathLike) -> dict[str, object]:
     """The fields of `Settings` in a JSON file that `save_settings`, perhaps an earlier version's, wrote.
 
     Raises:
-        SlimftError: the file is missing or no such file.
+        DataError: the file is missing or no such file, or a value in it is of another type than its field or out
+            of the field's bounds.
     """
-    try:
-        saved = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SlimftError(f"{file} cannot be read: {error}") from None
-    if not isinstance(saved, dict):
-        raise SlimftError(f"{file} cannot be read: it holds no settings")
+    return parse_settings(read_json(file, _MOST_BYTES))
+
+
+def parse_settings(saved: Value) -> dict[str, object]:
+    """The fields of `Settings` in what was read of a ``settings.json``; as `read_settings`."""
     known = {field.name: field for field in dataclasses.fields(Settings)}
-    return {name: _typed(file, known[name], value) for name, value in saved.items() if name in known}
+    return {name: _typed(known[name], value) for name, value in saved.object().items() if name in known}
 
 
-def _typed(file, field: dataclasses.Field, value):
-    """A value from JSON as the field has it; raises SlimftError if it is of another type."""
-    kind = kind_of(field)
-    optional = "None" in field.type or field.default is None
+def _typed(field: dataclasses.Field, value: Value):
+    """A value from JSON as the field has it; raises DataError if it is of another type or out of bounds."""
+    kind, raw = kind_of(field), value.raw
+    if raw is None and ("None" in field.type or field.default is None):
+        return None
     # A bool is an int to Python.
-    fits = isinstance(value, _TYPES[kind]) and (kind == "bool" or not isinstance(value, bool))
-    if kind == "tuple" and fits:
-        fits = all(isinstance(item, str) for item in value)
-    if not fits and not (value is None and optional):
-        raise SlimftError(f"{file} cannot be read: {field.name} is {value!r}, which is no {kind}")
-    return tuple(value) if kind == "tuple" and value is not None else value
+    if not isinstance(raw, _TYPES[kind]) or (kind != "bool" and isinstance(raw, bool)):
+        raise value.wrong(_KINDS[kind])
+    for text in value.array() if kind == "tuple" else [value]:
+        if kind == "tuple" and not isinstance(text.raw, str):
+            raise text.wrong("a string")
+        if isinstance(text.raw, str) and not _can_name_a_file(text.raw):
+            raise text.error(f"{text.raw!r:.80}, which no flag can be")
+    problem = out_of_bounds(field, raw)
+    if problem:
+        raise value.error(f"{raw!r:.80}, which {problem}")
+    return tuple(raw) if kind == "tuple" else raw
+
+
+def _can_name_a_file(text: str) -> bool:
+    """Whether `text` can be a path or an argument of a command, as all strings among the settings could."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def out_of_bounds(field: dataclasses.Field, value) -> str | None:
+    """What a field's value, of the right type, has to be and is not; None where it is good."""
+    choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
+    if value is None:
+        return None
+    if kind_of(field) == "float" and not math.isfinite(value):
+        return "must be a finite number"
+    if choices and value not in choices:
+        return f"must be one of {', '.join(choices)}"
+    if least is not None and value < least:
+        return f"must be at least {least}"
+    if most is not None and value > most:
+        return f"must be at most {most}"
+    return None
 
 
 def kind_of(field: dataclasses.Field) -> str:
@@ -353,7 +392,7 @@ def saved_settings(settings: Settings) -> Settings | None:
     Raises:
         UsageError: it is a run of another model or other data.
     """
-    if not pathlib.Path(settings.train_dir, SETTINGS_FILE).exists():
+    if not os.path.lexists(pathlib.Path(settings.train_dir, SETTINGS_FILE)):
         return None
     saved = load_settings(settings.train_dir)
     for name in _FIXED:

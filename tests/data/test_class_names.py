@@ -1,5 +1,7 @@
 """ImageNet's classes against what is known of them, labels.txt files, and which of them name a checkpoint's."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -166,3 +168,18 @@ def test_the_names_need_no_tensorflow(run_python):
         "import sys; from slimft.data.class_names import imagenet_class_names as names; "
         "from slimft.data import images; assert len(names()) == 1000 and 'tensorflow' not in sys.modules"
     )
+
+
+@pytest.mark.parametrize("kind", ["directory", "FIFO", "link to nothing", "too large"])
+def test_labels_that_are_no_text_file(tmp_path, kind):
+    file = tmp_path / "labels.txt"
+    if kind == "directory":
+        file.mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(file)
+    elif kind == "link to nothing":
+        file.symlink_to(tmp_path / "nowhere")
+    else:
+        file.write_bytes(b" " * (17 << 20))
+    with pytest.raises(DataError, match="labels.txt (is no|cannot be read|is not what)"):
+        read_labels(file)

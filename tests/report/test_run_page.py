@@ -30,7 +30,7 @@ def test_a_finished_run(make_run, make_result, parse_page):
     told = json.loads((folder / "result.json").read_text())
     accuracy = f"{100 * told['result']['accuracy']:.1f} %"
     for words in ("--learning_rate=0.01", "--exclude=a,b", "'--data_dir=my data'", "restored     135",
-                  "CPU, 2 cores", "3 min 32 s", "best: step 350", accuracy, "4.3 %"):
+                  "CPU, 2 cores", "3 min 32 s", "best by accuracy: step 350", accuracy, "4.3 %"):
         assert words in page.text
     assert "--batch_size" not in page.text  # A default.
     for one in told["per_class"]:
@@ -118,9 +118,10 @@ def test_extreme_figures(make_run, parse_page):
         ("settings.json", "{", "settings.json is no JSON"),
         ("settings.json", "[]", "settings.json is no file of a run: it is a list where an object should be"),
         ("settings.json", '{"a": {}}', "a is an object where"),
+        ("history.json", '{"validation": []}', "train is null where a list"),
         ("history.json", '{"train": [{"loss": 1}]}', "train[0] is an object where a row with a step"),
         ("history.json", '{"train": [{"step": 1, "loss": "low"}]}', "train[0].loss is a string where a number"),
-        ("history.json", '{"best_step": -1}', "best_step is a number where a whole number from 0"),
+        ("history.json", '{"train": [], "validation": [], "best_step": -1}', "best_step is a number where a whole"),
         ("result.json", '{"result": []}', "result is a list"),
         ("result.json", "[" * 100_000, "result.json is no JSON"),
         ("result.json", b"\xff\xfe\x00", "result.json is no JSON"),

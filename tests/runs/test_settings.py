@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from slimft import SlimftError, UsageError
 from slimft.cli.finetune import define_flags, settings_from
 from slimft.nets import get_network
+from slimft.runs.settings import DEFAULTS, as_flags, kind_of, load_settings, read_settings, save_settings
 from slimft.training import Settings
 from slimft.training.completion import complete
-from slimft.runs.settings import DEFAULTS, as_flags, kind_of, load_settings, read_settings, save_settings
 from slimft.training.stages import parse_multipliers, parse_stages, stages_of
 
 
@@ -100,7 +100,7 @@ def test_a_file_of_an_earlier_version(tmp_path):
 )  # fmt: skip
 def test_files_that_are_no_settings(tmp_path, saved):
     (tmp_path / "settings.json").write_text(json.dumps(saved))
-    with pytest.raises(SlimftError, match="settings.json cannot be read"):
+    with pytest.raises(SlimftError, match="settings.json (is no file of a run|cannot be read: it names no model)"):
         load_settings(tmp_path)
     with pytest.raises(SlimftError, match="missing.json cannot be read"):
         read_settings(tmp_path / "missing.json")
@@ -136,7 +136,7 @@ def test_a_file_of_settings_is_held_to_the_same_bounds(tmp_path):
     for field, value in (("epochs", -1.0), ("ema", 2.0), ("optimizer", "best"), ("batch_size", 0)):
         file = tmp_path / "settings.json"
         file.write_text(json.dumps({"model": "vgg_16", field: value}))
-        with pytest.raises(UsageError, match=f"--{field}="):
+        with pytest.raises(SlimftError, match=f"settings.json is no file of a run: {field} is .*, which must be "):
             parsed(f"--settings={file}")
 
 
