@@ -11,8 +11,9 @@ import json
 import math
 import pathlib
 
-from slimft.errors import SlimftError
+from slimft.errors import DataError
 from slimft.files import write_atomically
+from slimft.runs.history_file import read_history
 
 HISTORY_FILE = "history.json"
 
@@ -60,24 +61,19 @@ class History:
         """Reads the records up to `step`; none where there is no file.
 
         Raises:
-            SlimftError: the file cannot be read.
+            DataError: the file cannot be read, or is not as a run writes it.
         """
-        try:
-            saved = json.loads(self._file.read_text(encoding="utf-8"))
-            self.train, self.validation = (
-                [record for record in saved[name] if record["step"] <= step] for name in ("train", "validation")
-            )
-            for record in self.validation:
-                record[self.metric], record["loss"]
-            sums = [Sums(**one) for one in saved.get("sums", ())]
-            self.sums = next((one for one in sums if one.step == step), Sums(step))
-            self.best_from, self.kept = saved.get("best_from", 0), saved.get("kept")
-            self.saved = saved.get("saved")
-            self._sums_before = dataclasses.replace(self.sums)
-        except FileNotFoundError:
+        if not self._file.exists():
             return
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise SlimftError(f"{self._file} cannot be read: {error!r}; restore or remove it") from None
+        saved = read_history(self._file)
+        self.train = [record for record in saved.train if record["step"] <= step]
+        self.validation = [record for record in saved.validation if record["step"] <= step]
+        for record in self.validation:
+            if not {self.metric, "loss"} <= record.keys():
+                raise DataError(f"{self._file}: the validation of step {record['step']} has no {self.metric}")
+        self.sums = next((Sums(**one) for one in saved.sums if one["step"] == step), Sums(step))
+        self._sums_before = dataclasses.replace(self.sums)
+        self.best_from, self.kept, self.saved = saved.best_from, saved.kept, saved.saved
 
     def save(self) -> None:
         """Writes the file, whole or not at all."""

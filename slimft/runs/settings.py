@@ -71,8 +71,8 @@ class Settings:
     cast: bool = _flag(False, "Convert a checkpoint of half, bfloat16 or double floats.")
     averages: bool | None = _flag(
         None,
-        "Whether to start from a checkpoint's moving averages of the weights instead of the weights; by default where "
-        "it has them, as that of a run with --ema.",
+        "Whether to start from a checkpoint's moving averages of the weights instead of the weights; by default "
+        "where it has them, as that of a run with --ema.",
     )
 
     # What to train.
@@ -128,9 +128,9 @@ class Settings:
     fold: int = _flag(0, "Which of the --folds to test on, from 0.", least=0)
     group: str | None = _flag(
         None,
-        "A regular expression that tells what belongs together, such as one patient's images: those in whose path it "
-        "finds the same (its first group, if it has one) stay in one split. A manifest's column group does the same; "
-        "--group= (empty) ignores it.",
+        "A regular expression that tells what belongs together, such as one patient's images: those in whose path "
+        "it finds the same (its first group, if it has one) stay in one split. A manifest's column group does "
+        "the same; --group= (empty) ignores it.",
     )
     train_examples: int | None = _flag(
         None, "Train on so many examples only, as many of each class as its share of the training split.", least=1
@@ -285,7 +285,7 @@ def as_flags(settings: Settings, leave: Sequence[str] = ()) -> list[str]:
 
 
 def is_told(settings: Settings, field: dataclasses.Field) -> bool:
-    """Whether a field of settings has to be given to make them; what a recipe may set has to, where there is one."""
+    """Whether a field has to be given to make the settings: also its default, where a recipe says otherwise."""
     value = getattr(settings, field.name)
     if settings.recipe is not None and field.name in OF_RECIPES:
         return value is not None

@@ -87,7 +87,7 @@ def test_settings(kind, run, capsys):
     fails_in_one_line(evaluate.main, [f"--train_dir={run}"], file, capsys)
     fails_in_one_line(predict.main, [f"--train_dir={run}", "x.jpg"], file, capsys)
     fails_in_one_line(finetune.main, [f"--settings={file}"], file, capsys)
-    fails_in_one_line(finetune.main, ["--model=vgg_16", f"--train_dir={run}", "--dry_run"], file, capsys)
+    fails_in_one_line(finetune.main, ["--model=vgg_16", "--dataset=digits", f"--train_dir={run}", "--dry_run"], file, capsys)
 
 
 @pytest.mark.parametrize(
