@@ -134,8 +134,8 @@ class Comparison:
         title, told = self.metric.replace("_", " "), []
         if any([*self.ranks, *self.group_ranks]):
             told.append(
-                f"Ranks go by validation {title}, of equals by the lower validation loss, each run at the step that "
-                "its result is of; a star marks the best."
+                f"Ranks go by validation {title}, of equals by the lower validation loss, each run at the step "
+                "that its result is of; a star marks the best."
             )
         told.append(
             "Test figures have no ranks and no stars: they tell how good a run is that was chosen by validation, "
@@ -143,7 +143,7 @@ class Comparison:
         )
         metrics = sorted({row.run.metric for row in self._finished})
         if metrics not in ([], [self.metric]):
-            told.append(f"The runs chose their best checkpoints by {_list(metrics)}; what compares them is {title}.")
+            told.append(f"The runs chose their best checkpoints by {_list(metrics)}; ranks can only go by {title}.")
         validated = [row for row in self._finished if row.validation[self.metric] is not None]
         parts = differing([row.validated_on for row in validated])
         if parts:
