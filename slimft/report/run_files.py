@@ -18,6 +18,8 @@ from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of, parse_settin
 
 # What the run recorded of its data.
 DATA_FILE = "data.json"
+# It names each image: of a million.
+_MOST_DATA_BYTES = 256 << 20
 # The validation of the checkpoint in best/.
 BEST_FILE = "best/metrics.json"
 _TRAIN = ("loss", "accuracy", "learning_rate", "images_per_second")
@@ -191,7 +193,7 @@ def _settings(value: Value) -> dict[str, object]:
 
 
 def _recorded(file: pathlib.Path) -> dict[str, str]:
-    splits = read_json(file).get("splits").object()
+    splits = read_json(file, _MOST_DATA_BYTES).get("splits").object()
     return {split: _digest(record.raw) for split, record in splits.items()}
 
 
