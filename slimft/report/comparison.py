@@ -143,7 +143,7 @@ class Comparison:
         )
         metrics = sorted({row.run.metric for row in self._finished})
         if metrics not in ([], [self.metric]):
-            told.append(f"The runs chose their best checkpoints by {_list(metrics)}; here they compare by {title}.")
+            told.append(f"The runs chose their best checkpoints by {_list(metrics)}; ranks can only go by {title}.")
         validated = [row for row in self._finished if row.validation[self.metric] is not None]
         parts = differing([row.validated_on for row in validated])
         if parts:

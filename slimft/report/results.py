@@ -28,9 +28,9 @@ _MOST_PAIRS = 40
 # A matrix of more classes has too many numbers for anybody to look at.
 _MOST_MATRIX_CLASSES = 200
 # What of `Result.result` the reports show, beside strings.
-_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "examples", "step")
+_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "examples", "step", "last_step")
 _SPLITS = ("train", "validation", "test")
-_WHOLE = ("examples", "step")
+_WHOLE = ("examples", "step", "last_step")
 _IMAGE = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
 
 

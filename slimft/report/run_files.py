@@ -14,10 +14,12 @@ from slimft.report.results import RESULT_FILE, Result, parse_result
 from slimft.runs.checked_json import Value, read_json
 from slimft.runs.history import HISTORY_FILE
 from slimft.runs.history_file import SavedHistory, read_history
-from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of, parse_settings
+from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of, is_told, parse_settings
 
 # What the run recorded of its data.
 DATA_FILE = "data.json"
+# It names each image: of a million.
+_MOST_DATA_BYTES = 256 << 20
 # The validation of the checkpoint in best/.
 BEST_FILE = "best/metrics.json"
 _TRAIN = ("loss", "accuracy", "learning_rate", "images_per_second")
@@ -89,12 +91,11 @@ class RunFiles:
         """Whether it has trained on since its result was written."""
         if self.result is None or self.step is None or self.last_step is None or self.last_step <= self.step:
             return False
-        # A run with --patience ends with an earlier checkpoint, its best: then the time it has trained tells.
-        ends_with_best = bool(self.settings.get("patience")) and self.step == self.history.best_step
-        seconds = self.history.train[-1].get("seconds") if self.history.train else None
-        if ends_with_best and None not in (seconds, self.result.seconds):
-            return seconds > self.result.seconds
-        return not ends_with_best
+        trained_to = self.result.figure("last_step")
+        if trained_to is not None:
+            return self.last_step > trained_to
+        # Of an earlier version. A run with --patience ends with an earlier checkpoint, its best.
+        return not (self.settings.get("patience") and self.step == self.history.best_step)
 
     def validation_at(self, step: float | None) -> dict[str, float | None]:
         """The validation of a step; empty where there is none."""
@@ -106,11 +107,12 @@ class RunFiles:
 
     def given(self) -> list[str]:
         """Names of the settings that differ from their defaults."""
-        defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
-        return [
-            name for name, value in self.settings.items()
-            if name not in defaults or value != _as_json(defaults[name])
-        ]  # fmt: skip
+        fields = {field.name: field for field in dataclasses.fields(Settings)}
+        told = Settings(**{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.settings.items() if name in fields
+        })  # fmt: skip
+        return [name for name in self.settings if name not in fields or is_told(told, fields[name])]
 
     def notes(self) -> list[str]:
         """What a reader of the run's figures has to know of them, a sentence each."""
@@ -149,8 +151,6 @@ class RunFiles:
         yield unknown > 0, f"{unknown} validations have no finite accuracy or no finite loss."
 
 
-def _as_json(value):
-    return list(value) if isinstance(value, tuple) else value
 
 
 def read_run(train_dir: str | pathlib.Path) -> RunFiles:
@@ -191,7 +191,7 @@ def _settings(value: Value) -> dict[str, object]:
 
 
 def _recorded(file: pathlib.Path) -> dict[str, str]:
-    splits = read_json(file).get("splits").object()
+    splits = read_json(file, _MOST_DATA_BYTES).get("splits").object()
     return {split: _digest(record.raw) for split, record in splits.items()}
 
 

@@ -179,7 +179,7 @@ class Settings:
     )
     batch_size: int = _flag(32, "Images per step.", least=1)
     accumulate: int = _flag(1, "Batches whose gradients make one step.", least=1)
-    epochs: float = _flag(8.0, "Passes over the training split.", least=0)
+    epochs: float = _flag(8.0, "Passes over the training split.", least=0, most=1e6)
     steps: int | None = _flag(None, "Steps to train, instead of --epochs.", least=1, alias="max_number_of_steps")
     learning_rate: float | None = _flag(None, "Initial learning rate; by default the recipe's, or 0.002.")
     schedule: str = _flag(
@@ -370,6 +370,8 @@ def out_of_bounds(field: dataclasses.Field, value) -> str | None:
     choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
     if value is None:
         return None
+    if most is None and kind_of(field) == "int":
+        most = 2**31 - 1  # What TensorFlow's shapes and loops can count.
     if kind_of(field) == "float" and not math.isfinite(value):
         return "must be a finite number"
     if choices and value not in choices:

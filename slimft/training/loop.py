@@ -72,9 +72,9 @@ def finetune(settings: Settings, resume_from: int | None = None) -> dict:
         resume_from: the step of the checkpoint in the directory to go on from; None for the newest.
 
     Returns:
-        ``model, dataset, split, examples, accuracy, balanced_accuracy, macro_f1, loss, step, train_dir,
-        checkpoint``, and ``best_validation_accuracy``, ``images_per_second`` (of training; None if there was none)
-        and ``report``.
+        ``model, dataset, split, examples, accuracy, balanced_accuracy, macro_f1, loss, step, last_step`` (to which
+        it trained), ``train_dir, checkpoint, best_validation_accuracy, images_per_second`` (of training; None if
+        there was none) and ``report``.
 
     Raises:
         SlimftError: bad settings, data or checkpoint; another process trains in the directory.
@@ -313,6 +313,7 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         "split": run.final_split,
         **metrics,
         "step": step,
+        "last_step": state.step,
         "train_dir": settings.train_dir,
         "checkpoint": checkpoint,
         "best_validation_accuracy": best and best["accuracy"],

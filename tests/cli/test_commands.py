@@ -145,7 +145,7 @@ def test_bad_flags_of_evaluate(tmp_path, capsys):
     rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], str(tmp_path), "settings.json is missing")
     rejects(capsys, evaluate, ["--split=all"], "--split=all")
     (tmp_path / "settings.json").write_text("{not json")
-    rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "settings.json cannot be read")
+    rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "settings.json is no JSON")
     (tmp_path / "settings.json").write_text('{"model": "vgg_16"}')
     rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "no checkpoint in the directory")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slimft.cli import evaluate, finetune, predict, report
 from slimft.errors import SlimftError
 from slimft.runs.settings import Settings, load_settings, read_settings, save_settings
-from slimft.training.setting_checks import check_settings
+from slimft.training.completion import complete
 
 DAMAGED = {
     "nested": b"[" * 100_000,
@@ -87,7 +87,8 @@ def test_settings(kind, run, capsys):
     fails_in_one_line(evaluate.main, [f"--train_dir={run}"], file, capsys)
     fails_in_one_line(predict.main, [f"--train_dir={run}", "x.jpg"], file, capsys)
     fails_in_one_line(finetune.main, [f"--settings={file}"], file, capsys)
-    fails_in_one_line(finetune.main, ["--model=vgg_16", "--dataset=digits", f"--train_dir={run}", "--dry_run"], file, capsys)
+    resuming = ["--model=vgg_16", "--dataset=digits", f"--train_dir={run}", "--dry_run"]
+    fails_in_one_line(finetune.main, resuming, file, capsys)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_any_value_of_any_setting(tmp_path_factory, name, value):
     file = tmp_path_factory.getbasetemp() / "settings.json"
     file.write_text(json.dumps({"model": "vgg_16", name: value}))
     try:
-        check_settings(Settings(**{"model": "vgg_16", **read_settings(file)}))
+        complete(Settings(**{"model": "vgg_16", **read_settings(file)}))
     except SlimftError as error:
         assert "\n" not in str(error)
 

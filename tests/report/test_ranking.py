@@ -212,12 +212,16 @@ def test_runs_by_different_metrics(make_run, report):
     assert starred == ["first"] and "chose their best checkpoints by accuracy, loss" in out
 
 
+def trained_to(step, made):
+    return {**made, "result": {**made["result"], "last_step": step}}
+
+
 def test_the_run_has_gone_on(make_run, report, capsys):
     """A result that is older than the history, and one of an earlier checkpoint, which is the best."""
     curves = history((0.7, 0.9), (0.8, 0.8), (0.6, 0.9))
     old = make_run("old", {"seed": 1}, curves, result(0.9, step=200))
-    stopped = make_run("stopped", {"patience": 1}, curves, result(0.9, step=200, seconds=30.0))
-    later = make_run("later", {"patience": 1, "seed": 2}, curves, result(0.9, step=200, seconds=20.0))
+    stopped = make_run("stopped", {"patience": 1}, curves, trained_to(300, result(0.9, step=200)))
+    later = make_run("later", {"patience": 1, "seed": 2}, curves, trained_to(200, result(0.9, step=200)))
     out = report(old, stopped, later)[2]
     assert "old, later: This result is of step 200; the run has gone on to 300." in out
     for folder in (old, stopped, later):

@@ -125,6 +125,9 @@ def test_files_that_are_no_settings(tmp_path, saved):
         (["--mixup=nan"], "--mixup=nan must be a finite number"),
         (["--learning_rate=-1"], "--learning_rate=-1.0 must be a positive"),
         (["--ema=1"], "--ema"),
+        (["--epochs=1e300"], "--epochs"),
+        ([f"--steps={10**30}"], "--steps=1000000000000000000000000000000 must be at most 2147483647"),
+        ([f"--batch_size={10**30}"], "--batch_size=1000000000000000000000000000000 must be at most"),
     ],
 )
 def test_settings_that_cannot_work(arguments, words):
