@@ -5,8 +5,8 @@
 Each time it is a fork, in a copy of the folder of its own, FOLDER.1, FOLDER.2 and so on. What writes to a file
 counts too, by way of Python's own raw files. Prints the number of the call and the exit status, a line each; an
 error's message goes to FOLDER.NUMBER.error. WRITER is ``text`` (a result.json), ``save`` or ``best`` (a run's),
-``best slowly`` (where directories cannot be exchanged) or the path, in the folder, of a checkpoint that gets what
-is in new.npz.
+``best slowly`` (where directories cannot be exchanged) or the path, in the folder, of a checkpoint that gets
+what is in new.npz.
 """
 
 import builtins
