@@ -13,93 +13,8 @@ from slimft.checkpoint import write_checkpoint
 from slimft.compat import tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# Runs a writer again and again, each time in a fork whose call number N of the system kills it or fails, in a copy
-# of the folder of its own: FOLDER.N. What writes to a file counts too, by way of Python's own raw files.
-FAULTS = """
-import builtins, errno, io, os, pathlib, shutil, signal, sys
-import slimft
-from slimft.checkpoint import write_checkpoint
-from slimft import files
-
-folder, kind, writer = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-left = 0
-
-def point(calls):
-    global left
-    left -= 1
-    if left == 0:
-        if kind == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-class RawFile(io.FileIO):
-    def write(self, octets):
-        point("write")
-        return super().write(octets)
-
-def opened(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
-    if not set(mode) & set("wax+"):
-        return plain_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
-    point("open")
-    raw = RawFile(file, mode.replace("b", "").replace("t", ""), closefd, opener)
-    stream = io.BufferedRandom(raw) if "+" in mode else io.BufferedWriter(raw)
-    return stream if "b" in mode else io.TextIOWrapper(stream, encoding, errors, newline)
-
-plain_open = builtins.open
-
-def counted(function):
-    def call(*arguments, **named):
-        point(function.__name__)
-        return function(*arguments, **named)
-    return call
-
-def arm(number):
-    global left
-    left = number
-    builtins.open = io.open = opened
-    # A full disk is no obstacle to the latter.
-    freely = ["open", "close", "unlink", "rmdir"]
-    for name in ["write", "fsync", "replace", "rename", "link", "mkdir", *(freely if kind == "kill" else [])]:
-        setattr(os, name, counted(getattr(os, name)))
-
-def write(where):
-    if writer == "text":
-        files.write_atomically(where / "result.json", "new" * 5000)
-    else:
-        write_checkpoint(where / writer, slimft.open_checkpoint(where / "new.npz"))
-
-for number in range(1, 1000):
-    where = folder.with_name(f"{folder.name}.{number}")
-    shutil.copytree(folder, where)
-    child = os.fork()
-    if child == 0:
-        try:
-            arm(number)
-            write(where)
-            status = 1 if left > 0 else 3
-        except (OSError, slimft.CheckpointError) as error:
-            plain_open(folder.with_name(f"{where.name}.error"), "w").write(str(error))
-            status = 2
-        os._exit(status)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status == 1:  # The writer came to its end.
-        shutil.rmtree(where)
-        break
-    print(number, status, flush=True)
-"""
 OLD = {"net/a": np.arange(3000, dtype=np.float32), "net/b": np.full([7], 2, np.int32)}
 NEW = {"net/a": np.ones([4000], np.float32), "net/b": np.full([7], 3, np.int32), "net/c": np.zeros([2, 2])}
-
-
-def crash(folder, kind, writer):
-    """Yields each crash point: its number, the exit status and the folder as the writer left it."""
-    done = subprocess.run(
-        [sys.executable, "-c", FAULTS, folder, kind, writer], cwd=ROOT, capture_output=True, text=True, timeout=500
-    )
-    assert done.returncode == 0, done.stderr
-    for line in done.stdout.splitlines():
-        number, status = map(int, line.split())
-        yield number, status, folder.with_name(f"{folder.name}.{number}")
 
 
 def whole(path):
@@ -138,9 +53,9 @@ def prepared(folder, path):
 
 
 @pytest.mark.parametrize("path", FINAL)
-def test_a_kill_at_any_call_leaves_the_old_checkpoint_or_the_new_one(tmp_path, path):
+def test_a_kill_at_any_call_leaves_the_old_checkpoint_or_the_new_one(crash_points, tmp_path, path):
     folder, seen, calls = prepared(tmp_path / "run", path), [], 0
-    for calls, status, left in crash(folder, "kill", path):
+    for calls, status, left in crash_points(folder, "kill", path):
         assert status == -9
         seen.append(whole(left / path))
         if path == "model.ckpt":
@@ -152,10 +67,10 @@ def test_a_kill_at_any_call_leaves_the_old_checkpoint_or_the_new_one(tmp_path, p
 
 
 @pytest.mark.parametrize("path", FINAL)
-def test_a_full_disk_at_any_call_leaves_the_old_checkpoint_and_names_the_file(tmp_path, path):
+def test_a_full_disk_at_any_call_leaves_the_old_checkpoint_and_names_the_file(crash_points, tmp_path, path):
     folder, seen, calls = prepared(tmp_path / "run", path), [], 0
     old = {file.name: file.read_bytes() for file in folder.iterdir()}
-    for calls, status, left in crash(folder, "full", path):
+    for calls, status, left in crash_points(folder, "full", path):
         seen.append(whole(left / path))
         assert not list(left.glob(".*")), calls
         if seen[-1] == "old":
@@ -170,11 +85,11 @@ def test_a_full_disk_at_any_call_leaves_the_old_checkpoint_and_names_the_file(tm
 
 
 @pytest.mark.parametrize("kind", ["kill", "full"])
-def test_any_other_file_is_the_old_one_or_the_new_one(tmp_path, kind):
+def test_any_other_file_is_the_old_one_or_the_new_one(crash_points, tmp_path, kind):
     folder, seen = tmp_path / "run", set()
     folder.mkdir()
     (folder / "result.json").write_text("old")
-    for _, status, left in crash(folder, kind, "text"):
+    for _, status, left in crash_points(folder, kind, "text"):
         text = (left / "result.json").read_text()
         assert text in ("old", "new" * 5000)
         seen.add(text)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import slimft
@@ -146,6 +147,17 @@ def test_training_evaluation_and_prediction_go_on(tiny_command, tmp_path, redire
     result = json.loads((run / "result.json").read_text())
     if not piped:
         assert json.loads(done.stdout.splitlines()[-1])["accuracy"] == result["result"]["accuracy"]
+    if piped:
+        return
+    # A good picture last, after one that is reported on standard error.
+    (tmp_path / "bad.png").write_bytes(b"bad")
+    PIL.Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
+    for name, arguments in (("evaluate", []), ("predict", [tmp_path / "bad.png", tmp_path / "good.png", "--json"])):
+        script = tmp_path / name
+        script.write_text(pathlib.Path(tiny_command[1]).read_text().replace("cli.finetune", f"cli.{name}"))
+        done = shell([sys.executable, script, f"--train_dir={run}", *arguments], redirection)
+        assert done.returncode == (1 if name == "predict" else 0), done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])
     if redirection == "2>&-":
         done = shell(train, ">/dev/full")
         assert done.returncode == 2 and done.stderr.endswith("finetune: standard output: No space left on device\n")
