@@ -129,9 +129,9 @@ def test_assign_from_checkpoint(path, readable, session, use_resource):
     )
     np.testing.assert_array_equal(restored["parted/part_1"], VALUES["parted"][3:5])
     assert restored["count"] == 7
-    op, feeds = slimft.assign_from_checkpoint(path, [])
-    session.run(op, feeds)
-    assert feeds == {}
+    for function in (slimft.assign_from_checkpoint, slimft.assign_from_checkpoint_fn):
+        with pytest.raises(RestoreError, match="var_list cannot be empty"):
+            function(path, [])  # slim.assign_from_checkpoint does nothing, and says nothing.
 
 
 def test_assign_from_checkpoint_by_names(path, readable, session):
@@ -170,13 +170,16 @@ def test_ignore_missing_vars(path, readable, session, monkeypatch):
     monkeypatch.setattr(tf.logging, "warning", lambda message, *values: warnings.append(message % values))
     variables = list(build(names=["net/fc8/biases"], extra=[2]).values())
     restore = slimft.assign_from_checkpoint_fn(path, variables, ignore_missing_vars=True)
-    assert warnings == [f"Variable extra missing in checkpoint {slimft.open_checkpoint(path).path}"]
+    file = slimft.open_checkpoint(path).path
+    assert warnings == [f"Variable extra missing in checkpoint {file}", f"{file} restores 1 variables, and 1 not"]
     slims = slim.assign_from_checkpoint_fn(readable, variables, ignore_missing_vars=True)
     restored = same_state_as(session, lambda: restore(session), lambda: slims(session))
     assert (restored["extra"] == 1).all() and restored["net/fc8/biases"][0] == VALUES["net/fc8/biases"][0]
-    for module, file in ((slimft, path), (slim, readable)):
-        assert module.assign_from_checkpoint_fn(file, variables[1:], ignore_missing_vars=True) is None
-    assert warnings[-1] == "No Variables to restore"
+    # Here slim returns None, which as an init_fn means to start from random weights.
+    assert slim.assign_from_checkpoint_fn(readable, variables[1:], ignore_missing_vars=True) is None
+    for function in (slimft.assign_from_checkpoint, slimft.assign_from_checkpoint_fn):
+        with pytest.raises(RestoreError, match="has none of the 1 variables, such as extra: nothing would be"):
+            function(path, variables[1:], ignore_missing_vars=True)
     with pytest.raises(RestoreError, match=r"extra is not in it; leave it out .*exclude=\['extra'\]"):
         slimft.assign_from_checkpoint_fn(path, variables)
     with pytest.raises(RestoreError, match="another network: it has net, the model extra"):
@@ -192,7 +195,9 @@ def test_parts_are_found_with_ignore_missing_vars(path, session):
 
 def test_reshape_variables(path, readable, session):
     variable = tf.get_variable("net/fc8/weights", [4, 10])
-    restore = slimft.assign_from_checkpoint_fn(path, [variable], reshape_variables=True)
+    restore = slimft.assign_from_checkpoint_fn(
+        path, [variable], reshape_variables=True, ignore_unused="net/fc8/biases"
+    )
     slims = slim.assign_from_checkpoint_fn(readable, [variable], reshape_variables=True)
     same_state_as(session, lambda: restore(session), lambda: slims(session))
     with pytest.raises(RestoreError, match="differs"):

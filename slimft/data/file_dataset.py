@@ -31,7 +31,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 
-# research/slim's preprocessing for Inception goes down to 8 %, but that is for training from nothing on a million.
+# research/slim's preprocessing for Inception goes down to 5 %, but that is for training from nothing on a million.
 _MIN_AREA = 0.5
 # Unicode's categories of control characters, and of what is no character.
 _UNPRINTABLE = ("Cc", "Cs")

@@ -20,7 +20,8 @@ KEEP_PROB = 0.5
 def build_head(features, num_classes: int, kind: str, is_training: bool):
     """Adds a head; its weight decay is that of convolutions in the enclosing arg_scope.
 
-    Weights begin as He et al. have it (arXiv:1502.01852): normal, with a variance of 2 / inputs.
+    Weights begin with the variance of He et al. (arXiv:1502.01852), 2 / inputs, but drawn from a truncated normal
+    distribution, as slim's initializer does it.
 
     Args:
         features: float tensor ``[batch, rows, columns, channels]``, what a network returns without `num_classes`.

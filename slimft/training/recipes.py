@@ -4,8 +4,8 @@
 from the official checkpoint; ``scratch`` trains everything from nothing. So do the guides to transfer learning, as
 Keras' (keras.io/guides/transfer_learning): a head on a frozen base, then the base at a small learning rate.
 
-A batch_norm layer that trains is updated: at these rates, MobileNet V1 with the checkpoint's statistics trains
-badly or falls apart. What does not train keeps its statistics.
+Otherwise than in that guide, a batch_norm layer that trains is updated: at these rates, MobileNet V1 with the
+checkpoint's statistics trains badly or falls apart. What does not train keeps its statistics.
 """
 
 from __future__ import annotations
