@@ -1,0 +1,34 @@
+"""What a run keeps of its data: which images were in which split, and which it ever trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+from slimft.data.fingerprint import Fingerprint
+from slimft.errors import SlimftError
+from slimft.files import write_atomically
+
+DATA_FILE = "data.json"
+
+
+def write_data_record(train_dir: str | os.PathLike, record: Fingerprint) -> None:
+    """Writes ``data.json`` into a run's directory, whole or not at all."""
+    write_atomically(pathlib.Path(train_dir, DATA_FILE), json.dumps(record.to_json()) + "\n")
+
+
+def read_data_record(train_dir: str | os.PathLike) -> Fingerprint | None:
+    """Reads a run's ``data.json``; None where there is none: of data that never changes, and of earlier versions.
+
+    Raises:
+        SlimftError: it cannot be read.
+    """
+    file = pathlib.Path(train_dir, DATA_FILE)
+    try:
+        saved = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SlimftError(f"{file} cannot be read: {error}; restore it") from None
+    return Fingerprint.from_json(saved, str(file))
