@@ -121,13 +121,17 @@ def _is_own(network: Network, record: Fingerprint | None, whole: _Whole) -> bool
     settings = network.settings
     if settings is None or whole.dataset != settings.dataset:
         return False
-    if never_changes(whole.dataset) or _place(whole.data_dir) == _place(settings.data_dir):
+    if never_changes(whole.dataset):
         return True
-    if record is None:
-        return False
+    here = _place(whole.data_dir) == _place(settings.data_dir)
+    # A relative path may lead elsewhere than it did when the run began.
+    if record is None or (here and os.path.isabs(os.path.expanduser(settings.data_dir))):
+        return here
     recorded = {digest for images in record.splits.values() for _, digest in images}
     there = {digest for data in whole.splits.values() for digest in data.digests()}
     both = len(recorded & there)
+    if here:
+        return both > 0
     # A part of it in another place has been chosen by someone, and is not split again.
     return both > len(there) / 2 and both > len(recorded) / 2
 

@@ -91,6 +91,13 @@ class Network:
             size, origin = max(self.spec.min_image_size, suggested), "the data's"
         return dataclasses.replace(self, image_size=size, size_from=origin)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is an ImageNet network at its own size: nothing was chosen that is worth a line."""
+        plain_size = self.image_size == self.spec.default_image_size
+        of_imagenet = self.classes.first_imagenet_class is not None
+        return of_imagenet and plain_size and self.run is None and not (self.averages or self.notes)
+
     def describe(self) -> str:
         """One line: what is used, and that it is as in the run, or that there is none."""
         parts = [

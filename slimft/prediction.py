@@ -80,7 +80,8 @@ class Classifier:
             self._top = tf.nn.top_k(tf.nn.softmax(network.logits(self._images)), min(top, network.num_classes))
             self._session = network.session()
             graph.finalize()
-        network.say()
+        if not network.is_plain:
+            network.say()
 
     @property
     def image_size(self) -> int:

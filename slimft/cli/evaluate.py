@@ -77,11 +77,14 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def evaluate(values: flags.FlagValues) -> None:
     """Runs the command on parsed flags."""
+    if values.train_dir is None and values.checkpoint is None:
+        missing = next(name for name in ("model", "dataset", "checkpoint") if values[name].value is None)
+        raise UsageError(f"--{missing} is missing; give it, or --train_dir of a run of bin/finetune")
     network = find_network(
         values.model, values.checkpoint, train_dir=values.train_dir, image_size=values.image_size,
         averages=values.averages, precision=values.precision,
     )  # fmt: skip
-    if not values.dataset and network.run is None:
+    if values.dataset is None and network.run is None:
         raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")
     table_file = _writable(values.predictions)
     with common.quiet_standard_error():

@@ -198,6 +198,18 @@ def test_the_runs_data_was_moved(make_run, images, tmp_path, call):
     assert found["split"] == "all" and len(part) == len(others) and "not the run's own" in said
 
 
+def test_a_relative_path_may_lead_to_other_data(make_run, make_images, tmp_path, call, monkeypatch):
+    for place in ("here", "elsewhere"):
+        make_images(tmp_path / place / f"data of {place}").rename(tmp_path / place / "data")
+    monkeypatch.chdir(tmp_path / "here")
+    run = make_run(data_dir="data")
+    found, _, said = call(f"--train_dir={run}")
+    assert found["split"] == "test" and found["examples"] < 15 and "data, the run's own, split test" in said
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found, _, said = call(f"--train_dir={run}")
+    assert (found["split"], found["examples"]) == ("all", 15) and "not the run's own" in said
+
+
 def test_a_run_of_an_earlier_version(make_run, images, make_images, tmp_path, call, rejects):
     """Its splits were drawn by position, so that nothing tells what it trained on."""
     run = make_run(record=False)
