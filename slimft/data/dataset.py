@@ -218,6 +218,11 @@ def dataset_names() -> list[str]:
     return list(_MODULES)
 
 
+def never_changes(name: str) -> bool:
+    """Whether the dataset of that name is the same wherever it lies, and split the same in every version."""
+    return name in _FIXED
+
+
 def load_dataset(
     name: str, data_dir: str | pathlib.Path | None = None, options: DataOptions | None = None
 ) -> dict[str, Dataset]:

@@ -5,9 +5,9 @@ import pytest
 
 from slimft.checkpoint import open_checkpoint
 from slimft.compat import dropout_seed, frozen_batch_norm, slim, tf
-from slimft.data.class_names import count_classes
+from slimft.inference import count_classes, head_of, logits_scope
 from slimft.nets import HEADS, get_network
-from slimft.nets.heads import build_head, head_of, logits_scope
+from slimft.nets.heads import build_head
 
 CHANNELS, CLASSES = 12, 3
 NORMALIZING = ("beta", "gamma", "moving_mean", "moving_variance")
