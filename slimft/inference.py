@@ -411,4 +411,4 @@ def _labels_of(checkpoint: Checkpoint, run: str | os.PathLike | None) -> pathlib
     folders = _run_folders(pathlib.Path(checkpoint.path).parent)[-1:]
     if run is not None:
         folders.insert(0, pathlib.Path(run))
-    return next((folder / LABELS_FILE for folder in folders if (folder / LABELS_FILE).is_file()), None)
+    return next((folder / LABELS_FILE for folder in folders if os.path.lexists(folder / LABELS_FILE)), None)

@@ -11,7 +11,16 @@ import numpy as np
 
 from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
-from slimft.checkpoint.protobuf import EMPTY, LENGTH, VARINT, expect_bytes, expect_int, fields, joined, packed_varints
+from slimft.checkpoint.protobuf import (
+    EMPTY,
+    LENGTH,
+    VARINT,
+    expect_bytes,
+    expect_int,
+    fields,
+    joined,
+    packed_varints,
+)
 
 # More dimensions NumPy does not take.
 MOST_DIMENSIONS = 32

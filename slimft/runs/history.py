@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import pathlib
 
 from slimft.errors import DataError
@@ -63,7 +64,7 @@ class History:
         Raises:
             DataError: the file cannot be read, or is not as a run writes it.
         """
-        if not self._file.exists():
+        if not os.path.lexists(self._file):
             return
         saved = read_history(self._file)
         self.train = [record for record in saved.train if record["step"] <= step]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -238,7 +239,7 @@ def _note_on_its_end(step: int, end: int, end_before: int) -> list[str]:
 def _check_classes(settings: Settings, data: Dataset) -> None:
     """Raises UsageError if the run that is in the directory already has other classes than the data has now."""
     labels = pathlib.Path(settings.train_dir, LABELS_FILE)
-    if labels.exists() and tuple(read_labels(labels)) != data.class_names:
+    if os.path.lexists(labels) and tuple(read_labels(labels)) != data.class_names:
         raise UsageError(
             f"--train_dir={settings.train_dir} holds a run on other classes than those of the data (see its "
             f"{LABELS_FILE}); name another directory"

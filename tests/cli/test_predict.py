@@ -103,8 +103,8 @@ def test_other_classes_have_numbers_or_the_labels_names(checkpoint, photos, tmp_
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert captured.err == (
-        "tiny, image size 32 (the network's own), head linear, 3 classes (names: none): the checkpoint is in no run's "
-        "directory\n"
+        "tiny, image size 32 (the network's own), head linear, 3 classes (names: none): "
+        "the checkpoint is in no run's directory\n"
     )
     assert len(lines) == 5 and lines[1].split() == ["rank", "probability", "class"]
     assert lines[2].split()[::2] == ["1", "2"]
