@@ -307,12 +307,6 @@ def test_any_size_and_crop(height, width, size, crop, seed):
     assert pixels.min() - 0.01 <= actual.min() and actual.max() <= pixels.max() + 0.01
 
 
-def test_reading_for_a_square_leaves_enough():
-    for size, crop in ((224, 1.0), (224, 0.875), (299, 0.3)):
-        assert images.size_to_read(size, crop) * crop >= 2 * size
-        assert images.size_to_read(size, crop) == math.ceil(2 * size / crop)
-
-
 def test_finding_images(tmp_path):
     files = ("b.JPG", "a.png", "notes.txt", ".hidden.png", "sub/c.webp", "sub/.git/d.png", "e.tiff/x.gif", "z.jpg~")
     for name in files:
