@@ -12,7 +12,7 @@ from absl import flags
 
 from slimft.cli import common
 from slimft.data.class_names import ClassNames
-from slimft.data.images import SUFFIXES, find_images
+from slimft.data.image_formats import SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
 from slimft.inference import find_network
 from slimft.messages import printable, say, stream_for_bars

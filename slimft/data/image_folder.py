@@ -13,7 +13,7 @@ import numpy as np
 from slimft.data.dataset import SPLITS, DataOptions
 from slimft.data.file_dataset import Examples, PassedOver, split_named
 from slimft.data.image_files import FileSource
-from slimft.data.images import SUFFIXES
+from slimft.data.image_formats import SUFFIXES
 from slimft.data.splits import few
 from slimft.errors import DataError, UsageError
 
