@@ -1,7 +1,7 @@
 """Decoded images on the disk, each found by what its file was when it was decoded.
 
-They are in the files of `slimft.data.image_shard`, those of each side in files of their own. Where an image is there
-already, for whatever collection of images it was decoded, it is not decoded again. Several processes may fill the
+They are in files of `slimft.data.image_shard`, those of each side in files of their own. An image that is there
+already, for whatever collection of images it was decoded, is not decoded again. Several processes may fill the
 cache at the same time, each a file of its own; each looks from time to time for what the others have decoded.
 """
 
@@ -14,7 +14,6 @@ import pathlib
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -55,7 +54,7 @@ def hashes(fingerprints: Iterable[str]) -> np.ndarray:
 
 
 class _Found(NamedTuple):
-    """Where the images of a collection are: for each the index of its file (-1: nowhere), its place and checksum."""
+    """Where the images of a collection are: for each its file's index (-1: nowhere), its place and checksum."""
 
     shards: list[Shard]
     shard: np.ndarray
