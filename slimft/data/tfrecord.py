@@ -134,7 +134,8 @@ class Record:
     def open(self) -> bytes:
         """Reads it; raises DataError if the file has changed."""
         with open(self._file, "rb", buffering=0) as stream:
-            record = os.pread(stream.fileno(), self._size + _FOOT.size, self._offset)
+            stream.seek(self._offset)
+            record = stream.read(self._size + _FOOT.size)
         try:
             if len(record) != self._size + _FOOT.size:
                 raise Malformed("it is cut off")

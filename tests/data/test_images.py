@@ -1,7 +1,6 @@
 """Image files of every kind against the pixels they were made of, and damaged ones against one clear line."""
 
 import io
-import math
 import struct
 import warnings
 import zlib
@@ -14,7 +13,6 @@ from PIL import Image
 
 from slimft import DataError
 from slimft.compat import tf
-from slimft.data import images
 from slimft.data.images import central_square, find_images, read_image
 
 RNG = np.random.default_rng(0)
@@ -305,12 +303,6 @@ def test_any_size_and_crop(height, width, size, crop, seed):
     actual = central_square(pixels, size, crop)
     assert actual.shape == (size, size, 3) and actual.dtype == np.float32
     assert pixels.min() - 0.01 <= actual.min() and actual.max() <= pixels.max() + 0.01
-
-
-def test_reading_for_a_square_leaves_enough():
-    for size, crop in ((224, 1.0), (224, 0.875), (299, 0.3)):
-        assert images.size_to_read(size, crop) * crop >= 2 * size
-        assert images.size_to_read(size, crop) == math.ceil(2 * size / crop)
 
 
 def test_finding_images(tmp_path):
