@@ -10,9 +10,7 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -21,7 +19,8 @@ import zlib
 from collections.abc import Callable
 
 from slimft.errors import DataError
-from slimft.files import sync_directory, write_atomically
+from slimft.files import sync_directory, sync_file, temporary_directory, write_atomically
+from slimft.messages import say
 
 _CHUNK = 1 << 20
 # Without a single byte from the server; a slow connection is fine.
@@ -73,7 +72,7 @@ def download(url: str, file: pathlib.Path, advice: str = "run the same command a
                 furthest = max(furthest, part.size)
                 if tries >= _TRIES:
                     raise DataError(f"cannot download {url}: {cut}; {advice}") from None
-                print(f"{file.name}: {cut}; trying again", file=sys.stderr, flush=True)
+                say(f"{file.name}: {cut}; trying again")
                 time.sleep(_WAIT_SECONDS * 2 ** (tries - 1))
     except urllib.error.URLError as error:
         raise DataError(f"cannot download {url}: {_one_line(error.reason)}; {advice}") from None
@@ -201,7 +200,7 @@ def _receive(opener: urllib.request.OpenerDirector, url: str, part: _Part) -> No
         _Cut: not all bytes came, and trying again may help.
         urllib.error.URLError, http.client.HTTPException, ValueError, DataError: it will not help.
     """
-    import tqdm
+    from slimft.progress_bar import ProgressBar
 
     asked = part.size
     try:
@@ -225,7 +224,7 @@ def _receive(opener: urllib.request.OpenerDirector, url: str, part: _Part) -> No
     with response:
         part.accept(response)
         name = part.file.name
-        bar = tqdm.tqdm(desc=name, total=part.total, initial=part.size, unit="B", unit_scale=True)
+        bar = ProgressBar(desc=name, total=part.total, initial=part.size, unit="B", unit_scale=True)
         with open(part.path, "ab") as stream, bar:
             for chunk in _chunks(response):
                 part.write(stream, chunk)
@@ -264,14 +263,18 @@ def download_and_unpack(url: str, md5: str, folder: pathlib.Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
-            archive = pathlib.Path(temporary, urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1] or "archive")
+        with temporary_directory(folder) as temporary:
+            archive = temporary / (urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1] or "archive")
             download(url, archive, advice=f"try again, or download and unpack it into {folder}")
             _check_md5(url, archive, md5)
-            unpacked = pathlib.Path(temporary, "unpacked")
+            unpacked = temporary / "unpacked"
             unpack(archive, unpacked)
+            for file in unpacked.rglob("*"):
+                if file.is_file():
+                    sync_file(file)
             for entry in unpacked.iterdir():
                 os.replace(entry, folder / entry.name)
+            sync_directory(folder)
     except OSError as error:
         raise DataError(f"cannot download {url} into {folder}: {error.strerror or error}") from None
 

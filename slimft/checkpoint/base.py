@@ -9,6 +9,7 @@ import numpy as np
 
 from slimft.checkpoint.binary_file import Malformed
 from slimft.errors import CheckpointError
+from slimft.messages import one_line, printable
 
 
 class Checkpoint(Mapping, abc.ABC):
@@ -45,7 +46,7 @@ class Checkpoint(Mapping, abc.ABC):
         try:
             return self._read(name)
         except (Malformed, OSError, MemoryError) as error:
-            raise CheckpointError(f"{self.path}: cannot read {one_line(name)}: {reason(error)}") from None
+            raise CheckpointError(f"{self.path}: cannot read {printable(name)}: {reason(error)}") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a variable, without reading it. Raises KeyError where it is unknown."""
@@ -91,9 +92,4 @@ class Checkpoint(Mapping, abc.ABC):
 def reason(error: Exception) -> str:
     """What `error` says, in one line and without its number."""
     said = getattr(error, "strerror", None) or str(error)
-    return one_line(" ".join(said.split())) or type(error).__name__
-
-
-def one_line(text: str) -> str:
-    """`text` with control characters, line ends and lone surrogates escaped: names in a file may have any."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return one_line(said) or type(error).__name__

@@ -50,6 +50,10 @@ class BinaryFile:
         if self._descriptor is not None:
             os.close(self._descriptor)
 
+    def fileno(self) -> int:
+        """The open file's descriptor, for a child process that is to read the same file."""
+        return self._descriptor
+
     def read(self, offset: int, size: int) -> memoryview:
         """Returns `size` bytes from `offset` on."""
         buffer = np.empty(self._checked(offset, size), np.uint8)

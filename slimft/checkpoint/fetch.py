@@ -7,7 +7,6 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -15,6 +14,7 @@ from slimft.checkpoint.official import Release, checkpoint_directory, find_relea
 from slimft.download import download, unpack
 from slimft.errors import CheckpointError, DataError
 from slimft.files import sync_directory, sync_file
+from slimft.messages import say
 
 _TEMPORARY = ".fetch-"
 
@@ -52,7 +52,7 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> pathlib.Path
         _check_shapes(release, path)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; move it away and run the same command again") from None
-    print(f"{release.name}: {path} is here already", file=sys.stderr, flush=True)
+    say(f"{release.name}: {path} is here already")
     return path
 
 
@@ -131,7 +131,7 @@ def _alone_in(folder: pathlib.Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another process that fetches into {folder}", file=sys.stderr, flush=True)
+            say(f"waiting for another process that fetches into {folder}")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
             pass  # A file system without locks.

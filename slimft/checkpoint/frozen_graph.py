@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned
+from slimft.checkpoint.base import Checkpoint, one_line
+from slimft.checkpoint.binary_file import BinaryFile, Malformed
 from slimft.checkpoint.dtypes import dtype_of_enum
-from slimft.checkpoint.protobuf import expect_bytes, expect_int, fields, text
-from slimft.checkpoint.tensor_proto import parse_shape, parse_tensor
+from slimft.checkpoint.memory import Allowance, most_bytes
+from slimft.checkpoint.protobuf import EMPTY, FIXED32, LENGTH, VARINT, expect_bytes, fields, joined, utf8
+from slimft.checkpoint.tensor_proto import describe_tensor, parse_tensor
+
+# What a constant takes that is listed, but for its name.
+_CONSTANT_BYTES = 1 << 9
+# An AttrValue has one of these, the last one that is given: its fields and their wire types.
+_TENSOR = 8
+_OTHER_VALUES = {1: LENGTH, 2: LENGTH, 3: VARINT, 4: FIXED32, 5: VARINT, 6: VARINT, 7: LENGTH, 9: LENGTH, 10: LENGTH}
 
 
 class FrozenGraphCheckpoint(Checkpoint):
@@ -32,48 +39,71 @@ class FrozenGraphCheckpoint(Checkpoint):
     def __init__(self, path: str):
         self.path = path
         file = BinaryFile(path)
+        # A constant of one value may be of any shape: a graph of few bytes must not make gigabytes.
+        self._most_filled = most_bytes(file.size)
+        allowance = Allowance(file.size)
         constants: dict[str, memoryview] = {}
         were_variables: set[str] = set()
         for number, _, node in fields(file.read(0, file.size)):
             if number != 1:
                 continue
-            name, op, inputs, tensor = _parse_node(expect_bytes(node))
+            name, op, first_input, tensor = _parse_node(expect_bytes(node))
             if op == "Const" and tensor is not None:
+                if name in constants:
+                    raise Malformed(f"two of its constants are called {one_line(name)}")
+                allowance.take(_CONSTANT_BYTES + 4 * len(name))
                 constants[name] = tensor
-            elif op == "Identity" and inputs:
-                source = inputs[0].removesuffix(":0")
+            elif op == "Identity" and first_input:
+                source = first_input.removesuffix(":0")
                 if name == f"{source}/read" or name.rsplit("/", 1)[-1].startswith("ReadVariableOp"):
+                    allowance.take(_CONSTANT_BYTES + 4 * len(source))
                     were_variables.add(source)
         self._tensors = {name: constants[name] for name in sorted(constants) if name in were_variables}
         if not self._tensors:
             raise Malformed("it is no frozen graph: it has no constants that were variables")
-        self._variables = {name: _describe(tensor) for name, tensor in self._tensors.items()}
+        self._variables = {}
+        for name, tensor in self._tensors.items():
+            enum, shape = describe_tensor(tensor)
+            self._variables[name] = shape, dtype_of_enum(enum)
 
     def _shapes_and_dtypes(self):
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
-        return aligned(parse_tensor(self._tensors[name]).copy())
+        return parse_tensor(self._tensors[name], most=self._most_filled)
 
 
-def _parse_node(node: memoryview) -> tuple[str, str, list[str], memoryview | None]:
-    """A node's name, op, inputs and, of a constant, the TensorProto."""
-    name, op, inputs, tensor = "", "", [], None
+def _parse_node(node: memoryview) -> tuple[str, str, str, memoryview | None]:
+    """A node's name, op, first input and, where its attribute `value` is a tensor, the TensorProto."""
+    name, op, first_input, tensor = "", "", None, None
     for number, _, value in fields(node):
         if number == 1:
-            name = text(value)
+            name = utf8(value)
         elif number == 2:
-            op = text(value)
-        elif number == 3:
-            inputs.append(text(value))
-        elif number == 5 and op == "Const":
-            attribute = {inner: entry for inner, _, entry in fields(expect_bytes(value))}
-            if text(attribute.get(1, b"")) == "value":
-                content = {inner: entry for inner, _, entry in fields(expect_bytes(attribute.get(2, b"")))}
-                tensor = expect_bytes(content[8]) if 8 in content else None
-    return name, op, inputs, tensor
+            op = utf8(value)
+        elif number == 3 and first_input is None:
+            first_input = utf8(value)
+        elif number == 5:
+            key, attribute = _parse_attribute(expect_bytes(value))
+            if key == b"value":
+                tensor = attribute  # Of several entries with the same key a map has the last.
+    return name, op, first_input or "", tensor
 
 
-def _describe(tensor: memoryview) -> tuple[tuple[int, ...], np.dtype]:
-    found = {number: value for number, _, value in fields(tensor)}
-    return parse_shape(expect_bytes(found.get(2, b""))), dtype_of_enum(expect_int(found.get(1, 0)))
+def _parse_attribute(entry: memoryview) -> tuple[bytes, memoryview | None]:
+    """The key of an entry of a node's attributes and, if its value is one, the TensorProto."""
+    key, content = b"", EMPTY
+    for number, _, value in fields(entry):
+        if number == 1:
+            key = bytes(expect_bytes(value))
+        elif number == 2:
+            content = joined(content, expect_bytes(value))
+    if key != b"value":
+        return key, None
+    tensor = None
+    for number, wire_type, value in fields(content):
+        if number == _TENSOR:
+            tensor = joined(EMPTY if tensor is None else tensor, expect_bytes(value))
+        elif _OTHER_VALUES.get(number) == wire_type:
+            tensor = None
+    return key, tensor

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import pathlib
 import zipfile
 import zlib
@@ -11,12 +13,17 @@ import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.binary_file import Malformed, aligned_buffer
+from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.tensor_proto import checked_shape
 from slimft.files import atomic_file
 
 # Deflate, which is all that NumPy uses, makes at most 1032 bytes of one.
 _MOST_EXPANSION = 1032
 _PIECE = 1 << 20
+# NumPy reads no longer header without being told to; structured dtypes of hundreds of fields have less.
+_MOST_HEADER_BYTES = 10_000
+# What an array takes that is listed, but for its name: zipfile's entry and ours.
+_MEMBER_BYTES = 1 << 10
 
 
 class NpzCheckpoint(Checkpoint):
@@ -40,7 +47,9 @@ class NpzCheckpoint(Checkpoint):
             raise Malformed(str(error)) from None
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._variables = {}
+        allowance = Allowance(os.path.getsize(path))
         for member in self._zip.infolist():
+            allowance.take(_MEMBER_BYTES + 12 * len(member.filename) + len(member.extra))
             if not member.filename.endswith(".npy"):
                 continue
             name = member.filename.removesuffix(".npy")
@@ -112,13 +121,25 @@ def _write_array(stream, array: np.ndarray) -> None:
 def _read_header(stream) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and whether the order is Fortran's, from the head of a `.npy` file."""
     try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version in ((2, 0), (3, 0)):
-            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:
+        # As much as the header has and no more: NumPy reads all that it claims to have before looking at how much it is.
+        head = stream.read(np.lib.format.MAGIC_LEN)
+        version = np.lib.format.read_magic(io.BytesIO(head))
+        if version not in ((1, 0), (2, 0), (3, 0)):
             raise ValueError(f"its version, {version}, is unknown")
+        width = 2 if version == (1, 0) else 4
+        length = int.from_bytes(stream.read(width), "little")
+        if length > _MOST_HEADER_BYTES:
+            raise ValueError(f"it is said to have {length} bytes, and NumPy reads at most {_MOST_HEADER_BYTES}")
+        text = stream.read(length)
+        if len(text) < length:
+            raise ValueError("it is cut off")
+        if version == (3, 0):  # As version 2, but in UTF-8. What is not ASCII stands in the names of fields.
+            text = text.decode("utf-8").encode("ascii", "backslashreplace")
+        header = io.BytesIO(len(text).to_bytes(width, "little") + text)
+        if version == (1, 0):
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(header)
+        else:
+            shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(header)
     except OSError:
         raise
     except Exception as error:  # The header is Python, which NumPy parses: errors of any kind come up.

@@ -12,6 +12,7 @@ import numpy as np
 from slimft.checkpoint.binary_file import Malformed
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+EMPTY = memoryview(b"")
 _MOST_VARINT_BYTES = 10
 _PIECE = 1 << 16
 
@@ -30,7 +31,7 @@ def read_varint(data, position: int) -> tuple[int, int]:
     raise Malformed("a varint is cut off or has over 64 bits")
 
 
-def fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
+def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | memoryview]]:
     """Yields each field of a message: its number, its wire type and its value.
 
     The value of a varint is an unsigned int, of every other wire type a view of its bytes.
@@ -38,10 +39,13 @@ def fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     Raises:
         Malformed: the bytes are no message.
     """
+    message = memoryview(message)
     position, end = 0, len(message)
     while position < end:
         tag, position = read_varint(message, position)
         number, wire_type = tag >> 3, tag & 7
+        if not 0 < number < 1 << 29:
+            raise Malformed(f"a field has the number {number}")
         if wire_type == VARINT:
             value, position = read_varint(message, position)
             yield number, wire_type, value
@@ -68,6 +72,31 @@ def text(value: int | memoryview) -> str:
     return bytes(expect_bytes(value)).decode("utf-8", "surrogateescape")
 
 
+def utf8(value: int | memoryview) -> str:
+    """A field's value as a string, which in a message of syntax proto3 has to be UTF-8."""
+    try:
+        return bytes(expect_bytes(value)).decode("utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("a string is no UTF-8") from None
+
+
+def joined(message: memoryview | bytearray, more: memoryview) -> memoryview | bytearray:
+    """One message of what several occurrences of a field hold that is not repeated, as protocol buffers join them.
+
+    Numbers in them overwrite each other, repeated fields add up, messages are joined in their turn: all that is what
+    the message of all their bytes says. Source: "Last One Wins" in the guide to the encoding.
+
+    Args:
+        message: what is joined so far; empty at first. A bytearray is extended.
+        more: the next occurrence. The first is returned as it is.
+    """
+    if not len(message):
+        return more
+    message = message if isinstance(message, bytearray) else bytearray(message)
+    message += more
+    return message
+
+
 def expect_bytes(value: int | memoryview) -> memoryview:
     """Returns `value` if it is bytes, as a field that holds a string or a message must be."""
     if isinstance(value, int):
@@ -82,12 +111,18 @@ def expect_int(value: int | memoryview) -> int:
     return signed(value)
 
 
-def packed_varints(data: memoryview) -> np.ndarray:
-    """Decodes varints that follow each other; uint64."""
+def packed_varints(data: memoryview, narrowed=lambda values: values, dtype=np.uint64) -> np.ndarray:
+    """Decodes varints that follow each other.
+
+    Args:
+        data: the varints.
+        narrowed: makes uint64 the values that are wanted.
+        dtype: of these.
+    """
     octets = np.frombuffer(data, np.uint8)
     if octets.size and octets[-1] >= 0x80:
         raise Malformed("a varint is cut off")
-    values, count = np.zeros(np.count_nonzero(octets < 0x80), np.uint64), 0
+    values, count = np.empty(np.count_nonzero(octets < 0x80), dtype), 0
     # In pieces: to decode one takes fifty bytes of memory for a byte.
     while octets.size:
         last = np.flatnonzero(octets[:_PIECE] < 0x80)
@@ -95,13 +130,25 @@ def packed_varints(data: memoryview) -> np.ndarray:
         lengths = last - first + 1
         if not last.size or lengths.max() > _MOST_VARINT_BYTES:
             raise Malformed("a varint has over 64 bits")
-        piece = values[count : count + last.size]
+        piece = np.zeros(last.size, np.uint64)
         for byte in range(lengths.max()):
             longer = lengths > byte
             piece[longer] |= (octets[first[longer] + byte] & 0x7F).astype(np.uint64) << np.uint64(7 * byte)
+        values[count : count + last.size] = narrowed(piece)
         count += last.size
         octets = octets[last[-1] + 1 :]
     return values
+
+
+def leading_varints(data: memoryview, count: int) -> tuple[np.ndarray, int]:
+    """Decodes the first `count` varints of `data`; returns them, as uint64, and the position after them."""
+    octets, position, left = np.frombuffer(data, np.uint8), 0, count
+    while left:
+        last = np.flatnonzero(octets[position : position + _PIECE] < 0x80)[:left]
+        if not last.size:
+            raise Malformed("a varint is cut off or has over 64 bits")
+        position, left = position + int(last[-1]) + 1, left - last.size
+    return packed_varints(data[:position]), position
 
 
 def varint(value: int) -> bytes:

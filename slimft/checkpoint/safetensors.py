@@ -1,7 +1,8 @@
 """The safetensors format, read and written one tensor at a time.
 
 Source: the format as described at github.com/huggingface/safetensors: 8 bytes with the length of a JSON header,
-the header (name to dtype, shape and place), the values.
+the header (name to dtype, shape and place), the values. The reader is as strict as the reference of version 0.8, and
+stricter where that takes what the description forbids (a name twice) or no writer makes (a tensor described by an array).
 """
 
 from __future__ import annotations
@@ -12,20 +13,27 @@ import pathlib
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.base import Checkpoint, one_line
 from slimft.checkpoint.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer, as_octets
 from slimft.checkpoint.dtypes import dtype_of_name
+from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.tensor_proto import checked_shape
 from slimft.files import atomic_file
 
 _MOST_HEADER_BYTES = 100_000_000
 _METADATA = "__metadata__"
+# What one of JSON's values takes in Python, at least as much as that, but for its characters.
+_VALUE_BYTES = 96
+# The reference's parser goes down 127 levels of arrays and objects; the header and a tensor are two of them.
+_MOST_DEPTH = 127 - 2
 _NAMES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "F8_E5M2": "float8_e5m2",
     "F8_E4M3": "float8_e4m3fn", "F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E4M3FNUZ": "float8_e4m3fnuz",
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
     "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8", "BOOL": "bool", "C64": "complex64",
 }  # fmt: skip
+# Dtypes of the format that NumPy has no arrays of.
+_OTHERS = {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0"}
 _CODES = {name: code for code, name in _NAMES.items()}
 
 
@@ -47,14 +55,8 @@ class SafetensorsCheckpoint(Checkpoint):
         self._file = BinaryFile(path)
         length = int.from_bytes(self._file.read(0, 8), "little")
         if length > min(_MOST_HEADER_BYTES, self._file.size - 8):
-            raise Malformed("its header is longer than the file")
-        try:
-            header = json.loads(bytes(self._file.read(8, length)))
-        except (ValueError, RecursionError) as error:
-            raise Malformed(f"its header is not JSON: {error}") from None
-        if not isinstance(header, dict):
-            raise Malformed("its header is not a JSON object")
-        header.pop(_METADATA, None)
+            raise Malformed("its header is longer than the file, or than 100 MB")
+        header = _parse_header(bytes(self._file.read(8, length)), Allowance(self._file.size))
         self._offsets: dict[str, int] = {}
         self._variables = {}
         end = 0
@@ -104,13 +106,76 @@ def write_safetensors(file: str, variables: Checkpoint) -> None:
             stream.write(as_octets(variables[name]).data)
 
 
+def _parse_header(octets: bytes, allowance: Allowance) -> dict[str, object]:
+    """The JSON about each tensor, by its name."""
+    values = sum(map(octets.count, (b",", b"[", b"{")))
+    allowance.take(_VALUE_BYTES * values + 5 * len(octets))
+    try:
+        header = json.loads(
+            octets.decode("utf-8"), object_pairs_hook=_parse_object, parse_constant=_parse_constant,
+            parse_int=_parse_int, parse_float=_parse_float,
+        )  # fmt: skip
+        if b"\\u" in octets:
+            # Halves of characters, which only escapes can be, are none.
+            json.dumps(header, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"its header is not JSON as the format wants: {error}") from None
+    if not isinstance(header, dict):
+        raise Malformed("its header is not a JSON object")
+    metadata = header.pop(_METADATA, None)
+    if metadata is not None and not (
+        isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+    ):
+        raise Malformed(f"its header's {_METADATA} is not a map of strings to strings")
+    return header
+
+
+def _parse_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        name = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise ValueError(f"{one_line(name)!r} occurs twice in an object")
+    return found
+
+
+def _parse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _parse_int(text: str) -> int | float:
+    # -0 is a float to the reference, and so no size.
+    _parse_float(text)
+    return -0.0 if text == "-0" else int(text)
+
+
+def _parse_float(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise ValueError("a number is out of range")
+    return number
+
+
 def _parse_description(name: str, described) -> tuple[int, int, tuple[int, ...], np.dtype]:
     """Place, shape and dtype of the tensor `name`, from the JSON about it."""
     try:
-        dtype = dtype_of_name(_NAMES[described["dtype"]])
-        shape, (begin, stop) = described["shape"], described["data_offsets"]
-        if not all(type(number) is int and number >= 0 for number in (*shape, begin, stop)):
+        code, shape, (begin, stop) = described["dtype"], described["shape"], described["data_offsets"]
+        lists = isinstance(shape, list) and isinstance(described["data_offsets"], list)
+        if not lists or not all(type(number) is int and number >= 0 for number in (*shape, begin, stop)):
             raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise Malformed(f"its header does not describe {name} as the format wants") from None
+        others = [value for key, value in described.items() if key not in ("dtype", "shape", "data_offsets")]
+        if any(_depth(value) > _MOST_DEPTH for value in others):
+            raise ValueError
+        if code in _OTHERS:
+            raise Malformed(f"{one_line(name)} is of dtype {code}, which NumPy has not")
+        dtype = dtype_of_name(_NAMES[code])
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed(f"its header does not describe {one_line(name)} as the format wants") from None
     return begin, stop, checked_shape(shape), dtype
+
+
+def _depth(value) -> int:
+    """How many arrays and objects are nested in `value`."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)

@@ -14,6 +14,7 @@ import numpy as np
 
 from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 from slimft.checkpoint.protobuf import expect_bytes, expect_int, fields
+from slimft.checkpoint.tensor_proto import MOST_DIMENSIONS
 
 # One (start, length) for each dimension; length FULL is all of it.
 Slice = tuple[tuple[int, int], ...]
@@ -34,7 +35,14 @@ def parse_slice(message: memoryview) -> Slice:
                 elif inner == 2:
                     length = expect_int(extent)
             extents.append((start, length))
+            if len(extents) > MOST_DIMENSIONS:
+                raise Malformed(f"a slice has over {MOST_DIMENSIONS} dimensions")
     return tuple(extents)
+
+
+def slice_bytes(piece: Slice) -> int:
+    """About the memory that a parsed slice takes."""
+    return 64 + 128 * len(piece)
 
 
 def resolve(piece: Slice, shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer
 from slimft.checkpoint.checksum import crc32c, join, masked
+from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.protobuf import read_varint, varint
 
 MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
@@ -25,8 +26,12 @@ _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # The compression and the checksum.
 _BLOCK_BYTES = 1 << 18
 _RESTART_INTERVAL = 16
-# A key repeats what it shares with the one before. Names of 500 characters make 20 bytes of each byte.
-_MOST_KEY_BYTES_PER_BYTE = 64
+# A key repeats what it shares with the one before, but every sixteenth is written whole: so the keys of a block that
+# TensorFlow or build_table wrote have at most 16 times the block's bytes. The rest is for blocks made otherwise.
+_KEY_BYTES_PER_BYTE = _RESTART_INTERVAL
+_FEW_KEY_BYTES = 1 << 20
+# An entry that is kept: a tuple, two numbers, and the key's object.
+_POSITION_BYTES = 200
 _WINDOW_BYTES = 1 << 16
 
 
@@ -36,13 +41,16 @@ class Table:
     Args:
         file: the open file.
         verify: whether to check the blocks' checksums.
+        allowance: the memory that keys and places may take; by default that for a file of this size.
 
     Raises:
         Malformed: the file is no table, or its index is damaged.
     """
 
-    def __init__(self, file: BinaryFile, verify: bool):
+    def __init__(self, file: BinaryFile, verify: bool, allowance: Allowance | None = None):
         self._file = file
+        self._allowance = allowance or Allowance(file.size)
+        self._kept_key_bytes = 0
         self._verify = verify
         self._verified: set[int] = set()
         self._positions: dict[int, list[tuple[bytes, int, int]]] = {}
@@ -58,7 +66,8 @@ class Table:
         self._keys: list[bytes] = []
         self._blocks: list[tuple[int, int]] = []
         end = 0
-        for key, start, size in _positions(lambda offset, size: block[offset : offset + size], len(block)):
+        positions = _positions(lambda offset, size: block[offset : offset + size], len(block))
+        for key, start, size in self._keep(positions):
             handle, _ = _parse_handle(block[start : start + size], 0)
             # In order and apart, as they are written: no block twice, and none within itself.
             if handle[0] < end or (self._keys and key <= self._keys[-1]):
@@ -72,13 +81,13 @@ class Table:
 
     def __iter__(self) -> Iterator[tuple[bytes, memoryview]]:
         """Yields every key and value, the blocks read whole; meant for tables of small values."""
-        last = None
+        last, key_bytes = None, 0
         for handle in self._blocks:
             block = self._checked_block(handle)
             for key, start, size in _positions(lambda at, n, block=block: block[at : at + n], len(block)):
                 if last is not None and key <= last:
                     raise Malformed("its keys are out of order")
-                last = key
+                last, key_bytes = key, self._checked_key_bytes(key_bytes + len(key))
                 yield key, block[start : start + size]
 
     def value(self, key: bytes, align_last: int = 0) -> np.ndarray | None:
@@ -96,7 +105,7 @@ class Table:
             return None
         offset, size = self._blocks[block]
         if block not in self._positions:
-            self._positions[block] = list(_positions(self._window(offset), size))
+            self._positions[block] = list(self._keep(_positions(self._window(offset), size)))
         entries = self._positions[block]
         found = bisect.bisect_left(entries, key, key=lambda entry: entry[0])
         if found == len(entries) or entries[found][0] != key:
@@ -111,6 +120,18 @@ class Table:
         else:
             self._check_block(block, buffer, start)
         return buffer
+
+    def _keep(self, positions: Iterator[tuple[bytes, int, int]]) -> Iterator[tuple[bytes, int, int]]:
+        """Yields `positions`, whose keys are going to be kept, while there is memory left for them."""
+        for position in positions:
+            self._kept_key_bytes = self._checked_key_bytes(self._kept_key_bytes + len(position[0]))
+            self._allowance.take(_POSITION_BYTES + len(position[0]))
+            yield position
+
+    def _checked_key_bytes(self, total: int) -> int:
+        if total > _FEW_KEY_BYTES + _KEY_BYTES_PER_BYTE * self._file.size:
+            raise Malformed("its keys are absurdly long")
+        return total
 
     def _check_bounds(self, handle: tuple[int, int]) -> None:
         if sum(handle) + _TRAILER_BYTES > self._file.size - _FOOTER_BYTES:
@@ -225,7 +246,7 @@ def _positions(read, size: int) -> Iterator[tuple[bytes, int, int]]:
     end = size - 4 - 4 * restarts
     if end < 0:
         raise Malformed("a block's restarts are longer than the block")
-    position, key, last, key_bytes = 0, b"", None, 0
+    position, key, last = 0, b"", None
     while position < end:
         head = read(position, min(3 * 5, end - position))
         shared, at = read_varint(head, 0)
@@ -234,9 +255,6 @@ def _positions(read, size: int) -> Iterator[tuple[bytes, int, int]]:
         position += at
         if shared > len(key) or own > end - position or length > end - position - own:
             raise Malformed("an entry is longer than its block")
-        key_bytes += shared + own
-        if key_bytes > _MOST_KEY_BYTES_PER_BYTE * size:
-            raise Malformed("its keys are absurdly long")
         key = key[:shared] + bytes(read(position, own))
         if last is not None and key <= last:
             raise Malformed("its keys are out of order")

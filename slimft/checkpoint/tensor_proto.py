@@ -1,6 +1,6 @@
-"""TensorProto, TensorShapeProto and strings: the values inside V1 checkpoints and frozen graphs.
+"""TensorProto, TensorShapeProto, VersionDef and strings: the values inside V1 checkpoints and frozen graphs.
 
-Field numbers: tensorflow/core/framework/tensor.proto and tensor_shape.proto.
+Field numbers: tensorflow/core/framework/tensor.proto, tensor_shape.proto and versions.proto.
 """
 
 from __future__ import annotations
@@ -9,16 +9,25 @@ import math
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed
+from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
-from slimft.checkpoint.protobuf import LENGTH, VARINT, expect_bytes, expect_int, fields, packed_varints
+from slimft.checkpoint.protobuf import (
+    EMPTY,
+    LENGTH,
+    VARINT,
+    expect_bytes,
+    expect_int,
+    fields,
+    joined,
+    packed_varints,
+)
 
 # More dimensions NumPy does not take.
-_MOST_DIMENSIONS = 32
+MOST_DIMENSIONS = 32
 # TensorFlow writes all values in one piece, but protocol buffers may come in several, even one by one.
 _MOST_PIECES = 1 << 14
-# A message has at most 2 GB; so has a tensor that a graph could hold value by value.
-_MOST_FILLED_BYTES = 1 << 31
+# The version of V1 and V2 checkpoints that is read here: TF_CHECKPOINT_VERSION, kTensorBundleVersion.
+_VERSION = 1
 
 _DTYPE, _SHAPE, _CONTENT = 1, 2, 4
 # Of each dtype's number: the field with its values. Some dtypes have none and come as contents only.
@@ -39,6 +48,8 @@ def parse_shape(message: memoryview) -> tuple[int, ...]:
             for inner, _, dimension in fields(expect_bytes(value)):
                 size = expect_int(dimension) if inner == 1 else size
             dimensions.append(size)
+            if len(dimensions) > MOST_DIMENSIONS:
+                break
         elif number == 3 and value:
             raise Malformed("its shape is unknown")
     return checked_shape(dimensions)
@@ -48,39 +59,88 @@ def checked_shape(dimensions) -> tuple[int, ...]:
     """Returns `dimensions` as a tuple if NumPy can make an array of them."""
     shape = tuple(dimensions)
     # The product without its zeros too: NumPy refuses [0, 2**62], and so does TensorFlow.
-    if len(shape) > _MOST_DIMENSIONS or min(shape, default=0) < 0 or math.prod(filter(None, shape)) >= 1 << 58:
+    if len(shape) > MOST_DIMENSIONS or min(shape, default=0) < 0 or math.prod(filter(None, shape)) >= 1 << 58:
         raise Malformed(f"its shape {list(shape[:8])} cannot be")
     return shape
 
 
-def parse_tensor(message: memoryview) -> np.ndarray:
-    """The array a graph's TensorProto stands for; a view of `message` where that is possible.
+def check_versions(message: memoryview) -> None:
+    """Raises Malformed if a checkpoint's VersionDef says that readers of today must not read it."""
+    least, bad = 0, False
+    for number, wire_type, value in fields(message):
+        if number == 2:
+            least = expect_int(value)
+        elif number == 3:
+            numbers = [value] if wire_type == VARINT else packed_varints(expect_bytes(value))
+            bad |= _VERSION in numbers
+    if least > _VERSION or bad:
+        raise Malformed("its format is of a version that TensorFlow's readers must not read either")
 
-    Where fewer values are given than the shape has elements, the last one stands for the others; where none is
-    given, as in a tensor of zeros that grappler compressed, zero (of strings the empty one) does.
-    """
-    enum, shape = 0, ()
+
+def describe_tensor(message: memoryview) -> tuple[int, tuple[int, ...]]:
+    """The dtype's number and the shape in a TensorProto."""
+    enum, shape = 0, EMPTY
     for number, _, value in fields(message):
         if number == _DTYPE:
             enum = expect_int(value)
         elif number == _SHAPE:
-            shape = parse_shape(expect_bytes(value))
-    count = math.prod(shape)
-    values = parse_values(message, enum)
-    if values.size != count:
-        if values.size > count or count * values.dtype.itemsize > _MOST_FILLED_BYTES:
-            raise Malformed(f"it has {values.size} values, but the shape {list(shape)}")
-        filled = np.empty(count, values.dtype)
-        filled[: values.size] = values
-        filled[values.size :] = values[-1:] if values.size else _default(enum)
-        values = filled
-    return values.reshape(shape)
+            shape = joined(shape, expect_bytes(value))
+    return enum, parse_shape(shape)
 
 
-def parse_values(message: memoryview, enum: int) -> np.ndarray:
+def parse_tensor(message: memoryview, most: int | None = None) -> np.ndarray:
+    """The array that a graph's TensorProto stands for, in aligned memory of its own.
+
+    Where fewer values are given than the shape has elements, the last one stands for the others; where none is
+    given, as in a tensor of zeros that grappler compressed, zero (of strings the empty one) does.
+
+    Args:
+        message: the TensorProto.
+        most: the bytes that an array of more elements than values may have; None for any number.
+
+    Raises:
+        Malformed: it is none; has more values than elements, or contents of another size than its shape; or is
+            larger than `most`.
+    """
+    enum, shape = describe_tensor(message)
+    values, count = parse_values(message, enum), math.prod(shape)
+    octets = count * values.dtype.itemsize
+    if values.size > count or (values.size < count and has_contents(message)):
+        raise Malformed(f"it has {values.size} values, but the shape {list(shape)}")
+    if values.size < count and most is not None and octets > most:
+        raise Malformed(f"its shape {list(shape)} makes {octets} bytes of {values.size} values; at most {most} are made")
+    if enum == STRING:
+        whole = np.empty(count, object)
+    else:
+        whole = aligned_buffer(octets).view(values.dtype)
+    whole[: values.size] = values
+    whole[values.size :] = values[-1:] if values.size else _default(enum)
+    return whole.reshape(shape)
+
+
+def has_contents(message: memoryview) -> bool:
+    """Whether a TensorProto has its values as the bytes of an array instead of one by one."""
+    size = 0
+    for number, _, value in fields(message):
+        if number == _CONTENT:
+            size = len(expect_bytes(value))
+    return size > 0
+
+
+def least_bytes(enum: int) -> int:
+    """The fewest bytes that a TensorProto takes for an element of the dtype with number `enum`."""
+    return 1 if enum in _VARINTS or enum == STRING else dtype_of_enum(enum).itemsize
+
+
+def parse_values(message: memoryview, enum: int, contents: bool = True) -> np.ndarray:
     """The values in a TensorProto of the dtype with number `enum`, of one dimension.
 
     A V1 checkpoint's TensorProto holds these alone: dtype and shape are written elsewhere.
+
+    Args:
+        message: the TensorProto.
+        enum: the dtype's number.
+        contents: whether the values may be the bytes of an array, as in graphs, instead of one by one.
     """
     dtype, own = dtype_of_enum(enum), _FIELDS.get(enum)
     content, chunks = None, []
@@ -92,6 +152,8 @@ def parse_values(message: memoryview, enum: int) -> np.ndarray:
             if len(chunks) > _MOST_PIECES and enum != STRING:
                 raise Malformed("its values are in too many pieces")
     if content is not None and len(content):
+        if not contents:
+            raise Malformed(f"its values are raw contents, not of dtype {dtype} one by one")
         return _from_content(content, enum, dtype)
     return _values(chunks, enum, dtype)
 
@@ -131,10 +193,8 @@ def _values(chunks: list, enum: int, dtype: np.dtype) -> np.ndarray:
 def _chunk(wire_type: int, value: int | memoryview, enum: int, dtype: np.dtype) -> np.ndarray:
     if enum in _VARINTS:
         if wire_type == VARINT:
-            integers = np.array([value], np.uint64)
-        else:
-            integers = packed_varints(expect_bytes(value))
-        return _narrowed(integers, dtype)
+            return _narrowed(np.array([value], np.uint64), dtype)
+        return packed_varints(expect_bytes(value), lambda integers: _narrowed(integers, dtype), dtype)
     octets = np.frombuffer(expect_bytes(value), np.uint8)
     if wire_type == LENGTH:
         if octets.size % dtype.itemsize:

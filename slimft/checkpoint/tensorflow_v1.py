@@ -15,10 +15,23 @@ import numpy as np
 from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned
 from slimft.checkpoint.dtypes import dtype_of_enum
-from slimft.checkpoint.protobuf import expect_bytes, expect_int, fields, text
-from slimft.checkpoint.slices import Slice, check_cover, join, parse_slice, resolve, slice_key, slice_shape
+from slimft.checkpoint.memory import Allowance
+from slimft.checkpoint.protobuf import EMPTY, expect_bytes, expect_int, fields, joined, utf8
+from slimft.checkpoint.slices import (
+    Slice,
+    check_cover,
+    join,
+    parse_slice,
+    resolve,
+    slice_bytes,
+    slice_key,
+    slice_shape,
+)
 from slimft.checkpoint.table import Table
-from slimft.checkpoint.tensor_proto import parse_shape, parse_values
+from slimft.checkpoint.tensor_proto import check_versions, least_bytes, parse_shape, parse_values
+
+# What a variable takes that is listed, but for its slices and its name.
+_VARIABLE_BYTES = 1 << 9
 
 
 class TensorFlowV1Checkpoint(Checkpoint):
@@ -40,13 +53,13 @@ class TensorFlowV1Checkpoint(Checkpoint):
         self.path = path
         self._enums: dict[str, int] = {}
         self._slices: dict[str, list[tuple[Table, Slice]]] = {}
-        self._bytes = 0
         variables: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
-        for name in files:
-            file = BinaryFile(name)
-            self._bytes += file.size
-            table = Table(file, verify)
-            for variable, shape, enum, slices in _parse_contents(table.value(b"")):
+        opened = [BinaryFile(name) for name in files]
+        self._bytes = sum(file.size for file in opened)
+        allowance = Allowance(self._bytes)
+        for file in opened:
+            table = Table(file, verify, allowance)
+            for variable, shape, enum, slices in _parse_contents(table.value(b""), allowance):
                 described = shape, dtype_of_enum(enum)
                 if variables.setdefault(variable, described) != described:
                     raise Malformed(f"its files disagree about {variable}")
@@ -64,7 +77,7 @@ class TensorFlowV1Checkpoint(Checkpoint):
         if len(parts) == 1:
             check_cover(shape, parts)
             return self._read_slice(name, 0, shape)
-        if math.prod(shape) > self._bytes:
+        if math.prod(shape) * least_bytes(self._enums[name]) > self._bytes:
             raise Malformed(f"its shape {list(shape)} has more elements than the file has bytes")
         return join(shape, dtype, parts, lambda index: self._read_slice(name, index, slice_shape(parts[index])))
 
@@ -75,42 +88,66 @@ class TensorFlowV1Checkpoint(Checkpoint):
         record = table.value(slice_key(name, piece), align_last=count * dtype.itemsize)
         if record is None:
             raise Malformed("its values are missing")
-        values = parse_values(_parse_record(record.data, name, piece), self._enums[name])
+        values = parse_values(_parse_record(record.data, name, piece), self._enums[name], contents=False)
         if values.size != count:
             raise Malformed(f"it has {values.size} values, but the shape {list(shape)}")
         return aligned(values).reshape(shape)
 
 
-def _parse_contents(record: np.ndarray | None) -> list[tuple[str, tuple[int, ...], int, list[Slice]]]:
+def _parse_contents(
+    record: np.ndarray | None, allowance: Allowance | None = None
+) -> list[tuple[str, tuple[int, ...], int, list[Slice]]]:
     """The name, shape, dtype's number and slices of each variable in a SavedTensorSlices' `meta`."""
     if record is None:
         raise Malformed("it is a table file, but not of variables")
-    contents = []
+    allowance = allowance or Allowance(record.size)
+    contents, versions = [], EMPTY
     for number, _, meta in fields(record.data):
-        for inner, _, tensor in fields(expect_bytes(meta)) if number == 1 else ():
-            if inner != 1:
-                continue
-            name, shape, enum, slices = "", (), 0, []
-            for number_, _, value in fields(expect_bytes(tensor)):
-                if number_ == 1:
-                    name = text(value)
-                elif number_ == 2:
-                    shape = parse_shape(expect_bytes(value))
-                elif number_ == 3:
-                    enum = expect_int(value)
-                elif number_ == 4:
-                    slices.append(parse_slice(expect_bytes(value)))
-            contents.append((name, shape, enum, slices))
+        for inner, _, value in fields(expect_bytes(meta)) if number == 1 else ():
+            if inner == 1:
+                contents.append(_parse_variable(expect_bytes(value), allowance))
+            elif inner == 2:
+                versions = joined(versions, expect_bytes(value))
+    check_versions(versions)
     return contents
+
+
+def _parse_variable(meta: memoryview, allowance: Allowance) -> tuple[str, tuple[int, ...], int, list[Slice]]:
+    """A SavedSliceMeta."""
+    name, shape, enum, slices = "", EMPTY, 0, []
+    allowance.take(_VARIABLE_BYTES)
+    for number, _, value in fields(meta):
+        if number == 1:
+            name = utf8(value)
+        elif number == 2:
+            shape = joined(shape, expect_bytes(value))
+        elif number == 3:
+            enum = expect_int(value)
+        elif number == 4:
+            slices.append(parse_slice(expect_bytes(value)))
+            allowance.take(slice_bytes(slices[-1]))
+    dimensions = parse_shape(shape)
+    # Names of other than Latin characters take up to four bytes for one in the file.
+    allowance.take(4 * len(name) + 40 * len(dimensions))
+    return name, dimensions, enum, slices
 
 
 def _parse_record(record: memoryview, name: str, piece: Slice) -> memoryview:
     """The TensorProto in a SavedTensorSlices' `data`; checks that it is of that slice."""
-    for number, _, saved in fields(record):
-        if number != 2:
-            continue
-        found = {inner: value for inner, _, value in fields(expect_bytes(saved))}
-        if text(found.get(1, b"")) != name or parse_slice(expect_bytes(found.get(2, b""))) != piece:
-            raise Malformed("its values are filed under another name")
-        return expect_bytes(found.get(3, memoryview(b"")))
-    raise Malformed("its record holds no values")
+    saved = EMPTY
+    for number, _, value in fields(record):
+        if number == 2:
+            saved = joined(saved, expect_bytes(value))
+    if not len(saved):
+        raise Malformed("its record holds no values")
+    filed, place, values = "", EMPTY, EMPTY
+    for number, _, value in fields(saved):
+        if number == 1:
+            filed = utf8(value)
+        elif number == 2:
+            place = joined(place, expect_bytes(value))
+        elif number == 3:
+            values = joined(values, expect_bytes(value))
+    if filed != name or parse_slice(place) != piece:
+        raise Malformed("its values are filed under another name")
+    return values

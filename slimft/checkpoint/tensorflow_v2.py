@@ -17,14 +17,17 @@ from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer
 from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
-from slimft.checkpoint.protobuf import expect_bytes, expect_int, fields, read_varint
-from slimft.checkpoint.slices import Slice, join, parse_slice, resolve, slice_key, slice_shape
+from slimft.checkpoint.memory import Allowance
+from slimft.checkpoint.protobuf import EMPTY, expect_bytes, expect_int, fields, joined, leading_varints
+from slimft.checkpoint.slices import Slice, join, parse_slice, resolve, slice_bytes, slice_key, slice_shape
 from slimft.checkpoint.table import Table
-from slimft.checkpoint.tensor_proto import parse_shape, string_array
+from slimft.checkpoint.tensor_proto import check_versions, parse_shape
 from slimft.errors import CheckpointError
 
 # Smaller variables are read: a map of their own, a page and a file descriptor each, would cost more.
 _LEAST_MAPPED_BYTES = 1 << 20
+# What a variable takes that is listed, but for its slices and its name.
+_ENTRY_BYTES = 1 << 9
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,16 +63,24 @@ class TensorFlowV2Checkpoint(Checkpoint):
         self._verify = verify
         self._memory_map = memory_map
         self._shards: dict[int, BinaryFile] = {}
-        records = dict(Table(BinaryFile(f"{prefix}.index"), verify))
-        if b"" not in records:
+        self._slice_records: dict[bytes, bytes] = {}
+        self._entries: dict[str, _Entry] = {}
+        index = BinaryFile(f"{prefix}.index")
+        allowance = Allowance(index.size)
+        shard_count = None
+        for key, value in Table(index, verify, allowance):
+            # Names of other than Latin characters take up to four bytes for one in the file.
+            allowance.take(_ENTRY_BYTES + 4 * len(key))
+            if not key:
+                shard_count = _parse_header(value)
+            elif key.startswith(b"\0"):
+                allowance.take(len(value))
+                self._slice_records[key] = bytes(value)
+            else:
+                self._entries[key.decode("utf-8", "surrogateescape")] = _parse_entry(value, allowance)
+        if shard_count is None:
             raise Malformed("its index has no header")
-        self._shard_count = _parse_header(records.pop(b""))
-        self._slice_records = {key: value for key, value in records.items() if key.startswith(b"\0")}
-        self._entries = {
-            key.decode("utf-8", "surrogateescape"): _parse_entry(value)
-            for key, value in records.items()
-            if key not in self._slice_records
-        }
+        self._shard_count = shard_count
         self._variables = {name: (entry.shape, _dtype(entry.enum)) for name, entry in self._entries.items()}
 
     def _shapes_and_dtypes(self):
@@ -110,7 +121,7 @@ class TensorFlowV2Checkpoint(Checkpoint):
             record = self._slice_records.get(slice_key(name, piece))
             if record is None:
                 raise Malformed("a slice of it is missing")
-            pieces.append(_parse_entry(record))
+            pieces.append(_parse_entry(memoryview(record)))
             if (pieces[-1].enum, pieces[-1].shape, pieces[-1].slices) != (entry.enum, slice_shape(part), ()):
                 raise Malformed("a slice of it has another shape or dtype")
         dtype = dtype_of_enum(entry.enum)
@@ -134,7 +145,7 @@ class TensorFlowV2Checkpoint(Checkpoint):
             checksum = file.read_into(octets, entry.offset, checked=self._verify)
         if entry.enum == STRING:
             values, checksum = _parse_strings(octets.data, count)
-            values = string_array(values, entry.shape)
+            values = values.reshape(entry.shape)
         else:
             values = octets.view(dtype).reshape(entry.shape)
         if self._verify and masked(checksum) != entry.checksum:
@@ -169,48 +180,64 @@ def _dtype(enum: int) -> np.dtype:
 
 def _parse_header(record: memoryview) -> int:
     """The number of data files that a BundleHeaderProto tells."""
-    found = {number: value for number, _, value in fields(record)}
+    found, versions = {}, EMPTY
+    for number, _, value in fields(record):
+        if number == 3:
+            versions = joined(versions, expect_bytes(value))
+        else:
+            found[number] = value
     if found.get(2):
         raise Malformed("it was written on a big-endian machine; convert it there with TensorFlow")
+    check_versions(versions)
     return expect_int(found.get(1, 0))
 
 
-def _parse_entry(record: memoryview) -> _Entry:
+def _parse_entry(record: memoryview, allowance: Allowance | None = None) -> _Entry:
+    allowance = allowance or Allowance(len(record))
     values: dict[str, object] = {}
-    slices = []
+    shape, slices = EMPTY, []
     for number, _, value in fields(record):
         if number == 2:
-            values["shape"] = parse_shape(expect_bytes(value))
+            shape = joined(shape, expect_bytes(value))
         elif number == 6:
             values["checksum"] = int.from_bytes(expect_bytes(value), "little")
         elif number == 7:
             slices.append(parse_slice(expect_bytes(value)))
+            allowance.take(slice_bytes(slices[-1]))
         elif number in _NUMBERS:
             values[_NUMBERS[number]] = expect_int(value)
-    return _Entry(**values, slices=tuple(slices))
+    dimensions = parse_shape(shape)
+    allowance.take(40 * len(dimensions))
+    return _Entry(**values, shape=dimensions, slices=tuple(slices))
 
 
 _NUMBERS = {1: "enum", 3: "shard", 4: "offset", 5: "size"}
 
 
-def _parse_strings(record: memoryview, count: int) -> tuple[list[bytes], int]:
-    """The strings in `record` and the checksum of lengths and contents, not masked.
+def _parse_strings(record: memoryview, count: int) -> tuple[np.ndarray, int]:
+    """The strings in `record`, as objects, and the checksum of lengths and contents, not masked.
 
     A record is the lengths as varints, their masked checksum, and the strings. The checksum is of each length
     as 4 bytes (8 where it needs them), of the masked checksum and of the strings.
     """
     if count > len(record):
         raise Malformed(f"{count} strings are not in {len(record)} bytes")
-    lengths, position = [], 0
-    for _ in range(count):
-        length, position = read_varint(record, position)
-        lengths.append(length)
-    fixed = b"".join(length.to_bytes(4 if length < 1 << 32 else 8, "little") for length in lengths)
-    if position + 4 + sum(lengths) != len(record):
+    lengths, position = leading_varints(record, count)
+    start = position + 4
+    # Each of them first: their sum could wrap around.
+    longest = int(lengths.max(initial=0))
+    if longest > len(record) or start + int(lengths.sum()) != len(record):
         raise Malformed("its strings do not fill its bytes")
+    fixed = lengths.astype("<u4") if longest < 1 << 32 else _fixed(lengths)
     checksum = crc32c(record[position:], crc32c(fixed))
-    values, position = [], position + 4
-    for length in lengths:
-        values.append(bytes(record[position : position + length]))
-        position += length
+    values = np.empty(count, object)
+    for index, length in enumerate(lengths):
+        end = start + int(length)
+        values[index] = bytes(record[start:end])
+        start = end
     return values, checksum
+
+
+def _fixed(lengths: np.ndarray) -> np.ndarray:
+    octets = b"".join(int(length).to_bytes(4 if length < 1 << 32 else 8, "little") for length in lengths)
+    return np.frombuffer(octets, np.uint8)

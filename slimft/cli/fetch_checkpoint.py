@@ -14,6 +14,7 @@ from slimft.checkpoint.official import OFFICIAL, checkpoint_directory, find_rele
 from slimft.cli import common
 from slimft.cli.text_table import text_table
 from slimft.errors import UsageError
+from slimft.messages import printable
 
 DESCRIPTION = (
     "Downloads official TF-Slim releases by name, such as vgg_16, and checks every variable's name, shape and "
@@ -60,7 +61,7 @@ def fetch_checkpoint(values: flags.FlagValues, names: list[str]) -> None:
     for name in names:
         find_release(name)
     for name in names:
-        print(fetch(name, folder), flush=True)
+        print(printable(str(fetch(name, folder))), flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

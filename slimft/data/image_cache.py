@@ -12,7 +12,6 @@ import hashlib
 import os
 import pathlib
 import shutil
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -22,6 +21,7 @@ import PIL
 
 from slimft import system
 from slimft.data.image_shard import ENTRY, SUFFIX, Shard, seeds
+from slimft.messages import say
 
 # Of one collection, where nobody asked for it.
 MOST_BYTES = 10 << 30
@@ -147,7 +147,7 @@ class Cache:
                 left.append(position)
                 if not _damage_is_told.is_set():
                     _damage_is_told.set()
-                    _say(f"{shards[number].file} is damaged: an image fails its checksum; such are decoded anew")
+                    say(f"{shards[number].file} is damaged: an image fails its checksum; such are decoded anew")
         return left
 
     def repair(self, index: int, fingerprint: str, image: np.ndarray) -> None:
@@ -269,12 +269,6 @@ class _Writer:
     def close(self) -> None:
         for shard in self._used:
             system.unlock(shard.descriptor)
-
-
-def _say(message: str) -> None:
-    # A standard error that is closed or full must not end training.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        print(message, file=sys.stderr, flush=True)
 
 
 def _size(size: float) -> str:

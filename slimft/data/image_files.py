@@ -22,6 +22,7 @@ import numpy as np
 
 from slimft import system
 from slimft.data import image_cache
+from slimft.data.fingerprint import file_digest
 from slimft.data.images import open_file, read_square
 from slimft.errors import DataError, UsageError
 
@@ -51,17 +52,30 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Changes when the image does."""
 
+    @property
+    def key(self) -> str:
+        """What it is known by from run to run."""
+
+    def digest(self) -> str:
+        """What `slimft.data.fingerprint.digest` makes of its bytes; raises OSError or DataError."""
+
     def open(self) -> BinaryIO | bytes:
         """The encoded image; raises OSError or DataError."""
 
 
 class FileSource:
-    """An image file."""
+    """An image file.
 
-    __slots__ = ("path",)
+    Args:
+        path: where it is.
+        key: what it is known by from run to run; by default its path.
+    """
 
-    def __init__(self, path: str):
+    __slots__ = ("path", "key")
+
+    def __init__(self, path: str, key: str | None = None):
         self.path = path
+        self.key = path if key is None else key
 
     @property
     def name(self) -> str:
@@ -84,6 +98,9 @@ class FileSource:
     def open(self) -> BinaryIO:
         return open_file(self.path)
 
+    def digest(self) -> str:
+        return file_digest(self.path)
+
 
 class _Collection:
     """What an `ImageFiles` and all that were selected from it share: the sources, and the caches by side."""
@@ -92,6 +109,7 @@ class _Collection:
         self.sources = sources
         self.cache = cache
         self.caches: dict[int, image_cache.Cache] = {}
+        self.digests: np.ndarray | None = None
 
     def open_cache(self, side: int) -> image_cache.Cache:
         """The cache of the sources as they are now; raises what `image_cache.Cache` does."""
@@ -117,7 +135,21 @@ class ImageFiles:
 
     def name(self, index: int) -> str:
         """What image `index` is called in messages."""
-        return self._all[int(self._of_sources(np.array(index)))].name
+        return self.source(index).name
+
+    def source(self, index: int) -> Source:
+        """Where image `index` is."""
+        return self._all[int(self._of_sources(np.array(index)))]
+
+    def known_digests(self) -> tuple[np.ndarray, np.ndarray]:
+        """A place for each source's digest, empty where it is not known, and the places of these images.
+
+        Returns:
+            bytes of 16 letters ``[sources]``, to be filled; and int64 ``[len(self)]``.
+        """
+        if self._collection.digests is None:
+            self._collection.digests = np.zeros(len(self._all), "S16")
+        return self._collection.digests, self._of_sources(np.arange(len(self)))
 
     def select(self, indices: np.ndarray) -> ImageFiles:
         """Some of the images, in the order of `indices`; what is cached of one is cached of the other."""
@@ -204,7 +236,7 @@ class ImageFiles:
 
     def _fill(self, cache: image_cache.Cache, wanted: np.ndarray, progress: bool) -> None:
         """Decodes those of the images, of all sources, that the cache lacks; raises DataError if it cannot."""
-        import tqdm
+        from slimft.progress_bar import ProgressBar
 
         missing = cache.missing(wanted)
         if not len(missing):
@@ -227,7 +259,7 @@ class ImageFiles:
             return len(indices)
 
         options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1, "disable": not progress}
-        with tqdm.tqdm(desc="decoding", total=len(missing), **options) as bar, cache.filling():
+        with ProgressBar(desc="decoding", total=len(missing), **options) as bar, cache.filling():
             looked = time.monotonic()
             for count in _in_threads(decode, _parts(missing)):
                 bar.update(count)

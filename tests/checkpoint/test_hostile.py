@@ -313,7 +313,7 @@ def test_messages_within_messages_take_no_recursion(tmp_path):
     for path in (tmp_path / "bad.ckpt", tmp_path / "bad.index"):
         path.write_bytes(build_table([(b"", message)]))
     (tmp_path / "bad.data-00000-of-00001").write_bytes(b"")
-    fails(tmp_path / "bad.ckpt", "dtype, number 0")
+    fails(tmp_path / "bad.ckpt", "no UTF-8")
     fails(tmp_path / "bad", "bytes stand where a number should be")
     path = v2(tmp_path, {"x": entry(FLOAT, [4]) + field(2, message), "y": entry(FLOAT, [4]) + field(7, message)})
     fails(path)

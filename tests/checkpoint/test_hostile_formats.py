@@ -18,6 +18,7 @@ from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint.protobuf import field, varint
 
 h5py = pytest.importorskip("h5py")
+MORE = int(os.environ.get("SLIMFT_TEST_MORE", 1))  # How many times as many random cases.
 HUGE = [(1 << 64) - 1, 1 << 63, 1 << 62, 1 << 60, 1 << 40, 1 << 33]
 
 
@@ -273,8 +274,8 @@ def test_h5_with_bytes_changed(tmp_path, libver):
         file["a/b"] = np.arange(6, dtype=np.float32)
         file.create_dataset("z", data=np.zeros([40, 40], np.float32), compression="gzip", chunks=(20, 20))
     whole, rng, outcomes = octets.getvalue(), random.Random(6), set()
-    for _ in range(1500):
-        position = rng.randrange(len(whole))
+    # The first of them in a value, where nothing tells; a process is started for each.
+    for position in [whole.index(np.float32(3).tobytes()), *(rng.randrange(len(whole)) for _ in range(50 * MORE))]:
         changed = bytes([whole[position] ^ 1 << rng.randrange(8)])
         (tmp_path / "x.h5").write_bytes(whole[:position] + changed + whole[position + 1 :])
         try:

@@ -13,8 +13,9 @@ from PIL import Image
 from slimft.checkpoint.binary_file import Malformed
 from slimft.compat import tf
 from slimft.data import tfrecord
-from slimft.data.dataset import DataOptions, load_dataset
-from slimft.errors import DataError
+from slimft.data.dataset import DataOptions, load_dataset, load_for_evaluation
+from slimft.data.fingerprint import duplicates, file_digest
+from slimft.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
 TENSORFLOWS = ("flowers_train-00000-of-00002.tfrecord", "flowers_train-00001-of-00002.tfrecord")
@@ -284,3 +285,80 @@ def test_the_index_of_many_records_is_small(tmp_path):
     assert len(records) == 3000 and sum(array.nbytes for array in arrays) < 30 * 3000
     assert records[2999].name.endswith("record 2999") and bytes(records[2999].open()) == b"x"
     assert len({record.fingerprint for record in records}) == 3000
+
+
+def records(count, classes=2):
+    return [
+        serialized(features(encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8)), i % classes)) for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "train, validation, test",
+    [
+        ("training.tfrecord", "dev.tfrecord", "Testing.TFRECORD"),
+        ("train-cells.tfrecord", "val-cells.tfrecord", "cells_test.tfrecord"),
+        ("cells-train-00000-of-00001.tfrecord", "cells_eval-00000-of-00001", "test_cells.tfrecords"),
+        ("test_cells_train.tfrecord", "test_cells_validation.tfrecord", "test_cells_test.tfrecord"),
+    ],
+)
+def test_how_splits_are_called(tmp_path, train, validation, test):
+    for name, count in ((train, 6), (validation, 4), (test, 2)):
+        write(tmp_path / name, records(count))
+    assert {split: data.num_examples for split, data in load(tmp_path).items()} == {
+        "train": 6, "validation": 4, "test": 2,
+    }  # fmt: skip
+
+
+def test_what_is_passed_over_is_told(flowers):
+    folder, _ = flowers
+    write(folder / "flowers_more.tfrecord", records(2))
+    assert load(folder)["train"].notes == (
+        "passed over: 1 TFRecord that names no split (flowers_more.tfrecord), "
+        "1 file that is no TFRecord (notes.txt)",
+    )
+
+
+def test_a_record_more_moves_no_other(tmp_path):
+    made = records(300)
+    write(tmp_path / "a_train.tfrecord", made)
+    before = load(tmp_path)
+    write(tmp_path / "a_train.tfrecord", records(7) + made[::-1])
+    after = load(tmp_path)
+    for split, data in before.items():
+        assert set(data.keys()) <= set(after[split].keys())
+    with pytest.raises(UsageError, match="^--group=x: TFRecords have no paths"):
+        load(tmp_path, group="x")
+
+
+def test_keys_and_digests_are_those_of_the_images(tmp_path):
+    image = encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8))
+    (tmp_path / "a.png").write_bytes(image)
+    others = records(20)
+    write(tmp_path / "a_train.tfrecord", [serialized(features(image, 0))] * 3 + others)
+    splits = load(tmp_path)
+    content = file_digest(tmp_path / "a.png")
+    keys = sum((data.keys() for data in splits.values()), [])
+    assert len(set(keys)) == 23 and {content, f"{content}-1", f"{content}-2"} <= set(keys)
+    assert sum((data.digests() for data in splits.values()), []).count(content) == 3
+    assert duplicates(splits).startswith("of the images, ")
+
+
+def test_data_to_evaluate(flowers):
+    folder, _ = flowers
+    classes = ("tulip", "oak", "daisy", "rose")
+
+    def evaluated(classes):
+        splits = load_for_evaluation("tfrecord", folder, DataOptions(cache="off"), classes)
+        return {split: data.counts.tolist() for split, data in splits.items()}
+
+    assert evaluated(classes) == {"train": [4, 0, 4, 4], "validation": [2, 0, 2, 2]}
+    for name in TENSORFLOWS:
+        (folder / name).unlink()
+    assert evaluated(classes) == {"validation": [2, 0, 2, 2]}
+    with pytest.raises(DataError, match="has classes that the run was not trained on: daisy; see its labels.txt"):
+        evaluated(("tulip", "rose"))
+    (folder / "labels.txt").unlink()
+    assert evaluated(classes) == {"validation": [2, 2, 2, 0]}
+    with pytest.raises(DataError, match="has the label 2, which the run was not trained on: .* the classes 0 to 1"):
+        evaluated(("tulip", "rose"))

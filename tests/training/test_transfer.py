@@ -165,7 +165,7 @@ def test_moving_averages_are_evaluated_and_saved(tiny, tmp_path):
 
 def test_early_stopping_ends_with_the_best(tiny, tmp_path, monkeypatch, capsys):
     """The validation gets better twice, then never again: three more, and the run stops with the second."""
-    accuracies = iter([0.2, 0.3, 0.25, 0.1, 0.3, 0.9])
+    accuracies = iter([0.2, 0.3, 0.25, 0.1, 0.29, 0.9])
     run = settings(tmp_path, steps=1000, eval_every=2, patience=3)
     summary = evaluation.Predictions.summary
 
