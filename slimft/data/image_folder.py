@@ -235,7 +235,7 @@ def _notes(root: _Folder, splits: dict[str, _Folder], classes: list[_Folder]) ->
         passed.add("class's folder without images", "classes' folders without images", one.path, empty)
     inner = [folder for one in classes for folder in one.walk()]
     for folder in [*around, *inner]:
-        passed.add("file without an image's suffix", "files without an image's suffix", folder.path, folder.others)
+        passed.add_files(folder.path, folder.others)
         passed.add("hidden file or folder", "hidden files or folders", folder.path, folder.hidden)
     for folder in inner:
         passed.add("link to a folder", "links to folders", folder.path, folder.links)

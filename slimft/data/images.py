@@ -18,7 +18,13 @@ import numpy as np
 from PIL import Image
 
 from slimft import system
-from slimft.data.grey import grey_of_8_bits, has_colours_of_16_bits, is_grey_of_16_bits, is_negative, significant_bits
+from slimft.data.grey import (
+    grey_of_8_bits,
+    has_colours_of_16_bits,
+    is_grey_of_16_bits,
+    is_negative,
+    significant_bits,
+)
 from slimft.data.image_formats import FORMATS, READABLE
 from slimft.data.pixel_budget import PixelBudget
 from slimft.data.webp import decode_still

@@ -187,6 +187,8 @@ def prepare(
     latest = find_checkpoint(settings.train_dir, resume_from)
     step = 0 if latest is None else step_of(latest)
     starts, data, notes = splits is None, None, []
+    if saved and settings.grey_bits is None:
+        settings = dataclasses.replace(settings, grey_bits=saved.grey_bits)
     if starts:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
         _check_classes(settings, splits["train"])
@@ -200,6 +202,7 @@ def prepare(
     if starts:
         data = check_data(settings, splits, resumes=latest is not None, trains=not finished)
         splits, notes = data.splits, list(data.notes)
+        settings = dataclasses.replace(settings, grey_bits=splits["train"].grey_bits)
     if starts and saved:
         notes += differences(saved, settings)
         if latest is not None:
