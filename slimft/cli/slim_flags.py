@@ -30,7 +30,7 @@ class SlimFlag(NamedTuple):
 
 
 _NO = ("false", "0", "no", "f", "n")
-# Of train_image_classifier.py, eval_image_classifier.py, export_inference_graph.py and download_and_convert_data.py.
+# Of train_image_classifier.py, eval_image_classifier.py, export_inference_graph.py, download_and_convert_data.py.
 # What slimft has as well under the same or another name, the commands define as their own flags and aliases.
 SLIM_FLAGS = {
     # Where it runs.
@@ -45,7 +45,7 @@ SLIM_FLAGS = {
     "num_readers": SlimFlag(_THREADS),
     "num_preprocessing_threads": SlimFlag(_THREADS),
     # What is told.
-    "log_every_n_steps": SlimFlag("leave it out: a bar shows each step, and TensorBoard and report.html the curves"),
+    "log_every_n_steps": SlimFlag("leave it out: a bar shows each step, report.html and TensorBoard the curves"),
     "save_summaries_secs": SlimFlag("leave it out: events are written with each validation (--eval_every)"),
     "eval_dir": SlimFlag("leave it out: the result is printed; --predictions=FILE.csv writes each example's"),
     "max_num_batches": SlimFlag("leave it out: every example is evaluated once; --split chooses which"),
@@ -66,7 +66,7 @@ SLIM_FLAGS = {
         "leave it out: the split called train is trained on; what validates and tests, docs/datasets.md says",
         ("train",),
     ),
-    "preprocessing_name": SlimFlag("leave it out: each network has its own preprocessing; --augment chooses how much"),
+    "preprocessing_name": SlimFlag("leave it out: each network has its own; --augment chooses what training does"),
     "use_grayscale": SlimFlag(_RGB, _NO, boolean=True),
     "ignore_missing_vars": SlimFlag(
         "say with --exclude which scopes the checkpoint lacks; --dry_run shows them", _NO, boolean=True

@@ -25,7 +25,7 @@ from slimft.errors import DataError, UsageError
 
 # In a folder, files of other suffixes are not looked at.
 _MANIFESTS = (".csv", ".tsv")
-_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|data:)", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|data:[a-z]+/)", re.IGNORECASE)
 
 
 class Entry(NamedTuple):

@@ -20,13 +20,10 @@ _CODECS = {
 FORMATS = tuple(
     kind for kind, codec in _CODECS.items() if kind in Image.OPEN and (codec is None or features.check(codec))
 )
-# Of floats (.pfm) no image is made; browsers write the others.
-SUFFIXES = tuple(
-    sorted(
-        {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS} - {".pfm"}
-        | {".pjpeg", ".pjp", ".mpo"}
-    )
-)
+_COMMON = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+# Of floats (.pfm) no image is made; browsers, and cameras with two lenses, write the others.
+_ALL = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS} - {".pfm"}
+SUFFIXES = (*_COMMON, *sorted((_ALL | {".pjpeg", ".pjp", ".mpo"}) - set(_COMMON)))
 READABLE = ", ".join({"WEBP": "WebP", "JPEG2000": "JPEG 2000"}.get(kind, kind) for kind in FORMATS)
 
 
