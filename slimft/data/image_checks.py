@@ -100,7 +100,8 @@ class _Look:
     def _one(self, source: Source) -> None:
         with opened(open_source(source), source.name) as (image, stream):
             grey = is_grey_of_16_bits(image) and told_bits(image) is None
-            measures = grey and self.given is None and self.bits < _MOST_BITS
+            # Where it is given, whether an image is brighter.
+            measures = grey and (self.bits if self.given is None else self.given) < _MOST_BITS
             if not measures and not has_colours_of_16_bits(image) and _has_its_end(image, stream):
                 return
             with loaded(image, stream, grey_bits=self.given):

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from slimft import system
+from slimft.data.first_bytes import HEAD_BYTES, what_it_is
 from slimft.data.grey import (
     grey_of_8_bits,
     has_colours_of_16_bits,
@@ -254,10 +255,12 @@ def opened(
     is_path = isinstance(source, (str, os.PathLike))
     if name is None:
         name = os.fspath(source) if is_path else "the image"
-    size = None
+    size, head = None, b""
     try:
         with open_file(source) if is_path else source as stream:
             size = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            head = stream.read(HEAD_BYTES)
             if size > MOST_FILE_BYTES:
                 raise OSError(f"it has {size} bytes, more than the {MOST_FILE_BYTES} it may have")
             with Image.open(stream, formats=FORMATS) as image:
@@ -265,7 +268,10 @@ def opened(
                 yield image, stream
         return
     except Image.UnidentifiedImageError:
+        told = what_it_is(head)
         reason = f"is no image of a kind that can be read ({READABLE}), or its head is damaged"
+        if told is not None:
+            reason = f"is no image, but {told}"
         if size == 0:
             reason = "is empty"
     except Image.DecompressionBombError:

@@ -179,7 +179,7 @@ def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path, monkeypatch):
         ("path,label\na.png,c\0t\n", "line 2"),
         (
             "path,label\na.png,cat\nb.png,c\xe4t\n".encode("latin-1"),
-            "line 3 is not text in UTF-8; in Windows-1252 (Latin-1) it would read 'b.png,c\xe4t': save the file as UTF-8",
+            "line 3 is not text in UTF-8; in Windows-1252 (Latin-1) it would read 'b.png,c\xe4t': save the file as",
         ),
         ("path,label\na.png,cat\n".encode("utf-16"), "is text in UTF-16, as Excel's Unicode Text is; save it"),
         ("path,label\na.png,%s\n" % ("x" * 200_000), "line 2: field larger than field limit (131072)"),
