@@ -170,9 +170,9 @@ def test_all_images_of_a_dataset_are_scaled_alike(dark_and_bright):
     given = load_dataset("image_folder", dark_and_bright, DataOptions(cache="off", grey_bits=16))
     assert check_images(given) == () and given["train"].read([0], (16, 16, 3)).max() <= 3005 // 257 + 1
     fewer = load_dataset("image_folder", dark_and_bright, DataOptions(cache="off", grey_bits=10))
-    with pytest.raises(DataError, match="^11 images cannot be read: .*brightest value is 300[0-9], and --grey_bits=10"):
+    with pytest.raises(DataError, match="^11 images cannot be read: .*brightest value is 300[0-9], and"):
         check_images(fewer)
-    with pytest.raises(DataError, match="brightest value is 300[0-9], and --grey_bits=10; choose --grey_bits=12, or"):
+    with pytest.raises(DataError, match="brightest value is 300[0-9], and --grey_bits=10; choose --grey_bits=12"):
         fewer["train"].read(np.arange(3), (16, 16, 3))
 
 
