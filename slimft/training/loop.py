@@ -206,7 +206,10 @@ def _train(state: State) -> float | None:
             best = history.best()
             improved = best is not None and best["step"] == state.step != run.keeper.best_step()
             due = time.monotonic() - last_save >= settings.save_secs
-            if improved or (state.step != state.saved and state.step and (done or due or stopping)):
+            is_saved = state.step == state.saved
+            if improved and is_saved:  # By another process, which was stopped before it could keep it as the best.
+                run.keeper.keep_as_best(run.keeper.latest(), best)
+            elif improved or (state.step and not is_saved and (done or due or stopping)):
                 _save(state, improved)
                 last_save = time.monotonic()
             if stopping:
