@@ -221,7 +221,8 @@ def test_a_kill_at_the_border_of_two_stages_keeps_the_best_of_the_first(tiny, tm
     names, step = list(saved), int(saved["global_step"])
     assert step == 6 and not any("conv1" in name and "Adam" in name for name in names)
     monkeypatch.undo()
-    monkeypatch.setattr(loop_module, "_train", lambda state, train=loop_module._train: stop_after_keeping(state, train))
+    train = loop_module._train
+    monkeypatch.setattr(loop_module, "_train", lambda state: stop_after_keeping(state, train))
     with pytest.raises(KeyboardInterrupt):
         finetune(run)
     best = slimft.open_checkpoint(tmp_path / "run/best")
