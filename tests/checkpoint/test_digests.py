@@ -9,9 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from slimft import CheckpointError, download, open_checkpoint
-from slimft.checkpoint import official
+from slimft.checkpoint import digests, official
 from slimft.checkpoint.fetch import fetch
 from slimft.cli import fetch_checkpoint
 
@@ -210,6 +212,19 @@ def test_a_note_that_is_damaged(serve, ranged_file, archive, folder, publish, ca
     assert fetch_checkpoint.main(["fetch_checkpoint", "--list", "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)[0]["compared_with"] == "nothing" and NOTE in captured.err
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=200), st.lists(st.from_regex(rb"[0-9a-f]{62,65} [ *].{0,9}")).map(b"\n".join)))
+def test_any_note_is_read_or_refused(tmp_path, text):
+    release = official.Release("small", "net", "http://x/" + ARCHIVE, "small.ckpt", "tensorflow_v2", SHAPES)
+    (tmp_path / NOTE).write_bytes(text)
+    try:
+        noted = digests.read_note(release, tmp_path)
+    except CheckpointError as error:
+        assert str(tmp_path / NOTE) in str(error) and "\n" not in str(error)
+    else:
+        assert noted and all(len(digest) == 64 and "/" not in name for name, digest in noted.items())
 
 
 def test_a_link_that_leads_nowhere(serve, ranged_file, archive, folder, publish):
