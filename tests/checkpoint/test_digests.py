@@ -195,7 +195,7 @@ def test_an_archive_that_was_put_there(archive, folder, publish, capfd, publishe
     (folder / ARCHIVE).write_bytes(archive(1))
     fetch("small")
     said = capfd.readouterr().err
-    assert ("small: verified: " if published else "small: not verified: ") in said
+    assert ("small: verified: " if published else "small: not verified: ") in said and "plain http" not in said
     assert ARCHIVE not in names(folder)
 
 

@@ -267,9 +267,9 @@ def test_a_file_that_lies_there_is_checked_by_name_and_shape(publish, good, save
     assert file.exists()
     file.write_bytes(good["V1"]["small.ckpt"])
     assert fetch("small", folder) == file
-    assert "not verified: it was put there by hand" in capfd.readouterr().err
+    assert "not verified: no .sha256 beside it" in capfd.readouterr().err
     open_checkpoint("small")
-    assert f"small: {file}: not verified: it was put there by hand" in capfd.readouterr().err
+    assert f"small: {file}: not verified: no .sha256 beside it" in capfd.readouterr().err
     assert names(folder) == {"small.ckpt"}
 
 
