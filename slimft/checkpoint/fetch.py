@@ -71,8 +71,8 @@ def _said(vouched: str) -> str:
         digests.PUBLISHED: "verified: it came in the archive with the published SHA-256, and has not changed since",
         digests.FIRST_DOWNLOAD: "it has not changed since the first download; no SHA-256 of that is published",
         digests.NOTHING: (
-            "not verified: no .sha256 beside it, as if put there by hand or by an older slimft, says what it should "
-            "be; move it away to fetch the release"
+            "not verified: no .sha256 beside it says what it should be, as it was put there by hand or by an older "
+            "slimft; move it away to fetch the release"
         ),
     }[vouched]
 

@@ -12,7 +12,6 @@ from slimft.checkpoint import open_checkpoint
 from slimft.compat import tf
 from slimft.data.augmentation import read_side
 from slimft.data.class_names import write_labels
-from slimft.data.splits import describe_splits
 from slimft.errors import SlimftError, TrainingError
 from slimft.evaluation import session_config
 from slimft.files import write_atomically
@@ -87,9 +86,7 @@ def finetune(settings: Settings, resume_from: int | None = None) -> dict:
 
 def train_and_evaluate(run: Run) -> dict:
     """Does what `finetune` does, for a run that is prepared."""
-    if not run.splits["train"].in_memory:
-        say(*describe_splits(run.splits).split("\n"))
-    say(*run.notes)
+    run.say_notes()
     run.check()
     run.keeper.create_directory()
     with locked(run.settings.train_dir):
@@ -178,7 +175,8 @@ def _say_how_it_starts(run: Run, step: int) -> None:
         what = f"stage {run.stage.number + 1} of {len(run.stages)}, {scopes}, of "
     say(
         f"training {what}{settings.model} on {settings.dataset}, {settings.image_size}x{settings.image_size} "
-        f"pixels, to step {run.stage.last_step}, on {device_name()}, in {settings.train_dir}"
+        f"pixels, to step {run.stage.last_step} of {settings.batch_size * settings.accumulate} images, by "
+        f"{settings.optimizer} at {run.stage.learning_rate:g}, on {device_name()}, in {settings.train_dir}"
     )
 
 
