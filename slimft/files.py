@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from slimft import system
 from slimft.errors import DataError
 
 try:
@@ -142,7 +143,9 @@ def sync_file(file: pathlib.Path) -> None:
 
 
 def sync_directory(directory: pathlib.Path) -> None:
-    """Waits until renames in `directory` are on the disk."""
+    """Waits until renames in `directory` are on the disk; Windows has no way to."""
+    if os.name == "nt":
+        return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -178,12 +181,8 @@ def read_bounded(file: str | os.PathLike, most_bytes: int) -> bytes:
         DataError: it is missing, no regular file (a FIFO would keep the reader waiting), or has more than
             `most_bytes`.
     """
-
-    def at_once(path, mode):
-        return os.open(path, mode | getattr(os, "O_NONBLOCK", 0))
-
     try:
-        with open(file, "rb", opener=at_once) as stream:
+        with open(file, "rb", opener=system.open_descriptor) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(f"{file} is no regular file")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
-import itertools
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 
@@ -13,12 +11,9 @@ import numpy as np
 from slimft.checkpoint import Checkpoint
 from slimft.compat import tf
 from slimft.data.class_names import ClassNames
-from slimft.data.images import central_square, read_image, size_to_read
+from slimft.data.image_files import FileSource, read_in_order
 from slimft.errors import CheckpointError, DataError
 from slimft.inference import Network, find_network
-
-# Each holds an image of up to `images.MAX_PIXELS` pixels while it decodes.
-_MOST_THREADS = 8
 
 # The classes of an image that are likeliest, with their probabilities.
 TopClasses = list[tuple[int, float]]
@@ -74,8 +69,6 @@ class Classifier:
     def _start(self, network: Network, top: int) -> None:
         self.network = network = network.sized()
         with tf.Graph().as_default() as graph:
-            # The images come as the floats that `central_square` makes: rounded to bytes, they would not be what
-            # evaluation gives the network.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
             self._top = tf.nn.top_k(tf.nn.softmax(network.logits(self._images)), min(top, network.num_classes))
             self._session = network.session()
@@ -123,55 +116,25 @@ class Classifier:
         """Classifies image files; while the network has one batch, threads read the next.
 
         Args:
-            paths: the files, of which only a few are open, or in memory, at a time.
+            paths: the files, which are read as evaluation reads them; only a few are open, or in memory, at a time.
             batch_size: images at a time.
             crop: as in `slimft.data.images.central_square`.
 
         Yields:
             Each path in turn, with the image's predictions, as of `classify`, or with why it cannot be read.
         """
-        squares = read_ahead(paths, self.image_size, crop, ahead=batch_size)
-        while True:
-            batch, readable = [], []
-            for path, square in squares:
-                batch.append((path, square))
-                if not isinstance(square, DataError):
-                    readable.append(square)
-                if len(readable) == batch_size:
-                    break
-            if not batch:
-                return
-            predictions = iter(self.classify(np.stack(readable)) if readable else ())
-            for path, square in batch:
-                yield path, square if isinstance(square, DataError) else next(predictions)
-
-
-def read_ahead(
-    paths: Iterable[str], image_size: int, crop: float, ahead: int
-) -> Iterator[tuple[str, np.ndarray | DataError]]:
-    """Reads the central squares of image files in threads, at most `ahead` before they are asked for.
-
-    Yields:
-        Each path in turn, with what `slimft.data.images.central_square` makes of the file, or with why it cannot be
-        read.
-    """
-
-    def read(path: str) -> np.ndarray | DataError:
-        try:
-            return central_square(read_image(path, size_to_read(image_size, crop)), image_size, crop)
-        except DataError as error:
-            return error
-
-    paths, waiting = iter(paths), collections.deque()
-    pool = concurrent.futures.ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    try:
-        for path in itertools.islice(paths, ahead):
-            waiting.append((path, pool.submit(read, path)))
-        while waiting:
-            path, reading = waiting.popleft()
-            square = reading.result()
-            for other in itertools.islice(paths, 1):
-                waiting.append((other, pool.submit(read, other)))
-            yield path, square
-    finally:
-        pool.shutdown(cancel_futures=True)
+        squares = read_in_order(map(FileSource, paths), self.image_size, crop, ahead=batch_size)
+        with contextlib.closing(squares):
+            while True:
+                batch, readable = [], []
+                for source, square in squares:
+                    batch.append((source.path, square))
+                    if not isinstance(square, DataError):
+                        readable.append(square)
+                    if len(readable) == batch_size:
+                        break
+                if not batch:
+                    return
+                predictions = iter(self.classify(np.stack(readable)) if readable else ())
+                for path, square in batch:
+                    yield path, square if isinstance(square, DataError) else next(predictions)

@@ -13,6 +13,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping
 
+from slimft import system
 from slimft.errors import CheckpointError
 
 # A wheel has the file beside this module, a checkout in its folder checkpoints/.
@@ -100,15 +101,12 @@ def find_release(name: str) -> Release:
 def checkpoint_directory() -> pathlib.Path:
     """The folder official checkpoints are looked for in, and fetched into.
 
-    It is the environment variable ``SLIMFT_CHECKPOINTS``, or else a checkout's ``checkpoints/``, or else
-    ``slimft/checkpoints`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    It is the environment variable ``SLIMFT_CHECKPOINTS``, or else a checkout's ``checkpoints/``, or else that of
+    `slimft.system.cache_folder`.
     """
     chosen = os.environ.get("SLIMFT_CHECKPOINTS")
     if chosen:
         return pathlib.Path(chosen).expanduser()
     if not _INSTALLED.is_file():
         return _CHECKOUT.parent
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification has a relative path ignored.
-    root = pathlib.Path(cache if os.path.isabs(cache) else "~/.cache").expanduser()
-    return root / "slimft" / "checkpoints"
+    return system.cache_folder("checkpoints")

@@ -74,6 +74,9 @@ def run(
             say(f"{name}: interrupted")
             return 130
         except Exception as error:
+            if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's.
+                say(f"{name}: out of memory; try a smaller --batch_size")
+                return 1
             say(f"{name}: {_fault(error)}")
             return _FAULT_STATUS
 

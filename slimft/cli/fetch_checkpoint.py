@@ -30,7 +30,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "directory", None,
         "Where to; by default the variable SLIMFT_CHECKPOINTS, or the checkout's checkpoints/, or, where slimft "
-        "is installed, ~/.cache/slimft/checkpoints. --checkpoint=NAME looks in the default one only.", **define,
+        "is installed, $XDG_CACHE_HOME/slimft/checkpoints (by default ~/.cache/slimft/checkpoints). "
+        "--checkpoint=NAME looks in the default one only.", **define,
     )  # fmt: skip
     flags.DEFINE_boolean("list", False, "Print the official releases, and which are here, and stop.", **define)
 

@@ -118,8 +118,11 @@ dropout = _replace(slim.dropout, seeded_dropout.dropout)
 _replace(slim.assign_from_checkpoint, assignment.assign_from_checkpoint)
 _replace(metric_ops.streaming_covariance, metric_repairs.streaming_covariance)
 _replace(metric_ops._next_array_size, metric_repairs.next_array_size)
-_replace(evaluation.evaluate_once, run_repairs.evaluate_once)  # slim.evaluation.evaluate_once calls it.
-_replace(evaluation.evaluate_repeatedly, run_repairs.evaluate_repeatedly)  # As slim.evaluation.evaluation_loop.
+# slim.evaluation's functions call those of slim.training.
+_replace(evaluation.evaluate_once, run_repairs.evaluate_once)
+_replace(evaluation.evaluate_repeatedly, run_repairs.evaluate_repeatedly)
+_replace(slim.evaluation.evaluate_once, run_repairs.evaluation_evaluate_once)
+_replace(slim.evaluation.evaluation_loop, run_repairs.evaluation_loop)
 _replace(learning.train, run_repairs.learning_train)
 _replace(training.train, run_repairs.training_train)
 # `import tensorflow.compat.v1` is another module than `from tensorflow.compat import v1`; slim has imported it.

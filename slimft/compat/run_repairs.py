@@ -3,10 +3,12 @@
 Each function has the arguments and the result of slim's own.
 """
 
+import collections.abc
 import functools
 import inspect
 
 from tensorflow.compat import v1 as tf
+from tf_slim import evaluation as slim_evaluation
 from tf_slim import learning
 from tf_slim.training import evaluation, training
 
@@ -20,50 +22,59 @@ _slims_training_train = training.train
 
 @functools.wraps(_slims_evaluate_once)
 def evaluate_once(*args, **kwargs):
-    """slim's `evaluate_once`, which refuses to evaluate variables that nothing restores.
+    """slim's `training.evaluate_once`, which refuses to evaluate weights that nothing sets.
 
     Raises:
-        RestoreError: `checkpoint_path` is None or empty, or the scaffold's saver leaves out variables of the model
-            that the evaluation reads; unless the scaffold has an `init_fn`, or an `init_feed_dict` with values.
+        RestoreError: `checkpoint_path` is None or empty and the evaluation reads variables of the model; unless the
+            scaffold has an `init_fn`, or an `init_feed_dict` with values.
     """
-    call = inspect.signature(_slims_evaluate_once).bind(*args, **kwargs)
-    call.apply_defaults()
-    given = call.arguments
-    scaffold = given["scaffold"]
-    if scaffold is None or not (scaffold.init_fn or scaffold.init_feed_dict):
-        fetches = [given["eval_ops"], given["final_ops"]]
-        _check_restored(given["checkpoint_path"], scaffold and scaffold.saver, fetches)
+    given = _arguments(_slims_evaluate_once, args, kwargs).arguments
+    path, scaffold = given["checkpoint_path"], given["scaffold"]
+    # With a checkpoint, TensorFlow reports variables that it does not restore.
+    if not path and not (scaffold and (scaffold.init_fn or scaffold.init_feed_dict)):
+        names = _weights_read_by([given["eval_ops"], given["final_ops"]])
+        if names:
+            those = names[0] + (f" and {len(names) - 1} more variables" if len(names) > 1 else "")
+            raise RestoreError(
+                f"checkpoint_path is {path!r}: {those} would be evaluated with random weights; name a checkpoint "
+                "(tf.train.latest_checkpoint returns None where there is none)"
+            )
     return _slims_evaluate_once(*args, **kwargs)
 
 
-def _check_restored(checkpoint_path, saver, fetches):
-    """Raises RestoreError if the model's variables that `fetches` read would not be restored."""
-    if checkpoint_path and (saver is None or saver.saver_def is None):
-        return  # The default saver restores all global variables.
+def _weights_read_by(fetches):
+    """The names of the model's variables that `fetches` depend on; of all, if there are no fetches."""
     graph = tf.get_default_graph()
     reading = _ancestors(_ops(fetches, graph))
-    variables = {
-        variable.op: variable.op.name
-        for key in (tf.GraphKeys.MODEL_VARIABLES, tf.GraphKeys.TRAINABLE_VARIABLES)
-        for variable in graph.get_collection(key)
-        if not reading or variable.op in reading
-    }
-    if checkpoint_path:
-        restoring = _ancestors([graph.get_operation_by_name(saver.saver_def.restore_op_name)])
-        variables = {op: name for op, name in variables.items() if op not in restoring}
-    if not variables:
-        return
-    names = list(variables.values())
-    those = names[0] + (f" and {len(names) - 1} more variables" if len(names) > 1 else "")
-    if checkpoint_path:
-        raise RestoreError(
-            f"variables_to_restore leaves out {those}: the accuracy would be that of random weights; restore all "
-            "variables of the model"
-        )
-    raise RestoreError(
-        f"checkpoint_path is {checkpoint_path!r}: {those} would be evaluated with random weights; name a "
-        "checkpoint (tf.train.latest_checkpoint returns None where there is none)"
-    )
+    variables = [*graph.get_collection(tf.GraphKeys.MODEL_VARIABLES), *tf.trainable_variables()]
+    return list(dict.fromkeys(v.op.name for v in variables if not reading or v.op in reading))
+
+
+def _restoring_the_step(function):
+    """A function of slim.evaluation whose `variables_to_restore` need not have the global step."""
+
+    @functools.wraps(function)
+    def evaluate(*args, **kwargs):
+        call = _arguments(function, args, kwargs)
+        variables, step = call.arguments["variables_to_restore"], tf.train.get_global_step()
+        if variables is not None and step is not None:
+            by_name = isinstance(variables, collections.abc.Mapping)
+            if not any(variable is step for variable in (variables.values() if by_name else variables)):
+                more = {**variables, step.op.name: step} if by_name else [*variables, step]
+                call.arguments["variables_to_restore"] = more
+        return function(*call.args, **call.kwargs)
+
+    return evaluate
+
+
+def _arguments(function, args, kwargs):
+    call = inspect.signature(function).bind(*args, **kwargs)
+    call.apply_defaults()
+    return call
+
+
+evaluation_evaluate_once = _restoring_the_step(slim_evaluation.evaluate_once)
+evaluation_loop = _restoring_the_step(slim_evaluation.evaluation_loop)
 
 
 def _ops(fetches, graph):
@@ -108,8 +119,7 @@ def learning_train(*args, **kwargs):
     Raises:
         RestoreError: `init_fn` sets the global step to `number_of_steps` or beyond.
     """
-    call = inspect.signature(_slims_learning_train).bind(*args, **kwargs)
-    call.apply_defaults()
+    call = _arguments(_slims_learning_train, args, kwargs)
     given = call.arguments
     # With train_step_kwargs of the script's own, slim does not go by number_of_steps.
     if given["number_of_steps"] and given["train_step_kwargs"] == learning._USE_DEFAULT:
@@ -125,20 +135,20 @@ class _UntilTheEnd:
     """slim's `train_step`, but where the run is at its end before the first of them.
 
     Attributes:
-        end: the step to end at.
+        last_step: the step to end at.
         initialized: whether an `init_fn` set the step, so that this is no run of before that is finished.
     """
 
     def __init__(self, train_step, end, logdir):
-        self.end, self.initialized = end, False
+        self.last_step, self.initialized = end, False
         self._train_step, self._logdir, self._first = train_step, logdir, True
 
     def __call__(self, session, train_op, global_step, train_step_kwargs):
         first, self._first = self._first, False
         if first and not self.initialized:
             step = session.run(global_step)
-            if step >= self.end:
-                _say_finished(self._logdir, step, f"number_of_steps={self.end}")
+            if step >= self.last_step:
+                _say_finished(self._logdir, step, f"number_of_steps={self.last_step}")
                 return None, True
         return self._train_step(session, train_op, global_step, train_step_kwargs)
 
@@ -152,8 +162,7 @@ def training_train(*args, **kwargs):
     Raises:
         RestoreError: the scaffold's `init_fn` sets the global step to `last_step` or beyond.
     """
-    call = inspect.signature(_slims_training_train).bind(*args, **kwargs)
-    call.apply_defaults()
+    call = _arguments(_slims_training_train, args, kwargs)
     given = call.arguments
     hooks = [*(given["hooks"] or ()), *(given["chief_only_hooks"] or ())]
     ends = [hook._last_step for hook in hooks if isinstance(hook, tf.train.StopAtStepHook)]
@@ -171,12 +180,12 @@ class _StopWhereFinished(tf.train.SessionRunHook):
     """Stops a run before its first step, if it is at its end already; attributes as `_UntilTheEnd`."""
 
     def __init__(self, end, logdir):
-        self.end, self.initialized, self._logdir = end, False, logdir
+        self.last_step, self.initialized, self._logdir = end, False, logdir
 
     def after_create_session(self, session, coord):
         step = session.run(tf.train.get_global_step(session.graph))
-        if step >= self.end and not self.initialized:
-            _say_finished(self._logdir, step, f"last_step={self.end}")
+        if step >= self.last_step and not self.initialized:
+            _say_finished(self._logdir, step, f"last_step={self.last_step}")
             coord.request_stop()
 
 
@@ -188,15 +197,15 @@ def _init(init_fn, run, global_step, name, session):
     init_fn(session)
     run.initialized = True
     step = session.run(tf.train.get_global_step(session.graph) if global_step is None else global_step)
-    if step >= run.end > 1:
+    if step >= run.last_step > 1:
         raise RestoreError(
-            f"init_fn sets the global step to {step}, and {name} is {run.end}: training would end at once; leave "
-            "the global step out of what init_fn restores, as slimft.get_variables_to_restore() does"
+            f"init_fn sets the global step to {step}, and {name} is {run.last_step}: training would end at once; "
+            "leave the global step out of what init_fn restores, as slimft.get_variables_to_restore() does"
         )
     if step > 0:
         tf.logging.warning(
             "init_fn sets the global step to %d: %d steps remain to %s=%d",
-            step, max(1, run.end - step), name, run.end,
+            step, max(1, run.last_step - step), name, run.last_step,
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pathlib
 
 import numpy as np
 
+from slimft import system
 from slimft.data.array_pickle import load_arrays
 from slimft.data.dataset import SPLITS, DataOptions, Dataset
 from slimft.errors import DataError
@@ -37,7 +38,8 @@ def load(data_dir: pathlib.Path | None = None, options: DataOptions | None = Non
 
     Args:
         data_dir: the folder with the files, or the one their folder is in. Downloaded there if it has
-            none of them and may be created; None for ``~/.cache/slimft/cifar10``.
+            none of them and may be created; None for ``cifar10`` among slimft's caches, see
+            `slimft.system.cache_folder`.
         options: checked only; the splits are fixed.
 
     Raises:
@@ -63,7 +65,7 @@ def load(data_dir: pathlib.Path | None = None, options: DataOptions | None = Non
 
 def _find(data_dir: pathlib.Path | None):
     """The function that reads a batch, and the folder it reads from."""
-    root = pathlib.Path("~/.cache/slimft/cifar10").expanduser() if data_dir is None else data_dir
+    root = system.cache_folder("cifar10") if data_dir is None else data_dir
     try:
         for folder in (root, root / "cifar-10-batches-bin", root / "cifar-10-batches-py"):
             for read, suffix in ((_read_binary, ".bin"), (_read_python, "")):

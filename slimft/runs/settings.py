@@ -136,7 +136,8 @@ class Settings:
         None, "Train on so many examples only, as many of each class as its share of the training split.", least=1
     )
     cache: str = _flag(
-        "auto", "Whether to keep decoded images on the disk, in ~/.cache/slimft/images: auto does where it helps.",
+        "auto", "Whether to keep decoded images on the disk, in $XDG_CACHE_HOME/slimft/images (by default "
+        "~/.cache/slimft/images): auto does where it helps.",
         choices=("auto", "on", "off"),
     )  # fmt: skip
     image_size: int | None = _flag(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from slimft.checkpoint import open_checkpoint
 from slimft.data import Dataset
 from slimft.data.fingerprint import Fingerprint, changes, duplicates, leave_out
 from slimft.errors import UsageError
+from slimft.inference import run_of
 from slimft.runs.data_record import DATA_FILE, read_data_record
 from slimft.runs.settings import Settings
 
@@ -40,7 +42,9 @@ def check_data(settings: Settings, splits: dict[str, Dataset], resumes: bool, tr
         DataError: a file cannot be read, or nothing is left of a split.
     """
     before = read_data_record(settings.train_dir) if resumes else None
-    record = Fingerprint.of(splits, before)
+    # The weights of another run know that run's training images.
+    inherited = None if resumes else _record_of_start(settings)
+    record = Fingerprint.of(splits, before or inherited)
     if record is None:
         return CheckedData(splits, None, ())
     if resumes and before is None:
@@ -66,3 +70,11 @@ def check_data(settings: Settings, splits: dict[str, Dataset], resumes: bool, tr
                 notes.append(f"{images} left out, which the network trains on, such as {examples[0]}")
         checked[split] = dataset
     return CheckedData(checked, record, tuple(notes))
+
+
+def _record_of_start(settings: Settings) -> Fingerprint | None:
+    """What the run was trained on whose checkpoint this one starts from; None if that is of no run."""
+    if settings.checkpoint is None:
+        return None
+    run = run_of(open_checkpoint(settings.checkpoint))
+    return None if run is None else read_data_record(run)

@@ -178,7 +178,8 @@ def _say_how_it_starts(run: Run, step: int) -> None:
         what = f"stage {run.stage.number + 1} of {len(run.stages)}, {scopes}, of "
     say(
         f"training {what}{settings.model} on {settings.dataset}, {settings.image_size}x{settings.image_size} "
-        f"pixels, to step {run.stage.last_step}, on {device_name()}, in {settings.train_dir}"
+        f"pixels, to step {run.stage.last_step} of {settings.batch_size * settings.accumulate} images, by "
+        f"{settings.optimizer} at {run.stage.learning_rate:g}, on {device_name()}, in {settings.train_dir}"
     )
 
 

@@ -259,6 +259,20 @@ def test_images_that_come_and_go_are_told_and_none_that_trained_tests(tiny, tmp_
     assert digest[trained[0]] in now["trained_before"]
 
 
+def test_a_run_from_anothers_checkpoint_tests_on_nothing_that_one_trained_on(tiny, tmp_path, monkeypatch, capsys):
+    """With another seed of the splits, most images of the new test split trained the first run."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pictures(tmp_path / "data", range(40))
+    finetune(on_pictures(tmp_path))
+    trained = set(json.loads((tmp_path / "run/data.json").read_text())["splits"]["train"]["keys"])
+    capsys.readouterr()
+    second = {"train_dir": str(tmp_path / "second"), "checkpoint": str(tmp_path / "run"), "split_seed": 1}
+    result = finetune(on_pictures(tmp_path, **second))
+    tested = set(json.loads((tmp_path / "second/data.json").read_text())["splits"]["test"]["keys"])
+    assert trained & tested and result["examples"] == len(tested - trained)
+    assert f"{len(trained & tested)} images of the test split left out" in capsys.readouterr().err
+
+
 def test_a_run_that_does_not_tell_what_it_trained_on_is_refused(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     pictures(tmp_path / "data", range(20))
