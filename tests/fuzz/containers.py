@@ -10,6 +10,7 @@ import zipfile
 import zlib
 
 import numpy as np
+
 from fuzz.mutate import NUMBERS, changed, changed_text, number_near, written
 from fuzz.tables import masked_crc
 

@@ -24,7 +24,7 @@ from fuzz.target import Files, Target
 TARGETS: dict[str, Target] = {
     target.name: target for module in (targets_checkpoints, targets_data, targets_runs) for target in module.TARGETS
 }
-_MOST_MESSAGE = 4000
+_MOST_MESSAGE = 8192
 CASE_FILE = "case.json"
 
 
@@ -85,14 +85,15 @@ class References:
     def __init__(self):
         self._process: subprocess.Popen | None = None
 
-    def read(self, reader: str, folder: pathlib.Path) -> dict | None:
-        """What the reader reads; None if it refuses."""
+    def read(self, readers: tuple[str, ...], folder: pathlib.Path, ours: dict) -> dict | None:
+        """What the first of the readers reads that does not refuse; None if all do. `ours` is what slimft read."""
         if self._process is None:
             command = [sys.executable, str(pathlib.Path(__file__).with_name("references.py"))]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-        print(json.dumps({"reader": reader, "folder": str(folder)}), file=self._process.stdin, flush=True)
+        request = {"readers": readers, "folder": str(folder), "ours": ours}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -168,22 +169,24 @@ class Fuzzer:
         if "refused" in answer:
             return f"a good file is refused: {answer['refused']}" if good else None
         tally.read += 1
-        if not self._compare or target.reference is None:
+        if not self._compare or not target.references:
             return None
-        return self._compared(target, answer["read"], self._references.read(target.reference, place), good)
+        ours = {name: value for name, value in answer["read"].items() if value is not None}
+        return self._compared(target, answer["read"], self._references.read(target.references, place, ours), good)
 
     def _compared(self, target: Target, ours: dict, theirs: dict | None, good: bool) -> str | None:
         tally = self.tallies[target.name]
         tally.compared += theirs is not None
         values = {name: value for name, value in ours.items() if value is not None}
         known = {name: value for name, value in (theirs or {}).items() if value is not None}
-        if good and known.keys() - values.keys():
+        if good and (theirs is None or known.keys() - values.keys()):
             return f"a good file is not read as by the reference: {_difference(known, values)}"
         others = {name: value for name, value in values.items() if name in known and value != known[name]}
         if others:
             return f"other data than the reference's: {_difference(others, known)}"
         refused = sorted(values.keys() - known.keys())
-        if theirs is not None and (missing := theirs.keys() - ours.keys()):
+        missing = (theirs or {}).keys() - ours.keys()
+        if missing:
             return f"not even listed: {sorted(missing)[:3]}"
         tally.lenient += bool(refused)
         return f"read, and the reference refuses it: {refused[:3]}" if refused and (target.strict or self._strict) else None

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pathlib
 import pickle
 import pickletools
 import tarfile
+import tempfile
+import unittest.mock
 
+import google_crc32c
 import numpy as np
+from PIL import Image
+
 from fuzz import bounds, containers
 from fuzz.mutate import NUMBERS, TEXTS, changed, changed_message, changed_text, encoded, number_near, spliced
 from fuzz.target import Target, digest, fingerprint
-from PIL import Image
+
+_OUTSIDE = os.path.join(tempfile.gettempdir(), "slimft-fuzz-outside")
 
 
 def picture(kind: str, mode: str = "RGB", side: int = 9, **options) -> bytes:
@@ -26,7 +33,7 @@ def picture(kind: str, mode: str = "RGB", side: int = 9, **options) -> bytes:
 
 
 class TfRecord(Target):
-    name, kind, reference, bound = "tfrecord", "TFRecord", "tfrecord", bounds.RECORDS
+    name, kind, references, bound = "tfrecord", "TFRecord", ("tfrecord",), bounds.RECORDS
     _file = "x_train.tfrecord"
 
     def seeds(self):
@@ -59,7 +66,7 @@ class TfRecord(Target):
 
 
 class CsvManifest(Target):
-    name, kind, reference, bound = "csv", "CSV manifest", "csv", bounds.TEXT
+    name, kind, references, bound = "csv", "CSV manifest", ("csv",), bounds.TEXT
     _file = "images.csv"
 
     def seeds(self):
@@ -86,7 +93,7 @@ class CsvManifest(Target):
 
 
 class Cifar(Target):
-    name, kind, reference, bound = "cifar", "CIFAR-10 batch (pickle)", "pickle", bounds.RECORDS
+    name, kind, references, bound = "cifar", "CIFAR-10 batch (pickle)", ("pickle",), bounds.RECORDS
     _file = "data_batch_1"
 
     def seeds(self):
@@ -115,8 +122,9 @@ class Cifar(Target):
                 parts[at] = parts[at][:1] + changed(rng, parts[at][1:60], 1) + parts[at][60:]
             elif kind == 3:
                 parts[at] = rng.choice([
-                    b"N", b"K\xff", b"}", b"]", b"(", b")", b"t", b"R", b"b", b"0", b".", b"2", b"\x85", b"\x86", b"h\0", b"a",
-                    b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\2os\x8c\6system\x93", b"q\1", b"h\1", b"cnumpy\ndtype\n",
+                    *(b"N", b"K\xff", b"}", b"]", b"(", b")", b"t", b"R", b"b", b"0", b".", b"2", b"\x85", b"\x86"),
+                    b"h\0", b"a", b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\2os\x8c\6system\x93",
+                    b"q\1", b"h\1", b"cnumpy\ndtype\n",
                     b"J" + (rng.choice(NUMBERS) % (1 << 32)).to_bytes(4, "little"), b"\x8a\x06" + b"\xff" * 6, b"u", b"s",
                     b"X\3\0\0\0<u8", b"U\2O8", b"\x96" + (1 << 35).to_bytes(8, "little") + b"x",
                 ])  # fmt: skip
@@ -133,7 +141,7 @@ class Cifar(Target):
 
 
 class Labels(Target):
-    name, kind, reference, bound = "labels", "labels.txt", "labels", bounds.TEXT
+    name, kind, references, bound = "labels", "labels.txt", ("labels",), bounds.TEXT
 
     def seeds(self):
         return [{"labels.txt": text.encode()} for text in ("0:cat\n1:dog: a\n2:\n", "cat\n dog\nplus\n", "1:b\n0:a")]
@@ -154,16 +162,17 @@ def enumerate_texts(texts: list[str]):
 
 
 class Images(Target):
-    name, kind, reference, bound = "images", "image file", "image", bounds.IMAGE
+    name, kind, references, bound = "images", "image file", ("image",), bounds.IMAGE
     _file = "x.jpg"
 
     def seeds(self):
         exif = Image.Exif()
         exif[0x0112] = 6
         files = [
-            picture("JPEG", side=24), picture("JPEG", "L", exif=exif), picture("JPEG", "CMYK"), picture("JPEG", progressive=True),
-            picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"), picture("PNG", "L", transparency=7), picture("PNG", "I;16"),
-            picture("WEBP", lossless=True), picture("WEBP", "RGBA"), picture("GIF", "P"), picture("GIF", "P", transparency=3),
+            picture("JPEG", side=24), picture("JPEG", "L", exif=exif), picture("JPEG", "CMYK"),
+            picture("JPEG", progressive=True), picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"),
+            picture("PNG", "L", transparency=7), picture("PNG", "I;16"), picture("WEBP", lossless=True),
+            picture("WEBP", "RGBA"), picture("GIF", "P"), picture("GIF", "P", transparency=3),
             picture("BMP"), picture("BMP", "1"), picture("TIFF"), picture("TIFF", compression="tiff_lzw"),
             picture("TIFF", "RGBA", compression="tiff_deflate"),
         ]  # fmt: skip
@@ -193,7 +202,7 @@ class Images(Target):
 class Squares(Images):
     """The same by way of the data sets' threads, which make squares of them."""
 
-    name, kind, reference, warm = "squares", "image file, in a data set", None, False
+    name, kind, references, warm = "squares", "image file, in a data set", (), False
 
     def read(self, folder):
         from slimft.data.image_files import FileSource, ImageFiles
@@ -210,7 +219,7 @@ def _pixels(file: pathlib.Path) -> int:
 
 
 class Archive(Target):
-    name, kind, reference, bound = "archive", "tar.gz of a download", "archive", bounds.ARCHIVE
+    name, kind, references, bound = "archive", "tar.gz of a download", ("archive",), bounds.ARCHIVE
     _file = "x.tar.gz"
 
     def seeds(self):
@@ -236,7 +245,7 @@ class Archive(Target):
                 break
             at = rng.choice(heads)
             kind = rng.randrange(9)
-            if kind == 0:
+            if kind == 0:  # What it is.
                 tar[at + 156] = rng.choice(b"0123456789LKxgSVDNX\0")
             elif kind == 1:
                 number = rng.choice(["77777777777", "00000002000", "-1", "x", " 0", "\0", "00000000000"])
@@ -244,7 +253,8 @@ class Archive(Target):
             elif kind == 2:
                 tar[at + 124 : at + 136] = rng.choice([b"\x80", b"\xff"]) + rng.choice(NUMBERS).to_bytes(11, "big")
             elif kind == 3:
-                name = rng.choice(["../x", "/tmp/slimft-fuzz", "a/../../x", "..", ".", "", "d", "d/a.bin/x", "a\nb", "d//e/./f", "~"])
+                names = ["../x", _OUTSIDE, "a/../../x", "..", ".", "", "d", "d/a.bin/x", "a\nb", "d//e/./f", "~"]
+                name = rng.choice(names)
                 tar[at : at + 100] = name.encode().ljust(100, b"\0")
             elif kind == 4:
                 tar[at + 157 : at + 257] = rng.choice([b"/etc/passwd", b"../../x", b"d/a.bin", b"d"]).ljust(100, b"\0")
@@ -269,11 +279,11 @@ class Archive(Target):
         finally:
             others = {path for path in folder.rglob("*") if target not in (path, *path.parents)}
             assert others == before, f"it wrote {others - before}"
-            assert not pathlib.Path("/tmp/slimft-fuzz").exists()
+            assert not os.path.exists(_OUTSIDE)
             links = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
             assert not links, links
         files = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
-        return {name: digest(data) for name, data in files.items()}, max(map(len, files.values()), default=0)
+        return {name: digest(data) for name, data in files.items()}, 0
 
 
 def _with_tar_checksums(tar: bytearray) -> bytearray:
@@ -284,4 +294,43 @@ def _with_tar_checksums(tar: bytearray) -> bytearray:
     return tar
 
 
-TARGETS = [TfRecord(), CsvManifest(), Cifar(), Labels(), Images(), Squares(), Archive()]
+class Cache(Target):
+    """A file of decoded images: what is read of it has to be what was written, or not be there."""
+
+    name, kind, bound = "cache", "cache of decoded images", bounds.RECORDS
+    _side = 4
+
+    def _images(self) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 255, (3, self._side, self._side, 3), np.uint8)
+
+    def seeds(self):
+        from slimft.data import image_shard
+        from slimft.data.image_cache import hashes
+
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(image_shard, "MOST_PLACES", 5):
+            shard = image_shard.Shard.create(pathlib.Path(folder), self._side)
+            for place, image in enumerate(self._images()):
+                shard.write(place, image, hashes([str(place)]))
+            return [{f"slimft/images/{shard.file.name}": shard.file.read_bytes()}]
+
+    def mutated(self, rng, seeds):
+        (name, data), = seeds[0].items()
+        start = rng.choice([0, 0, 64, 4096])
+        data = data[:start] + changed(rng, data[start : start + 150]) + data[start + 150 :]
+        if rng.random() < 0.5:  # A head that is intact, whatever it says.
+            data = data[:24] + google_crc32c.value(data[:24]).to_bytes(4, "little") + data[28:]
+        return {name: data}
+
+    def read(self, folder):
+        from slimft.data.image_cache import Cache as ImageCache
+
+        os.environ["XDG_CACHE_HOME"] = str(folder)
+        cache = ImageCache(["0", "1", "2"], self._side)
+        images, before = np.empty((3, self._side, self._side, 3), np.uint8), self._images()
+        missing = cache.read(np.arange(3), images)
+        there = [place for place in range(3) if place not in missing]
+        assert all((images[place] == before[place]).all() for place in there), "another image than was written"
+        return {"there": there}, 0
+
+
+TARGETS = [TfRecord(), CsvManifest(), Cifar(), Labels(), Images(), Squares(), Cache(), Archive()]
