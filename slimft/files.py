@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import pathlib
 import re
@@ -172,6 +173,19 @@ def exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
     if sys.platform == "linux" and hasattr(libc, "renameat2"):
         return libc.renameat2(-100, paths[0], -100, paths[1], 2) == 0
     return False
+
+
+def sha256_of(file: pathlib.Path) -> str:
+    """The SHA-256 of a file's contents, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_bounded(file: str | os.PathLike, most_bytes: int) -> bytes:

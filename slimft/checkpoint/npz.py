@@ -121,7 +121,7 @@ def _write_array(stream, array: np.ndarray) -> None:
 def _read_header(stream) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and whether the order is Fortran's, from the head of a `.npy` file."""
     try:
-        # As much as the header has and no more: NumPy reads all that it claims to have before looking at how much it is.
+        # NumPy reads all that a header claims to have before it looks at how much that is.
         head = stream.read(np.lib.format.MAGIC_LEN)
         version = np.lib.format.read_magic(io.BytesIO(head))
         if version not in ((1, 0), (2, 0), (3, 0)):

@@ -30,7 +30,7 @@ def cifar10_server(serve, monkeypatch, small_batches, batches, binary_batch):
         handler.wfile.write(data)
 
     monkeypatch.setattr(cifar10, "URL", serve(answer))
-    monkeypatch.setattr(cifar10, "MD5", hashlib.md5(data, usedforsecurity=False).hexdigest())
+    monkeypatch.setattr(cifar10, "SHA256", hashlib.sha256(data).hexdigest())
     return downloads
 
 
@@ -54,7 +54,7 @@ def test_cifar10_is_downloaded_once(cifar10_server, tmp_path, monkeypatch, batch
 
 
 def test_cifar10_with_another_checksum_is_refused(cifar10_server, tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar10, "MD5", "0" * 32)
-    with pytest.raises(DataError, match="MD5"):
+    monkeypatch.setattr(cifar10, "SHA256", "0" * 64)
+    with pytest.raises(DataError, match=f"SHA-256 [0-9a-f]{{64}}, not {'0' * 64}"):
         load_dataset("cifar10", tmp_path)
     assert not list(tmp_path.iterdir())

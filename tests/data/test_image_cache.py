@@ -72,9 +72,9 @@ def save(path, side=8):
 def entries_of(file):
     """The entries of a file, by its documented layout."""
     content = file.read_bytes()
-    if len(content) < 4096:  # It is being made.
-        return [], b""
     places = int.from_bytes(content[20:24], "little")
+    if len(content) < 64 + places * 24:  # It is being made.
+        return [], b""
     entries = np.frombuffer(content, image_shard.ENTRY, places, 64)
     return entries[entries["filled"] == 1], content[-(-(64 + places * 24) // 4096) * 4096 :]
 
