@@ -25,7 +25,7 @@ from slimft.data.file_dataset import Examples
 from slimft.data.fingerprint import digest
 from slimft.data.first_bytes import HEAD_BYTES, what_it_is
 from slimft.data.record_labels import RecordLabels
-from slimft.data.tf_example import IMAGE_KEY, SLIMS_KEYS, Keys, encoded_image, parse_example
+from slimft.data.tf_example import SLIMS_KEYS, Keys, encoded_image, parse_example
 from slimft.data.tfrecord_files import HEAD, begins_a_record, find_files, find_names
 from slimft.errors import DataError, UsageError
 
@@ -78,11 +78,10 @@ class _File:
 
     Attributes:
         path: its path.
-        version: changes when the file does.
     """
 
     def __init__(self, path: str, most_places: int):
-        self.path, self.version = path, ""
+        self.path = path
         self._packed: DeflateFile | None = None
         self._most_places = most_places
 
@@ -94,8 +93,6 @@ class _File:
             Malformed: it is damaged, or no TFRecord file.
         """
         with open(self.path, "rb", buffering=_BUFFER, opener=system.open_descriptor) as stream:
-            status = os.fstat(stream.fileno())
-            self.version = f"{os.path.abspath(self.path)} {status.st_size} {status.st_mtime_ns}"
             start = stream.peek(HEAD_BYTES)
             if not begins_a_record(start) and begins_a_record(unpacked_start(start, HEAD.size)):
                 self._packed = DeflateFile(self.path, self._most_places)
@@ -106,7 +103,7 @@ class _File:
             told = what_it_is(start)
             if told is not None and not begins_a_record(start):
                 raise Malformed(f"this is no TFRecord file, but {told}")
-            for offset, record in read_records(stream, status.st_size):
+            for offset, record in read_records(stream, os.fstat(stream.fileno()).st_size):
                 yield offset, record, offset + len(record) + _FOOT.size
 
     def read(self, offset: int, size: int) -> bytes:
@@ -121,10 +118,10 @@ class _File:
 class Record:
     """The encoded image of a record."""
 
-    __slots__ = ("_file", "_image_key", "_number", "_offset", "_size", "key")
+    __slots__ = ("_crc", "_file", "_image_key", "_number", "_offset", "_size", "key")
 
-    def __init__(self, file: _File, number: int, offset: int, size: int, key: str, image_key: str):
-        self._file, self._number, self._offset, self._size = file, number, offset, size
+    def __init__(self, file: _File, number: int, offset: int, size: int, crc: int, key: str, image_key: str):
+        self._file, self._number, self._offset, self._size, self._crc = file, number, offset, size, crc
         self.key, self._image_key = key, image_key
 
     def digest(self) -> str:
@@ -133,9 +130,8 @@ class Record:
 
     @property
     def fingerprint(self) -> str:
-        """Its file's path, size and time of change, and its place in it."""
-        key = "" if self._image_key == IMAGE_KEY else f" {self._image_key}"
-        return f"{self._file.version} {self._offset}{key}"
+        """What the image is, wherever it is: its digest, and a checksum of all of it."""
+        return f"record {self.digest()} {self._crc:08x}"
 
     @property
     def name(self) -> str:
@@ -150,13 +146,16 @@ class Record:
             data = memoryview(record)[: self._size]
             if _FOOT.unpack_from(record, self._size)[0] != masked(crc32c(data)):
                 raise Malformed("its checksum is wrong")
-            return bytes(encoded_image(data, self._image_key))
+            encoded = encoded_image(data, self._image_key)
+            if crc32c(encoded) != self._crc:
+                raise Malformed("it has another image")
+            return bytes(encoded)
         except Malformed as error:
             raise DataError(f"{self.name}: {error}; the file has changed since it was first read") from None
 
 
 class Records(Sequence):
-    """The records of some files, in order: an index of 28 bytes for each.
+    """The records of some files, in order: an index of 32 bytes for each.
 
     Args:
         paths: the files.
@@ -174,16 +173,17 @@ class Records(Sequence):
         most_places = max(1, _MOST_PLACES // len(paths))
         self._files, self._keys = [_File(str(path), most_places) for path in paths], keys
         offsets, sizes, self._first = array.array("q"), array.array("I"), [0]
-        digests, self.found = array.array("Q"), RecordLabels(keys.label)
+        digests, crcs, self.found = array.array("Q"), array.array("I"), RecordLabels(keys.label)
         with _progress(self._files) as advance:
             for file in self._files:
-                for offset, size, content in _index(file, keys, self.found, advance):
+                for offset, size, content, crc in _index(file, keys, self.found, advance):
                     digests.append(int(content, 16))
+                    crcs.append(crc)
                     offsets.append(offset)
                     sizes.append(size)
                 self._first.append(len(sizes))
         self._offsets, self._sizes = np.array(offsets, np.int64), np.array(sizes, np.uint32)
-        self._digests = np.array(digests, np.uint64)
+        self._digests, self._crcs = np.array(digests, np.uint64), np.array(crcs, np.uint32)
         self._number_of_copy = _numbers_of_copies(self._digests)
         self.files = np.repeat(np.arange(len(paths), dtype=np.int32), np.diff(self._first))
 
@@ -195,7 +195,8 @@ class Records(Sequence):
         number, offset = index - self._first[file], int(self._offsets[index])
         copy = self._number_of_copy.get(index)
         key = f"{int(self._digests[index]):016x}" + (f"-{copy}" if copy else "")
-        return Record(self._files[file], number, offset, int(self._sizes[index]), key, self._keys.image)
+        size, crc = int(self._sizes[index]), int(self._crcs[index])
+        return Record(self._files[file], number, offset, size, crc, key, self._keys.image)
 
 
 def _numbers_of_copies(digests: np.ndarray) -> dict[int, int]:
@@ -222,8 +223,8 @@ def _progress(files: list[_File]):
         yield bar.update
 
 
-def _index(file: _File, keys: Keys, found: RecordLabels, advance) -> Iterator[tuple[int, int, str]]:
-    """Yields where each record of a file is, how large, and its image's digest; adds its label to `found`."""
+def _index(file: _File, keys: Keys, found: RecordLabels, advance) -> Iterator[tuple[int, int, str, int]]:
+    """Yields where each record of a file is, how large, its image's digest and CRC-32C; adds labels to `found`."""
     number = read = 0
     try:
         for offset, record, taken in file.records():
@@ -233,7 +234,7 @@ def _index(file: _File, keys: Keys, found: RecordLabels, advance) -> Iterator[tu
             if not len(example.encoded):
                 raise Malformed(f"its {keys.image} is empty")
             found.add(example.label, example.text)
-            yield offset, len(record), digest(example.encoded)
+            yield offset, len(record), digest(example.encoded), crc32c(example.encoded)
             advance(taken - read)
             read, number = taken, number + 1
     except OSError as error:

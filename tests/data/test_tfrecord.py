@@ -291,7 +291,12 @@ def test_the_index_of_many_records_is_small(tmp_path):
 def test_records_that_are_added_moved_or_relabelled_decode_only_what_is_new(tmp_path, monkeypatch):
     decoded, read = [], image_files.read_source
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(image_files, "read_source", lambda *what: decoded.append(what[0].name) or read(*what))
+
+    def noted(source, side, **options):
+        decoded.append(source.name)
+        return read(source, side, **options)
+
+    monkeypatch.setattr(image_files, "read_source", noted)
     images = [encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8)) for _ in range(24)]
 
     def prepared(folder, images, shift=0):
@@ -318,7 +323,7 @@ def test_a_record_that_has_another_image_by_now(tmp_path):
     assert len(images[0]) == len(images[1])
     path = tmp_path / "a_train.tfrecord"
     write(path, [serialized(features(images[0], 0)), serialized(features(images[0], 1))])
-    found = tfrecord.Records([path], 2)
+    found = tfrecord.Records([path])
     write(path, [serialized(features(images[0], 0)), serialized(features(images[1], 1))])
     assert found[0].open() == images[0]
     with pytest.raises(DataError, match="a_train.tfrecord record 1: it has another image; the file has changed"):
