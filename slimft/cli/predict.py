@@ -15,7 +15,7 @@ from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.data.class_names import ClassNames
 from slimft.data.file_dataset import PassedOver
-from slimft.data.image_formats import READABLE, SUFFIXES, find_images
+from slimft.data.image_formats import READABLE, SOME_SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
 from slimft.inference import find_network
 from slimft.messages import printable, say, stream_for_bars
@@ -131,7 +131,7 @@ def _find(arguments: list[str]) -> tuple[list[str], bool]:
             for note in PassedOver.of_files(argument, others).notes():
                 say(f"predict: {note}, of {argument}")
             if not found and len(wrong) == before:
-                report(DataError(f"{argument} holds no images ({' '.join(SUFFIXES)})"))
+                report(DataError(f"{argument} holds no images ({SOME_SUFFIXES})"))
             paths += found
         elif os.path.lexists(argument):
             paths.append(argument)

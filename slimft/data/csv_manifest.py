@@ -197,7 +197,8 @@ def _find(data_dir: pathlib.Path) -> pathlib.Path:
     except OSError as error:
         raise DataError(f"--data_dir={data_dir} cannot be read: {error.strerror}") from None
     if len(found) != 1:
-        raise DataError(f"--data_dir={data_dir} holds {len(found) or 'no'} CSV files; name the one to use")
+        folders = "" if found else "; of images in folders of their classes, --dataset=image_folder"
+        raise DataError(f"--data_dir={data_dir} holds {len(found) or 'no'} CSV files; name the one to use{folders}")
     return found[0]
 
 

@@ -119,7 +119,9 @@ def read_header(file: pathlib.Path, lines: Iterator[str]) -> tuple[Header, list[
             missing, best = "label", names
             _check_one_hot(file, number, names, columns["path"], _values(below, delimiter))
     _check_is_header(file, number, line)
-    raise DataError(f"{file} line {number} has no column {missing}; {_EXPECTED}")
+    there = max((_values(line, delimiter) for delimiter in delimiters), key=len)
+    listed = printable(few([name[:_SHOWN] for name in there]))
+    raise DataError(f"{file} line {number} has no column {missing} (it has {listed or 'nothing'}); {_EXPECTED}")
 
 
 def _values(line: str, delimiter: str) -> list[str]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+from slimft import system
+
 # So many bytes are looked at.
 HEAD_BYTES = 264
 _AGAIN = "perhaps an error page in the place of a download; download it again"
@@ -37,12 +41,23 @@ _SIGNATURES = (
     (0, b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
     (0, b"rar!", "a RAR archive; unpack it"),
     (257, b"ustar", "a tar archive; unpack it"),
+    (0, b'{"', "JSON; write what it lists as CSV"),
+    (0, b"[{", "JSON; write what it lists as CSV"),
     (0, b"par1", "a Parquet file; write it as CSV"),
     (0, b"sqlite format 3", "an SQLite database; export it as CSV"),
     (0, b"\xd0\xcf\x11\xe0", "a file of an old office program; save it as what is wanted"),
     # A TensorProto of uint8 with a shape, as tf.io.serialize_tensor makes of an image.
     (0, b"\x08\x04\x12", "a tensor of tf.io.serialize_tensor; encode the image with tf.io.encode_png"),
 )  # fmt: skip
+
+
+def read_head(path: str | os.PathLike) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
+    try:
+        with open(path, "rb", buffering=0, opener=system.open_descriptor) as stream:
+            return stream.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def what_it_is(head: bytes) -> str | None:

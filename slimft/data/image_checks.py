@@ -30,6 +30,8 @@ _TAIL_BYTES = 4096
 # TIFF's tags of where the strips, or the tiles, of the first picture are, and of how many bytes.
 _PARTS = ((273, 279), (324, 325))
 _MOST_BITS = 16
+# Formats whose files may have pages or frames; a camera's second JPEG is no picture of its own.
+_PICTURES = ("TIFF", "GIF", "WEBP", "PNG")
 
 
 def check_images(splits: Mapping[str, Dataset]) -> tuple[str, ...]:
@@ -41,7 +43,7 @@ def check_images(splits: Mapping[str, Dataset]) -> tuple[str, ...]:
         splits: split name to dataset, all of the same files; those of arrays have nothing to look at.
 
     Returns:
-        A line on 16-bit images of fewer bits, if there are any.
+        A line on files of several pictures and one on 16-bit images of fewer bits, where there are any.
 
     Raises:
         DataError: images cannot be read; the message counts them, and names the first.
@@ -61,12 +63,17 @@ def check_images(splits: Mapping[str, Dataset]) -> tuple[str, ...]:
         for count in in_threads(look.at, parts):
             bar.update(count)
     raise_together([failure for _, failure in sorted(look.failures, key=lambda one: one[0])])
+    several = ()
+    if look.several:
+        hold = "file holds" if len(look.several) == 1 else "files hold"
+        several = (f"{len(look.several)} {hold} several pictures, such as {min(look.several)}; the first counts",)
     if look.given or not look.bits:
-        return ()
+        return several
     parts[0][0].grey_bits = look.bits
     if look.bits == _MOST_BITS:
-        return ()
+        return several
     return (
+        *several,
         f"16-bit grey images use {look.bits} bits at most, and are seen as such, {2**look.bits - 1} as white; "
         f"--grey_bits={_MOST_BITS} takes them as they are",
     )
@@ -79,11 +86,13 @@ class _Look:
         given: how many bits grey images are said to use; None if that is to be found out.
         bits: how many the brightest needs; 0 before there is one.
         failures: what cannot be read, each with its name.
+        several: the names of files with several pictures.
     """
 
     def __init__(self, given: int | None):
         self.given, self.bits = given, 0
         self.failures: list[tuple[str, DataError]] = []
+        self.several: list[str] = []
         self._lock = threading.Lock()
 
     def at(self, part: tuple[ImageFiles, np.ndarray]) -> int:
@@ -99,6 +108,8 @@ class _Look:
 
     def _one(self, source: Source) -> None:
         with opened(open_source(source), source.name) as (image, stream):
+            if image.format in _PICTURES and getattr(image, "is_animated", False):
+                self.several.append(source.name)
             grey = is_grey_of_16_bits(image) and told_bits(image) is None
             # Where it is given, whether an image is brighter.
             measures = grey and (self.bits if self.given is None else self.given) < _MOST_BITS

@@ -24,6 +24,8 @@ _COMMON = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 # Of floats (.pfm) no image is made; browsers, and cameras with two lenses, write the others.
 _ALL = {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS} - {".pfm"}
 SUFFIXES = (*_COMMON, *sorted((_ALL | {".pjpeg", ".pjp", ".mpo"}) - set(_COMMON)))
+# For messages.
+SOME_SUFFIXES = f"{' '.join(_COMMON)} and others"
 READABLE = ", ".join({"WEBP": "WebP", "JPEG2000": "JPEG 2000"}.get(kind, kind) for kind in FORMATS)
 
 

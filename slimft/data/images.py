@@ -272,6 +272,8 @@ def opened(
         reason = f"is no image of a kind that can be read ({READABLE}), or its head is damaged"
         if told is not None:
             reason = f"is no image, but {told}"
+        elif head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+            reason = "is a TIFF that Pillow cannot read, or damaged; save it with 8 bits in 1, 3 or 4 channels"
         if size == 0:
             reason = "is empty"
     except Image.DecompressionBombError:

@@ -19,6 +19,7 @@ from slimft.checkpoint.checksum import crc32c, masked
 from slimft.data.class_names import LABELS_FILE, read_numbered_labels
 from slimft.data.deflate import unpacked_start
 from slimft.data.file_dataset import SPLIT_NAMES, PassedOver, split_named
+from slimft.data.image_formats import SUFFIXES
 from slimft.data.splits import few
 from slimft.errors import DataError
 
@@ -70,14 +71,15 @@ def find_files(place: pathlib.Path) -> tuple[list[Found], tuple[str, ...]]:
     """
     if os.path.isfile(place):
         return [_described(place, place.name, ())], ()
-    found, passed = [], PassedOver(str(place))
+    found, images, passed = [], False, PassedOver(str(place))
     for inner, name in _names(place):
         path = pathlib.Path(place, *inner, name)
         if name == LABELS_FILE or name.endswith(f".{LABELS_FILE}"):
             continue
-        if _NAMED_SO.fullmatch(name) or _begins_a_record(path):
+        if may_be_records(name) or _begins_a_record(path):
             found.append(_described(path, name, inner))
         else:
+            images |= name.lower().endswith(SUFFIXES)
             passed.add("file that is no TFRecord", "files that are no TFRecords", path.parent, [name])
     if any(file.split for file in found):
         for file in found:
@@ -86,9 +88,10 @@ def find_files(place: pathlib.Path) -> tuple[list[Found], tuple[str, ...]]:
                 passed.add(one, many, file.path.parent, [file.path.name])
         found = [file for file in found if file.split]
     if not found:
+        hint = "; of images in folders of their classes, --dataset=image_folder" if images else ""
         raise DataError(
             f"--data_dir={place} has no TFRecords, by what is in its files; expected some like "
-            "NAME_train-00000-of-00005.tfrecord or train/NAME.tfrec"
+            f"NAME_train-00000-of-00005.tfrecord or train/NAME.tfrec{hint}"
         )
     _check_sets(place, found)
     return found, passed.notes()
@@ -113,6 +116,11 @@ def _names(folder: pathlib.Path) -> list[tuple[tuple[str, ...], str]]:
             named = path if inner else f"--data_dir={folder}"
             raise DataError(f"{named} cannot be read: {error.strerror}") from None
     return sorted(found)
+
+
+def may_be_records(name: str) -> bool:
+    """Whether a file's name says that it is of TFRecords."""
+    return _NAMED_SO.fullmatch(name) is not None
 
 
 def _begins_a_record(path: pathlib.Path) -> bool:

@@ -160,7 +160,7 @@ def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "text, reason",
     [
-        ("", "line 1 has no column path; it has to name the columns: path,label or path,label,split"),
+        ("", "line 1 has no column path (it has nothing); it has to name the columns: path,label or"),
         ("name,label\na.png,cat\n", "line 1 has no column path"),
         ("path\tname\na.png\tcat\n", "line 1 has no column label"),
         ("a.png,cat\n", "has no header: line 1 is of data already (a.png); put a line above it that names the"),
@@ -216,7 +216,8 @@ def test_a_manifest_that_is_refused(tmp_path, text, reason):
 def test_a_data_dir_that_is_none(tmp_path):
     assert refusal(None, UsageError).startswith("--dataset=csv needs --data_dir")
     assert refusal(tmp_path / "gone.csv") == f"--data_dir={tmp_path / 'gone.csv'}: there is no such file"
-    assert refusal(tmp_path) == f"--data_dir={tmp_path} holds no CSV files; name the one to use"
+    folders = "of images in folders of their classes, --dataset=image_folder"
+    assert refusal(tmp_path) == f"--data_dir={tmp_path} holds no CSV files; name the one to use; {folders}"
     for name in ("a.csv", "B.CSV"):
         write(tmp_path, "x", name)
     assert refusal(tmp_path) == f"--data_dir={tmp_path} holds 2 CSV files; name the one to use"
