@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 import pickletools
 import re
 from typing import BinaryIO
@@ -254,11 +253,11 @@ def is_call(value: object) -> bool:
 
 
 def object_in_array(value: object) -> object:
-    """The object in an array of one object, which is how `numpy.save` writes a dictionary; else `value` itself."""
+    """The object, or the list of several, in an array of objects, as `numpy.save` makes of one; else `value`."""
     if isinstance(value, _Call) and value.function == "array" and value.state is not None:
         _, shape, dtype, _, objects = value.state
-        if _text(dtype.arguments[0]).lstrip("|") in ("O8", "O4", "O") and math.prod(shape) == 1:
-            return objects[0]
+        if _text(dtype.arguments[0]).lstrip("|") in ("O8", "O4", "O"):
+            return objects[0] if shape == () else objects
     return value
 
 

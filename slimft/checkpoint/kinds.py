@@ -179,6 +179,7 @@ KINDS = (
         "give images to bin/predict after its flags, and a checkpoint here",
         (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
         magic=(*_begins(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"), (8, b"WEBP")),
+        test=look.is_bmp,
     ),
     Kind("a PDF document", _GIVE, (".pdf",), magic=_begins(b"%PDF-")),
     Kind(
@@ -281,6 +282,7 @@ KINDS = (
     ),
     Kind("a frozen graph", suffixes=(".pb",), format="frozen_graph", test=look.is_graph),
     Kind("a SavedModel", format="saved_model", test=look.is_saved_model),
+    Kind("a SavedModel's fingerprint", "give the directory it lies in", test=look.is_fingerprint),
     Kind("a MetaGraph: the graph of a checkpoint, without the variables", _ITS_CHECKPOINT, test=look.is_meta_graph),
     Kind(
         "an ONNX model",

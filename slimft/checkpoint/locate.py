@@ -31,6 +31,8 @@ _FOLDERS = {
     "_METADATA": "an Orbax checkpoint (JAX)", ".metadata": "a distributed checkpoint of PyTorch",
     "Manifest.json": "a Core ML package",
 }  # fmt: skip
+# What lies beside a checkpoint, or among data, and tells nothing.
+_SIDE_FILES = ("an image", "a text file", "JSON", "empty", "a graph", "a TFRecord", "the state file")
 # What has been said of moved checkpoints: training asks often where its newest one is.
 _said: set[str] = set()
 
@@ -225,9 +227,8 @@ def _what_instead(directory: pathlib.Path, names: list[str]) -> str:
             return f", but {file.name} may be one; name it"
     for file in others:
         kind = _identify(file)
-        if kind is not None and (of_name := kinds.of_suffix(file.name)) is not None and of_name.advice:
-            if not kind.name.startswith(("an image", "a text file", "JSON")):
-                return f": {kinds.explain(file.name, kind)}"
+        if kind is not None and not kind.name.startswith(_SIDE_FILES):
+            return f": {kinds.explain(file.name, kind)}"
     return ""
 
 

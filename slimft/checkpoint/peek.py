@@ -184,6 +184,11 @@ def is_pickle(peek: Peek) -> bool:
     return _OLD_PICKLE.match(peek.head) is not None and peek.tail.endswith(b".")
 
 
+def is_bmp(peek: Peek) -> bool:
+    """A bitmap: BM, the file's size and four reserved bytes."""
+    return peek.head[:2] == b"BM" and peek.head[2:10] == peek.size.to_bytes(8, "little")[:4] + bytes(4)
+
+
 def is_darknet(peek: Peek) -> bool:
     """Darknet's version (three int32) before the count of images seen and float32 values."""
     numbers = [int.from_bytes(peek.head[at : at + 4], "little") for at in (0, 4, 8)]
@@ -229,8 +234,14 @@ def is_saved_model(peek: Peek) -> bool:
 def is_onnx(peek: Peek) -> bool:
     """A ModelProto of ONNX: its version and, among others, the graph, which is field 7."""
     fields = peek.fields()
-    numbers = {number for number, _, _ in fields}
-    return bool(fields) and fields[0][:2] == (1, VARINT) and {7, 8} & numbers != set() and max(numbers) <= 26
+    kinds = {field[:2] for field in fields}
+    return bool(fields) and fields[0][:2] == (1, VARINT) and (7, LENGTH) in kinds and max(kinds)[0] <= 26
+
+
+def is_fingerprint(peek: Peek) -> bool:
+    """A FingerprintDef, which lies beside a SavedModel: hashes as numbers, and at the end a version."""
+    fields = peek.fields()
+    return peek.size < 200 and [field[:2] for field in fields[:4]] == [(number, VARINT) for number in (1, 2, 3, 4)]
 
 
 def is_core_ml(peek: Peek) -> bool:
