@@ -168,7 +168,7 @@ def test_a_v2_checkpoint_of_which_files_are_missing(tmp_path):
 @pytest.mark.parametrize(
     "name",
     "w.npy w.NPY w.pth w.pt w.bin w.tflite w.onnx w.pkl w.caffemodel w.h5 w.hdf5 w.H5 w.keras w.pb w.pbtxt w.mat "
-    "w.json w.weights w.mlmodel w.tar.gz w.pth.tar w.zip w.gguf w.msgpack w.params w.txt w.csv w.jpg w.tfrecord".split(),
+    "w.json w.weights w.mlmodel w.tar.gz w.pth.tar w.zip w.gguf w.msgpack w.params w.txt w.csv w.jpg".split(),
 )
 def test_no_checkpoint_is_written_under_the_suffix_of_another_format(tmp_path, name, capsys):
     from slimft.cli.convert_checkpoint import main
