@@ -17,6 +17,7 @@ from slimft.data.file_dataset import Examples, split_named
 from slimft.data.image_files import FileSource
 from slimft.data.splits import few
 from slimft.errors import DataError, UsageError
+from slimft.files import open_regular
 
 # What a column may be called, in small letters; the first that there is counts.
 _COLUMNS = {
@@ -130,7 +131,7 @@ def read_manifest(file: pathlib.Path) -> Manifest:
     """
     rows: list[tuple[int, dict[str, str]]] = []
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             lines = _lines(file, stream)
             header = _header(file, next(lines, ""))
             for line, row in _rows(file, csv.reader(lines, delimiter=header.delimiter, **_DIALECT)):

@@ -11,7 +11,6 @@ import contextlib
 import math
 import os
 import pathlib
-import stat
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -22,6 +21,7 @@ from slimft import system
 from slimft.data.pixel_budget import PixelBudget
 from slimft.data.webp import decode_still
 from slimft.errors import DataError
+from slimft.files import open_regular
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 # A file of a few kilobytes may ask for as much; decoding takes 4 bytes for each (of an animated WebP 12).
@@ -127,15 +127,6 @@ def find_images(folder: str | os.PathLike, report: Callable[[DataError], None] |
         images = (name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith("."))
         found += (pathlib.Path(directory, name) for name in images)
     return [str(path) for path in sorted(found)]
-
-
-def open_file(path: str | os.PathLike) -> BinaryIO:
-    """Opens an image file; raises OSError, also where it is a pipe or a device."""
-    stream = open(path, "rb", opener=system.open_descriptor)
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
-        raise OSError("it is not a regular file")
-    return stream
 
 
 def central_square(image: np.ndarray, image_size: int, crop: float) -> np.ndarray:
@@ -244,7 +235,7 @@ def _decoded(
         name = os.fspath(source) if is_path else "the image"
     size = None
     try:
-        with open_file(source) if is_path else source as stream:
+        with open_regular(source) if is_path else source as stream:
             size = stream.seek(0, os.SEEK_END)
             if size > MOST_FILE_BYTES:
                 raise OSError(f"it has {size} bytes, more than the {MOST_FILE_BYTES} it may have")

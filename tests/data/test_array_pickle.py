@@ -180,3 +180,11 @@ def test_any_bytes_are_read_or_refused(tail):
             assert isinstance(load_arrays(data), dict)
         except Exception as error:
             assert not isinstance(error, (MemoryError, RecursionError))
+
+
+def test_a_key_without_a_value_is_refused_as_python_refuses_it():
+    data = b"\x80\x02}(U\x04dataK\x01U\x06labelsu."
+    with pytest.raises(pickle.UnpicklingError, match="odd number"):
+        pickle.loads(data, encoding="bytes")
+    with pytest.raises(ValueError, match="key without a value"):
+        load_arrays(data)
