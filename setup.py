@@ -67,7 +67,7 @@ setup(
         "keras": ["h5py"],
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
-        # tf-keras: the batch normalization that slim used to stand on, as the tests' reference. cramjam: another Snappy.
+        # As the tests' references: tf-keras, on whose batch normalization slim used to stand; cramjam, another Snappy.
         "test": [*DEMO, "cramjam", "hypothesis", "onnx", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
                  "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"],
     },

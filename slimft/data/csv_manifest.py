@@ -22,6 +22,7 @@ from slimft.data.image_files import FileSource
 from slimft.data.image_formats import SUFFIXES
 from slimft.data.splits import few
 from slimft.errors import DataError, UsageError
+from slimft.files import open_regular
 
 # In a folder, files of other suffixes are not looked at.
 _MANIFESTS = (".csv", ".tsv")
@@ -122,7 +123,7 @@ def read_manifest(file: pathlib.Path) -> Manifest:
     """
     rows: list[tuple[int, dict[str, str]]] = []
     try:
-        with open(file, "rb") as stream:
+        with open_regular(file) as stream:
             lines = read_lines(file, stream)
             header, below = read_header(file, lines)
             reader = csv.reader(itertools.chain(below, lines), delimiter=header.delimiter, **DIALECT)

@@ -23,8 +23,9 @@ import numpy as np
 from slimft import system
 from slimft.data import image_cache
 from slimft.data.fingerprint import file_digest
-from slimft.data.images import open_file, read_square
+from slimft.data.images import read_square
 from slimft.errors import DataError, UsageError
+from slimft.files import open_regular
 
 # Twice the processors, so that some decode while others wait for the disk; each holds one image while it decodes.
 _THREADS_A_PROCESSOR = 2
@@ -96,7 +97,7 @@ class FileSource:
         return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
     def open(self) -> BinaryIO:
-        return open_file(self.path)
+        return open_regular(self.path)
 
     def digest(self) -> str:
         return file_digest(self.path)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -30,6 +29,7 @@ from slimft.data.image_formats import FORMATS, READABLE
 from slimft.data.pixel_budget import PixelBudget
 from slimft.data.webp import decode_still
 from slimft.errors import DataError
+from slimft.files import open_regular
 
 # A file of a few kilobytes may ask for as much; decoding takes 4 bytes for each (of an animated WebP 12).
 MAX_PIXELS = 100_000_000
@@ -120,15 +120,6 @@ def read_square(
         for rows, part in _square_parts(picture, image_size, crop):
             square[rows] = np.rint(part, out=part)
     return square
-
-
-def open_file(path: str | os.PathLike) -> BinaryIO:
-    """Opens an image file; raises OSError, also where it is a pipe or a device."""
-    stream = open(path, "rb", opener=system.open_descriptor)
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
-        raise OSError("it is not a regular file")
-    return stream
 
 
 def central_square(image: np.ndarray, image_size: int, crop: float) -> np.ndarray:
@@ -257,7 +248,7 @@ def opened(
         name = os.fspath(source) if is_path else "the image"
     size, head = None, b""
     try:
-        with open_file(source) if is_path else source as stream:
+        with open_regular(source) if is_path else source as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
             head = stream.read(HEAD_BYTES)

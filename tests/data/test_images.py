@@ -230,7 +230,7 @@ def test_pipes_and_devices_are_told_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     os.symlink("/dev/zero", tmp_path / "zero.jpg")
     for name in ("pipe.jpg", "zero.jpg"):
-        with pytest.raises(DataError, match=f"{name} cannot be read: it is not a regular file"):
+        with pytest.raises(DataError, match=f"{name} cannot be read: it is no regular file"):
             read_image(tmp_path / name)
 
 
