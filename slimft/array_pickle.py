@@ -222,6 +222,8 @@ def _opcodes(stream: BinaryIO, end: int):
 
 
 def _set_items(dictionary: dict, items: list):
+    if len(items) % 2:
+        raise ValueError("it has a key without a value")
     # Not tuples: to hash a tuple of tuples can take forever.
     if not all(isinstance(key, (bytes, str, int)) for key in items[::2]):
         raise ValueError("it has a key that is neither a string nor a number")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import pathlib
 import re
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from slimft import system
 from slimft.errors import DataError
 
 try:
@@ -173,6 +175,19 @@ def exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
     return False
 
 
+def sha256_of(file: pathlib.Path) -> str:
+    """The SHA-256 of a file's contents, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(file, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def read_bounded(file: str | os.PathLike, most_bytes: int) -> bytes:
     """Reads all of a file that ought to be small.
 
@@ -180,12 +195,8 @@ def read_bounded(file: str | os.PathLike, most_bytes: int) -> bytes:
         DataError: it is missing, no regular file (a FIFO would keep the reader waiting), or has more than
             `most_bytes`.
     """
-
-    def at_once(path, mode):
-        return os.open(path, mode | getattr(os, "O_NONBLOCK", 0))
-
     try:
-        with open(file, "rb", opener=at_once) as stream:
+        with open(file, "rb", opener=system.open_descriptor) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(f"{file} is no regular file")

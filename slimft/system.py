@@ -29,7 +29,7 @@ def open_descriptor(path: str | os.PathLike, flags: int, mode: int = 0o666) -> i
 
 
 def read_into(descriptor: int, buffer: np.ndarray, offset: int) -> int:
-    """Reads from `offset` on into a contiguous buffer; returns how many bytes, fewer only at the end of the file."""
+    """Reads from `offset` on into a contiguous buffer; returns how many bytes: fewer only at the file's end."""
     octets = memoryview(buffer).cast("B")
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [octets], offset)
@@ -63,7 +63,7 @@ def will_read(descriptor: int, offset: int, size: int) -> None:
 
 
 def lock(descriptor: int) -> bool:
-    """Locks a file until `unlock`, or the end of the process; False if another has locked it, or if it cannot be."""
+    """Locks a file until `unlock`, or the process's end; False if another has locked it, or it cannot be."""
     try:
         import fcntl
 

@@ -108,7 +108,7 @@ def test_what_is_of_no_run(run, tmp_path, monkeypatch):
     (alone / "settings.json").write_text('{"editor.fontSize": 12}')  # Another program's.
     assert run_of(alone / "model.ckpt-7") is None
     (alone / "settings.json").write_text('{"model": "tiny"')  # A run's, but damaged.
-    with pytest.raises(slimft.SlimftError, match="settings.json cannot be read"):
+    with pytest.raises(slimft.SlimftError, match="settings.json is no JSON"):
         find_network("tiny", alone / "model.ckpt-7")
     # The name of a release, where a run is all around.
     monkeypatch.chdir(run)

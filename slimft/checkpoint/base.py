@@ -11,6 +11,9 @@ from slimft.checkpoint.binary_file import Malformed
 from slimft.errors import CheckpointError
 from slimft.messages import one_line, printable
 
+# Characters of a reason: NumPy's, for one, repeat all of a header that they cannot read.
+_MOST_SAID = 500
+
 
 class Checkpoint(Mapping, abc.ABC):
     """An immutable mapping of variable names to NumPy arrays, read from a file when asked for.
@@ -90,6 +93,6 @@ class Checkpoint(Mapping, abc.ABC):
 
 
 def reason(error: Exception) -> str:
-    """What `error` says, in one line and without its number."""
-    said = getattr(error, "strerror", None) or str(error)
-    return one_line(said) or type(error).__name__
+    """What `error` says, in one line that is not too long and without its number."""
+    said = one_line(getattr(error, "strerror", None) or error) or type(error).__name__
+    return said if len(said) <= _MOST_SAID else f"{said[:_MOST_SAID]}..."

@@ -26,6 +26,8 @@ _FAULT_STATUS = 70
 # What any write may meet: no space, no more quota, a file too large, a read-only or failing disk.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 STANDARD_OUTPUT = "standard output"
+# Of an error: a path may have 4,096 characters, a flag's value any number.
+_MOST_SAID = 8192
 
 
 def run(
@@ -56,10 +58,10 @@ def run(
             sys.stdout.flush()
             return status
         except SlimftError as error:
-            say(f"{name}: {one_line(error)}")
+            say(f"{name}: {_in_short(error)}")
             return error.exit_status
         except flags.Error as error:
-            say(f"{name}: {one_line(error)} (see {name} --help)")
+            say(f"{name}: {_in_short(error)} (see {name} --help)")
             return 2
         except BrokenPipeError:  # Who read the output, such as head, has seen enough.
             return 128 + 13  # As a shell reports a command that SIGPIPE ended.
@@ -90,6 +92,12 @@ def _dispatch(argv, name, values, command, description, positional) -> int:
         parse(values, argv)
         return command(values) or 0
     return command(values, values(list(argv))[1:]) or 0
+
+
+def _in_short(error: Exception) -> str:
+    """What an error says, in one line; where that is absurdly long, its beginning and its end."""
+    said = one_line(error)
+    return said if len(said) <= _MOST_SAID else f"{said[: _MOST_SAID // 2]} ... {said[-_MOST_SAID // 2 :]}"
 
 
 def _fault(error: Exception) -> str:

@@ -84,6 +84,7 @@ def finetune(values: flags.FlagValues) -> None:
 
     run = prepare(settings, resume_from=values.resume_from)
     if values.dry_run:
+        run.say_notes()
         print(run.describe(), flush=True)
         run.check()
         return

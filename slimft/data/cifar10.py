@@ -19,8 +19,10 @@ from slimft.data.dataset import SPLITS, DataOptions, Dataset
 from slimft.errors import DataError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-# From the page named above.
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+# The page above has an MD5 only, which does not tell files apart that were made to have the same one. This is what
+# tensorflow_datasets/url_checksums/cifar10.txt of github.com/tensorflow/datasets has, and so has
+# lib/torchvision/datasets/cifar10.rb of github.com/ankane/torchvision-ruby.
+SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 _TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
@@ -81,7 +83,7 @@ def _find(data_dir: pathlib.Path | None):
         )
     from slimft.download import download_and_unpack
 
-    download_and_unpack(URL, MD5, root)
+    download_and_unpack(URL, SHA256, root)
     return _read_binary, root / "cifar-10-batches-bin"
 
 

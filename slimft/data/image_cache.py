@@ -1,7 +1,7 @@
 """Decoded images on the disk, each found by what its file was when it was decoded.
 
-They are in the files of `slimft.data.image_shard`, those of each side in files of their own. Where an image is there
-already, for whatever collection of images it was decoded, it is not decoded again. Several processes may fill the
+They are in files of `slimft.data.image_shard`, those of each side in files of their own. An image that is there
+already, for whatever collection of images it was decoded, is not decoded again. Several processes may fill the
 cache at the same time, each a file of its own; each looks from time to time for what the others have decoded.
 """
 
@@ -12,7 +12,6 @@ import hashlib
 import os
 import pathlib
 import shutil
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -22,6 +21,7 @@ import PIL
 
 from slimft import system
 from slimft.data.image_shard import ENTRY, SUFFIX, Shard, seeds
+from slimft.messages import say
 
 # Of one collection, where nobody asked for it.
 MOST_BYTES = 10 << 30
@@ -54,7 +54,7 @@ def hashes(fingerprints: Iterable[str]) -> np.ndarray:
 
 
 class _Found(NamedTuple):
-    """Where the images of a collection are: for each the index of its file (-1: nowhere), its place and checksum."""
+    """Where the images of a collection are: for each its file's index (-1: nowhere), its place and checksum."""
 
     shards: list[Shard]
     shard: np.ndarray
@@ -147,7 +147,7 @@ class Cache:
                 left.append(position)
                 if not _damage_is_told.is_set():
                     _damage_is_told.set()
-                    _say(f"{shards[number].file} is damaged: an image fails its checksum; such are decoded anew")
+                    say(f"{shards[number].file} is damaged: an image fails its checksum; such are decoded anew")
         return left
 
     def repair(self, index: int, fingerprint: str, image: np.ndarray) -> None:
@@ -269,12 +269,6 @@ class _Writer:
     def close(self) -> None:
         for shard in self._used:
             system.unlock(shard.descriptor)
-
-
-def _say(message: str) -> None:
-    # A standard error that is closed or full must not end training.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        print(message, file=sys.stderr, flush=True)
 
 
 def _size(size: float) -> str:

@@ -1,8 +1,8 @@
 """A file of decoded images: a head, a table with an entry for each image there is room for, and their pixels.
 
 Only one process adds images to a file; what was added does not change, and other processes may read it meanwhile.
-An image is written before its entry, and its checksum is in the entry: whatever a process that is killed, a full disk
-or a power failure leaves, an image is read as it was written or not at all. All numbers are little-endian.
+An image is written before its entry, and its checksum is in the entry: whatever a killed process, a full disk or a
+power failure leaves, an image is read as it was written or not at all. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Shard:
         system.will_read(self.descriptor, self._pixels_at + place * self._image_bytes, self._image_bytes)
 
     def read(self, place: int, image: np.ndarray, seed: int, crc: int) -> bool:
-        """Reads an image into contiguous uint8 ``[side, side, 3]``; whether its checksum from `seed` on is `crc`."""
+        """Reads an image into contiguous uint8 ``[side, side, 3]``; whether its checksum, from `seed`, is `crc`."""
         try:
             count = system.read_into(self.descriptor, image, self._pixels_at + place * self._image_bytes)
         except OSError:

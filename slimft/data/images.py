@@ -1,8 +1,8 @@
 """Image files to pixels: decoding with Pillow, and the square of an image that a network classifies.
 
 What a file is follows from its content, not from its suffix. Threads may call these functions at the same time: the
-work is done in C, or in NumPy, without Python's lock. Together they decode at most `MOST_PIXELS_AT_A_TIME`, and what
-becomes of a decoded picture is made in bands, so that no second picture of its size is in memory.
+work is done in C, or in NumPy, without Python's lock. Together they decode at most `MOST_PIXELS_AT_A_TIME`. What is
+made of a decoded picture is made in bands, so that no second one of its size is in memory.
 """
 
 from __future__ import annotations

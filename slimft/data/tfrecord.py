@@ -117,11 +117,16 @@ def find_files(folder: pathlib.Path) -> tuple[list[tuple[pathlib.Path, str]], tu
 class Record:
     """The encoded image of a record."""
 
-    __slots__ = ("_file", "_number", "_offset", "_size", "fingerprint", "key")
+    __slots__ = ("_file", "_number", "_offset", "_size", "_crc", "key")
 
-    def __init__(self, file: str, number: int, offset: int, size: int, fingerprint: str, key: str):
-        self._file, self._number, self._offset, self._size = file, number, offset, size
-        self.fingerprint, self.key = fingerprint, key
+    def __init__(self, file: str, number: int, offset: int, size: int, crc: int, key: str):
+        self._file, self._number, self._offset, self._size, self._crc = file, number, offset, size, crc
+        self.key = key
+
+    @property
+    def fingerprint(self) -> str:
+        """What the image is, wherever it is: its digest, and a checksum of all of it."""
+        return f"record {self.digest()} {self._crc:08x}"
 
     def digest(self) -> str:
         """What was found when it was indexed."""
@@ -142,13 +147,16 @@ class Record:
             data = memoryview(record)[: self._size]
             if _FOOT.unpack_from(record, self._size)[0] != masked(crc32c(data)):
                 raise Malformed("its checksum is wrong")
-            return bytes(parse_example(data)[0])
+            encoded = parse_example(data)[0]
+            if crc32c(encoded) != self._crc:
+                raise Malformed("it has another image")
+            return bytes(encoded)
         except Malformed as error:
             raise DataError(f"{self.name}: {error}; the file has changed since it was first read") from None
 
 
 class Records(Sequence):
-    """The records of some files, in order: an index of 28 bytes for each.
+    """The records of some files, in order: an index of 32 bytes for each.
 
     Args:
         paths: the files.
@@ -165,9 +173,9 @@ class Records(Sequence):
     def __init__(self, paths: Sequence[pathlib.Path], num_classes: int):
         from slimft.progress_bar import ProgressBar
 
-        self._paths, self._versions = [str(path) for path in paths], []
+        self._paths = [str(path) for path in paths]
         offsets, sizes, labels, self._first = array.array("q"), array.array("I"), array.array("i"), [0]
-        digests = array.array("Q")
+        digests, crcs = array.array("Q"), array.array("I")
         try:
             total = sum(os.path.getsize(path) for path in paths)
         except OSError as error:
@@ -175,15 +183,16 @@ class Records(Sequence):
         options = {"unit": "B", "unit_scale": True, "delay": _QUIET_SECONDS, "mininterval": 1}
         with ProgressBar(desc="reading records", total=total, **options) as bar:
             for path in self._paths:
-                for offset, size, label, content in _index(path, num_classes, self._versions):
+                for offset, size, label, content, crc in _index(path, num_classes):
                     digests.append(int(content, 16))
+                    crcs.append(crc)
                     offsets.append(offset)
                     sizes.append(size)
                     labels.append(label)
                     bar.update(_HEAD.size + size + _FOOT.size)
                 self._first.append(len(labels))
         self._offsets, self._sizes = np.array(offsets, np.int64), np.array(sizes, np.uint32)
-        self._digests = np.array(digests, np.uint64)
+        self._digests, self._crcs = np.array(digests, np.uint64), np.array(crcs, np.uint32)
         self._number_of_copy = _numbers_of_copies(self._digests)
         self.labels = np.array(labels, np.int32)
         self.files = np.repeat(np.arange(len(paths), dtype=np.int32), np.diff(self._first))
@@ -194,10 +203,9 @@ class Records(Sequence):
     def __getitem__(self, index: int) -> Record:
         file = int(self.files[index])
         number, offset = index - self._first[file], int(self._offsets[index])
-        fingerprint = f"{self._versions[file]} {offset}"
         copy = self._number_of_copy.get(index)
         key = f"{int(self._digests[index]):016x}" + (f"-{copy}" if copy else "")
-        return Record(self._paths[file], number, offset, int(self._sizes[index]), fingerprint, key)
+        return Record(self._paths[file], number, offset, int(self._sizes[index]), int(self._crcs[index]), key)
 
 
 def _numbers_of_copies(digests: np.ndarray) -> dict[int, int]:
@@ -210,17 +218,12 @@ def _numbers_of_copies(digests: np.ndarray) -> dict[int, int]:
     return numbers
 
 
-def _index(path: str, num_classes: int, versions: list[str]) -> Iterator[tuple[int, int, int, str]]:
-    """Yields where each record of a file is, how large, its label, and its image's digest.
-
-    Adds the file's version to `versions`.
-    """
+def _index(path: str, num_classes: int) -> Iterator[tuple[int, int, int, str, int]]:
+    """Yields where each record of a file is, how large, its label, and its image's digest and CRC-32C."""
     number = 0
     try:
         with open(path, "rb", buffering=_BUFFER) as stream:
-            status = os.fstat(stream.fileno())
-            versions.append(f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}")
-            for offset, record in read_records(stream, status.st_size):
+            for offset, record in read_records(stream, os.fstat(stream.fileno()).st_size):
                 encoded, kind, label = parse_example(record)
                 if kind.lower() == b"raw":
                     raise Malformed("its image is in raw format, which is not supported; encode it as PNG or JPEG")
@@ -228,7 +231,7 @@ def _index(path: str, num_classes: int, versions: list[str]) -> Iterator[tuple[i
                     raise Malformed("its image/encoded is empty")
                 if not 0 <= label < num_classes:
                     raise Malformed(f"its image/class/label is {label}, which is not in 0..{num_classes - 1}")
-                yield offset, len(record), label, digest(encoded)
+                yield offset, len(record), label, digest(encoded), crc32c(encoded)
                 number += 1
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None

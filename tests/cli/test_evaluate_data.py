@@ -252,7 +252,7 @@ def test_empty_and_contradicting_flags(make_run, images, tmp_path, rejects):
         rejects([f"--train_dir={run}", *flags], word)
     rejects(["--train_dir="], "--train_dir= is empty")
     (run / "data.json").write_text('{"version": 1')
-    rejects([f"--train_dir={run}"], "data.json cannot be read")
+    rejects([f"--train_dir={run}"], "data.json is no JSON")
     (run / "labels.txt").write_text("cat\ndog\n")
     rejects([f"--train_dir={run}"], "labels.txt has 2 names")
     rejects([f"--train_dir={tmp_path}"], "settings.json is missing")

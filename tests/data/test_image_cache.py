@@ -72,9 +72,9 @@ def save(path, side=8):
 def entries_of(file):
     """The entries of a file, by its documented layout."""
     content = file.read_bytes()
-    if len(content) < 4096:  # It is being made.
-        return [], b""
     places = int.from_bytes(content[20:24], "little")
+    if len(content) < 64 + places * 24:  # It is being made.
+        return [], b""
     entries = np.frombuffer(content, image_shard.ENTRY, places, 64)
     return entries[entries["filled"] == 1], content[-(-(64 + places * 24) // 4096) * 4096 :]
 
@@ -124,7 +124,8 @@ def test_a_cache_gives_the_same_pixels_and_decodes_once(paths, folder, decoded):
     images = np.frombuffer(pixels, np.uint8).reshape(12, -1)
     np.testing.assert_array_equal(np.sort(images, axis=0), np.sort(expected.reshape(12, -1), axis=0))
     for entry, image in zip(entries, images):
-        assert google_crc32c.extend(int.from_bytes(entry["hash"][:4].ljust(4, b"\0"), "little"), image.tobytes()) == entry["crc"]
+        seed = int.from_bytes(entry.tobytes()[:4], "little")
+        assert google_crc32c.extend(seed, image.tobytes()) == entry["crc"]
 
 
 def test_another_side_is_another_cache(paths, folder):
@@ -242,7 +243,7 @@ def test_one_corrupt_image(paths):
 @pytest.mark.parametrize("change", ["time", "size", "same size and time", "another", "added", "removed", "folder"])
 def test_only_what_is_new_is_decoded(paths, tmp_path, folder, decoded, change):
     prepared(paths)
-    expected, before = [], os.stat(paths[0])
+    expected = []
     if change in ("time", "size"):
         save(paths[0], 8 if change == "time" else 9)
         expected = [paths[0]]
@@ -250,10 +251,12 @@ def test_only_what_is_new_is_decoded(paths, tmp_path, folder, decoded, change):
         pixels = np.asarray(Image.open(paths[0]))
         Image.fromarray(pixels).save(tmp_path / "one.bmp")
         Image.fromarray(255 - pixels).save(tmp_path / "other.bmp")
-        os.utime(tmp_path / "other.bmp", ns=(0, os.stat(tmp_path / "one.bmp").st_mtime_ns))
+        before = os.stat(tmp_path / "one.bmp").st_mtime_ns
+        os.utime(tmp_path / "other.bmp", ns=(0, before))
         paths[0] = str(tmp_path / "one.bmp")
         prepared(paths)
         os.replace(tmp_path / "other.bmp", paths[0])
+        assert os.stat(paths[0]).st_mtime_ns == before
         expected = [paths[0]]
     elif change == "another":
         paths = [paths[1], *paths[1:]]
@@ -273,7 +276,7 @@ def test_only_what_is_new_is_decoded(paths, tmp_path, folder, decoded, change):
     files = prepared(paths)
     assert sorted(decoded) == sorted(expected)
     np.testing.assert_array_equal(files.read(range(len(paths)), SIDE), streamed(paths))
-    assert len(cached(folder)) == 1 and before.st_size
+    assert len(cached(folder)) == 1
 
 
 @settings(max_examples=25, deadline=None)
@@ -286,7 +289,7 @@ def test_whatever_collections_there_were_only_what_is_new_is_decoded(tmp_path_fa
     names, read = [], image_files.read_source
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        patch.setattr(image_files, "read_source", lambda source, side: (names.append(source.name), read(source, side))[1])
+        patch.setattr(image_files, "read_source", lambda *what: names.append(what[0].name) or read(*what))
         seen = set()
         for collection in collections:
             chosen = [paths[number] for number in sorted(collection)]
@@ -295,9 +298,8 @@ def test_whatever_collections_there_were_only_what_is_new_is_decoded(tmp_path_fa
             assert sorted(names) == sorted(set(chosen) - seen)
             seen |= set(chosen)
             np.testing.assert_array_equal(files.read(range(len(chosen)), SIDE), streamed(chosen))
-        assert len(list((root / "cache/slimft/images").iterdir())) == len(collections) or len(
-            list((root / "cache/slimft/images").iterdir())
-        ) < len(collections)
+        # A collection that has nothing in common with those before gets a file of its own.
+        assert 1 <= len(list((root / "cache/slimft/images").iterdir())) <= len(collections)
 
 
 @pytest.mark.parametrize("size", [0, 10, 40, 100, "half", "less", "more"])
@@ -332,7 +334,6 @@ def test_changed_bytes_never_come_back_as_pixels(paths, folder, decoded, capfd, 
     for number in range(3, 12):  # A byte of each but three.
         content[start + number * size + number % size] ^= 1 << number % 8
     file.write_bytes(content)
-    decoded.clear()
     expected = streamed(paths)
     decoded.clear()
     files = prepared(paths)
@@ -343,8 +344,8 @@ def test_changed_bytes_never_come_back_as_pixels(paths, folder, decoded, capfd, 
     # It is mended, and not told again.
     decoded.clear()
     np.testing.assert_array_equal(files.read(range(12), SIDE), expected)
-    check(paths)
-    assert [name for name in decoded[: len(decoded) - 12]] == [] and capfd.readouterr().err == ""
+    np.testing.assert_array_equal(prepared(paths).read(range(12), SIDE), expected)
+    assert decoded == [] and capfd.readouterr().err == ""
 
 
 def test_a_page_that_never_got_to_the_disk(paths, folder, capfd):

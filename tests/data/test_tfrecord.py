@@ -12,7 +12,7 @@ from PIL import Image
 
 from slimft.checkpoint.binary_file import Malformed
 from slimft.compat import tf
-from slimft.data import tfrecord
+from slimft.data import image_files, tfrecord
 from slimft.data.dataset import DataOptions, load_dataset, load_for_evaluation
 from slimft.data.fingerprint import duplicates, file_digest
 from slimft.errors import DataError, UsageError
@@ -282,9 +282,46 @@ def test_the_index_of_many_records_is_small(tmp_path):
     write(tmp_path / "a_train.tfrecord", [record] * 3000)
     records = tfrecord.Records([pathlib.Path(tmp_path / "a_train.tfrecord")], 2)
     arrays = [value for value in vars(records).values() if isinstance(value, np.ndarray)]
-    assert len(records) == 3000 and sum(array.nbytes for array in arrays) < 30 * 3000
+    assert len(records) == 3000 and sum(array.nbytes for array in arrays) < 33 * 3000
     assert records[2999].name.endswith("record 2999") and bytes(records[2999].open()) == b"x"
-    assert len({record.fingerprint for record in records}) == 3000
+    assert len({record.key for record in records}) == 3000
+
+
+def test_records_that_are_added_moved_or_relabelled_decode_only_what_is_new(tmp_path, monkeypatch):
+    decoded, read = [], image_files.read_source
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_files, "read_source", lambda *what: decoded.append(what[0].name) or read(*what))
+    images = [encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8)) for _ in range(24)]
+
+    def prepared(folder, images, shift=0):
+        folder.mkdir(exist_ok=True)
+        examples = [serialized(features(image, (i + shift) % 2)) for i, image in enumerate(images)]
+        write(folder / "a_train.tfrecord", examples)
+        train = load_dataset("tfrecord", folder, DataOptions(cache="on", test_share=0))["train"]
+        everything = train.images._all
+        decoded.clear()
+        whole = image_files.ImageFiles(everything, "on")
+        whole.prepare(5, several_passes=True)
+        expected = [np.asarray(Image.open(io.BytesIO(source.open()))) for source in everything]
+        np.testing.assert_array_equal(whole.read(range(len(everything)), 5), expected)
+        return len(decoded)
+
+    assert prepared(tmp_path / "one", images[:20]) == 20
+    assert prepared(tmp_path / "one", images[:20], shift=1) == 0
+    assert prepared(tmp_path / "two", images[5:20]) == 0
+    assert prepared(tmp_path / "two", [images[22], *images[:10], images[23], *images[10:20]]) == 2
+
+
+def test_a_record_that_has_another_image_by_now(tmp_path):
+    images = [encoded(np.full((5, 5, 3), value, np.uint8)) for value in (7, 8)]
+    assert len(images[0]) == len(images[1])
+    path = tmp_path / "a_train.tfrecord"
+    write(path, [serialized(features(images[0], 0)), serialized(features(images[0], 1))])
+    found = tfrecord.Records([path], 2)
+    write(path, [serialized(features(images[0], 0)), serialized(features(images[1], 1))])
+    assert found[0].open() == images[0]
+    with pytest.raises(DataError, match="a_train.tfrecord record 1: it has another image; the file has changed"):
+        found[1].open()
 
 
 def records(count, classes=2):
