@@ -226,7 +226,7 @@ def test_a_data_dir_that_is_none(tmp_path):
 def test_a_manifest_that_may_not_be_read(tmp_path, monkeypatch, method):
     file = write(tmp_path, "path,label\n")
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     if method == "open":
