@@ -43,8 +43,10 @@ _WAIT_SECONDS = 1.0
 # take as much again on the wire.
 _MOST_BYTES = 4 << 30
 _MOST_ENTRIES = 10_000
-# Of the headers that hold a long name: tarfile reads them into memory whatever size they claim.
+# Of all headers of an archive that hold long names and the like: tarfile reads them into memory, whatever size they
+# claim, and one of the whole archive is copied for every entry.
 _MOST_HEADER_BYTES = 1 << 20
+_LEAST_HEADER_COST, _GLOBAL_HEADER_COST = 64, 100
 _MOST_NOTE_BYTES = 1 << 16
 # Errors of the system that come of an entry's name: too long, or of a file where a folder has to be.
 _OF_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EILSEQ, errno.EINVAL)
@@ -303,22 +305,29 @@ def download_and_unpack(url: str, sha256: str, folder: pathlib.Path) -> None:
         raise DataError(f"cannot download {url} into {folder}: {error.strerror or error}") from None
 
 
-class _TarInfo(tarfile.TarInfo):
-    """Refuses what tarfile would read into memory whole: headers that claim to be huge, maps of sparse files."""
+def _bounded_headers() -> type[tarfile.TarInfo]:
+    """For one archive, a class that refuses what tarfile would hold in memory: headers, maps of sparse files."""
+    names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+    left = _MOST_HEADER_BYTES
 
-    @classmethod
-    def frombuf(cls, buffer, encoding, errors):
-        entry = super().frombuf(buffer, encoding, errors)
-        names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-        if entry.type in (*names, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
-            if not 0 <= entry.size <= _MOST_HEADER_BYTES:
-                raise tarfile.ReadError(f"it has a header of {entry.size} bytes")
-        return entry
+    class TarInfo(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buffer, encoding, errors):
+            nonlocal left
+            entry = super().frombuf(buffer, encoding, errors)
+            if entry.type in (*names, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+                cost = max(entry.size, _LEAST_HEADER_COST)
+                left -= cost * _GLOBAL_HEADER_COST if entry.type == tarfile.XGLTYPE else cost
+                if entry.size < 0 or left < 0:
+                    raise tarfile.ReadError(f"it has a header of {entry.size} bytes, too much for all headers")
+            return entry
 
-    def _sparse(self, *arguments):
-        raise tarfile.ReadError("it has a sparse file")
+        def _sparse(self, *arguments):
+            raise tarfile.ReadError("it has a sparse file")
 
-    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
+        _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
+
+    return TarInfo
 
 
 def unpack(
@@ -342,12 +351,12 @@ def unpack(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with gzip.open(archive) as stream:
-            with tarfile.open(fileobj=stream, mode="r:", tarinfo=_TarInfo) as tar:
+            with tarfile.open(fileobj=stream, mode="r:", tarinfo=_bounded_headers()) as tar:
                 size = 0
                 for number, entry in enumerate(tar, start=1):
                     path = pathlib.PurePosixPath(entry.name)
                     if path.is_absolute() or ".." in path.parts or not (entry.isfile() or entry.isdir()):
-                        raise DataError(f"{archive.name} is not safe to unpack: it holds {entry.name!r}")
+                        raise DataError(f"{archive.name} is not safe to unpack: it holds {entry.name[:200]!r}")
                     size += entry.size
                     if entry.size < 0 or size > _MOST_BYTES or number > _MOST_ENTRIES:
                         most = f"{_MOST_BYTES} bytes or {_MOST_ENTRIES} entries"
@@ -359,6 +368,7 @@ def unpack(
                             raise
                         what = f"{printable(entry.name[:200])} cannot be made: {error.strerror}"
                         raise DataError(f"{archive.name} is not a good .tar.gz archive: {what}") from None
+                    tar.members.clear()  # With all their headers.
             while stream.read(_CHUNK):
                 if stream.tell() > 2 * _MOST_BYTES:
                     raise DataError(f"{archive.name} is not safe to unpack: it holds over {_MOST_BYTES} bytes")

@@ -111,7 +111,7 @@ class Classifier:
         return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
 
     def classify_files(
-        self, paths: Iterable[str], batch_size: int = 32, crop: float = 1.0
+        self, paths: Iterable[str], batch_size: int = 32, crop: float = 1.0, grey_bits: int | None = None
     ) -> Iterator[tuple[str, TopClasses | DataError]]:
         """Classifies image files; while the network has one batch, threads read the next.
 
@@ -119,11 +119,14 @@ class Classifier:
             paths: the files, which are read as evaluation reads them; only a few are open, or in memory, at a time.
             batch_size: images at a time.
             crop: as in `slimft.data.images.central_square`.
+            grey_bits: as in `slimft.data.images.read_image`; None for the run's.
 
         Yields:
             Each path in turn, with the image's predictions, as of `classify`, or with why it cannot be read.
         """
-        squares = read_in_order(map(FileSource, paths), self.image_size, crop, ahead=batch_size)
+        settings = self.network.settings
+        grey_bits = grey_bits or (settings and settings.grey_bits)
+        squares = read_in_order(map(FileSource, paths), self.image_size, crop, batch_size, grey_bits)
         with contextlib.closing(squares):
             while True:
                 batch, readable = [], []

@@ -93,7 +93,7 @@ class RestorePlan:
         if self.missing or self.mismatched:
             if not self.restored and not self.mismatched:
                 raise RestoreError(self._of_another_network())
-            reasons = self._what_fails(self.missing, can_exclude, exclude_with)
+            reasons = self._what_fails(self.missing, self.excluded, can_exclude, exclude_with)
             raise RestoreError(f"{self.checkpoint.path}: {reasons}")
         if not self.restored:
             raise RestoreError(
@@ -109,8 +109,10 @@ class RestorePlan:
             f"the model {_top_scopes(self.variables)}; {advice}"
         )
 
-    def _what_fails(self, missing: Sequence[str], can_exclude: bool, exclude_with: str | None) -> str:
-        """What is missing, of `missing`, and mismatched; and what to do."""
+    def _what_fails(
+        self, missing: Sequence[str], excluded: Sequence[str], can_exclude: bool, exclude_with: str | None
+    ) -> str:
+        """What is missing, of `missing`, and mismatched; and what to exclude, beside `excluded`."""
         reasons = []
         if self.mismatched:
             first = self.mismatched[0]
@@ -119,7 +121,7 @@ class RestorePlan:
         if missing:
             reasons.append(f"{_listing(missing)} {'is' if len(missing) == 1 else 'are'} not in it")
         failing = [*missing, *(mismatch.name for mismatch in self.mismatched)]
-        scopes = covering_scopes([*failing, *self.excluded], self.variables)
+        scopes = covering_scopes([*failing, *excluded], self.variables)
         advice = exclude_with.format(scopes) if exclude_with else f"exclude with --exclude={','.join(scopes)}"
         if not missing and all(mismatch.castable for mismatch in self.mismatched):
             advice = f"convert with --cast (cast=True), or {advice}"
@@ -137,15 +139,16 @@ class RestorePlan:
         )
         if can_exclude:
             text += f"; if it is meant to be so, pass ignore_unused={patterns_of(self.left_over)}"
-        # What is missing of these layers has the same cause; it is not to be excluded.
-        same_cause = self._missing_of_restored_layers()
+        # What else is lacking of these layers has the same cause; it is not to be excluded.
+        same_cause = self._of_restored_layers(lacking)
         missing = [name for name in self.missing if name not in same_cause]
         if missing or self.mismatched:
-            text += f"; also, {self._what_fails(missing, can_exclude, exclude_with)}"
+            excluded = [name for name in self.excluded if name not in same_cause]
+            text += f"; also, {self._what_fails(missing, excluded, can_exclude, exclude_with)}"
         return text
 
-    def _missing_of_restored_layers(self) -> set[str]:
-        return set(of_restored_layers({name: [name] for name in self.missing}, self.restored))
+    def _of_restored_layers(self, names: Iterable[str]) -> set[str]:
+        return set(of_restored_layers({name: [name] for name in names}, self.restored))
 
     def _probable_cause(self) -> str:
         """What to say first of three frequent mistakes, if it looks like one of them."""
@@ -159,7 +162,7 @@ class RestorePlan:
             name in _OF_THE_TRAINING or name.rpartition("/")[0] in self.variables for name in self.missing
         ):  # fmt: skip
             return "its Saver was made before the optimizer, so that training starts afresh if you "
-        if self.missing and not self.left_over and len(self._missing_of_restored_layers()) == len(self.missing):
+        if self.missing and not self.left_over and len(self._of_restored_layers(self.missing)) == len(self.missing):
             return (
                 "it has the rest of these layers, so the network that wrote it was built outside its arg_scope or "
                 "under another: build this one like that, or "

@@ -147,6 +147,8 @@ def serve(monkeypatch):
                     with contextlib.suppress(ConnectionError):
                         answer(self)
 
+                do_CONNECT = do_GET
+
                 def log_message(self, *arguments):
                     pass
 

@@ -127,6 +127,9 @@ def test_other_classes_beside_it_are_told_too():
         said = str(caught.value)
         assert said.index("resnet_v1.resnet_arg_scope()") < said.index("--exclude=resnet_v1_50/logits")
         assert said.endswith("exclude with --exclude=resnet_v1_50/logits")
+        with pytest.raises(RestoreError) as caught:
+            plan_restore(checkpoint, exclude="*/biases").check()
+        assert str(caught.value).endswith("exclude with --exclude=resnet_v1_50/logits")
 
 
 @pytest.fixture(scope="module")

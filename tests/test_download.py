@@ -280,6 +280,28 @@ def test_an_archive_that_would_fill_the_memory_or_take_for_ever(tmp_path, monkey
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "contents",
+    [
+        (header(tarfile.GNUTYPE_LONGNAME, 1 << 16) + b"x" * (1 << 16) + header(tarfile.REGTYPE, 0)) * 20,
+        (header(tarfile.XGLTYPE, 512) + b"512 a=".ljust(511, b"x") + b"\n" + header(tarfile.REGTYPE, 0)) * 50,
+    ],
+    ids=["names", "global paxes"],
+)
+def test_headers_of_which_each_is_small_enough(tmp_path, contents):
+    (tmp_path / "archive").write_bytes(gzip.compress(contents))
+    with pytest.raises(DataError, match="too much for all headers"):
+        unpack(tmp_path / "archive", tmp_path / "to", choose=lambda path: None)
+
+
+def test_an_endless_name_is_not_repeated(tmp_path):
+    name = header(tarfile.GNUTYPE_LONGNAME, 1 << 16) + b"../x" * (1 << 14) + header(tarfile.REGTYPE, 0)
+    (tmp_path / "archive").write_bytes(gzip.compress(name))
+    with pytest.raises(DataError, match="not safe to unpack: it holds '../x") as raised:
+        unpack(tmp_path / "archive", tmp_path / "to")
+    assert len(str(raised.value)) < 400
+
+
 GOOD_TAR = gzip.decompress(GOOD)
 CORRUPT = {
     "empty": b"",

@@ -50,12 +50,14 @@ def read_note(release: Release, folder: pathlib.Path) -> dict[str, str]:
     except DataError as error:
         raise CheckpointError(str(error)) from None
     except UnicodeDecodeError:
-        lines = ["\N{REPLACEMENT CHARACTER}"]
+        lines = []
     for number, line in enumerate(lines, start=1):
         match = _LINE.fullmatch(line)
         if match is None:
             raise CheckpointError(f"{note}: line {number} is no SHA-256 and name of a file; {_start_over(release)}")
         digests[match[2]] = match[1]
+    if not digests:
+        raise CheckpointError(f"{note} is empty or no text; {_start_over(release)}")
     return digests
 
 

@@ -71,8 +71,8 @@ def _said(vouched: str) -> str:
         digests.PUBLISHED: "verified: it came in the archive with the published SHA-256, and has not changed since",
         digests.FIRST_DOWNLOAD: "it has not changed since the first download; no SHA-256 of that is published",
         digests.NOTHING: (
-            "not verified: it was put there by hand, and nothing is known to compare its contents with; "
-            "move it away to fetch the release"
+            "not verified: no .sha256 beside it says what it should be, as it was put there by hand or by an older "
+            "slimft; move it away to fetch the release"
         ),
     }[vouched]
 
@@ -98,7 +98,8 @@ def _download_and_install(release: Release, folder: pathlib.Path) -> None:
     if release.sha256:
         say(f"{release.name}: verified: its archive has the published SHA-256, {digest}")
     else:
-        insecure = "" if release.url.startswith("https:") else " It came over plain http, which others can change."
+        came_over_http = not found and release.url.startswith("http:")
+        insecure = " It came over plain http, which others can change." if came_over_http else ""
         noted = f"this one, {digest}, is noted in {release.file}.sha256, and compared from now on"
         say(f"{release.name}: not verified: no SHA-256 of its archive is published; {noted}.{insecure}")
 

@@ -12,6 +12,7 @@ from absl import flags
 from slimft.cli import common
 from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flags
+from slimft.cli.slim_flags import define_slim_flags
 from slimft.runs.settings import OF_RECIPES, Settings, kind_of, read_settings
 from slimft.training.completion import complete
 
@@ -43,6 +44,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "Try learning rates from small to large for some steps instead of training; print a suggestion and draw "
         "the losses to lr_finder.png in the run's directory.", **define,
     )  # fmt: skip
+    define_slim_flags(values)
 
 
 def settings_from(values: flags.FlagValues) -> Settings:
@@ -84,6 +86,7 @@ def finetune(values: flags.FlagValues) -> None:
 
     run = prepare(settings, resume_from=values.resume_from)
     if values.dry_run:
+        run.say_notes()
         print(run.describe(), flush=True)
         run.check()
         return

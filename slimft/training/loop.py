@@ -12,7 +12,6 @@ from slimft.checkpoint import open_checkpoint
 from slimft.compat import tf
 from slimft.data.augmentation import read_side
 from slimft.data.class_names import write_labels
-from slimft.data.splits import describe_splits
 from slimft.errors import SlimftError, TrainingError
 from slimft.evaluation import session_config
 from slimft.files import write_atomically
@@ -87,9 +86,7 @@ def finetune(settings: Settings, resume_from: int | None = None) -> dict:
 
 def train_and_evaluate(run: Run) -> dict:
     """Does what `finetune` does, for a run that is prepared."""
-    if not run.splits["train"].in_memory:
-        say(*describe_splits(run.splits).split("\n"))
-    say(*run.notes)
+    run.say_notes()
     run.check()
     run.keeper.create_directory()
     with locked(run.settings.train_dir):
@@ -209,7 +206,10 @@ def _train(state: State) -> float | None:
             best = history.best()
             improved = best is not None and best["step"] == state.step != run.keeper.best_step()
             due = time.monotonic() - last_save >= settings.save_secs
-            if improved or (state.step != state.saved and state.step and (done or due or stopping)):
+            is_saved = state.step == state.saved
+            if improved and is_saved:  # By another process, which was stopped before it could keep it as the best.
+                run.keeper.keep_as_best(run.keeper.latest(), best)
+            elif improved or (state.step and not is_saved and (done or due or stopping)):
                 _save(state, improved)
                 last_save = time.monotonic()
             if stopping:

@@ -51,7 +51,7 @@ def find_learning_rate(settings: Settings) -> dict:
     if run.resumes:
         raise UsageError(f"--train_dir={settings.train_dir} holds a run already; name another one for --find_lr")
     settings = run.settings
-    say(*run.notes)
+    run.say_notes()
     run.check()
     run.keeper.create_directory()
     folder = pathlib.Path(settings.train_dir)

@@ -15,6 +15,7 @@ from slimft.data import Dataset, load_dataset
 from slimft.data.class_names import LABELS_FILE, read_labels
 from slimft.data.fingerprint import Fingerprint
 from slimft.data.sampling import BalancedSampler
+from slimft.data.splits import describe_splits
 from slimft.errors import CheckpointError, RestoreError, UsageError
 from slimft.filters import VariableFilter
 from slimft.messages import say
@@ -71,6 +72,12 @@ class Run:
     def final_split(self) -> str:
         """The split the result is of."""
         return "test" if "test" in self.splits else "validation"
+
+    def say_notes(self) -> None:
+        """Says how image files are split, and all that is to be known of the run before it starts."""
+        if not self.splits["train"].in_memory:
+            say(*describe_splits(self.splits).split("\n"))
+        say(*self.notes)
 
     def describe(self) -> str:
         """Every variable's fate, then what will be trained and for how long."""
@@ -187,6 +194,8 @@ def prepare(
     latest = find_checkpoint(settings.train_dir, resume_from)
     step = 0 if latest is None else step_of(latest)
     starts, data, notes = splits is None, None, []
+    if saved and settings.grey_bits is None:
+        settings = dataclasses.replace(settings, grey_bits=saved.grey_bits)
     if starts:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
         _check_classes(settings, splits["train"])
@@ -200,6 +209,7 @@ def prepare(
     if starts:
         data = check_data(settings, splits, resumes=latest is not None, trains=not finished)
         splits, notes = data.splits, list(data.notes)
+        settings = dataclasses.replace(settings, grey_bits=splits["train"].grey_bits)
     if starts and saved:
         notes += differences(saved, settings)
         if latest is not None:

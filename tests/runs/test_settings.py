@@ -48,6 +48,8 @@ def any_settings():
     for field in dataclasses.fields(Settings):
         choices = field.metadata["choices"]
         fields[field.name] = st.sampled_from(choices) if choices else VALUES[kind_of(field)]
+        if kind_of(field) == "int" and (field.metadata["least"] or 0) > 2:
+            fields[field.name] = st.integers(field.metadata["least"], field.metadata["most"])
         if field.default is None:
             fields[field.name] |= st.none()
     return st.builds(Settings, **{**fields, "model": st.just("vgg_16")})

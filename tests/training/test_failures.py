@@ -49,8 +49,11 @@ def test_an_image_that_cannot_be_read_in_the_middle_keeps_what_was_trained(tiny,
         finetune(settings(tmp_path, train_dir=str(tmp_path / "probe"), steps=4, **given))
     bad = order[8 * 3]  # It first comes in step 4.
     first = order.index(bad) // 8
+    # In the middle, where only decoding finds it.
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)).save(bad)
     with open(bad, "r+b") as file:
-        file.truncate(os.path.getsize(bad) // 2)
+        file.seek(os.path.getsize(bad) // 2)
+        file.write(b"damage")
     with pytest.raises(DataError) as caught:
         finetune(settings(tmp_path, **given))
     message = str(caught.value)
