@@ -286,7 +286,11 @@ def test_bytes_that_are_neither_true_nor_false(tmp_path, name):
     good = np.array([True, False, True])
     write_checkpoint(tmp_path / name, {"flags": good})
     assert open_checkpoint(tmp_path / name)["flags"].tolist() == good.tolist()
-    odd = np.array([1, 0, 7], np.uint8).view(bool)
-    write_checkpoint(tmp_path / name, {"flags": odd})
+    file = tmp_path / (f"{name}.data-00000-of-00001" if name == "x" else name)
+    odd = np.array([1, 0, 7], np.uint8)
+    if name == "x.npz":
+        np.savez(file, flags=odd.view(bool))
+    else:
+        file.write_bytes(file.read_bytes().replace(good.tobytes(), odd.tobytes()))
     with pytest.raises(CheckpointError, match="neither true nor false"):
-        open_checkpoint(tmp_path / name)["flags"]
+        open_checkpoint(tmp_path / name, verify=False)["flags"]
