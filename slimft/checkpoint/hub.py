@@ -172,8 +172,8 @@ def _ask(name: HubName, hub, question):
         if isinstance(error, OSError) and error.errno and error.filename:
             raise  # The cache cannot be written.
         # Of whatever HTTP library that version stands on, or of an answer that is no Hub's.
-        said = reason(error)[:200]
-        raise _NotReached(f"{where} cannot be reached ({type(error).__name__}: {said})") from None
+        said = f": {said}" if len(said := reason(error)) <= 100 else ""
+        raise _NotReached(f"{where} cannot be reached ({type(error).__name__}{said})") from None
     raise CheckpointError(f"{name.text}: {why}")
 
 

@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub on this machine: the endpoints that huggingface_hub uses to look at models and fetch them.
+"""A small Hugging Face Hub on this machine: what huggingface_hub asks to look at models and to fetch their files.
 
 Source: huggingface_hub's own requests, and the headers it reads from the answers (X-Repo-Commit, X-Linked-ETag,
 X-Linked-Size, X-Error-Code). Large files are redirected to another server, as the Hub does.
@@ -36,7 +36,8 @@ class Hub:
         self._servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler()) for _ in range(2)]
         for server in self._servers:
             threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
-        self.url, self._large = (f"http://127.0.0.1:{server.server_port}" for server in self._servers)
+        self.url = f"http://127.0.0.1:{self._servers[0].server_port}"
+        self._large = f"http://localhost:{self._servers[1].server_port}"
 
     def close(self):
         for server in self._servers:
@@ -71,6 +72,8 @@ class Hub:
             return self._send_file(handler, *match.groups())
         match = re.fullmatch("/api/models/([^/]+/[^/]+)/revision/(.+)", path)
         match = match or re.fullmatch("/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        if match is None:  # What huggingface_hub asks besides, and can do without.
+            return self._send(handler, 404)
         repository, revision, file = (*match.groups(), None)[:3]
         if self.token and handler.headers.get("Authorization") != f"Bearer {self.token}":
             return self._send(handler, 401, {"X-Error-Code": "RepoNotFound"})
@@ -91,8 +94,8 @@ class Hub:
         if file in self.small:
             return self._send_file(handler, repository, file)
         self._send(handler, 302, {
-            "Location": f"{self._large}/large/{urllib.parse.quote(f'{repository}/{file}')}", "X-Repo-Commit": COMMIT,
-            "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+            "Location": f"{self._large}/large/{urllib.parse.quote(f'{repository}/{file}')}",
+            "X-Repo-Commit": COMMIT, "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
             "X-Linked-Size": str(self.sizes.get(file, len(data))), "ETag": '"of the redirection"',
         })  # fmt: skip
 
