@@ -24,8 +24,9 @@ def open_checkpoint(path, *, verify: bool = True, memory_map: bool = True) -> Ch
               or V2 (the prefix, the ``.index`` or a ``.data-?????-of-?????`` file);
             - a directory with a ``checkpoint`` state file, or with exactly one checkpoint in it;
             - a Keras ``.h5``, an ``.npz`` or a ``.safetensors`` file, or a frozen graph (``.pb``);
-            - a name: ``hed``, or an official TF-Slim release such as ``vgg_16``, which is downloaded the
-              first time.
+            - a name: ``hed``, or an official TF-Slim release such as ``vgg_16``, or
+              ``hf:OWNER/NAME[@REVISION][:FILE]`` for weights of a Hugging Face repository, which are downloaded
+              the first time.
         verify: whether the checksums of TensorFlow's formats are checked as variables are read.
         memory_map: whether large variables of V2 checkpoints are mapped instead of read, where they lie at a
             multiple of 64 bytes in their file (see docs/checkpoints.md for what that means to the file).

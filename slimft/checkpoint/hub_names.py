@@ -174,7 +174,6 @@ def _check_kind(name: HubName, file: str) -> None:
 
 def _about_pickles(file: str) -> str:
     return (
-        "reading one can run code, so none is taken from the Hub. Take a repository with .safetensors, or save it "
-        f"as that where PyTorch is: state = torch.load({file.rsplit('/', 1)[-1]!r}, weights_only=True); "
-        "safetensors.torch.save_file(state, 'weights.safetensors')"
+        "reading one can run code, so none is taken from the Hub; save it where PyTorch is: "
+        f"safetensors.torch.save_file(torch.load({file.rsplit('/', 1)[-1]!r}, weights_only=True), 'weights.safetensors')"
     )
