@@ -205,7 +205,7 @@ def _download(name: HubName, hub, folder: pathlib.Path, commit: str, file: str, 
             return
         unfinished.mkdir(parents=True, exist_ok=True)
         arriving = unfinished / file.rsplit("/", 1)[-1]
-        size = "of unknown size" if facts.size is None else f"{facts.size / 1e6:,.1f} MB"
+        size = "of unknown size" if facts.size is None else f"{facts.size / 1e6:,.2f} MB"
         say(f"{name.text}: downloading {file}, {size}, from {hub.constants.ENDPOINT} to {folder}")
         headers = hub.utils.build_hf_headers(library_name="slimft")
         try:

@@ -55,7 +55,10 @@ def where_to_get(name: str) -> str:
     close = difflib.get_close_matches(name, [*names, *ALIASES], n=1)
     if close:
         return f"did you mean the name {close[0]!r}?"
-    return f"give a path, a directory, hf:OWNER/NAME (a Hugging Face repository) or one of {', '.join(names)}"
+    return (
+        "give a path, a directory, hf:OWNER/NAME (a Hugging Face repository), hed or an official release, such as "
+        f"{', '.join(names[1:5])} (bin/fetch_checkpoint --list)"
+    )
 
 
 def open_hed() -> Checkpoint:

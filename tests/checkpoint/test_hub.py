@@ -117,7 +117,7 @@ def test_the_only_checkpoint_is_fetched_once_verified_and_where_the_library_look
     status, found, err = inspect("hf:timm/net")
     assert status == 0 and means(found) == MEANS, err
     assert f"verified: model.safetensors of commit {COMMIT} has the SHA-256 that the Hub states" in err
-    assert "model.safetensors, 1.2 MB, from" in err and "model.safetensors: 100%" in err
+    assert "model.safetensors, 1.20 MB, from" in err and "model.safetensors: 100%" in err
     gets = [path for method, path, *_ in hub.requests if method == "GET" and path.startswith("/large/")]
     assert gets == ["/large/timm/net/model.safetensors"]
     status, found, err = inspect("hf:timm/net@v1:model.safetensors")
@@ -254,12 +254,12 @@ def test_a_cache_without_links_tells_no_digest(hub, inspect, tmp_path):
         ("hf:../net", "write hf:OWNER/NAME"),
         ("hf:timm/net@../../x", "write hf:OWNER/NAME"),
         ("hf:timm/net:../../x.safetensors", "is no path in a repository"),
-        ("mine.ckpt", "give a path, a directory, hf:OWNER/NAME (a Hugging Face repository) or one of hed, vgg_16"),
+        ("mine.ckpt", "give a path, a directory, hf:OWNER/NAME (a Hugging Face repository), hed or an official"),
     ],
 )  # fmt: skip
 def test_what_is_not_there_or_not_taken_is_one_line(refusal, hub, name, words):
     message = refusal(name)
-    assert words in message and len(message) < 550
+    assert words in message and len(message) < 330
     assert not [path for _, path, *_ in hub.requests if path.startswith("/large/")]
 
 
