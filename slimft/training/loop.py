@@ -138,8 +138,9 @@ def _load_history(run: Run, history: History, step: int) -> None:
     kept = run.keeper.best_step()
     if kept is not None and kept > step:
         say(f"the best checkpoint, of step {kept}, is of what comes after step {step}; it is removed")
-        run.keeper.forget_best()
         kept = None
+    if run.plan.checkpoint.path != run.newest:
+        run.keeper.go_back_to(run.plan.checkpoint.path)
     if history.agree_with_kept(kept, step):
         only = f"step {kept}, which is kept in {BEST}/, and" if kept is not None else "only"
         say(f"the best by {history.metric} is chosen anew: {only} what comes from step {step} on counts")
