@@ -175,5 +175,6 @@ def _check_kind(name: HubName, file: str) -> None:
 def _about_pickles(file: str) -> str:
     return (
         "reading one can run code, so none is taken from the Hub; save it where PyTorch is: "
-        f"safetensors.torch.save_file(torch.load({file.rsplit('/', 1)[-1]!r}, weights_only=True), 'weights.safetensors')"
+        f"safetensors.torch.save_file(torch.load({file.rsplit('/', 1)[-1]!r}, weights_only=True), "
+        "'weights.safetensors')"
     )

@@ -142,6 +142,9 @@ def test_what_the_library_has_cached_is_taken_and_offline_too(hub, inspect, refu
     hub.status = 503
     assert "taken from the cache, as" in inspect("hf:timm/net")[2]
     assert "answers HTTP 503, and the cache, " in refusal("hf:tf/net")
+    hub.status = 200  # With nothing in it, as a page to log in to a network.
+    assert "gives no answer of a Hub (" in refusal("hf:tf/net")
+    hub.status = None
     assert "HF_HUB_OFFLINE is set, and the cache, " in refusal("hf:tf/net", HF_HUB_OFFLINE="1")
     assert "there is no a.npz in" in refusal("hf:timm/net:a.npz", HF_HUB_OFFLINE="1")
     assert "cannot be reached (" in refusal("hf:tf/net", HF_ENDPOINT="http://127.0.0.1:9")
