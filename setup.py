@@ -71,8 +71,8 @@ setup(
         "keras": ["h5py"],
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
-        # tf-keras: the batch normalization that slim used to stand on, as the tests' reference.
-        "test": [*DEMO, *HUB, "hypothesis", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
+        # As references: tf-keras, on whose batch normalization slim used to stand; cramjam, another Snappy.
+        "test": [*DEMO, *HUB, "cramjam", "hypothesis", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
                  "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"],
     },
     classifiers=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import http.client
 import json
@@ -26,7 +27,7 @@ from slimft.files import (
     temporary_directory,
     write_atomically,
 )
-from slimft.messages import say
+from slimft.messages import printable, say
 from slimft.transport import TooMuch, TooSlow, opener
 
 _CHUNK = 1 << 20
@@ -47,6 +48,8 @@ _MOST_ENTRIES = 10_000
 _MOST_HEADER_BYTES = 1 << 20
 _LEAST_HEADER_COST, _GLOBAL_HEADER_COST = 64, 100
 _MOST_NOTE_BYTES = 1 << 16
+# Errors of the system that come of an entry's name: too long, or of a file where a folder has to be.
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EILSEQ, errno.EINVAL)
 _PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 # What a later request may say back to a server: it comes from one, or from a file.
 _VALIDATOR = re.compile(r"[ -~]{1,500}")
@@ -351,7 +354,7 @@ def unpack(
 
     Raises:
         DataError: it is no such archive or corrupt, or has an entry that is a link or a device, leads out of
-            `folder`, or is absurdly large.
+            `folder`, has a name that no file can have or another one has, or is absurdly large.
         OSError: the disk is full or `folder` cannot be written.
     """
     try:
@@ -367,7 +370,13 @@ def unpack(
                     if entry.size < 0 or size > _MOST_BYTES or number > _MOST_ENTRIES:
                         most = f"{_MOST_BYTES} bytes or {_MOST_ENTRIES} entries"
                         raise DataError(f"{archive.name} is not safe to unpack: it holds over {most}")
-                    _extract(tar, entry, path, folder, choose)
+                    try:
+                        _extract(tar, entry, path, folder, choose)
+                    except OSError as error:
+                        if error.errno not in _OF_NAMES:
+                            raise
+                        what = f"{printable(entry.name[:200])} cannot be made: {error.strerror}"
+                        raise DataError(f"{archive.name} is not a good .tar.gz archive: {what}") from None
                     tar.members.clear()  # With all their headers.
             while stream.read(_CHUNK):
                 if stream.tell() > 2 * _MOST_BYTES:

@@ -173,8 +173,8 @@ def _check_kind(name: HubName, file: str) -> None:
 
 
 def _about_pickles(file: str) -> str:
+    loaded = f"torch.load({file.rsplit('/', 1)[-1]!r}, weights_only=True)"
     return (
         "reading one can run code, so none is taken from the Hub; save it where PyTorch is: "
-        f"safetensors.torch.save_file(torch.load({file.rsplit('/', 1)[-1]!r}, weights_only=True), "
-        "'weights.safetensors')"
+        f"safetensors.torch.save_file({loaded}, 'weights.safetensors')"
     )

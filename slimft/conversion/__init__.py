@@ -8,7 +8,7 @@ is a `Checkpoint` with TF-Slim's names. `NETWORKS` names the networks there are 
 from __future__ import annotations
 
 from slimft.checkpoint import Checkpoint
-from slimft.conversion import keras_applications, torchvision
+from slimft.conversion import caffe, keras_applications, torchvision
 from slimft.conversion.converted import ConvertedCheckpoint, fit
 from slimft.conversion.layers import Weights
 from slimft.conversion.recipes import Mismatch
@@ -21,7 +21,12 @@ __all__ = ["NETWORKS", "ConvertedCheckpoint", "conversion_advice", "converted"]
 _LIBRARIES = {
     "Keras Applications": keras_applications.NETWORKS,
     "torchvision": torchvision.NETWORKS,
+    **dict.fromkeys(caffe.LIBRARIES, caffe.NETWORKS),
 }
+_ALEXNET = (
+    "holds Caffe's AlexNet (bvlc_alexnet), another network than alexnet_v2: its conv2, conv4 and conv5 are grouped "
+    "convolutions, of half the channels each; its weights fit no network here"
+)
 NETWORKS = tuple(dict.fromkeys(name for names in _LIBRARIES.values() for name in names))
 
 
@@ -30,7 +35,9 @@ def converted(source: Checkpoint, network: str) -> ConvertedCheckpoint:
 
     Args:
         source: the weights: a Keras ``.h5`` in the layout of Keras' own downloads, of ``model.save("x.h5")`` or of
-            ``model.save_weights("x.weights.h5")``; or a torchvision state dict, as ``.safetensors`` or ``.npz``.
+            ``model.save_weights("x.weights.h5")``, or a ``.keras``, where the network may be a layer of another
+            model; a torchvision state dict, as ``.safetensors`` or ``.npz``; or VGG as ``vgg16.npy``, ``vgg19.npy``
+            or ``vgg16_weights.npz``.
         network: one of `NETWORKS`.
 
     Returns:
@@ -42,22 +49,24 @@ def converted(source: Checkpoint, network: str) -> ConvertedCheckpoint:
         CheckpointError: `source` does not hold weights of `network`; says how it differs, and which network's it
             holds if that is known.
     """
+    found = find_layers(source)
+    if caffe.is_caffe_alexnet(source, found):
+        raise CheckpointError(f"{source.path} {_ALEXNET}")
     if network not in NETWORKS:
         raise UsageError(
-            f"--model={network}: neither Keras Applications nor torchvision has weights that fit it; "
+            f"--model={network}: no library whose files are known here has weights that fit it; "
             f"choose one of {', '.join(NETWORKS)}"
         )
-    found = find_layers(source)
     if found.library is None:
         raise CheckpointError(
-            f"{source.path} has no names of layers of {' or '.join(_LIBRARIES)}; "
-            f"leave --model out if its names are TF-Slim's already"
+            f"{source.path} has no names of layers of Keras Applications or torchvision or Caffe; leave --model "
+            "out if its names are TF-Slim's already"
         )
     if network not in _LIBRARIES[found.library]:
         problem = f"{found.library} has no such network"
     else:
         try:
-            return fit(source, found, _weights(found, network))
+            return _fitted(source, found, network)
         except Mismatch as error:
             problem = printable(str(error))
     others = [name for name in _LIBRARIES[found.library] if name != network and _fits(source, found, name)]
@@ -67,13 +76,36 @@ def converted(source: Checkpoint, network: str) -> ConvertedCheckpoint:
 
 def conversion_advice(source: Checkpoint) -> str | None:
     """What to do if the names in `source` are those of another library; None if they are not."""
-    library = find_layers(source).library
+    found = find_layers(source)
+    if caffe.is_caffe_alexnet(source, found):
+        return f"it {_ALEXNET}"
+    library = found.library
     if library is None:
         return None
     return f"it holds weights of {library}; convert them first: bin/convert_checkpoint --model=NETWORK SRC DST"
 
 
+def _fitted(source: Checkpoint, found: SourceLayers, network: str) -> ConvertedCheckpoint:
+    """The network in a file, or in a model that is a layer of the file's; raises Mismatch where neither fits."""
+    try:
+        return fit(source, found, _weights(found, network))
+    except Mismatch:
+        fitting = [name for name, inner in found.inner.items() if _fits(source, inner, network)]
+        if len(fitting) != 1 and len(found.inner) != 1:
+            raise
+        # Of a single model it is worth knowing why it does not fit.
+        name = fitting[0] if fitting else next(iter(found.inner))
+    inner = found.inner[name]
+    checkpoint = fit(source, inner, _weights(inner, network))
+    around = [*found.named, *(f"{kind} number {number}" for kind, number in found.numbered)]
+    around += [other for other in found.inner if other != name]
+    notes = [f"{', '.join(around)} left out: around the model {name}"] if around else []
+    return ConvertedCheckpoint(source, checkpoint.recipes, [*checkpoint.notes, *notes])
+
+
 def _weights(found: SourceLayers, network: str) -> Weights:
+    if found.library in caffe.LIBRARIES:
+        return caffe.weights_of(network, found.library)
     if found.library == "torchvision":
         return torchvision.weights_of(network)
     return keras_applications.weights_of(network, found.named)
@@ -81,7 +113,7 @@ def _weights(found: SourceLayers, network: str) -> Weights:
 
 def _fits(source: Checkpoint, found: SourceLayers, network: str) -> bool:
     try:
-        fit(source, found, _weights(found, network))
+        _fitted(source, found, network)
     except Mismatch:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +15,8 @@ from slimft.conversion.layers import Layer, Weights
 from slimft.conversion.recipes import Mismatch, Recipe, recipes_of
 from slimft.conversion.source import Entries, SourceLayers
 
+# What Keras calls layers that are put on top of a network without its own, for another task.
+_HEAD = re.compile(r"(dense|batch_normalization)(_\d+)?")
 _DTYPE = np.dtype(np.float32)  # Of all of TF-Slim's variables.
 
 
@@ -28,14 +31,14 @@ class ConvertedCheckpoint(Checkpoint):
 
     def __init__(self, source: Checkpoint, recipes: Mapping[str, Recipe], notes: Sequence[str]):
         self.path, self.format, self.notes = source.path, source.format, tuple(notes)
-        self._source, self._recipes = source, dict(recipes)
-        self._variables = {name: (recipe.shape, _DTYPE) for name, recipe in self._recipes.items()}
+        self._source, self.recipes = source, dict(recipes)
+        self._variables = {name: (recipe.shape, _DTYPE) for name, recipe in self.recipes.items()}
 
     def _shapes_and_dtypes(self):
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
-        recipe = self._recipes[name]
+        recipe = self.recipes[name]
         array = recipe.make(*(self._source[entry] for entry in recipe.sources))
         if array.dtype == _DTYPE and array.flags.c_contiguous:
             return array
@@ -60,12 +63,18 @@ def fit(source: Checkpoint, found: SourceLayers, weights: Weights) -> ConvertedC
     for layer in layers:
         recipes |= recipes_of(layer, entries, source, weights)
     used = {entry for recipe in recipes.values() for entry in recipe.sources}
+    headless, head = len(weights.layers) - len(layers) == weights.top, []
     for layer, parts in entries.items():
-        for part, entry in parts.items():
-            if entry not in used:
-                whole = "the layer" if used.isdisjoint(parts.values()) else f"{part} of the layer"
-                raise Mismatch(f"it has {whole} {layer}, which the network has not")
-    return ConvertedCheckpoint(source, recipes, _notes(weights, layers))
+        unused = [part for part, entry in parts.items() if entry not in used]
+        if headless and _HEAD.fullmatch(layer) and len(unused) == len(parts):
+            head.append(layer)
+        elif unused:
+            whole = "the layer" if len(unused) == len(parts) else f"{unused[0]} of the layer"
+            raise Mismatch(f"it has {whole} {layer}, which the network has not")
+    notes = _notes(weights, layers)
+    if head:
+        notes.append(f"{', '.join(head)} left out: on top of the network")
+    return ConvertedCheckpoint(source, recipes, notes)
 
 
 def _names(layer: Layer) -> set[str]:
@@ -87,7 +96,7 @@ def _by_name(found: SourceLayers, weights: Weights) -> dict[str, Entries]:
 
 def _notes(weights: Weights, layers: Sequence[Layer]) -> list[str]:
     left_out = weights.layers[len(layers) :]
-    notes = [f"{scope} left out: the library has none" for scope in weights.not_published]
+    notes = [*weights.remarks, *(f"{scope} left out: the library has none" for scope in weights.not_published)]
     if left_out:
         scopes = ", ".join(layer.scope for layer in left_out)
         notes.append(f"{scopes} left out: {', '.join(layer.convolution for layer in left_out)} not in the file")

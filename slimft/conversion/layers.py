@@ -53,6 +53,7 @@ class Weights:
         epsilon: what the library adds to the variances of batch normalization.
         slim_epsilon: what TF-Slim adds.
         not_published: scopes of TF-Slim's network that are in no file.
+        remarks: what else is to be said of a converted file.
     """
 
     variables: Mapping[str, Shape]
@@ -65,6 +66,7 @@ class Weights:
     epsilon: float = 1e-3
     slim_epsilon: float = 1e-3
     not_published: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def torch_images(slim_scale: float = 1.0) -> dict[str, tuple[float, float, float]]:

@@ -9,6 +9,7 @@ import pytest
 
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
+from slimft.checkpoint.locate import latest_in_state
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = {"n", "p", "s", "w"}
@@ -63,6 +64,33 @@ def test_state_files_as_tensorflow_writes_them(folder):
             assert tf.train.get_checkpoint_state(str(folder)).model_checkpoint_path == str(path)
             checkpoint = open_checkpoint(folder)
             assert set(checkpoint) == NAMES and checkpoint.path == str(path)
+
+
+def test_state_files_written_otherwise(folder):
+    """As TensorFlow reads them: of any layout that such a text may have, and none where it is no such text."""
+    from slimft.compat import tf
+
+    path = b'model_checkpoint_path: "one.ckpt"\n'
+    for octets in (
+        path, b"# a note\n" + path, path.replace(b'"', b"'"), path.replace(b"\n", b";"), path + b"other: 1",
+        b'model_checkpoint_path:"one" ".ckpt" # x', b'model_checkpoint_path: "two"\n' + path, path + b"\0", b"",
+        b'all_model_checkpoint_paths: "two"\n' + path, b'model_checkpoint_path: "\\157ne\\x2eckpt"',
+        b'model_checkpoint_path: "\\u006fne.ckpt"\nlast_preserved_timestamp: 1e9', b"# model_checkpoint_path",
+        path + b'model_checkpoint_path: "', b'model_checkpoint_path: "\xff"', b"model_checkpoint_path: 1",
+        path + b"x", path + b"last_preserved_timestamp: 'x'", path + b"last_preserved_timestamp: x",
+        b'model_checkpoint_path: "o\ne.ckpt"', b'model_checkpoint_path: "\\x"', b'model_checkpoint_path: "o\\qne"',
+    ):  # fmt: skip
+        (folder / "checkpoint").write_bytes(octets)
+        try:
+            expected = tf.train.get_checkpoint_state(str(folder))
+        except ValueError:
+            expected = None
+        assert latest_in_state(folder) == (expected.model_checkpoint_path or None if expected else None), octets
+
+
+def test_a_state_file_that_is_too_large(folder):
+    (folder / "checkpoint").write_bytes(b" " * (2 << 20))
+    fails(folder, "checkpoint is not what it should be: it has more than 1,048,576 bytes")
 
 
 @pytest.mark.parametrize("named", ["", ".", "..", "./", "sub", "sub/..", "/", "checkpoint"])
@@ -147,3 +175,38 @@ def test_names_of_formats_do_not_matter_where_files_tell(folder):
     assert open_checkpoint(folder / "x.safetensors").format == "npz"
     write_checkpoint(folder / "y.ckpt.safetensors", {"a": np.zeros(2)})
     assert open_checkpoint(folder / "y.ckpt.safetensors").format == "safetensors"
+
+
+@pytest.mark.parametrize(
+    "named", ["/home/another/run/two", r"C:\\Users\\me\\run\\two", "runs/first/two", "//server/two", "../gone/two"]
+)
+def test_a_directory_that_was_moved(folder, named, capsys):
+    """Its state file names the old place; what is of that name here is taken, and said once."""
+    state(folder, named)
+    for _ in range(2):
+        checkpoint = open_checkpoint(folder)
+        assert set(checkpoint) == NAMES and checkpoint.path == str(folder / "two")
+        assert open_checkpoint(folder / "checkpoint").path == checkpoint.path
+    lines = capsys.readouterr().err.splitlines()
+    gone = named.replace("\\\\", "\\")
+    assert lines == [f"note: {folder}/checkpoint names {gone}, which is not there; {folder}/two is taken"]
+
+
+def test_what_is_there_is_not_taken_for_moved(folder, capsys):
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    for file in folder.glob("two.*"):
+        shutil.copy(file, elsewhere)
+    state(folder, str(elsewhere / "two"))
+    assert open_checkpoint(folder).path == str(elsewhere / "two")
+    # Broken there, but there: nothing else is taken for it.
+    (elsewhere / "two.data-00000-of-00001").unlink()
+    fails(folder, "elsewhere/two.index has no two.data-*")
+    state(folder, "/gone/three-?????-of-00003")
+    assert len(open_checkpoint(folder)) == 9
+    state(folder, "/gone/four")
+    fails(folder, "'/gone/four', which is not there")
+    for named in ("/gone/", "/gone/..", "/gone/checkpoint", r"C:\\"):
+        state(folder, named)
+        fails(folder, "checkpoint")
+    assert "three-?????-of-00003 is taken" in capsys.readouterr().err

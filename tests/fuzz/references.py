@@ -1,12 +1,13 @@
-"""What readers that are not slimft's find in the same files: TensorFlow, NumPy, safetensors, h5py, csv, pickle, Pillow, tarfile.
+"""What others read in the same files: TensorFlow, NumPy, safetensors, h5py, csv, pickle, Pillow and tarfile.
 
-Run as a script it answers requests, a line of JSON each, with a line of JSON: what was read, in the form of `Target.read`, or
-null where the reader refuses, crashes, hangs or takes too much memory.
+Run as a script it answers requests, a line of JSON each, with a line of JSON: what was read, in the form of
+`Target.read`, or null where the reader refuses, crashes, hangs or takes too much memory.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
@@ -17,6 +18,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(__file__).parents[2])]
 
 import numpy as np
+
 from fuzz.isolate import isolated
 from fuzz.target import digest, fingerprint
 
@@ -31,30 +33,52 @@ def _tensorflow():
     return tf
 
 
-def tensorflow_checkpoint(folder: pathlib.Path):
-    """tf.train.load_checkpoint, which reads no slices; these tf.raw_ops.RestoreV2 does."""
+def tensorflow_checkpoint(folder: pathlib.Path, ours: dict):
+    """tf.train.load_checkpoint, which reads no slices; these, tf.raw_ops.RestoreV2 does."""
     tf = _tensorflow()
-    path = folder / "model.ckpt"
-    shards = sorted(folder.glob("model.ckpt-*-of-*"))
-    pattern = f"{path}-?????-of-{shards[0].name[-5:]}" if shards else str(path)
-    reader = tf.train.load_checkpoint(pattern)
+    reader = tf.train.load_checkpoint(_pattern(folder))
     found, objects, dtypes = {}, None, reader.get_variable_to_dtype_map()
-    for name in reader.get_variable_to_shape_map():
+    # Slices that no variable has are listed too, by the keys they have in the table.
+    for name in (name for name in reader.get_variable_to_shape_map() if not name.startswith("\0")):
         try:
             try:
                 value = reader.get_tensor(name)
             except tf.errors.UnimplementedError:
-                (value,) = tf.raw_ops.RestoreV2(
-                    prefix=pattern, tensor_names=[name], shape_and_slices=[""], dtypes=[dtypes[name]]
-                )
-                value = value.numpy()
+                value = _restored(folder, name, dtypes[name])
             found[name] = fingerprint(value)
             objects = value if name == "_CHECKPOINTABLE_OBJECT_GRAPH" else objects
         except Exception:
             found[name] = None
-    if os.path.exists(f"{path}.index"):
+    if os.path.exists(folder / "model.ckpt.index"):
         found["names of variables"] = _names_of_variables(objects, found)
     return found
+
+
+def tensorflow_restore(folder: pathlib.Path, ours: dict):
+    """tf.raw_ops.RestoreV2 of what slimft read: one bad record ends the process of the reader of V2 checkpoints."""
+    tf = _tensorflow()
+    found = {name: None for name in ours}
+    for name, value in ours.items():
+        try:
+            kind = {"|O": "string"}.get(value[0]) or value[0]
+            dtype = tf.as_dtype(kind if kind[0] not in "<|" else np.dtype(kind))
+            found[name] = fingerprint(_restored(folder, name, dtype))
+        except Exception:
+            pass
+    return found
+
+
+def _pattern(folder: pathlib.Path) -> str:
+    shards = sorted(folder.glob("model.ckpt-*-of-*"))
+    return str(folder / (f"model.ckpt-?????-of-{shards[0].name[-5:]}" if shards else "model.ckpt"))
+
+
+def _restored(folder: pathlib.Path, name: str, dtype):
+    (value,) = _tensorflow().raw_ops.RestoreV2(
+        prefix=_pattern(folder), tensor_names=[name.encode("utf-8", "surrogateescape")], shape_and_slices=[""],
+        dtypes=[dtype],
+    )  # fmt: skip
+    return value.numpy()
 
 
 def _names_of_variables(value, found: dict) -> dict | None:
@@ -72,7 +96,7 @@ def _names_of_variables(value, found: dict) -> dict | None:
     return dict(sorted((name, key) for name, key in alone.items() if key in found and name not in found))
 
 
-def frozen_graph(folder: pathlib.Path):
+def frozen_graph(folder: pathlib.Path, ours: dict):
     """GraphDef as protobuf parses it, and tf.make_ndarray."""
     tf = _tensorflow()
     graph = tf.compat.v1.GraphDef.FromString((folder / "x.pb").read_bytes())
@@ -93,7 +117,7 @@ def frozen_graph(folder: pathlib.Path):
     return found
 
 
-def npz(folder: pathlib.Path):
+def npz(folder: pathlib.Path, ours: dict):
     """numpy.load."""
     found = {}
     with np.load(folder / "x.npz", allow_pickle=False) as archive:
@@ -106,7 +130,7 @@ def npz(folder: pathlib.Path):
     return found
 
 
-def safetensors(folder: pathlib.Path):
+def safetensors(folder: pathlib.Path, ours: dict):
     """The package safetensors, written in Rust."""
     import safetensors as reference
 
@@ -116,7 +140,7 @@ def safetensors(folder: pathlib.Path):
     return found
 
 
-def h5(folder: pathlib.Path):
+def h5(folder: pathlib.Path, ours: dict):
     """h5py in this process."""
     import h5py
 
@@ -135,13 +159,13 @@ def h5(folder: pathlib.Path):
     return found
 
 
-def state_file(folder: pathlib.Path):
+def state_file(folder: pathlib.Path, ours: dict):
     """tf.train.get_checkpoint_state."""
     state = _tensorflow().train.get_checkpoint_state(str(folder))
     return {"newest": state.model_checkpoint_path} if state and state.model_checkpoint_path else {}
 
 
-def tfrecord(folder: pathlib.Path):
+def tfrecord(folder: pathlib.Path, ours: dict):
     """TensorFlow's record reader and tf.train.Example."""
     tf = _tensorflow()
     found = {}
@@ -153,12 +177,13 @@ def tfrecord(folder: pathlib.Path):
     return found
 
 
-def csv_manifest(folder: pathlib.Path):
+def csv_manifest(folder: pathlib.Path, ours: dict):
     """The csv module on all of the text."""
     text = (folder / "images.csv").read_bytes().decode("utf-8-sig")
     head = text.partition("\n")[0]
     for delimiter in ",;\t":
-        names = [name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter, skipinitialspace=True))]
+        names = next(csv.reader([head], delimiter=delimiter, skipinitialspace=True))
+        names = [name.strip().lower() for name in names]
         path = next((names.index(n) for n in ("path", "image", "filename", "file") if n in names), None)
         label = next((names.index(n) for n in ("label", "class") if n in names), None)
         if None not in (path, label):
@@ -173,7 +198,7 @@ def csv_manifest(folder: pathlib.Path):
     }  # fmt: skip
 
 
-def pickled(folder: pathlib.Path):
+def pickled(folder: pathlib.Path, ours: dict):
     """pickle, with nothing but NumPy's functions."""
     import pickle
 
@@ -188,7 +213,7 @@ def pickled(folder: pathlib.Path):
     return {"images": fingerprint(images), "labels": np.asarray(batch[b"labels"]).tolist()}
 
 
-def labels(folder: pathlib.Path):
+def labels(folder: pathlib.Path, ours: dict):
     """research/slim's datasets/dataset_utils.read_label_file, or a name a line."""
     lines = (folder / "labels.txt").read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     while lines and not lines[-1]:
@@ -205,22 +230,22 @@ def labels(folder: pathlib.Path):
         return {str(number): line.strip() for number, line in enumerate(lines)}
 
 
-def image(folder: pathlib.Path):
+def image(folder: pathlib.Path, ours: dict):
     """Pillow alone, for images that need no more than a conversion."""
     from PIL import Image, ImageOps
 
     with Image.open(folder / "x.jpg") as opened:
         if opened.has_transparency_data or opened.mode not in ("1", "L", "P", "RGB", "CMYK", "YCbCr"):
-            return None
+            return {}
         opened.load()
         try:
             turned = ImageOps.exif_transpose(opened)
         except Exception:
-            return None
+            return {}
         return {"image": fingerprint(np.asarray(turned.convert("RGB")))}
 
 
-def archive(folder: pathlib.Path):
+def archive(folder: pathlib.Path, ours: dict):
     """tarfile."""
     import tarfile
 
@@ -230,18 +255,19 @@ def archive(folder: pathlib.Path):
         }
 
 
-def json_files(folder: pathlib.Path):
+def json_files(folder: pathlib.Path, ours: dict):
     """The json module."""
-    files = [path for path in folder.rglob("*.json") if path.name != "case.json"]
-    return {str(path.relative_to(folder)): repr(json.loads(path.read_bytes().decode("utf-8-sig"))) for path in files}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*.json") if path.name != "case.json"}
+    return {name: repr(json.loads(path.read_bytes().decode("utf-8-sig"))) for name, path in files.items()}
 
 
 READERS = {
-    "tensorflow_checkpoint": tensorflow_checkpoint, "frozen_graph": frozen_graph, "npz": npz, "safetensors": safetensors,
-    "h5": h5, "state_file": state_file, "tfrecord": tfrecord, "csv": csv_manifest, "pickle": pickled, "labels": labels,
+    "tensorflow_checkpoint": tensorflow_checkpoint, "tensorflow_restore": tensorflow_restore,
+    "frozen_graph": frozen_graph, "npz": npz, "safetensors": safetensors, "h5": h5, "state_file": state_file,
+    "tfrecord": tfrecord, "csv": csv_manifest, "pickle": pickled, "labels": labels,
     "image": image, "archive": archive, "json_files": json_files,
 }  # fmt: skip
-_OF_TENSORFLOW = {"tensorflow_checkpoint", "frozen_graph", "state_file", "tfrecord"}
+_OF_TENSORFLOW = {"tensorflow_checkpoint", "tensorflow_restore", "frozen_graph", "state_file", "tfrecord"}
 
 
 def main() -> None:
@@ -251,18 +277,22 @@ def main() -> None:
     os.dup2(null, 1)
     for line in sys.stdin:
         request = json.loads(line)
-        reader = READERS[request["reader"]]
-        if request["reader"] in _OF_TENSORFLOW:
-            _tensorflow()
-
-        def read(reader=reader, folder=request["folder"]):
-            try:
-                return reader(pathlib.Path(folder))
-            except Exception:
-                return None
-
-        answer = isolated(read, _MEMORY, _SECONDS).answer
+        answer = None
+        for name in request["readers"]:
+            if name in _OF_TENSORFLOW:
+                _tensorflow()
+            work = functools.partial(_read, READERS[name], pathlib.Path(request["folder"]), request["ours"])
+            answer = isolated(work, _MEMORY, _SECONDS).answer
+            if answer is not None:
+                break
         print(json.dumps(answer), file=replies, flush=True)
+
+
+def _read(reader, folder: pathlib.Path, ours: dict) -> dict | None:
+    try:
+        return reader(folder, ours)
+    except Exception:
+        return None
 
 
 if __name__ == "__main__":
