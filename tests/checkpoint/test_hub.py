@@ -7,6 +7,7 @@ lies in its cache.
 import json
 import os
 import pathlib
+import pickle
 import re
 import runpy
 import signal
@@ -264,6 +265,12 @@ def test_what_is_not_there_or_not_taken_is_one_line(refusal, hub, name, words):
     message = refusal(name)
     assert words in message and len(message) < 330
     assert not [path for _, path, *_ in hub.requests if path.startswith("/large/")]
+
+
+@pytest.mark.parametrize("file", ["net.npz", "net.ckpt", "net.safetensors"])
+def test_a_pickle_under_another_name_is_refused(hub, refusal, file):
+    hub.files["timm/net"] = {file: pickle.dumps(VALUES)}
+    assert "is a pickle by its content, and none is taken from the Hub" in refusal("hf:timm/net")
 
 
 def test_a_shard_is_a_checkpoint_by_its_name(inspect):
