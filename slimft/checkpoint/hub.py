@@ -173,7 +173,9 @@ def _ask(name: HubName, hub, question):
             raise  # The cache cannot be written.
         # Of whatever HTTP library that version stands on, or of an answer that is no Hub's.
         said = f": {said}" if len(said := reason(error)) <= 100 else ""
-        raise _NotReached(f"{where} cannot be reached ({type(error).__name__}{said})") from None
+        garbled = isinstance(error, (ValueError, LookupError, TypeError, AttributeError))
+        how = "gives no answer of a Hub" if garbled else "cannot be reached"
+        raise _NotReached(f"{where} {how} ({type(error).__name__}{said})") from None
     raise CheckpointError(f"{name.text}: {why}")
 
 
@@ -232,14 +234,14 @@ def _find_in_cache(name: HubName, folder: pathlib.Path, why: str) -> tuple[str, 
         CheckpointError: it has it not.
         OSError: the cache cannot be read.
     """
-    missing = f"{name.text}: {why}, and the cache, {folder}, does not have it"
+    missing = f"{name.text}: {why}, and the cache, {folder}, does not have it; try again when the Hub can be asked"
     commit = name.revision
     ref = folder / "refs" / name.revision
     try:
         if ref.is_file():
             commit = read_bounded(ref, 1000).decode("ascii").strip()
     except (DataError, UnicodeDecodeError):
-        raise CheckpointError(f"{missing}: {ref} is damaged") from None
+        raise CheckpointError(f"{missing} ({ref} is damaged)") from None
     snapshot = folder / "snapshots" / commit
     if not _COMMIT.fullmatch(commit) or not snapshot.is_dir():
         raise CheckpointError(missing)

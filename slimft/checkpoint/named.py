@@ -8,6 +8,7 @@ import pathlib
 
 from slimft.checkpoint import hub_names
 from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.locate import locate
 from slimft.checkpoint.official import ALIASES, OFFICIAL, checkpoint_directory, find_release
 from slimft.errors import CheckpointError
 
@@ -38,7 +39,11 @@ def open_named(name: str, **options: bool) -> Checkpoint:
     if name.startswith(hub_names.PREFIX):
         from slimft.checkpoint import hub
 
-        return open_checkpoint(hub.fetch(name), **options)
+        path = str(hub.fetch(name))
+        found = locate(path)
+        if found is not None and found.format in ("npy", "pickle"):
+            raise CheckpointError(f"{name}: {path} is a pickle by its content, and none is taken from the Hub")
+        return open_checkpoint(path, **options)
     from slimft.checkpoint.fetch import fetch, verify
 
     release, folder = find_release(name), checkpoint_directory()

@@ -7,6 +7,7 @@ lies in its cache.
 import json
 import os
 import pathlib
+import pickle
 import re
 import runpy
 import signal
@@ -142,6 +143,9 @@ def test_what_the_library_has_cached_is_taken_and_offline_too(hub, inspect, refu
     hub.status = 503
     assert "taken from the cache, as" in inspect("hf:timm/net")[2]
     assert "answers HTTP 503, and the cache, " in refusal("hf:tf/net")
+    hub.status = 200  # With nothing in it, as a page to log in to a network.
+    assert "gives no answer of a Hub (" in refusal("hf:tf/net")
+    hub.status = None
     assert "HF_HUB_OFFLINE is set, and the cache, " in refusal("hf:tf/net", HF_HUB_OFFLINE="1")
     assert "there is no a.npz in" in refusal("hf:timm/net:a.npz", HF_HUB_OFFLINE="1")
     assert "cannot be reached (" in refusal("hf:tf/net", HF_ENDPOINT="http://127.0.0.1:9")
@@ -261,6 +265,12 @@ def test_what_is_not_there_or_not_taken_is_one_line(refusal, hub, name, words):
     message = refusal(name)
     assert words in message and len(message) < 330
     assert not [path for _, path, *_ in hub.requests if path.startswith("/large/")]
+
+
+@pytest.mark.parametrize("file", ["net.npz", "net.ckpt", "net.safetensors"])
+def test_a_pickle_under_another_name_is_refused(hub, refusal, file):
+    hub.files["timm/net"] = {file: pickle.dumps(VALUES)}
+    assert "is a pickle by its content, and none is taken from the Hub" in refusal("hf:timm/net")
 
 
 def test_a_shard_is_a_checkpoint_by_its_name(inspect):
