@@ -1,4 +1,4 @@
-"""Writes official.json: every official release's URL, network, and its variables' names and shapes.
+"""Writes official.json: every official release's URL, SHA-256, network, and its variables' names and shapes.
 
     python checkpoints/make_official.py path/to/models/research/slim
 
@@ -14,6 +14,11 @@ Where the facts come from:
 - URLs of MobileNet V1 0.75_224, 0.5_224 and 0.25_224: research/slim/nets/mobilenet_v1.md.
 - The image size, where the shape of a variable (of the auxiliary logits) depends on it: the
   `default_image_size` of each network in research/slim/nets.
+- https: storage.googleapis.com/download.tensorflow.org is the bucket that download.tensorflow.org serves; the
+  WORKSPACE of github.com/tensorflow/tensorflow names both for one file and its SHA-256, and the Yocto recipes
+  for TensorFlow Lite that NXP and others publish fetch the archive of MobileNet V1 1.0_224 from there.
+- SHA-256 of the archives: what other projects pin, see `SHA256` below. Their authors did not publish any. Each was
+  read there; where several projects have one for an archive (7 of 21), they agree.
 - File names inside the archives: the README's own examples (inception_v3.ckpt, mobilenet_v1_1.0_224.ckpt.*)
   and public scripts that unpack the others and name what they find.
 """
@@ -29,12 +34,67 @@ from slimft.files import write_atomically
 FILE = pathlib.Path(__file__).parent / "official.json"
 SOURCE = (
     "URLs: research/slim/README.md and research/slim/nets/mobilenet_v1.md of github.com/tensorflow/models. "
+    "SHA-256: of the archives, as the files in sha256_from pin them. "
     "Variables: those of each network as tf-slim 1.1.0 or research/slim/nets builds it; see make_official.py."
 )
 TF_SLIM, RESEARCH = "tf_slim.nets", "nets"
-MODELS = "http://download.tensorflow.org/models"
+HTTP_HOST, HTTPS_HOST = "http://download.tensorflow.org/", "https://storage.googleapis.com/download.tensorflow.org/"
+MODELS = f"{HTTPS_HOST}models"
 MOBILENET_V1 = f"{MODELS}/mobilenet_v1_2018_02_22"
 MOBILENET_V2 = "https://storage.googleapis.com/mobilenet_v2/checkpoints"
+
+# Files of projects that pin the SHA-256 of archives, at the commit where they were read.
+GUILD = "github.com/guildai/packages/blob/5a149d2f1adaf9e84f5aff73488ab63ee9b2f9cf/gpkg/slim/guild.yml"
+OPEN_MODEL_ZOO = (
+    "github.com/openvinotoolkit/open_model_zoo/blob/f672dc50383de0f217c7187d305562850c0d38c0/"
+    "models/public/{}/model.yml"
+)
+RENESAS = (
+    "github.com/renesas-rz/meta-renesas-ai/blob/10e2ad5dcae6e4362203c614b60e1a8f3c278f04/"
+    "meta-benchmark/recipes-benchmark/benchmark/benchmark.bb"
+)
+TFI = "github.com/ajbouh/tfi/blob/6e89e8c8f1ca3b285c788cc6b802fc44f9001290/README.rst"
+ADVIS = "github.com/jtagscherer/advis/blob/66a36e4539de7728800aa1f71129d10d8f9a3af1/WORKSPACE"
+
+# Of each archive, and who says so.
+SHA256 = {
+    "vgg_16": ("de44460bf79d3da5d843946bbee82a9a872a8bf020787922914aa9a4b125126e", [GUILD]),
+    "vgg_19": ("9071fd96f91e261c62378cd073897cf038a278a1fbd6c763a8f9eecf311a3cf8", [GUILD]),
+    "resnet_v1_50": ("91a0dc25289e7ef648df304b15f06c43ce6f4446d08eb0168479dd2295101c73", [GUILD]),
+    "resnet_v1_101": ("5d813fcf5e56e7c9c2483d73b46644394cdbb31f9f4bf7140fb2809f7aa11a19", [GUILD]),
+    "resnet_v1_152": ("c89b549ada486d9c0db6d90e874a1a652d899f9b541ae9c430fee8251572181d", [GUILD]),
+    "resnet_v2_50": ("2c5c3a852526d0d6e8a35829d4e50533468baaed834a0046ba430e80982ed57c", [GUILD]),
+    "resnet_v2_101": ("b324d02f28839d11f382785bdf4444ec3bdccb28e1b691a4f45b8f04370e4191", [GUILD]),
+    "resnet_v2_152": ("c3ec824f19b4919fc7d069dc3a2a9d0f045f35e843c563c4eeeefbedf4852867", [GUILD]),
+    "inception_v1": (
+        "7a620c430fcaba8f8f716241f5148c4c47c035cce4e49ef02cfbe6cd1adf96a6",
+        [GUILD, OPEN_MODEL_ZOO.format("googlenet-v1-tf"), TFI],
+    ),
+    "inception_v2": (
+        "3b9d269984402003d8330affc4e1463c0b4cfd536339ad12446a48d72477480a",
+        [GUILD, OPEN_MODEL_ZOO.format("googlenet-v2-tf")],
+    ),
+    "inception_v3": ("9430692d3002277fa1e1a94fb82331fe5da68b9afd725c2679c21a0319933228", [GUILD, ADVIS]),
+    "inception_v4": (
+        "272a2b24f68b2e51f3081479df075dd62b019ccda630e998fb7f6cf314c0f304",
+        [GUILD, OPEN_MODEL_ZOO.format("googlenet-v4-tf")],
+    ),
+    "inception_resnet_v2": ("3471bf35c5322271081346a0bdfae0aee706561b8243ec3ba2249aea2dcb8506", [GUILD]),
+    "mobilenet_v1_1.0_224": ("1ccb74dbd9c5f7aea879120614e91617db9534bdfaa53dfea54b7c14162e126b", [GUILD, RENESAS]),
+    "mobilenet_v1_0.75_224": ("bf61b3ce7ca2d045bb35fa6ab9a68732e3531291266db4a8c7715227d7425657", [RENESAS]),
+    "mobilenet_v1_0.5_224": ("0eb9be8d18dcf9466a2a2d2157e71c83cd70dc168255d76d72bfe965318db725", [RENESAS]),
+    "mobilenet_v1_0.5_160": ("fb01b76ca1fb053e5f98d297e21c6c53d0d9f6a8b02ad2e88ac22b33b2adf729", [RENESAS]),
+    "mobilenet_v1_0.25_224": ("eee166d4d1de004e2ee5de19a4f5045574d764ef59569dc284545f805a295074", [RENESAS]),
+    "mobilenet_v1_0.25_128": ("34c52de7562259f66399993ef5ea222cc625d2e6f6f886a01fdc6cc99a0c7ee6", [RENESAS]),
+    "mobilenet_v2_1.0_224": (
+        "318084bc1b63d6d7b854553e09cdf77078b1c0168be27c59a0d44253b5ed49dc",
+        [OPEN_MODEL_ZOO.format("mobilenet-v2-1.0-224"), RENESAS],
+    ),
+    "mobilenet_v2_1.4_224": (
+        "a20d0c8d698502dc6a620528871c97a588885df7737556243a3412b39fce85e0",
+        [GUILD, OPEN_MODEL_ZOO.format("mobilenet-v2-1.4-224"), RENESAS],
+    ),
+}
 
 
 def releases():
@@ -107,10 +167,17 @@ def main() -> None:
     sys.path.insert(0, sys.argv[1])
     entries = {}
     for name, network, url, file, kind, build in releases():
-        entry = {"network": network, "url": url, "file": file, "format": kind, "variables": variables(build)}
-        entries[name] = entry
-        print(f"{name}: {len(entry['variables'])} variables")
+        entries[name] = {**origin(name, network, url, file, kind), "variables": variables(build)}
+        print(f"{name}: {len(entries[name]['variables'])} variables")
     write_atomically(FILE, compact({"source": SOURCE, "releases": entries}) + "\n")
+
+
+def origin(name: str, network: str, url: str, file: str, kind: str) -> dict:
+    """All that official.json has of a release but its variables."""
+    digest, pinned_by = SHA256[name]
+    http = {"http_url": url.replace(HTTPS_HOST, HTTP_HOST)} if url.startswith(HTTPS_HOST) else {}
+    sha256 = {"sha256": digest, "sha256_from": pinned_by}
+    return {"network": network, "url": url, **http, **sha256, "file": file, "format": kind}
 
 
 def compact(value, indent: str = "") -> str:

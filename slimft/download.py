@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
-import hashlib
 import http.client
 import json
 import os
 import pathlib
 import re
 import shutil
-import sys
 import tarfile
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -21,33 +19,65 @@ import zlib
 from collections.abc import Callable
 
 from slimft.errors import DataError
-from slimft.files import sync_directory, write_atomically
+from slimft.files import (
+    read_bounded,
+    sha256_of,
+    sync_directory,
+    sync_file,
+    temporary_directory,
+    write_atomically,
+)
+from slimft.messages import printable, say
+from slimft.transport import TooMuch, TooSlow, opener
 
 _CHUNK = 1 << 20
 # Without a single byte from the server; a slow connection is fine.
 _TIMEOUT_SECONDS = 30
-# After this many tries in a row that brought little, a download is given up.
+# After this many tries in a row that brought little, a download is given up; after fewer if a server is so slow
+# that a try takes long to show it.
 _TRIES = 5
+_SLOW_TRIES = 2
 # Before the second try; doubled before each further one.
 _WAIT_SECONDS = 1.0
-# Of a download, and of an archive unpacked: far above VGG-19's 550 MB, far below a full disk.
+# Of a download, and of an archive unpacked: far above VGG-19's 550 MB, far below a full disk. Chunked encoding may
+# take as much again on the wire.
 _MOST_BYTES = 4 << 30
 _MOST_ENTRIES = 10_000
-# Of the headers that hold a long name: tarfile reads them into memory whatever size they claim.
+# Of all headers of an archive that hold long names and the like: tarfile reads them into memory, whatever size they
+# claim, and one of the whole archive is copied for every entry.
 _MOST_HEADER_BYTES = 1 << 20
+_LEAST_HEADER_COST, _GLOBAL_HEADER_COST = 64, 100
+_MOST_NOTE_BYTES = 1 << 16
+# Errors of the system that come of an entry's name: too long, or of a file where a folder has to be.
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EILSEQ, errno.EINVAL)
 _PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}
+# What a later request may say back to a server: it comes from one, or from a file.
+_VALIDATOR = re.compile(r"[ -~]{1,500}")
+
+
+class Unreachable(DataError):
+    """Not one byte of a file could be had."""
 
 
 class _Cut(Exception):
-    """A try failed in a way that the next one may not."""
+    """A try failed in a way that the next one may not.
+
+    Args:
+        reason: what to say of it.
+        tries: after so many in a row a download is given up.
+    """
+
+    def __init__(self, reason: str, tries: int | None = None):
+        super().__init__(reason)
+        self.tries = tries or _TRIES
 
 
 def download(url: str, file: pathlib.Path, advice: str = "run the same command again to continue") -> None:
     """Downloads `url` to `file`, which gets its name when all of it is on the disk.
 
     Until then the bytes are in ``FILE.part``, from where a later call goes on, unless the file on the server
-    has changed. A cut or stalled connection is tried again a few times. Shows a progress bar on standard
-    error. Proxies are taken from the environment, as urllib does.
+    has changed. A cut, stalled or very slow connection is tried again a few times. Shows a progress bar on
+    standard error. Proxies are taken from the environment, as urllib does.
 
     Args:
         url: ``http`` or ``https``.
@@ -55,59 +85,42 @@ def download(url: str, file: pathlib.Path, advice: str = "run the same command a
         advice: ends the message of an error, saying what to do.
 
     Raises:
-        DataError: it cannot be had. What has arrived stays in ``FILE.part``.
+        DataError: it cannot be had. What has arrived stays in ``FILE.part``; `Unreachable` if that is nothing.
         OSError: the disk is full or the folder cannot be written.
     """
     part = _Part(url, file)
-    opener = _opener()
     try:
         if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
             raise DataError(f"cannot download {url}: it is neither http nor https")
         tries, furthest = 0, part.size
         while True:
             try:
-                _receive(opener, url, part)
+                _receive(url, part)
                 break
             except _Cut as cut:
                 tries = 1 if part.size >= furthest + _CHUNK else tries + 1
                 furthest = max(furthest, part.size)
-                if tries >= _TRIES:
-                    raise DataError(f"cannot download {url}: {cut}; {advice}") from None
-                print(f"{file.name}: {cut}; trying again", file=sys.stderr, flush=True)
+                if tries >= cut.tries:
+                    raise _failure(part, f"{cut}; {advice}") from None
+                say(f"{file.name}: {cut}; trying again")
                 time.sleep(_WAIT_SECONDS * 2 ** (tries - 1))
     except urllib.error.URLError as error:
-        raise DataError(f"cannot download {url}: {_one_line(error.reason)}; {advice}") from None
+        raise _failure(part, f"{_one_line(error.reason)}; {advice}") from None
+    except TooMuch:
+        raise _failure(part, f"the server's answer does not end; {advice}") from None
     except (http.client.HTTPException, ValueError) as error:
         reason = f"the server's answer is cut off or garbled ({type(error).__name__})"
-        raise DataError(f"cannot download {url}: {reason}; {advice}") from None
+        raise _failure(part, f"{reason}; {advice}") from None
     part.finish()
+
+
+def _failure(part: _Part, reason: str) -> DataError:
+    kind = DataError if part.size else Unreachable
+    return kind(f"cannot download {part.url}: {reason}")
 
 
 def _one_line(reason) -> str:
     return " ".join(str(reason).split())  # Some are of two lines.
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to other web servers, but to no file and from no https to http."""
-
-    def redirect_request(self, request, answer, code, message, headers, new_url):
-        old, new = request.type, urllib.parse.urlsplit(new_url).scheme
-        if new not in ("http", "https") or (old, new) == ("https", "http"):
-            reason = f"its redirection to {new_url} is not allowed"
-            raise urllib.error.HTTPError(request.full_url, code, reason, headers, answer)
-        return super().redirect_request(request, answer, code, message, headers, new_url)
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Like urllib's own, proxies included, but without its handlers of file:, ftp: and data:."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor,
-        _Redirects,
-    ):  # fmt: skip
-        opener.add_handler(handler())
-    return opener
 
 
 class _Part:
@@ -125,11 +138,12 @@ class _Part:
         self.note = file.with_name(f"{file.name}.part.json")
         self.size, self.total, self.validator, self.arrived = 0, None, None, False
         try:
-            note = json.loads(self.note.read_text(encoding="utf-8"))
-            if note["url"] == url and note["validator"]:
-                self.total, self.validator = note["total"], note["validator"]
+            note = json.loads(read_bounded(self.note, _MOST_NOTE_BYTES))
+            known = note["total"] is None or type(note["total"]) is int
+            if note["url"] == url and _VALIDATOR.fullmatch(note["validator"]) and known:
                 self.size = self.path.stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):
+                self.total, self.validator = note["total"], note["validator"]
+        except (DataError, OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # None, or of no use: it starts over.
 
     def headers(self) -> dict[str, str]:
@@ -164,6 +178,9 @@ class _Part:
     def write(self, stream, chunk: bytes) -> None:
         """Appends `chunk` to `stream`, which is the part opened for appending."""
         self._check_size(self.size + len(chunk))
+        if self.total is not None and 0 <= self.total < self.size + len(chunk):
+            self.discard()
+            raise _Cut("the server sends more than it says")
         stream.write(chunk)
         self.size += len(chunk)
         self.arrived = True
@@ -191,21 +208,22 @@ class _Part:
 def _validator(response: http.client.HTTPResponse) -> str | None:
     """What identifies this version of a file to If-Range: a strong ETag or a date, None without either."""
     tag = response.headers.get("ETag", "")
-    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+    validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+    return validator if _VALIDATOR.fullmatch(validator) else None
 
 
-def _receive(opener: urllib.request.OpenerDirector, url: str, part: _Part) -> None:
+def _receive(url: str, part: _Part) -> None:
     """One request. When it returns, all bytes are in `part`.
 
     Raises:
         _Cut: not all bytes came, and trying again may help.
-        urllib.error.URLError, http.client.HTTPException, ValueError, DataError: it will not help.
+        urllib.error.URLError, http.client.HTTPException, ValueError, TooMuch, DataError: it will not help.
     """
-    import tqdm
+    from slimft.progress_bar import ProgressBar
 
     asked = part.size
     try:
-        response = opener.open(urllib.request.Request(url, headers=part.headers()), timeout=_TIMEOUT_SECONDS)
+        response = opener().open(urllib.request.Request(url, headers=part.headers()), timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and asked:
@@ -219,13 +237,16 @@ def _receive(opener: urllib.request.OpenerDirector, url: str, part: _Part) -> No
     except OSError as error:
         # urllib wraps some of them. Without a network, or with a name misspelled, waiting is of no use.
         reason = getattr(error, "reason", error)
+        if isinstance(reason, TooSlow):
+            raise _Cut(str(reason), tries=_SLOW_TRIES) from None
         if part.arrived or isinstance(reason, (TimeoutError, ConnectionResetError, ConnectionAbortedError)):
             raise _Cut(_one_line(reason)) from None
         raise urllib.error.URLError(reason) from None
     with response:
         part.accept(response)
+        response.allow_body(2 * (_MOST_BYTES + _CHUNK))
         name = part.file.name
-        bar = tqdm.tqdm(desc=name, total=part.total, initial=part.size, unit="B", unit_scale=True)
+        bar = ProgressBar(desc=name, total=part.total, initial=part.size, unit="B", unit_scale=True)
         with open(part.path, "ab") as stream, bar:
             for chunk in _chunks(response):
                 part.write(stream, chunk)
@@ -242,6 +263,8 @@ def _chunks(response: http.client.HTTPResponse):
     while True:
         try:
             chunk = response.read1(_CHUNK)
+        except TooSlow as error:
+            raise _Cut(str(error), tries=_SLOW_TRIES) from None
         except OSError as error:
             raise _Cut(_one_line(error)) from None
         except http.client.IncompleteRead:
@@ -251,12 +274,12 @@ def _chunks(response: http.client.HTTPResponse):
         yield chunk
 
 
-def download_and_unpack(url: str, md5: str, folder: pathlib.Path) -> None:
+def download_and_unpack(url: str, sha256: str, folder: pathlib.Path) -> None:
     """Downloads the tar archive at `url` and unpacks it into `folder`, which may not exist yet.
 
     Args:
         url: of a ``.tar.gz``.
-        md5: the archive's MD5, in hexadecimal.
+        sha256: the archive's SHA-256, in hexadecimal.
         folder: receives the archive's contents, each entry at once and only if all of it is good.
 
     Raises:
@@ -264,43 +287,47 @@ def download_and_unpack(url: str, md5: str, folder: pathlib.Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as temporary:
-            archive = pathlib.Path(temporary, urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1] or "archive")
+        with temporary_directory(folder) as temporary:
+            archive = temporary / (urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1] or "archive")
             download(url, archive, advice=f"try again, or download and unpack it into {folder}")
-            _check_md5(url, archive, md5)
-            unpacked = pathlib.Path(temporary, "unpacked")
+            digest = sha256_of(archive)
+            if digest != sha256:
+                raise DataError(f"{url} has SHA-256 {digest}, not {sha256}; try again, or download it elsewhere")
+            unpacked = temporary / "unpacked"
             unpack(archive, unpacked)
+            for file in unpacked.rglob("*"):
+                if file.is_file():
+                    sync_file(file)
             for entry in unpacked.iterdir():
                 os.replace(entry, folder / entry.name)
+            sync_directory(folder)
     except OSError as error:
         raise DataError(f"cannot download {url} into {folder}: {error.strerror or error}") from None
 
 
-def _check_md5(url: str, archive: pathlib.Path, md5: str) -> None:
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(archive, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    if digest.hexdigest() != md5:
-        raise DataError(f"{url} has MD5 {digest.hexdigest()}, not {md5}; try again, or download it elsewhere")
+def _bounded_headers() -> type[tarfile.TarInfo]:
+    """For one archive, a class that refuses what tarfile would hold in memory: headers, maps of sparse files."""
+    names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+    left = _MOST_HEADER_BYTES
 
+    class TarInfo(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buffer, encoding, errors):
+            nonlocal left
+            entry = super().frombuf(buffer, encoding, errors)
+            if entry.type in (*names, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
+                cost = max(entry.size, _LEAST_HEADER_COST)
+                left -= cost * _GLOBAL_HEADER_COST if entry.type == tarfile.XGLTYPE else cost
+                if entry.size < 0 or left < 0:
+                    raise tarfile.ReadError(f"it has a header of {entry.size} bytes, too much for all headers")
+            return entry
 
-class _TarInfo(tarfile.TarInfo):
-    """Refuses what tarfile would read into memory whole: headers that claim to be huge, maps of sparse files."""
+        def _sparse(self, *arguments):
+            raise tarfile.ReadError("it has a sparse file")
 
-    @classmethod
-    def frombuf(cls, buffer, encoding, errors):
-        entry = super().frombuf(buffer, encoding, errors)
-        names = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-        if entry.type in (*names, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE):
-            if not 0 <= entry.size <= _MOST_HEADER_BYTES:
-                raise tarfile.ReadError(f"it has a header of {entry.size} bytes")
-        return entry
+        _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
 
-    def _sparse(self, *arguments):
-        raise tarfile.ReadError("it has a sparse file")
-
-    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
+    return TarInfo
 
 
 def unpack(
@@ -318,23 +345,30 @@ def unpack(
 
     Raises:
         DataError: it is no such archive or corrupt, or has an entry that is a link or a device, leads out of
-            `folder`, or is absurdly large.
+            `folder`, has a name that no file can have or another one has, or is absurdly large.
         OSError: the disk is full or `folder` cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with gzip.open(archive) as stream:
-            with tarfile.open(fileobj=stream, mode="r:", tarinfo=_TarInfo) as tar:
+            with tarfile.open(fileobj=stream, mode="r:", tarinfo=_bounded_headers()) as tar:
                 size = 0
                 for number, entry in enumerate(tar, start=1):
                     path = pathlib.PurePosixPath(entry.name)
                     if path.is_absolute() or ".." in path.parts or not (entry.isfile() or entry.isdir()):
-                        raise DataError(f"{archive.name} is not safe to unpack: it holds {entry.name!r}")
+                        raise DataError(f"{archive.name} is not safe to unpack: it holds {entry.name[:200]!r}")
                     size += entry.size
                     if entry.size < 0 or size > _MOST_BYTES or number > _MOST_ENTRIES:
                         most = f"{_MOST_BYTES} bytes or {_MOST_ENTRIES} entries"
                         raise DataError(f"{archive.name} is not safe to unpack: it holds over {most}")
-                    _extract(tar, entry, path, folder, choose)
+                    try:
+                        _extract(tar, entry, path, folder, choose)
+                    except OSError as error:
+                        if error.errno not in _OF_NAMES:
+                            raise
+                        what = f"{printable(entry.name[:200])} cannot be made: {error.strerror}"
+                        raise DataError(f"{archive.name} is not a good .tar.gz archive: {what}") from None
+                    tar.members.clear()  # With all their headers.
             while stream.read(_CHUNK):
                 if stream.tell() > 2 * _MOST_BYTES:
                     raise DataError(f"{archive.name} is not safe to unpack: it holds over {_MOST_BYTES} bytes")

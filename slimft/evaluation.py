@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from slimft.checkpoint import Checkpoint, open_checkpoint
-from slimft.checkpoint.averages import averaged
+from slimft.checkpoint import Checkpoint
 from slimft.compat import tf
-from slimft.data import Dataset, load_dataset, pipeline
-from slimft.data.dataset import DataOptions
-from slimft.data.preprocessing import preprocess
-from slimft.errors import CheckpointError, DataError, UsageError
+from slimft.data import DataOptions, Dataset, pipeline
+from slimft.errors import CheckpointError
+from slimft.evaluation_data import choose_data
+from slimft.inference import Network, find_network, network_logits, say
 from slimft.metrics import Predictions
-from slimft.nets import NetworkSpec, get_network
-from slimft.nets.heads import head_of
-from slimft.restore import plan_restore
+from slimft.nets import NetworkSpec
+from slimft.session import session_config as session_config  # Also what training imports from here.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +89,9 @@ def build_evaluator(
 
     with tf.name_scope("evaluation"):
         batches = pipeline.eval_batches(image_shape, batch_size)
-        images = preprocess(batches.images, image_size, spec.preprocessing)
     scope = tf.get_variable_scope()
     with tf.variable_scope(scope, reuse=reuse or None, custom_getter=None if averages is None else get):
-        logits, _ = spec.build(images, num_classes, is_training=False, head=head)
+        logits = network_logits(spec, batches.images, image_size, num_classes, head)
     with tf.name_scope("evaluation/"):
         return Evaluator(
             batches=batches,
@@ -104,21 +102,6 @@ def build_evaluator(
         )
 
 
-def session_config(precision: str = "float32") -> tf.ConfigProto:
-    """How slimft's sessions run: GPU memory as needed; convolutions in bfloat16 if told so.
-
-    Args:
-        precision: ``float32``, or ``bfloat16`` for oneDNN's bfloat16 kernels on a CPU. Variables stay
-            float32.
-    """
-    config = tf.ConfigProto()
-    config.gpu_options.allow_growth = True
-    if precision == "bfloat16":
-        on = 1  # RewriterConfig.ON
-        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = on
-    return config
-
-
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """A checkpoint's evaluation in full.
@@ -126,7 +109,7 @@ class Evaluation:
     Attributes:
         result: what `evaluate` returns.
         predictions: what the network makes of each example.
-        dataset: the split.
+        dataset: the examples, with the network's classes.
     """
 
     result: dict
@@ -134,116 +117,113 @@ class Evaluation:
     dataset: Dataset
 
 
-def evaluate(model: str, dataset: str, checkpoint: Checkpoint | str, **arguments) -> dict:
-    """Evaluates a checkpoint on a split of a dataset.
+def evaluate(
+    model: str | None = None,
+    dataset: str | None = None,
+    checkpoint: Checkpoint | str | os.PathLike | None = None,
+    **arguments,
+) -> dict:
+    """Evaluates a checkpoint on a split of a dataset, as ``bin/evaluate`` does.
 
     Args:
         model, dataset, checkpoint, arguments: as of `evaluate_in_full`.
 
     Returns:
-        ``model, dataset, split, examples, accuracy, balanced_accuracy, macro_f1, loss, step, checkpoint``; ``step``
-        is None where the checkpoint does not tell.
+        ``model, dataset, data_dir, split, examples, left_out, accuracy, balanced_accuracy, macro_f1, loss, step,
+        checkpoint, image_size, head, averages, precision, train_dir``; ``step`` is None where the checkpoint does
+        not tell, ``train_dir`` where it is of no run.
     """
     return evaluate_in_full(model, dataset, checkpoint, **arguments).result
 
 
 def evaluate_in_full(
-    model: str,
-    dataset: str,
-    checkpoint: Checkpoint | str,
-    data_dir: str | None = None,
+    model: str | None = None,
+    dataset: str | None = None,
+    checkpoint: Checkpoint | str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None,
     split: str | None = None,
     image_size: int | None = None,
     batch_size: int = 64,
-    precision: str = "float32",
+    precision: str | None = None,
     head: str | None = None,
-    averages: bool = False,
-    options: DataOptions | None = None,
-    class_names: Sequence[str] | None = None,
+    averages: bool | None = None,
+    options: Mapping[str, object] | DataOptions | None = None,
+    train_dir: str | os.PathLike | None = None,
+    labels: str | os.PathLike | None = None,
 ) -> Evaluation:
     """Evaluates a checkpoint on a split of a dataset, and keeps the predictions.
 
+    What is not given comes from the run that the checkpoint is of, if it is of one. What was chosen is said on
+    standard error.
+
     Args:
-        model: name of the network.
-        dataset: name of the dataset.
-        checkpoint: what `slimft.open_checkpoint` takes.
-        data_dir: where the dataset is.
-        split: ``train``, ``validation`` or ``test``; None for test, or validation where the data has no test split.
-        image_size: height and width the network gets; None for the dataset's or, where that has none, the network's
-            own.
+        model, checkpoint, image_size, precision, head, averages, train_dir, labels: as of
+            `slimft.inference.find_network`. Without a run, the image size is by default the dataset's or, where
+            that has none, the network's own.
         batch_size: examples at a time.
-        precision: as in `session_config`.
-        head: what stands at the network's end, one of `slimft.nets.HEADS`; None for what the checkpoint has.
-        averages: whether to evaluate the checkpoint's moving averages of the variables.
-        options: how the dataset is split and read; None for the defaults.
-        class_names: the classes of the checkpoint, which the dataset's have to be; None where they are unknown.
+        dataset, data_dir, split, options: as of `slimft.evaluation_data.choose_data`.
 
     Raises:
-        UsageError: the network, the dataset or the split is unknown.
-        DataError: the data is missing or corrupt, or of other classes than the checkpoint.
+        UsageError: the network, the dataset or the split is unknown, or contradicts the run.
+        DataError: the data is missing or corrupt, of other classes than the checkpoint, or all trained on.
         CheckpointError: the checkpoint is missing, unreadable, without averages, or not finite.
         RestoreError: it does not fit the network.
     """
-    spec = get_network(model)
-    data = _split_of(load_dataset(dataset, data_dir, options), dataset, split)
-    if class_names is not None:
-        _check_classes(data, class_names)
-    image_size = image_size or max(spec.min_image_size, data.image_size or spec.default_image_size)
-    spec.check_image_size(image_size)
-    opened = open_checkpoint(checkpoint)
-    opened = averaged(opened) if averages else opened
-    predictions = _predict(spec, data, opened, image_size, batch_size, precision, head or head_of(opened))
+    network = find_network(
+        model, checkpoint, train_dir=train_dir, image_size=image_size, head=head, averages=averages,
+        precision=precision, labels=labels,
+    )  # fmt: skip
+    return evaluate_network(network, dataset, data_dir, split, options, batch_size)
+
+
+def evaluate_network(
+    network: Network,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    split: str | None = None,
+    options: Mapping[str, object] | DataOptions | None = None,
+    batch_size: int = 64,
+) -> Evaluation:
+    """Evaluates a network that `find_network` found; as `evaluate_in_full`."""
+    chosen = choose_data(network, dataset, data_dir, split, options)
+    data, opened = chosen.dataset, network.checkpoint
+    network = network.sized(data.image_size)
+    predictions = _predict(network, data, batch_size)
     metrics = predictions.summary()
     if not np.isfinite(metrics["loss"]):
         raise CheckpointError(f"{opened.path}: the loss is {metrics['loss']}; its weights are not finite")
-    step = int(np.asarray(opened["global_step"]).item()) if "global_step" in opened else None
-    place = {"step": step, "checkpoint": opened.path}
-    return Evaluation(
-        {"model": model, "dataset": dataset, "split": data.split, **metrics, **place}, predictions, data
-    )
+    # Not earlier: what is wrong with the data or the checkpoint stands alone.
+    network.say()
+    for note in chosen.notes:
+        say(note)
+    examples = metrics.pop("examples")
+    result = {
+        "model": network.spec.name,
+        "dataset": data.name,
+        "data_dir": chosen.data_dir,
+        "split": data.split,
+        "examples": examples,
+        "left_out": chosen.left_out,
+        **metrics,
+        "step": int(np.asarray(opened["global_step"]).item()) if "global_step" in opened else None,
+        "checkpoint": opened.path,
+        "image_size": network.image_size,
+        "head": network.head,
+        "averages": network.averages,
+        "precision": network.precision,
+        "train_dir": None if network.run is None else str(network.run),
+    }
+    return Evaluation(result, predictions, data)
 
 
-def _predict(
-    spec: NetworkSpec,
-    data: Dataset,
-    checkpoint: Checkpoint,
-    image_size: int,
-    batch_size: int,
-    precision: str,
-    head: str,
-) -> Predictions:
-    """What a network with the variables of `checkpoint` makes of `data`, in a graph of its own."""
+def _predict(network: Network, data: Dataset, batch_size: int) -> Predictions:
+    """What a network makes of `data`, in a graph of its own."""
+    size = network.image_size
     with tf.Graph().as_default():
-        shape = data.image_shape(image_size)
-        evaluator = build_evaluator(spec, shape, image_size, data.num_classes, batch_size, head=head)
-        plan = plan_restore(checkpoint)
-        plan.check(can_exclude=False)
-        if not data.in_memory:
-            data.images.prepare(image_size, several_passes=False)
-        with tf.Session(config=session_config(precision)) as session:
-            plan.apply(session)
+        evaluator = build_evaluator(
+            network.spec, data.image_shape(size), size, network.num_classes, batch_size, head=network.head
+        )
+        with network.session() as session:
+            if not data.in_memory:
+                data.images.prepare(size, several_passes=False)
             return evaluator.run(session, data)
-
-
-def _split_of(splits: dict[str, Dataset], name: str, split: str | None) -> Dataset:
-    """The split called `split`, or the one that is evaluated by default."""
-    split = split or ("test" if "test" in splits else "validation")
-    if split not in splits:
-        there = " and ".join(splits)
-        raise UsageError(f"--split={split}: the data ({name}) has no such split, only {there}")
-    return splits[split]
-
-
-def _check_classes(data: Dataset, class_names: Sequence[str]) -> None:
-    """Raises DataError unless the classes of `data` are those of the run, in their order."""
-    ours, theirs = list(data.class_names), list(class_names)
-    if ours == theirs:
-        return
-    if len(ours) != len(theirs):
-        what = f"has {len(ours)} classes, the run was trained on {len(theirs)}"
-        odd = [repr(name) for name in (*ours, *theirs) if (name in ours) != (name in theirs)][:3]
-        what += f" (not in both: {', '.join(odd)})" if odd else ""
-    else:
-        first = next(i for i, pair in enumerate(zip(ours, theirs)) if pair[0] != pair[1])
-        what = f"has {ours[first]!r} for class {first}, the run was trained with {theirs[first]!r}"
-    raise DataError(f"the data ({data.name}) {what}; evaluate on data of the run's classes (its labels.txt)")

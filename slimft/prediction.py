@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
-import itertools
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from slimft.checkpoint import Checkpoint, open_checkpoint
-from slimft.checkpoint.averages import averaged
+from slimft.checkpoint import Checkpoint
 from slimft.compat import tf
-from slimft.data.class_names import count_classes
-from slimft.data.images import central_square, read_image, size_to_read
-from slimft.data.preprocessing import PREPROCESSING
+from slimft.data.class_names import ClassNames
+from slimft.data.image_files import FileSource, read_in_order
 from slimft.errors import CheckpointError, DataError
-from slimft.evaluation import session_config
-from slimft.nets import get_network
-from slimft.nets.heads import head_of, logits_scope
-from slimft.restore import plan_restore
-
-# Each holds an image of up to `images.MAX_PIXELS` pixels while it decodes.
-_MOST_THREADS = 8
+from slimft.inference import Network, find_network
 
 # The classes of an image that are likeliest, with their probabilities.
 TopClasses = list[tuple[int, float]]
@@ -32,55 +22,69 @@ TopClasses = list[tuple[int, float]]
 class Classifier:
     """A network with a checkpoint's variables, in a graph and a session of its own; a context manager.
 
+    What is not given comes from the run that the checkpoint is of, if it is of one. What was chosen is said on
+    standard error.
+
     Args:
-        model: name of the network.
-        checkpoint: what `slimft.open_checkpoint` takes; its last layer tells the number of classes.
-        image_size: height and width the network gets; None for what it was trained at.
+        model, checkpoint, image_size, precision, head, averages, train_dir, labels: as of
+            `slimft.inference.find_network`. Without a run, the image size is by default the network's own.
         top: classes to return for each image, if there are as many.
-        precision: as in `slimft.evaluation.session_config`.
-        head: what stands at the network's end, one of `slimft.nets.HEADS`; None for what the checkpoint has.
-        averages: whether to use the checkpoint's moving averages of the variables.
+
+    Attributes:
+        network: what was chosen.
 
     Raises:
-        UsageError: the network is unknown, or cannot take images that small.
+        UsageError: the network is unknown, contradicts the run, or cannot take images that small.
         CheckpointError: the checkpoint is missing, unreadable, without the network's last layer, or without
             moving averages.
+        DataError: the class names cannot be read, or are not as many as the classes.
         RestoreError: the checkpoint does not fit the network.
     """
 
     def __init__(
         self,
-        model: str,
-        checkpoint: Checkpoint | str | os.PathLike,
+        model: str | None = None,
+        checkpoint: Checkpoint | str | os.PathLike | None = None,
         image_size: int | None = None,
         top: int = 5,
-        precision: str = "float32",
+        precision: str | None = None,
         head: str | None = None,
-        averages: bool = False,
+        averages: bool | None = None,
+        train_dir: str | os.PathLike | None = None,
+        labels: str | os.PathLike | None = None,
     ):
-        spec = get_network(model)
-        checkpoint = open_checkpoint(checkpoint)
-        checkpoint = averaged(checkpoint) if averages else checkpoint
-        self._path = checkpoint.path
-        self.image_size = image_size or spec.default_image_size
-        head = head or head_of(checkpoint)
-        num_classes = count_classes(checkpoint, logits_scope(spec, head))
+        network = find_network(
+            model, checkpoint, train_dir=train_dir, image_size=image_size, head=head, averages=averages,
+            precision=precision, labels=labels,
+        )  # fmt: skip
+        self._start(network, top)
+
+    @classmethod
+    def of(cls, network: Network, top: int = 5) -> Classifier:
+        """The classifier of a network that `find_network` found."""
+        classifier = cls.__new__(cls)
+        classifier._start(network, top)
+        return classifier
+
+    def _start(self, network: Network, top: int) -> None:
+        self.network = network = network.sized()
         with tf.Graph().as_default() as graph:
-            # The images come as the floats that `central_square` makes: rounded to bytes, they would not be what
-            # evaluation gives the network.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
-            images = PREPROCESSING[spec.preprocessing](self._images)
-            logits, _ = spec.build(images, num_classes, is_training=False, head=head)
-            self._top = tf.nn.top_k(tf.nn.softmax(logits), min(top, num_classes))
-            plan = plan_restore(checkpoint)
-            plan.check(can_exclude=False)
+            self._top = tf.nn.top_k(tf.nn.softmax(network.logits(self._images)), min(top, network.num_classes))
+            self._session = network.session()
             graph.finalize()
-            self._session = tf.Session(config=session_config(precision))
-            try:
-                plan.apply(self._session)
-            except BaseException:
-                self._session.close()
-                raise
+        if not network.is_plain:
+            network.say()
+
+    @property
+    def image_size(self) -> int:
+        """Height and width the network gets, in pixels."""
+        return self.network.image_size
+
+    @property
+    def classes(self) -> ClassNames:
+        """The classes and their names."""
+        return self.network.classes
 
     def __enter__(self) -> Classifier:
         return self
@@ -102,7 +106,8 @@ class Classifier:
         """
         probabilities, classes = self._session.run(self._top, {self._images: images})
         if not np.isfinite(probabilities).all():
-            raise CheckpointError(f"{self._path}: the probabilities are not finite; nor are its weights")
+            path = self.network.checkpoint.path
+            raise CheckpointError(f"{path}: the probabilities are not finite; nor are its weights")
         return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
 
     def classify_files(
@@ -111,55 +116,25 @@ class Classifier:
         """Classifies image files; while the network has one batch, threads read the next.
 
         Args:
-            paths: the files, of which only a few are open, or in memory, at a time.
+            paths: the files, which are read as evaluation reads them; only a few are open, or in memory, at a time.
             batch_size: images at a time.
             crop: as in `slimft.data.images.central_square`.
 
         Yields:
             Each path in turn, with the image's predictions, as of `classify`, or with why it cannot be read.
         """
-        squares = read_ahead(paths, self.image_size, crop, ahead=batch_size)
-        while True:
-            batch, readable = [], []
-            for path, square in squares:
-                batch.append((path, square))
-                if not isinstance(square, DataError):
-                    readable.append(square)
-                if len(readable) == batch_size:
-                    break
-            if not batch:
-                return
-            predictions = iter(self.classify(np.stack(readable)) if readable else ())
-            for path, square in batch:
-                yield path, square if isinstance(square, DataError) else next(predictions)
-
-
-def read_ahead(
-    paths: Iterable[str], image_size: int, crop: float, ahead: int
-) -> Iterator[tuple[str, np.ndarray | DataError]]:
-    """Reads the central squares of image files in threads, at most `ahead` before they are asked for.
-
-    Yields:
-        Each path in turn, with what `slimft.data.images.central_square` makes of the file, or with why it cannot be
-        read.
-    """
-
-    def read(path: str) -> np.ndarray | DataError:
-        try:
-            return central_square(read_image(path, size_to_read(image_size, crop)), image_size, crop)
-        except DataError as error:
-            return error
-
-    paths, waiting = iter(paths), collections.deque()
-    pool = concurrent.futures.ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    try:
-        for path in itertools.islice(paths, ahead):
-            waiting.append((path, pool.submit(read, path)))
-        while waiting:
-            path, reading = waiting.popleft()
-            square = reading.result()
-            for other in itertools.islice(paths, 1):
-                waiting.append((other, pool.submit(read, other)))
-            yield path, square
-    finally:
-        pool.shutdown(cancel_futures=True)
+        squares = read_in_order(map(FileSource, paths), self.image_size, crop, ahead=batch_size)
+        with contextlib.closing(squares):
+            while True:
+                batch, readable = [], []
+                for source, square in squares:
+                    batch.append((source.path, square))
+                    if not isinstance(square, DataError):
+                        readable.append(square)
+                    if len(readable) == batch_size:
+                        break
+                if not batch:
+                    return
+                predictions = iter(self.classify(np.stack(readable)) if readable else ())
+                for path, square in batch:
+                    yield path, square if isinstance(square, DataError) else next(predictions)

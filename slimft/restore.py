@@ -22,8 +22,9 @@ from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import cast, castable
 from slimft.compat import slim, tf
 from slimft.conversion import conversion_advice
-from slimft.errors import RestoreError
+from slimft.errors import RestoreError, UsageError
 from slimft.filters import Patterns, VariableFilter, scopes_of
+from slimft.leftovers import explain, find_left_over, of_restored_layers, patterns_of
 from slimft.renaming import Rename, renamed
 
 # Bytes of copies handed to TensorFlow at a time, where it copies once more: little beside a network's size.
@@ -65,6 +66,8 @@ class RestorePlan:
         missing: names of the variables the checkpoint lacks.
         mismatched: variables whose entry has another shape or dtype.
         unused: names of the checkpoint entries that restore nothing.
+        left_over: those of them that belong to a layer of which others are restored, and that the model has no
+            variable for: the sign of a network built outside its arg_scope. Without what `ignore_unused` selects.
     """
 
     checkpoint: Checkpoint
@@ -74,42 +77,81 @@ class RestorePlan:
     missing: tuple[str, ...]
     mismatched: tuple[Mismatch, ...]
     unused: tuple[str, ...]
+    left_over: tuple[str, ...] = ()
 
     def check(self, can_exclude: bool = True, exclude_with: str | None = None) -> None:
-        """Raises RestoreError if some variable that is not excluded cannot be restored.
+        """Raises RestoreError if some variable that is not excluded cannot be restored, or a layer only in part.
+
+        Also where nothing at all is restored, because the patterns leave out every variable.
 
         Args:
             can_exclude: whether the message may advise to exclude it; evaluation needs all variables.
             exclude_with: how, with ``{!r}`` for the list of scopes; by default the commands' flag.
         """
-        failing = [*self.missing, *(mismatch.name for mismatch in self.mismatched)]
-        if not failing:
-            return
-        path = self.checkpoint.path
-        if not self.restored and not self.mismatched:
-            theirs = _top_scopes(name for name in self.checkpoint if "/" in name)
-            advice = conversion_advice(self.checkpoint) or "choose the model or the checkpoint to match"
+        if self.left_over:
+            raise RestoreError(f"{self.checkpoint.path}: {self._what_is_left_over(can_exclude, exclude_with)}")
+        if self.missing or self.mismatched:
+            if not self.restored and not self.mismatched:
+                raise RestoreError(self._of_another_network())
+            reasons = self._what_fails(self.missing, self.excluded, can_exclude, exclude_with)
+            raise RestoreError(f"{self.checkpoint.path}: {reasons}")
+        if not self.restored:
             raise RestoreError(
-                f"{path} is a checkpoint of another network: it has {theirs or 'no scopes'}, "
-                f"the model {_top_scopes(self.variables)}; {advice}"
+                f"{self.checkpoint.path}: nothing is restored, because all {len(self.excluded)} variables are left "
+                "out; change --include or --exclude, or restore no checkpoint"
             )
+
+    def _of_another_network(self) -> str:
+        theirs = _top_scopes(name for name in self.checkpoint if "/" in name)
+        advice = conversion_advice(self.checkpoint) or "choose the model or the checkpoint to match"
+        return (
+            f"{self.checkpoint.path} is a checkpoint of another network: it has {theirs or 'no scopes'}, "
+            f"the model {_top_scopes(self.variables)}; {advice}"
+        )
+
+    def _what_fails(
+        self, missing: Sequence[str], excluded: Sequence[str], can_exclude: bool, exclude_with: str | None
+    ) -> str:
+        """What is missing, of `missing`, and mismatched; and what to exclude, beside `excluded`."""
         reasons = []
         if self.mismatched:
             first = self.mismatched[0]
             more = f" and {len(self.mismatched) - 1} more" if len(self.mismatched) > 1 else ""
             reasons.append(f"{first.name}{more} differs from the model ({first})")
-        if self.missing:
-            reasons.append(f"{_listing(self.missing)} {'is' if len(self.missing) == 1 else 'are'} not in it")
-        scopes = covering_scopes([*failing, *self.excluded], self.variables)
+        if missing:
+            reasons.append(f"{_listing(missing)} {'is' if len(missing) == 1 else 'are'} not in it")
+        failing = [*missing, *(mismatch.name for mismatch in self.mismatched)]
+        scopes = covering_scopes([*failing, *excluded], self.variables)
         advice = exclude_with.format(scopes) if exclude_with else f"exclude with --exclude={','.join(scopes)}"
-        if not self.missing and all(mismatch.castable for mismatch in self.mismatched):
+        if not missing and all(mismatch.castable for mismatch in self.mismatched):
             advice = f"convert with --cast (cast=True), or {advice}"
         if not can_exclude:
             advice = "choose the model, and the data, to match the checkpoint"
-        raise RestoreError(f"{path}: {', and '.join(reasons)}; {self._probable_cause()}{advice}")
+        return f"{', and '.join(reasons)}; {self._probable_cause()}{advice}"
+
+    def _what_is_left_over(self, can_exclude: bool, exclude_with: str | None) -> str:
+        count = len(self.left_over)
+        entries = "1 entry belongs" if count == 1 else f"{count} entries belong"
+        lacking = [name for name in [*self.missing, *self.excluded] if name not in self.checkpoint]
+        text = (
+            f"{entries} to layers that are restored, but the model has no variable for "
+            f"{_listing(self.left_over, 2)}: {explain(self.left_over, lacking, self.restored)}"
+        )
+        if can_exclude:
+            text += f"; if it is meant to be so, pass ignore_unused={patterns_of(self.left_over)}"
+        # What else is lacking of these layers has the same cause; it is not to be excluded.
+        same_cause = self._of_restored_layers(lacking)
+        missing = [name for name in self.missing if name not in same_cause]
+        if missing or self.mismatched:
+            excluded = [name for name in self.excluded if name not in same_cause]
+            text += f"; also, {self._what_fails(missing, excluded, can_exclude, exclude_with)}"
+        return text
+
+    def _of_restored_layers(self, names: Iterable[str]) -> set[str]:
+        return set(of_restored_layers({name: [name] for name in names}, self.restored))
 
     def _probable_cause(self) -> str:
-        """What to say first of two frequent mistakes, if it looks like one of them."""
+        """What to say first of three frequent mistakes, if it looks like one of them."""
         for mismatch in self.mismatched:
             theirs, ours = mismatch.checkpoint_shape, mismatch.variable_shape
             if theirs[:-1] == ours[:-1] and {theirs[-1:], ours[-1:]} == {(1000,), (1001,)}:
@@ -120,6 +162,11 @@ class RestorePlan:
             name in _OF_THE_TRAINING or name.rpartition("/")[0] in self.variables for name in self.missing
         ):  # fmt: skip
             return "its Saver was made before the optimizer, so that training starts afresh if you "
+        if self.missing and not self.left_over and len(self._of_restored_layers(self.missing)) == len(self.missing):
+            return (
+                "it has the rest of these layers, so the network that wrote it was built outside its arg_scope or "
+                "under another: build this one like that, or "
+            )
         return ""
 
     def apply(self, session: tf.Session) -> None:
@@ -170,6 +217,8 @@ class RestorePlan:
             ("mismatched", len(self.mismatched), _listing([m.name for m in self.mismatched])),
             ("unused", len(self.unused), _listing(self.unused)),
         ]
+        if self.left_over:
+            rows.append(("left over", len(self.left_over), f"of restored layers: {_listing(self.left_over)}"))
         lines = [f"restore from {self.checkpoint.path} ({self.checkpoint.format})"]
         lines += [f"  {state:<10} {count:>5}  {note}".rstrip() for state, count, note in rows]
         return "\n".join(lines)
@@ -185,8 +234,10 @@ class RestorePlan:
             f"{name:<{width}}  {'x'.join(map(str, _shape(variable))) or 'scalar':>16}  {states[name]}"
             for name, variable in self.variables.items()
         ]
+        left = set(self.left_over)
         lines += [
             f"{name:<{width}}  {'x'.join(map(str, self.checkpoint.shape(name))) or 'scalar':>16}  unused"
+            + (", though its layer is restored" if name in left else "")
             for name in self.unused
         ]
         return "\n".join([*lines, "", self.summary()])
@@ -199,6 +250,7 @@ def plan_restore(
     exclude: Patterns = None,
     rename: Rename = None,
     cast: bool = False,
+    ignore_unused: Patterns = None,
 ) -> RestorePlan:
     """Decides what of a checkpoint goes into which variable.
 
@@ -214,12 +266,17 @@ def plan_restore(
             of a name that returns one, several or None.
         cast: whether floats may be converted to other floats (half, bfloat16) and integers to other integers,
             where the values fit.
+        ignore_unused: patterns of checkpoint entries that may stay unused although their layer is restored; such
+            entries are an error otherwise (`RestorePlan.left_over`).
 
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
-        PatternError: a pattern selects none of the variables.
+        PatternError: a pattern selects none of the variables, or `ignore_unused` none of the entries.
         RestoreError: two entries are renamed to one name, or a renamed scope is not there.
+        UsageError: `checkpoint` is None.
     """
+    if checkpoint is None:
+        raise UsageError("checkpoint is None: tf.train.latest_checkpoint returns that where there is no checkpoint")
     checkpoint = open_checkpoint(checkpoint)
     if variables is None:
         variables = slim.get_model_variables() or tf.global_variables()
@@ -255,14 +312,15 @@ def plan_restore(
         missing=tuple(missing),
         mismatched=tuple(mismatched),
         unused=tuple(name for name in checkpoint if name not in used),
+        left_over=find_left_over(checkpoint, entries, by_name, restored, ignore_unused),
     )
 
 
 def restore(
-    session, checkpoint, variables=None, include=None, exclude=None, rename=None, cast=False
+    session, checkpoint, variables=None, include=None, exclude=None, rename=None, cast=False, ignore_unused=None
 ) -> RestorePlan:
     """Plans (see `plan_restore`), applies the plan in `session`, and returns it."""
-    plan = plan_restore(checkpoint, variables, include, exclude, rename, cast)
+    plan = plan_restore(checkpoint, variables, include, exclude, rename, cast, ignore_unused)
     plan.apply(session)
     return plan
 

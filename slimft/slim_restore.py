@@ -1,21 +1,23 @@
 """slim's functions that restore, to drop in: slimft's engine reads, and what slim passes over is an error.
 
-Names, arguments and results are those of tf_slim/ops/variables.py (tf-slim 1.1.0). docs/restore.md lists the
-differences. For MonitoredTrainingSession there are `RestoreHook` and `init_fn`.
+Names, arguments and results are those of tf_slim/ops/variables.py (tf-slim 1.1.0), but for `ignore_unused` and what
+docs/restore.md lists. For MonitoredTrainingSession there are `RestoreHook` and `init_fn`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from slimft.checkpoint import Checkpoint, open_checkpoint
-from slimft.compat import tf
+from slimft.compat import slim, tf
 from slimft.errors import PatternError, RestoreError, UsageError
 from slimft.filters import Patterns, VariableFilter, compile_pattern, split_patterns, suggest_scope
+from slimft.leftovers import find_left_over
 from slimft.renaming import Rename
 from slimft.restore import RestorePlan, plan_restore
 
@@ -29,6 +31,9 @@ def get_variables_to_restore(include: Patterns = None, exclude: Patterns = None)
         include: patterns, or `tf.VariableScope`s, of the graph's global variables to return; None for all.
         exclude: those of variables to leave out.
 
+    The graph's global step is only among them if a pattern of `include` selects it: slim's function returns it, and
+    restored with a pretrained network's number of steps it ends `slim.learning.train` after one.
+
     A pattern that is no whole scope or name is read as slim reads it, as a regular expression for how names
     begin: ``vgg_16/fc`` selects fc6, fc7 and fc8. ``vgg_16/fc8`` never selects fc80, as it does with slim.
 
@@ -36,14 +41,23 @@ def get_variables_to_restore(include: Patterns = None, exclude: Patterns = None)
         The variables, in slim's order: that of the include patterns, then of the graph. None is there twice.
 
     Raises:
-        PatternError: a pattern matches no variable; slim would return every variable.
+        PatternError: a pattern matches no variable; slim would return every variable. Or the patterns leave
+            nothing to restore.
     """
     variables = {variable.op.name: variable for variable in tf.global_variables()}
     wanted = _selected(_patterns(include, "include"), variables, "include")
     if not wanted and include not in ([], ()):
-        wanted = list(variables)
+        wanted = [name for name, variable in variables.items() if not _is_global_step(variable)]
     unwanted = set(_selected(_patterns(exclude, "exclude"), variables, "exclude"))
-    return [variables[name] for name in wanted if name not in unwanted]
+    selected = [variables[name] for name in wanted if name not in unwanted]
+    if wanted and not selected:
+        raise PatternError(f"exclude={exclude!r} leaves none of {len(wanted)} variables to restore")
+    return selected
+
+
+def _is_global_step(variable: tf.Variable) -> bool:
+    steps = variable.graph.get_collection(tf.GraphKeys.GLOBAL_STEP)
+    return variable.op.name == "global_step" or any(variable is step for step in steps)
 
 
 def _patterns(patterns, argument: str) -> tuple[str, ...]:
@@ -77,6 +91,7 @@ def assign_from_checkpoint(
     model_path: Checkpoint | str,
     var_list: Mapping[str, tf.Variable] | Sequence[tf.Variable],
     ignore_missing_vars: bool = False,
+    ignore_unused: Patterns = None,
 ) -> tuple[tf.Operation, dict[tf.Tensor, np.ndarray]]:
     """`slim.assign_from_checkpoint`: returns an op and what to feed it so that it restores `var_list`.
 
@@ -85,14 +100,16 @@ def assign_from_checkpoint(
         var_list: variables, or a mapping from names in the checkpoint to a variable or several. The parts of
             a partitioned variable get their parts of the entry that has the whole variable's name.
         ignore_missing_vars: whether to leave what the checkpoint lacks as it is, with a warning.
+        ignore_unused: as for `plan_restore`; slim's function does not have it.
 
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
-        RestoreError: a variable is missing and not ignored, or differs in shape or dtype.
+        RestoreError: `var_list` is empty, or the checkpoint has nothing of it; a variable is missing and not
+            ignored, or differs in shape or dtype; the network was built outside its arg_scope.
     """
     assignments, feeds = [], {}
-    plan = _plan(model_path, var_list, ignore_missing_vars) if var_list else None
-    for name, entry in plan.restored.items() if plan else ():
+    plan = _plan(model_path, var_list, ignore_missing_vars, ignore_unused=ignore_unused)
+    for name, entry in plan.restored.items():
         variable = plan.variables[name]
         value = tf.placeholder(variable.dtype.base_dtype, variable.shape, name=f"placeholder/{name}")
         assignments.append(variable.assign(value))
@@ -105,7 +122,8 @@ def assign_from_checkpoint_fn(
     var_list: Mapping[str, tf.Variable] | Sequence[tf.Variable],
     ignore_missing_vars: bool = False,
     reshape_variables: bool = False,
-) -> Callable[[tf.Session], None] | None:
+    ignore_unused: Patterns = None,
+) -> Callable[[tf.Session], None]:
     """`slim.assign_from_checkpoint_fn`: returns a function of a session that restores `var_list`.
 
     Args:
@@ -113,49 +131,79 @@ def assign_from_checkpoint_fn(
         var_list: as for `assign_from_checkpoint`.
         ignore_missing_vars: whether to leave what the checkpoint lacks as it is, with a warning.
         reshape_variables: whether an entry of another shape with as many elements will do.
+        ignore_unused: as for `plan_restore`; slim's function does not have it.
 
     Returns:
-        The function, which adds no op to the graph; or None, where `ignore_missing_vars` leaves no variable.
+        The function, which adds no op to the graph. It warns where it sets the step of a graph that trains.
 
     Raises:
         CheckpointError: the checkpoint is missing or unreadable.
-        RestoreError: `var_list` is empty, or a variable is missing and not ignored, or differs in shape or
-            dtype. Now, not when the function is called.
+        RestoreError: as for `assign_from_checkpoint`. Now, not when the function is called.
     """
-    if not var_list:
-        raise RestoreError("var_list cannot be empty; build the network before its variables are collected")
-    plan = _plan(model_path, var_list, ignore_missing_vars, reshape_variables)
-    if plan is None:
-        tf.logging.warning("No Variables to restore")
-        return None
-    return plan.apply
+    return _applying(_plan(model_path, var_list, ignore_missing_vars, reshape_variables, ignore_unused))
 
 
-def _plan(model_path, var_list, ignore_missing_vars=False, reshape=False) -> RestorePlan | None:
-    """A checked plan for slim's kind of `var_list`; None where the checkpoint has nothing of it."""
+def _applying(plan: RestorePlan) -> Callable[..., None]:
+    """A function whose last argument is a session, in which it applies the plan."""
+
+    def restore_in(*arguments) -> None:
+        session = arguments[-1]
+        plan.apply(session)
+        _tell_the_step(plan, session)
+
+    return restore_in
+
+
+def _tell_the_step(plan: RestorePlan, session: tf.Session) -> None:
+    """Warns if the plan has set the global step of a graph that trains, to where another run was."""
+    steps = [plan.variables[name] for name in plan.restored if _is_global_step(plan.variables[name])]
+    if steps and steps[0].graph.get_collection(tf.GraphKeys.TRAIN_OP):
+        tf.logging.warning(
+            "%s also restored %s: training goes on at step %d, and its learning rate and end count from there; "
+            "leave it out of the variables to start at 0",
+            plan.checkpoint.path, steps[0].op.name, session.run(steps[0]),
+        )  # fmt: skip
+
+
+def _plan(model_path, var_list, ignore_missing_vars=False, reshape=False, ignore_unused=None) -> RestorePlan:
+    """A checked plan for slim's kind of `var_list`."""
     if model_path is None:
         raise UsageError("model_path is None: tf.train.latest_checkpoint returns that where there is no checkpoint")
+    if not var_list:
+        raise RestoreError("var_list cannot be empty; build the network before its variables are collected")
     checkpoint = open_checkpoint(model_path)
     names = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
     variables: dict[str, tf.Variable] = {}
+    missing: list[str] = []
     parts: dict[str, _Part] = {}
+    by_entry: dict[str, tf.Variable] = {}
     for entry, variable in _entries_and_variables(var_list):
         if ignore_missing_vars and entry not in names:
             tf.logging.warning("Variable %s missing in checkpoint %s", entry, checkpoint.path)
+            missing.append(entry)
             continue
         variables[variable.op.name] = variable
         if entry in names:
             parts[variable.op.name] = _Part(checkpoint, names[entry], variable, reshape)
+            by_entry[entry] = variable
         elif isinstance(var_list, Mapping):
             suggestion = suggest_scope(entry, names)
             advice = f"did you mean {suggestion}?" if suggestion else "var_list maps the checkpoint's names"
             raise RestoreError(f"{checkpoint.path} has no {entry} for {variable.op.name}; {advice}")
     if not variables:
-        return None
+        raise RestoreError(
+            f"{checkpoint.path} has none of the {len(missing)} variables, such as {missing[0]}: nothing would be "
+            "restored; choose the model or the checkpoint to match"
+        )
+    if missing:
+        tf.logging.warning("%s restores %d variables, and %d not", checkpoint.path, len(variables), len(missing))
     if not parts:
         # Raises and says what the checkpoint has instead.
         plan_restore(checkpoint, variables).check(exclude_with=_EXCLUDE_WITH)
-    plan = plan_restore(_CheckpointOfParts(checkpoint, parts), variables)
+    plan = dataclasses.replace(
+        plan_restore(_CheckpointOfParts(checkpoint, parts), variables), excluded=tuple(missing),
+        left_over=find_left_over(checkpoint, names, by_entry, by_entry, ignore_unused),
+    )  # fmt: skip
     plan.check(exclude_with=_EXCLUDE_WITH)
     return plan
 
@@ -228,22 +276,30 @@ def init_fn(
     exclude: Patterns = None,
     rename: Rename = None,
     cast: bool = False,
+    ignore_unused: Patterns = None,
 ) -> Callable[..., None]:
     """The `init_fn` of a `tf.train.Scaffold` or of `slim.learning.train`: restores after the init op has run.
 
     Both call it only where there is no checkpoint of the run itself to go on from. Call this when the network is
-    built; arguments and errors are those of `plan_restore` and `RestorePlan.check`, and are raised now.
+    built; arguments and errors are those of `plan_restore` and `RestorePlan.check`, and are raised now. The global
+    step is only restored if it is among `variables`.
 
     Returns:
-        A function of a session, or of a scaffold and a session; it adds no op to the graph.
+        A function of a session, or of a scaffold and a session; it adds no op to the graph. It warns where it sets
+        the step of a graph that trains.
     """
-    plan = plan_restore(checkpoint, variables, include, exclude, rename, cast)
+    variables = _to_start_from(variables)
+    plan = plan_restore(checkpoint, variables, include, exclude, rename, cast, ignore_unused)
     plan.check()
+    return _applying(plan)
 
-    def restore_in(*arguments) -> None:
-        plan.apply(arguments[-1])
 
-    return restore_in
+def _to_start_from(variables):
+    """`variables`, or by default those of `plan_restore` without the global step."""
+    if variables is None:
+        model = slim.get_model_variables() or tf.global_variables()
+        variables = [variable for variable in model if not _is_global_step(variable)]
+    return variables
 
 
 class RestoreHook(tf.train.SessionRunHook):
@@ -254,8 +310,9 @@ class RestoreHook(tf.train.SessionRunHook):
     restores. Where several workers share the variables, only the chief may have it.
 
     Args:
-        checkpoint, variables, include, exclude, rename, cast: as for `plan_restore`; by default the model
-            variables that there are when the session is made.
+        checkpoint, variables, include, exclude, rename, cast, ignore_unused: as for `plan_restore`; by default the
+            model variables that there are when the session is made, or else all global variables but the global
+            step.
 
     Attributes:
         plan: the `RestorePlan`, once the session is being made.
@@ -269,14 +326,16 @@ class RestoreHook(tf.train.SessionRunHook):
         exclude: Patterns = None,
         rename: Rename = None,
         cast: bool = False,
+        ignore_unused: Patterns = None,
     ):
         VariableFilter(include, exclude)  # So that a bad expression is an error here.
-        self._arguments = (checkpoint, variables, include, exclude, rename, cast)
+        self._checkpoint, self._variables = checkpoint, variables
+        self._arguments = (include, exclude, rename, cast, ignore_unused)
         self.plan: RestorePlan | None = None
 
     def begin(self) -> None:
         """Plans. Raises what `plan_restore` and `RestorePlan.check` raise."""
-        self.plan = plan_restore(*self._arguments)
+        self.plan = plan_restore(self._checkpoint, _to_start_from(self._variables), *self._arguments)
         self.plan.check()
 
     def after_create_session(self, session: tf.Session, coord: tf.train.Coordinator) -> None:
@@ -284,3 +343,4 @@ class RestoreHook(tf.train.SessionRunHook):
         step = tf.train.get_global_step()
         if step is None or session.run(step) == 0:
             self.plan.apply(session)
+            _tell_the_step(self.plan, session)

@@ -114,6 +114,21 @@ def run_python():
     return run
 
 
+@pytest.fixture(scope="session")
+def crash_points():
+    """Runs tests/faulty.py; gives each call's number, the exit status and the folder as the writer left it."""
+
+    def run(folder, kind, writer):
+        command = [sys.executable, str(ROOT / "tests" / "faulty.py"), str(folder), kind, writer]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stderr
+        for line in done.stdout.splitlines():
+            number, status = map(int, line.split())
+            yield number, status, folder.with_name(f"{folder.name}.{number}")
+
+    return run
+
+
 @pytest.fixture
 def serve(monkeypatch):
     """Starts an HTTP server whose GET is `answer(handler)`; returns the URL of an archive there."""
@@ -131,6 +146,8 @@ def serve(monkeypatch):
                     self.close_connection = True
                     with contextlib.suppress(ConnectionError):
                         answer(self)
+
+                do_CONNECT = do_GET
 
                 def log_message(self, *arguments):
                     pass

@@ -46,8 +46,8 @@ GOOD = tar(
 )
 
 
-def md5(data):
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def refusal(url, checksum, folder):
 
 def test_a_good_archive_is_unpacked_with_a_progress_bar(serve, tmp_path, capfd):
     folder = tmp_path / "new" / "folder"
-    download_and_unpack(serve(whole(GOOD)), md5(GOOD), folder)
+    download_and_unpack(serve(whole(GOOD)), sha256(GOOD), folder)
     assert files_below(folder) == {"data/a.txt": b"first", "data/deep/b.txt": b"second" * 1000, "c.txt": b""}
     assert sorted(path.name for path in folder.iterdir()) == ["c.txt", "data"]
     printed = capfd.readouterr()
@@ -98,13 +98,13 @@ def test_a_good_archive_is_unpacked_with_a_progress_bar(serve, tmp_path, capfd):
 
 def test_a_server_that_does_not_tell_the_length(serve, tmp_path):
     url = serve(raw(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD))
-    download_and_unpack(url, md5(GOOD), tmp_path)
+    download_and_unpack(url, sha256(GOOD), tmp_path)
     assert len(files_below(tmp_path)) == 3
 
 
 def test_the_wrong_checksum(serve, tmp_path):
-    message = refusal(serve(whole(GOOD)), "0" * 32, tmp_path / "folder")
-    assert f"has MD5 {md5(GOOD)}, not {'0' * 32}" in message
+    message = refusal(serve(whole(GOOD)), "0" * 64, tmp_path / "folder")
+    assert f"has SHA-256 {sha256(GOOD)}, not {'0' * 64}" in message
 
 
 def cut_off(handler):
@@ -148,7 +148,7 @@ def endless(handler):
 )
 def test_a_server_that_misbehaves(serve, tmp_path, answer, reason):
     url = serve(answer)
-    message = refusal(url, md5(GOOD), tmp_path / "folder")
+    message = refusal(url, sha256(GOOD), tmp_path / "folder")
     assert url in message and reason in message
 
 
@@ -162,7 +162,7 @@ def test_a_server_that_stalls(serve, tmp_path, monkeypatch, sent):
         done.wait(20)
 
     url = serve(stall)
-    message = refusal(url, md5(GOOD), tmp_path / "folder")
+    message = refusal(url, sha256(GOOD), tmp_path / "folder")
     done.set()
     assert url in message and "timed out" in message
 
@@ -172,13 +172,13 @@ def test_a_server_that_is_gone(tmp_path, monkeypatch):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/archive.tar.gz"
-        assert "refused" in refusal(url, md5(GOOD), tmp_path / "folder")
+        assert "refused" in refusal(url, sha256(GOOD), tmp_path / "folder")
 
 
 def test_a_folder_that_cannot_be_made(serve, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match=f"into {tmp_path / 'file' / 'folder'}: Not a directory"):
-        download_and_unpack(serve(whole(GOOD)), md5(GOOD), tmp_path / "file" / "folder")
+        download_and_unpack(serve(whole(GOOD)), sha256(GOOD), tmp_path / "file" / "folder")
     assert files_below(tmp_path) == {"file": b"mine"}
 
 
@@ -213,7 +213,7 @@ def test_an_archive_with_a_dangerous_entry(serve, tmp_path, entry, reason):
     if "FOLDER" in str(header):
         header = special(f"{tmp_path}/escaped", tarfile.DIRTYPE)[0] if not data else f"{tmp_path}/escaped"
     archive = tar(("data/a.txt", b"x"), ("c.txt", b""), (header, data))
-    message = refusal(serve(whole(archive)), md5(archive), tmp_path / "folder")
+    message = refusal(serve(whole(archive)), sha256(archive), tmp_path / "folder")
     assert reason in message
     assert files_below(tmp_path) == {"folder/mine": b"mine"}
 
@@ -280,6 +280,28 @@ def test_an_archive_that_would_fill_the_memory_or_take_for_ever(tmp_path, monkey
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "contents",
+    [
+        (header(tarfile.GNUTYPE_LONGNAME, 1 << 16) + b"x" * (1 << 16) + header(tarfile.REGTYPE, 0)) * 20,
+        (header(tarfile.XGLTYPE, 512) + b"512 a=".ljust(511, b"x") + b"\n" + header(tarfile.REGTYPE, 0)) * 50,
+    ],
+    ids=["names", "global paxes"],
+)
+def test_headers_of_which_each_is_small_enough(tmp_path, contents):
+    (tmp_path / "archive").write_bytes(gzip.compress(contents))
+    with pytest.raises(DataError, match="too much for all headers"):
+        unpack(tmp_path / "archive", tmp_path / "to", choose=lambda path: None)
+
+
+def test_an_endless_name_is_not_repeated(tmp_path):
+    name = header(tarfile.GNUTYPE_LONGNAME, 1 << 16) + b"../x" * (1 << 14) + header(tarfile.REGTYPE, 0)
+    (tmp_path / "archive").write_bytes(gzip.compress(name))
+    with pytest.raises(DataError, match="not safe to unpack: it holds '../x") as raised:
+        unpack(tmp_path / "archive", tmp_path / "to")
+    assert len(str(raised.value)) < 400
+
+
 GOOD_TAR = gzip.decompress(GOOD)
 CORRUPT = {
     "empty": b"",
@@ -296,13 +318,13 @@ CORRUPT = {
 
 @pytest.mark.parametrize("archive", CORRUPT.values(), ids=CORRUPT)
 def test_an_archive_that_is_corrupt(serve, tmp_path, archive):
-    message = refusal(serve(whole(archive)), md5(archive), tmp_path / "folder")
+    message = refusal(serve(whole(archive)), sha256(archive), tmp_path / "folder")
     assert "not a good .tar.gz archive" in message
 
 
 def test_an_archive_of_nothing(serve, tmp_path):
     archive = tar()
-    download_and_unpack(serve(whole(archive)), md5(archive), tmp_path)
+    download_and_unpack(serve(whole(archive)), sha256(archive), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -323,6 +345,6 @@ def test_a_damaged_archive_is_unpacked_or_refused_and_nothing_escapes(at, compre
             file, folder = pathlib.Path(parent, "archive"), pathlib.Path(parent, "folder")
             file.write_bytes(archive)
             with copied, contextlib.suppress(DataError):
-                download_and_unpack(str(file), md5(archive), folder)
+                download_and_unpack(str(file), sha256(archive), folder)
             assert sorted(path.name for path in pathlib.Path(parent).iterdir()) == ["archive", "folder"]
             assert not any(path.name.startswith(".download") for path in folder.iterdir())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from slimft import CheckpointError, DataError, UsageError, write_checkpoint
+from slimft import CheckpointError, DataError, write_checkpoint
 from slimft.compat import slim, tf
 from slimft.data import load_dataset
 from slimft.evaluation import build_evaluator, evaluate, evaluate_in_full
@@ -126,10 +126,11 @@ def test_moving_averages_are_read_in_place_of_variables(tiny, digits, resources,
 def test_a_checkpoints_averages(tiny, tmp_path, digits):
     values, averages = random_values(seed=1), random_values(seed=2)
     write_checkpoint(tmp_path / "both.npz", with_averages({**values, "global_step": np.int64(7)}, averages))
-    plain = evaluate_in_full(tiny, "digits", str(tmp_path / "both.npz"))
+    plain = evaluate_in_full(tiny, "digits", str(tmp_path / "both.npz"), averages=False)
     same(plain.predictions, predictions_of(values, digits), exactly=False)
-    averaged = evaluate_in_full(tiny, "digits", str(tmp_path / "both.npz"), averages=True)
+    averaged = evaluate_in_full(tiny, "digits", str(tmp_path / "both.npz"))
     same(averaged.predictions, predictions_of(averages, digits), exactly=False)
+    assert averaged.result["averages"] and not plain.result["averages"]
     assert averaged.result["step"] == plain.result["step"] == 7
     write_checkpoint(tmp_path / "none.npz", values)
     with pytest.raises(CheckpointError, match="none.npz has no moving averages"):
@@ -144,15 +145,19 @@ def test_another_head(tiny, tmp_path, digits):
     assert found.result["accuracy"] == np.mean(found.predictions.predicted == digits.labels)
 
 
-def test_the_result(tiny, tmp_path):
+def test_the_result(tiny, tmp_path, capsys):
     values = random_values()
     write_checkpoint(tmp_path / "tiny.npz", values)
     found = evaluate_in_full(tiny, "digits", str(tmp_path / "tiny.npz"))
     assert list(found.result) == [
-        "model", "dataset", "split", "examples", "accuracy", "balanced_accuracy", "macro_f1", "loss", "step",
-        "checkpoint",
+        "model", "dataset", "data_dir", "split", "examples", "left_out", "accuracy", "balanced_accuracy",
+        "macro_f1", "loss", "step", "checkpoint", "image_size", "head", "averages", "precision", "train_dir",
     ]  # fmt: skip
-    assert found.result["step"] is None and found.result["split"] == found.dataset.split == "test"
+    expected = {"split": "test", "left_out": 0, "step": None, "image_size": 32, "head": "linear", "train_dir": None}
+    assert {name: found.result[name] for name in expected} == expected and found.dataset.split == "test"
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("tiny, image size 32 (the data's), head linear, 10 classes")
+    assert said[1:] == ["data: digits, of no run, split test, 360 of 1797 examples"]
     assert evaluate(tiny, "digits", str(tmp_path / "tiny.npz"), split="train")["examples"] == 1293
     values["tiny/logits/biases"][3] = np.nan
     write_checkpoint(tmp_path / "nan.npz", values)
@@ -160,27 +165,30 @@ def test_the_result(tiny, tmp_path):
         evaluate(tiny, "digits", str(tmp_path / "nan.npz"))
 
 
-def test_the_split_is_test_or_else_validation(tiny, tmp_path, monkeypatch):
+def test_classes_that_are_not_those_of_the_checkpoint(tiny, tmp_path):
     write_checkpoint(tmp_path / "tiny.npz", random_values())
-    splits = load_dataset("digits")
-    assert evaluate(tiny, "digits", str(tmp_path / "tiny.npz"))["split"] == "test"
-    del splits["test"]
-    monkeypatch.setattr("slimft.evaluation.load_dataset", lambda *_: splits)
-    assert evaluate(tiny, "digits", str(tmp_path / "tiny.npz"))["split"] == "validation"
-    with pytest.raises(UsageError, match="--split=test.*only train and validation"):
-        evaluate(tiny, "digits", str(tmp_path / "tiny.npz"), split="test")
+    labels = tmp_path / "labels.txt"  # Beside the checkpoint.
+    labels.write_text("".join(f"digit {number}\n" for number in range(10)))
+    with pytest.raises(DataError, match="digits.* has classes that the run was not trained on: 0, 1, 2"):
+        evaluate(tiny, "digits", tmp_path / "tiny.npz")
+    labels.unlink()
+    write_checkpoint(tmp_path / "nine.npz", {**random_values(), **{
+        f"tiny/logits/{name}": random_values()[f"tiny/logits/{name}"][..., :9] for name in ("weights", "biases")
+    }})  # fmt: skip
+    with pytest.raises(DataError, match="digits. has 10 classes, and .*nine.npz 9"):
+        evaluate(tiny, "digits", tmp_path / "nine.npz")
 
 
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [
-        ([str(n) for n in range(9)], "has 10 classes, the run was trained on 9 .not in both: '9'"),
-        (["0", "1", "2", "3", "5", "4", "6", "7", "8", "9"], "has '4' for class 4, the run was trained with '5'"),
-    ],
-)
-def test_other_classes(tiny, tmp_path, names, words):
-    write_checkpoint(tmp_path / "tiny.npz", random_values())
-    with pytest.raises(DataError, match=words):
-        evaluate(tiny, "digits", str(tmp_path / "tiny.npz"), class_names=names)
-    same_names = load_dataset("digits")["test"].class_names
-    assert evaluate(tiny, "digits", str(tmp_path / "tiny.npz"), class_names=list(same_names))["examples"] == 360
+def test_classes_in_another_order(tiny, tmp_path):
+    """What counts is their names: labels are numbered as the network has them."""
+    values, order = random_values(), np.random.default_rng(0).permutation(10)
+    write_checkpoint(tmp_path / "tiny.npz", values)
+    for name in ("weights", "biases"):
+        values[f"tiny/logits/{name}"] = values[f"tiny/logits/{name}"][..., order]
+    (tmp_path / "run").mkdir()
+    write_checkpoint(tmp_path / "run" / "other.npz", values)
+    (tmp_path / "run" / "labels.txt").write_text("".join(f"{number}\n" for number in order))
+    expected = evaluate(tiny, "digits", tmp_path / "tiny.npz")
+    found = evaluate(tiny, "digits", tmp_path / "run" / "other.npz")
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "loss"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-4)

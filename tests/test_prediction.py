@@ -1,5 +1,6 @@
 """Classifying image files, against what bin/evaluate's code makes of the same pixels."""
 
+import csv
 import threading
 
 import numpy as np
@@ -9,9 +10,10 @@ from PIL import Image
 from slimft import CheckpointError, DataError, RestoreError, UsageError, open_checkpoint, write_checkpoint
 from slimft.compat import tf
 from slimft.data import load_dataset
-from slimft.evaluation import evaluate
+from slimft.data.image_files import count_threads
+from slimft.evaluation import evaluate, evaluate_in_full
 from slimft.nets import get_network
-from slimft.prediction import Classifier, read_ahead
+from slimft.prediction import Classifier
 
 
 @pytest.fixture
@@ -37,27 +39,66 @@ def files(tmp_path):
     return paths
 
 
+@pytest.fixture
+def manifest(files, tmp_path):
+    """A CSV file with `files` as the test split, and a few of the other digits to train on."""
+    splits = load_dataset("digits")
+    rows = [(path, label, "test") for path, label in zip(files, splits["test"].labels)]
+    for number in range(60):
+        path = tmp_path / f"train{number}.png"
+        Image.fromarray(splits["train"].images[number]).save(path)
+        rows.append((path, splits["train"].labels[number], "train"))
+    with open(tmp_path / "digits.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "label", "split"), *rows])
+    return str(tmp_path / "digits.csv")
+
+
 def probabilities(classified):
     """``[images, classes]`` by class, of predictions that hold every class."""
     return np.array([[share for _, share in sorted(found)] for _, found in classified])
 
 
 @pytest.mark.parametrize("image_size", [32, 8, 29])
-def test_square_images_get_what_evaluation_computes(tiny, checkpoint, files, image_size):
+def test_files_get_what_evaluation_computes(tiny, checkpoint, files, manifest, image_size):
     if image_size != 32:  # The last layer is as large as what it gets.
         source = open_checkpoint(checkpoint)
         side = -(-image_size // 4)
         values = {**source, "tiny/logits/weights": np.resize(source["tiny/logits/weights"], (side, side, 16, 10))}
         checkpoint = checkpoint + "-resized"
         write_checkpoint(checkpoint, values)
-    expected = evaluate(tiny, "digits", checkpoint, image_size=image_size)
+    expected = evaluate(tiny, "csv", checkpoint, data_dir=manifest, image_size=image_size)
     labels = load_dataset("digits")["test"].labels
     with Classifier(tiny, checkpoint, image_size, top=10) as classifier:
         shares = probabilities(classifier.classify_files(files, batch_size=50))
     assert shares.shape == (360, 10)
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-5)
     assert (shares.argmax(1) == labels).mean() == pytest.approx(expected["accuracy"])
-    assert -np.log(shares[np.arange(360), labels]).mean() == pytest.approx(expected["loss"], abs=1e-4)
+    assert -np.log(shares[np.arange(360), labels]).mean() == pytest.approx(expected["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_sizes", [(8, 8), (5, 16)])
+def test_predict_and_evaluate_agree_to_the_last_bit(tiny, checkpoint, tmp_path, batch_sizes):
+    """On photos of several kinds, sizes and shapes, whatever the batches, and from the cache too."""
+    rng, rows = np.random.default_rng(0), []
+    for number in range(48):
+        kind, split = ("jpg", "png", "webp", "tif")[number % 4], "test" if number < 24 else "train"
+        height, width = rng.integers(20, 300, 2)
+        small = Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8))
+        small.resize((int(width), int(height))).save(tmp_path / f"{number}.{kind}")
+        rows.append((f"{number}.{kind}", number % 10, split))
+    with open(tmp_path / "photos.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows([("path", "label", "split"), *rows])
+    place, (ours, theirs) = {"data_dir": str(tmp_path / "photos.csv")}, batch_sizes
+    found = evaluate_in_full(tiny, "csv", checkpoint, **place, batch_size=theirs)
+    found.dataset.images.prepare(32, several_passes=True)
+    cached = evaluate_in_full(tiny, "csv", checkpoint, **place, batch_size=theirs)
+    paths = [found.dataset.describe(index) for index in range(24)]
+    with Classifier(tiny, checkpoint, top=1) as classifier:
+        classified = [likeliest for _, [likeliest] in classifier.classify_files(paths, ours)]
+    for evaluated in (found, cached):
+        assert [number for number, _ in classified] == evaluated.predictions.predicted.tolist()
+        confidence = np.array([share for _, share in classified], np.float32)
+        assert confidence.tobytes() == evaluated.predictions.confidence.tobytes()
 
 
 def test_the_likeliest_come_first_whatever_the_batches(tiny, checkpoint, files):
@@ -107,7 +148,7 @@ def test_what_is_classified_has_to_fit(tiny, checkpoint):
 
 
 @pytest.mark.parametrize("head", ["mlp", "bn_mlp"])
-def test_another_head_is_found_in_the_checkpoint(tiny, tmp_path, files, head):
+def test_another_head_is_found_in_the_checkpoint(tiny, tmp_path, files, manifest, head):
     with tf.Graph().as_default(), tf.Session() as session:
         get_network(tiny).build(tf.zeros([1, 32, 32, 3]), 10, is_training=False, head=head)
         session.run(tf.global_variables_initializer())
@@ -116,8 +157,8 @@ def test_another_head_is_found_in_the_checkpoint(tiny, tmp_path, files, head):
     with Classifier(tiny, path, top=10) as classifier:
         shares = probabilities(classifier.classify_files(files, batch_size=50))
     labels = load_dataset("digits")["test"].labels
-    expected = evaluate(tiny, "digits", path, head=head)
-    assert -np.log(shares[np.arange(360), labels]).mean() == pytest.approx(expected["loss"], abs=1e-4)
+    expected = evaluate(tiny, "csv", path, data_dir=manifest, head=head)
+    assert -np.log(shares[np.arange(360), labels]).mean() == pytest.approx(expected["loss"], rel=1e-5)
     with pytest.raises(CheckpointError, match="tiny/logits"):
         Classifier(tiny, path, head="linear")
 
@@ -133,8 +174,9 @@ def test_moving_averages_in_place_of_the_weights(tiny, checkpoint, files):
         with Classifier(tiny, path, top=10, **arguments) as classifier:
             return probabilities(classifier.classify_files(files[:20]))
 
-    np.testing.assert_array_equal(classify(checkpoint + "-both"), classify(checkpoint))
-    averaged = classify(checkpoint + "-both", averages=True)
+    np.testing.assert_array_equal(classify(checkpoint + "-both", averages=False), classify(checkpoint))
+    averaged = classify(checkpoint + "-both")
+    np.testing.assert_array_equal(averaged, classify(checkpoint + "-both", averages=True))
     np.testing.assert_array_equal(averaged, classify(checkpoint + "-others"))
     assert np.abs(averaged - classify(checkpoint)).max() > 0.1
     with pytest.raises(CheckpointError, match="has no moving averages"):
@@ -149,7 +191,7 @@ def test_weights_that_are_not_finite(tiny, checkpoint, files):
         list(classifier.classify_files(files[:1]))
 
 
-def test_reading_ahead_stays_a_few_images_ahead(files):
+def test_only_a_few_images_are_read_ahead(tiny, checkpoint, files):
     taken = []
 
     def paths():
@@ -157,11 +199,23 @@ def test_reading_ahead_stays_a_few_images_ahead(files):
             taken.append(path)
             yield path
 
-    reading = read_ahead(paths(), 8, 1.0, ahead=5)
-    for number in range(1, 20):
-        path, square = next(reading)
-        assert path == files[number - 1] and square.shape == (8, 8, 3)
-        assert len(taken) == number + 5
-    reading.close()
-    assert len(taken) == 24
-    assert not any("ThreadPoolExecutor" in thread.name for thread in threading.enumerate())
+    with Classifier(tiny, checkpoint) as classifier:
+        classified = classifier.classify_files(paths(), batch_size=5)
+        for number, path in enumerate(files[:20]):
+            assert next(classified)[0] == path
+            assert number < len(taken) <= number // 5 * 5 + 5 + 5
+        classified.close()
+    assert len(taken) <= 25
+    reading = [thread for thread in threading.enumerate() if thread.name.startswith("read-images")]
+    assert 0 < len(reading) <= count_threads()
+
+
+def test_a_crop_sees_less(tiny, checkpoint, tmp_path):
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[16:48, 16:48] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+    Image.fromarray(pixels).save(tmp_path / "whole.png")
+    Image.fromarray(pixels[16:48, 16:48]).save(tmp_path / "middle.png")
+    with Classifier(tiny, checkpoint, top=10) as classifier:
+        cropped = probabilities(classifier.classify_files([str(tmp_path / "whole.png")], crop=0.5))
+        middle = probabilities(classifier.classify_files([str(tmp_path / "middle.png")]))
+    np.testing.assert_array_equal(cropped, middle)

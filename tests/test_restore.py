@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import slimft
-from slimft import CheckpointError, PatternError, RestoreError, plan_restore
+from slimft import CheckpointError, PatternError, RestoreError, UsageError, plan_restore
 from slimft.compat import slim, tf
 from slimft.renaming import parse_renames
 from slimft.restore import covering_scopes
@@ -246,6 +246,20 @@ def test_patterns_that_match_nothing(path, session):
     build()
     with pytest.raises(PatternError, match="--exclude=fc8 matches no variable; did you mean net/fc8"):
         plan_restore(path, exclude="fc8")
+
+
+def test_patterns_that_leave_nothing_to_restore(path, session):
+    build()
+    plan = plan_restore(path, exclude="net")
+    with pytest.raises(RestoreError, match="nothing is restored, because all 5 variables are left out"):
+        plan.apply(session)
+
+
+def test_no_checkpoint_of_latest_checkpoint(tmp_path, session):
+    build()
+    for function in (plan_restore, slimft.init_fn, lambda path: slimft.restore(session, path)):
+        with pytest.raises(UsageError, match="latest_checkpoint"):
+            function(tf.train.latest_checkpoint(str(tmp_path)))
 
 
 def test_no_variables_and_no_checkpoint(path, session):

@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 
-from slimft import DataError, download
+from slimft import DataError, download, transport
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DATA = random.Random(0).randbytes(50_000)
@@ -338,7 +338,7 @@ def test_redirects_are_followed_but_not_from_https_to_http(serve, ranged_file, f
     assert file.read_bytes() == DATA
     request = urllib.request.Request("https://127.0.0.1/file")
     with pytest.raises(urllib.error.HTTPError, match="not allowed"):
-        download._Redirects().redirect_request(request, None, 302, "Found", {}, "http://127.0.0.1/file")
+        transport._Redirects().redirect_request(request, None, 302, "Found", {}, "http://127.0.0.1/file")
 
 
 def test_a_proxy_is_used(serve, ranged_file, file, monkeypatch):

@@ -129,9 +129,9 @@ def test_assign_from_checkpoint(path, readable, session, use_resource):
     )
     np.testing.assert_array_equal(restored["parted/part_1"], VALUES["parted"][3:5])
     assert restored["count"] == 7
-    op, feeds = slimft.assign_from_checkpoint(path, [])
-    session.run(op, feeds)
-    assert feeds == {}
+    for function in (slimft.assign_from_checkpoint, slimft.assign_from_checkpoint_fn):
+        with pytest.raises(RestoreError, match="var_list cannot be empty"):
+            function(path, [])  # slim.assign_from_checkpoint does nothing, and says nothing.
 
 
 def test_assign_from_checkpoint_by_names(path, readable, session):
@@ -170,13 +170,16 @@ def test_ignore_missing_vars(path, readable, session, monkeypatch):
     monkeypatch.setattr(tf.logging, "warning", lambda message, *values: warnings.append(message % values))
     variables = list(build(names=["net/fc8/biases"], extra=[2]).values())
     restore = slimft.assign_from_checkpoint_fn(path, variables, ignore_missing_vars=True)
-    assert warnings == [f"Variable extra missing in checkpoint {slimft.open_checkpoint(path).path}"]
+    file = slimft.open_checkpoint(path).path
+    assert warnings == [f"Variable extra missing in checkpoint {file}", f"{file} restores 1 variables, and 1 not"]
     slims = slim.assign_from_checkpoint_fn(readable, variables, ignore_missing_vars=True)
     restored = same_state_as(session, lambda: restore(session), lambda: slims(session))
     assert (restored["extra"] == 1).all() and restored["net/fc8/biases"][0] == VALUES["net/fc8/biases"][0]
-    for module, file in ((slimft, path), (slim, readable)):
-        assert module.assign_from_checkpoint_fn(file, variables[1:], ignore_missing_vars=True) is None
-    assert warnings[-1] == "No Variables to restore"
+    # Here slim returns None, which as an init_fn means to start from random weights.
+    assert slim.assign_from_checkpoint_fn(readable, variables[1:], ignore_missing_vars=True) is None
+    for function in (slimft.assign_from_checkpoint, slimft.assign_from_checkpoint_fn):
+        with pytest.raises(RestoreError, match="has none of the 1 variables, such as extra: nothing would be"):
+            function(path, variables[1:], ignore_missing_vars=True)
     with pytest.raises(RestoreError, match=r"extra is not in it; leave it out .*exclude=\['extra'\]"):
         slimft.assign_from_checkpoint_fn(path, variables)
     with pytest.raises(RestoreError, match="another network: it has net, the model extra"):
@@ -192,7 +195,9 @@ def test_parts_are_found_with_ignore_missing_vars(path, session):
 
 def test_reshape_variables(path, readable, session):
     variable = tf.get_variable("net/fc8/weights", [4, 10])
-    restore = slimft.assign_from_checkpoint_fn(path, [variable], reshape_variables=True)
+    restore = slimft.assign_from_checkpoint_fn(
+        path, [variable], reshape_variables=True, ignore_unused="net/fc8/biases"
+    )
     slims = slim.assign_from_checkpoint_fn(readable, [variable], reshape_variables=True)
     same_state_as(session, lambda: restore(session), lambda: slims(session))
     with pytest.raises(RestoreError, match="differs"):
@@ -293,3 +298,78 @@ def test_init_fn_of_slims_training(path, tmp_path, session):
     )
     trained = slimft.open_checkpoint(str(tmp_path))["net/fc8/biases"]
     np.testing.assert_allclose(trained, VALUES["net/fc8/biases"] - 0.5, rtol=1e-6)
+
+
+PRETRAINED = {"net/weights": np.float32([1, 2]), "global_step": np.int64(1_000_000)}
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """A checkpoint of a long training."""
+    file = str(tmp_path / "pretrained.npz")
+    slimft.write_checkpoint(file, PRETRAINED)
+    return file
+
+
+def training():
+    """A net whose loss is the sum of its weights, and its train op."""
+    weights = slim.model_variable("net/weights", shape=[2], initializer=tf.zeros_initializer())
+    return slim.learning.create_train_op(tf.reduce_sum(weights), tf.train.GradientDescentOptimizer(0.5))
+
+
+def test_the_steps_of_a_pretrained_network_do_not_end_the_training(pretrained, tmp_path, session):
+    train_op = training()
+    variables = slimft.get_variables_to_restore()
+    assert [variable.op.name for variable in variables] == ["net/weights"]
+    init_fn = slimft.assign_from_checkpoint_fn(pretrained, variables)
+    slim.learning.train(train_op, str(tmp_path / "run"), number_of_steps=3, init_fn=init_fn, save_summaries_secs=0)
+    trained = slimft.open_checkpoint(str(tmp_path / "run"))
+    assert trained["global_step"] == 3
+    np.testing.assert_array_equal(trained["net/weights"], PRETRAINED["net/weights"] - 1.5)
+
+
+def test_the_global_step_is_restored_where_it_is_named(session):
+    training()
+
+    def names(**patterns):
+        return [variable.op.name for variable in slimft.get_variables_to_restore(**patterns)]
+
+    assert names(include=["net", "global_step"]) == names(include="*") == ["net/weights", "global_step"]
+    assert names(include="global_step") == ["global_step"]
+    assert names(include=["*"], exclude=["global_step"]) == ["net/weights"]
+    # slim's own has it.
+    assert [v.op.name for v in slim.get_variables_to_restore()] == ["net/weights", "global_step"]
+
+
+def test_excluding_everything_is_an_error(session):
+    training()
+    with pytest.raises(PatternError, match=r"exclude=\['net'\] leaves none of 1 variables"):
+        slimft.get_variables_to_restore(exclude=["net"])
+
+
+@pytest.mark.parametrize("form", ["init_fn", "hook", "fn"])
+def test_a_restored_global_step_is_said_where_the_graph_trains(pretrained, session, form, monkeypatch):
+    """By default it is not restored, in a graph without model variables neither."""
+    warnings = []
+    monkeypatch.setattr(tf.logging, "warning", lambda message, *values: warnings.append(message % values))
+    tf.get_variable("net/weights", [2])
+    step = tf.train.get_or_create_global_step()
+
+    def restore(variables):
+        if form == "hook":
+            with tf.train.MonitoredSession(hooks=[slimft.RestoreHook(pretrained, variables)]) as monitored:
+                return monitored.run(step)
+        session.run(tf.global_variables_initializer())
+        function = slimft.init_fn if form == "init_fn" else slimft.assign_from_checkpoint_fn
+        function(pretrained, variables)(session)
+        return session.run(step)
+
+    assert restore(slimft.get_variables_to_restore() if form == "fn" else None) == 0
+    assert restore(tf.global_variables()) == 1_000_000
+    assert warnings == []
+    tf.train.GradientDescentOptimizer(0.1).minimize(tf.reduce_sum(tf.trainable_variables()[0]), step)
+    assert restore(tf.global_variables()) == 1_000_000
+    assert [text.partition("also ")[2] for text in warnings] == [
+        "restored global_step: training goes on at step 1000000, and its learning rate and end count from there; "
+        "leave it out of the variables to start at 0"
+    ]

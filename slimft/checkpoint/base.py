@@ -9,6 +9,10 @@ import numpy as np
 
 from slimft.checkpoint.binary_file import Malformed
 from slimft.errors import CheckpointError
+from slimft.messages import one_line, printable
+
+# Characters of a reason: NumPy's, for one, repeat all of a header that they cannot read.
+_MOST_SAID = 500
 
 
 class Checkpoint(Mapping, abc.ABC):
@@ -45,7 +49,7 @@ class Checkpoint(Mapping, abc.ABC):
         try:
             return self._read(name)
         except (Malformed, OSError, MemoryError) as error:
-            raise CheckpointError(f"{self.path}: cannot read {one_line(name)}: {reason(error)}") from None
+            raise CheckpointError(f"{self.path}: cannot read {printable(name)}: {reason(error)}") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a variable, without reading it. Raises KeyError where it is unknown."""
@@ -89,11 +93,6 @@ class Checkpoint(Mapping, abc.ABC):
 
 
 def reason(error: Exception) -> str:
-    """What `error` says, in one line and without its number."""
-    said = getattr(error, "strerror", None) or str(error)
-    return one_line(" ".join(said.split())) or type(error).__name__
-
-
-def one_line(text: str) -> str:
-    """`text` with control characters, line ends and lone surrogates escaped: names in a file may have any."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    """What `error` says, in one line that is not too long and without its number."""
+    said = one_line(getattr(error, "strerror", None) or error) or type(error).__name__
+    return said if len(said) <= _MOST_SAID else f"{said[:_MOST_SAID]}..."

@@ -1,6 +1,6 @@
 """A file read at any position, into memory that TensorFlow can take over without copying.
 
-Reading is by `pread`, so that a file that shrinks meanwhile is an error; only `map` depends on the file
+Reading is by position, so that a file that shrinks meanwhile is an error; only `map` depends on the file
 afterwards. A file that is replaced (as by `os.replace`) goes on being read as it was.
 """
 
@@ -12,6 +12,7 @@ import stat
 
 import numpy as np
 
+from slimft import system
 from slimft.checkpoint import checksum
 
 # What TensorFlow (Eigen) wants of memory that it shares instead of copying.
@@ -38,8 +39,7 @@ class BinaryFile:
 
     def __init__(self, path: str):
         self._descriptor = None
-        # Not blocking: a named pipe without a writer would hang here.
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._descriptor = system.open_descriptor(path, os.O_RDONLY)
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Malformed("it is not a regular file")
@@ -90,7 +90,7 @@ class BinaryFile:
         so_far = 0
         for start in range(0, buffer.size, _PIECE):
             piece = buffer[start : start + _PIECE]
-            if os.preadv(self._descriptor, [piece], offset + start) != piece.size:
+            if system.read_into(self._descriptor, piece, offset + start) != piece.size:
                 raise Malformed("the file was changed or cut while it was read; open it again")
             if checked:
                 so_far = checksum.extend(so_far, piece)

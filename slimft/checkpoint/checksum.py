@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import google_crc32c
 import numpy as np
+
+from slimft import system
 
 # Bytes a thread does at a time; for less than two of these it is not worth to start one.
 STRIDE = 4 << 20
@@ -57,19 +58,12 @@ def crc32c(data, so_far: int = 0) -> int:
 def in_strides(size: int, work: Callable[[int, int], int | None]) -> list[int | None]:
     """Calls `work(start, stop)` for each stride of `size` bytes, several at a time; returns the results."""
     starts = range(0, size, STRIDE)
-    threads = min(len(starts), _MOST_THREADS, _processors())
+    threads = min(len(starts), _MOST_THREADS, system.processors())
     if threads < 2:
         return [work(start, min(start + STRIDE, size)) for start in starts]
     # A pool each time: one that outlives the call would be of no use after a fork.
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda start: work(start, min(start + STRIDE, size)), starts))
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def combine(so_far: int, parts: list[int], size: int) -> int:

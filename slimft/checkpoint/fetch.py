@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import re
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
 
+from slimft.checkpoint import digests
 from slimft.checkpoint.official import Release, checkpoint_directory, find_release
-from slimft.download import download, unpack
+from slimft.download import Unreachable, download, unpack
 from slimft.errors import CheckpointError, DataError
-from slimft.files import sync_directory, sync_file
-
-_TEMPORARY = ".fetch-"
+from slimft.files import sync_directory, sync_file, temporary_directory
+from slimft.messages import say
 
 
 def fetch(name: str, directory: str | os.PathLike | None = None) -> pathlib.Path:
@@ -32,7 +28,8 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> pathlib.Path
 
     Raises:
         CheckpointError: there is no such release, it cannot be downloaded or written, or what is there or came
-            is not that release: a variable is missing, has another shape or fails its checksum.
+            is not that release: its SHA-256 is another one, a variable is missing, has another shape or fails
+            its checksum.
     """
     release = find_release(name)
     folder = checkpoint_directory() if directory is None else pathlib.Path(directory).expanduser()
@@ -48,40 +45,83 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> pathlib.Path
     except OSError as error:
         reason = f"{error.strerror or error}; name another with --directory or the variable SLIMFT_CHECKPOINTS"
         raise CheckpointError(f"cannot write {release.name} into {folder}: {reason}") from None
+    vouched = digests.check_files(release, folder)
     try:
         _check_shapes(release, path)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; move it away and run the same command again") from None
-    print(f"{release.name}: {path} is here already", file=sys.stderr, flush=True)
+    say(f"{release.name}: {path} is here already; {_said(vouched)}")
     return path
 
 
+def verify(release: Release, folder: pathlib.Path) -> None:
+    """Compares the files of `release` in `folder` with what was noted when they were fetched; says if nothing was.
+
+    Raises:
+        CheckpointError: they are not what they should be.
+    """
+    vouched = digests.check_files(release, folder)
+    if vouched == digests.NOTHING:
+        say(f"{release.name}: {folder / release.file}: {_said(vouched)}")
+
+
+def _said(vouched: str) -> str:
+    """What is verified, and what is not, of a file that is here."""
+    return {
+        digests.PUBLISHED: "verified: it came in the archive with the published SHA-256, and has not changed since",
+        digests.FIRST_DOWNLOAD: "it has not changed since the first download; no SHA-256 of that is published",
+        digests.NOTHING: (
+            "not verified: no .sha256 beside it says what it should be, as it was put there by hand or by an older "
+            "slimft; move it away to fetch the release"
+        ),
+    }[vouched]
+
+
 def _download_and_install(release: Release, folder: pathlib.Path) -> None:
-    for leftover in folder.glob(f"{_TEMPORARY}*"):  # Of a process that was killed.
-        shutil.rmtree(leftover, ignore_errors=True)
-    archive = folder / release.url.rsplit("/", 1)[-1]
+    archive = folder / release.archive
     found = archive.is_file()
     if not found:
-        by_hand = f"or get it elsewhere and put {release.file}, or the archive, into {folder}"
-        try:
-            download(release.url, archive, advice=f"run the same command again to continue, {by_hand}")
-        except DataError as error:
-            raise CheckpointError(str(error)) from None
+        _download(release, archive)
     try:
-        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=folder) as temporary:
-            _unpack_and_check(release, archive, pathlib.Path(temporary))
-            _install(pathlib.Path(temporary), folder)
+        digest = digests.check_archive(release, archive, folder)
+        with temporary_directory(folder) as temporary:
+            _unpack_and_check(release, archive, temporary)
+            # The note first: nothing that was fetched is ever without it.
+            digests.write_note(release, folder, digest, digests.files_of(release, temporary))
+            _install(digests.files_of(release, temporary), folder)
     except (DataError, CheckpointError) as error:
         if found:
-            raise CheckpointError(f"{archive}: {error}; delete it and run the same command again") from None
+            raise CheckpointError(f"{archive}: {error}; delete it or move it away and try again") from None
         archive.unlink()
         raise CheckpointError(f"{release.url}: {error}; nothing of it was kept, try again") from None
     archive.unlink()
+    if release.sha256:
+        say(f"{release.name}: verified: its archive has the published SHA-256, {digest}")
+    else:
+        came_over_http = not found and release.url.startswith("http:")
+        insecure = " It came over plain http, which others can change." if came_over_http else ""
+        noted = f"this one, {digest}, is noted in {release.file}.sha256, and compared from now on"
+        say(f"{release.name}: not verified: no SHA-256 of its archive is published; {noted}.{insecure}")
+
+
+def _download(release: Release, archive: pathlib.Path) -> None:
+    """Downloads the archive, without https only if its SHA-256 is known and https does not work."""
+    by_hand = f"or get it elsewhere and put {release.file}, or the archive, into {archive.parent}"
+    advice = f"run the same command again to continue, {by_hand}"
+    try:
+        try:
+            download(release.url, archive, advice=advice)
+        except Unreachable as error:
+            if release.http_url is None or digests.expected_of_archive(release, archive.parent) is None:
+                raise
+            say(str(error), f"{release.name}: trying {release.http_url}; its SHA-256 will show whether it is right")
+            download(release.http_url, archive, advice=advice)
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _unpack_and_check(release: Release, archive: pathlib.Path, folder: pathlib.Path) -> None:
-    pattern = re.compile(re.escape(release.file) + r"(\.index|\.data-\d{5}-of-\d{5})?")
-    unpack(archive, folder, choose=lambda path: path.name if pattern.fullmatch(path.name) else None)
+    unpack(archive, folder, choose=lambda path: path.name if digests.is_file_of(release, path.name) else None)
     if not release.is_in(folder):
         raise CheckpointError(f"{archive.name} holds no {release.file}")
     try:
@@ -108,9 +148,8 @@ def _check_shapes(release: Release, path: pathlib.Path):
     return checkpoint
 
 
-def _install(source: pathlib.Path, folder: pathlib.Path) -> None:
-    """Moves the files of a checkpoint in `source` to `folder`, its index last: without it there is none."""
-    files = sorted(source.iterdir(), key=lambda file: file.suffix == ".index")
+def _install(files: list[pathlib.Path], folder: pathlib.Path) -> None:
+    """Moves `files` to `folder`, in their order."""
     for file in files:
         sync_file(file)
     for file in files:
@@ -131,7 +170,7 @@ def _alone_in(folder: pathlib.Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another process that fetches into {folder}", file=sys.stderr, flush=True)
+            say(f"waiting for another process that fetches into {folder}")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
             pass  # A file system without locks.

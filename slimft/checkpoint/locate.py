@@ -7,14 +7,15 @@ import os
 import pathlib
 import re
 
+from slimft.checkpoint.state_file import newest_checkpoint
 from slimft.checkpoint.table import MAGIC as TABLE_MAGIC
-from slimft.errors import CheckpointError
+from slimft.errors import CheckpointError, DataError
+from slimft.files import read_bounded
 
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")
 # One of several V1 files, or the pattern by which TensorFlow names all of them.
 _V1_SHARD = re.compile(r"(?P<prefix>.*)-(?:\d{5}|\?{5})-of-(?P<count>\d{5}|\?{5})$", re.DOTALL)
-_STATE_LINE = re.compile(rb'^model_checkpoint_path:\s*"(?P<path>(?:[^"\\\n]|\\.)*)"\s*$', re.MULTILINE)
-_ESCAPE = re.compile(rb"\\(?:(?P<octal>[0-7]{1,3})|(?P<char>.))", re.DOTALL)
+# Of ten thousand checkpoints that were all kept it has about as many.
 _MOST_STATE_BYTES = 1 << 20
 _MAGIC = {b"\x89HDF\r\n\x1a\n": "keras_h5", b"PK\x03\x04": "npz", b"PK\x05\x06": "npz"}
 _SUFFIXES = {".npz": "npz", ".safetensors": "safetensors", ".pb": "frozen_graph", ".h5": "keras_h5"}
@@ -95,23 +96,18 @@ def latest_in_state(directory: pathlib.Path) -> str | None:
     """Returns the prefix that `directory`'s ``checkpoint`` state file calls the newest, or None.
 
     A relative path in the state file counts from the directory, as in `tf.train.latest_checkpoint`.
+
+    Raises:
+        CheckpointError: the state file cannot be read.
     """
     state = directory / "checkpoint"
+    if not state.is_file():
+        return None
     try:
-        if not state.is_file():
-            return None
-        with open(state, "rb") as stream:
-            match = _STATE_LINE.search(stream.read(_MOST_STATE_BYTES))
-    except OSError as error:
-        raise CheckpointError(f"{state} cannot be read: {error.strerror}") from None
-    return str(directory / os.fsdecode(_ESCAPE.sub(_unescaped, match["path"]))) if match else None
-
-
-def _unescaped(escape: re.Match) -> bytes:
-    """What an escape in a text-format protocol buffer stands for; whatever is not ASCII is escaped there."""
-    if escape["octal"]:
-        return bytes([int(escape["octal"], 8) & 0xFF])
-    return {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(escape["char"], escape["char"])
+        newest = newest_checkpoint(read_bounded(state, _MOST_STATE_BYTES))
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
+    return None if newest is None else str(directory / newest)
 
 
 def _locate_v1_shards(file: pathlib.Path) -> Found | None:

@@ -23,19 +23,21 @@ def open_named(name: str, **options: bool) -> Checkpoint:
     """Opens the checkpoint called `name`, for which `is_named` holds; `options` are `open_checkpoint`'s.
 
     An official release is fetched if it is not in `checkpoint_directory` yet, with a progress bar on standard
-    error.
+    error; if it is, it is compared with what was noted when it was fetched.
 
     Raises:
-        CheckpointError: its package is not installed, or it cannot be fetched; says how to get it.
+        CheckpointError: its package is not installed, it cannot be fetched, or it has changed since; says what to
+            do.
     """
     if name == "hed":
         return open_hed()
     from slimft.checkpoint import open_checkpoint
+    from slimft.checkpoint.fetch import fetch, verify
 
     release, folder = find_release(name), checkpoint_directory()
-    if not release.is_in(folder):
-        from slimft.checkpoint.fetch import fetch
-
+    if release.is_in(folder):
+        verify(release, folder)
+    else:
         fetch(name, folder)
     return open_checkpoint(folder / release.file, **options)
 

@@ -11,8 +11,9 @@ import functools
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from slimft import system
 from slimft.errors import CheckpointError
 
 # A wheel has the file beside this module, a checkout in its folder checkpoints/.
@@ -38,6 +39,9 @@ class Release:
         file: its file, or the prefix of its V2 files, in the archive and here.
         format: ``tensorflow_v1`` or ``tensorflow_v2``.
         variables: shapes, by name, of the network's variables. The file may hold more, as ``global_step``.
+        sha256: of the archive, in hexadecimal, as others have published it; None if nobody has.
+        sha256_from: where each of them says so.
+        http_url: where the archive is without https, None if it is not.
     """
 
     name: str
@@ -46,6 +50,14 @@ class Release:
     file: str
     format: str
     variables: Mapping[str, tuple[int, ...]]
+    sha256: str | None = None
+    sha256_from: Sequence[str] = ()
+    http_url: str | None = None
+
+    @property
+    def archive(self) -> str:
+        """The archive's name."""
+        return self.url.rsplit("/", 1)[-1]
 
     def is_in(self, folder: pathlib.Path) -> bool:
         """Whether `folder` has its file, or its V2 index, which gets there last."""
@@ -100,15 +112,12 @@ def find_release(name: str) -> Release:
 def checkpoint_directory() -> pathlib.Path:
     """The folder official checkpoints are looked for in, and fetched into.
 
-    It is the environment variable ``SLIMFT_CHECKPOINTS``, or else a checkout's ``checkpoints/``, or else
-    ``slimft/checkpoints`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    It is the environment variable ``SLIMFT_CHECKPOINTS``, or else a checkout's ``checkpoints/``, or else that of
+    `slimft.system.cache_folder`.
     """
     chosen = os.environ.get("SLIMFT_CHECKPOINTS")
     if chosen:
         return pathlib.Path(chosen).expanduser()
     if not _INSTALLED.is_file():
         return _CHECKOUT.parent
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification has a relative path ignored.
-    root = pathlib.Path(cache if os.path.isabs(cache) else "~/.cache").expanduser()
-    return root / "slimft" / "checkpoints"
+    return system.cache_folder("checkpoints")

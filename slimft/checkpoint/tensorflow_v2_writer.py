@@ -12,11 +12,12 @@ import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.binary_file import ALIGNMENT, Malformed, as_octets
+from slimft.checkpoint.bundle_files import data_file, index_file, move_checkpoint
 from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.dtypes import STRING, enum_of_dtype
 from slimft.checkpoint.protobuf import field, varint
 from slimft.checkpoint.table import build_table
-from slimft.files import atomic_file
+from slimft.files import temporary_directory
 
 # BundleHeaderProto: one data file, little-endian, format version 1.
 _HEADER = field(1, 1) + field(3, field(1, 1))
@@ -25,7 +26,7 @@ _HEADER = field(1, 1) + field(3, field(1, 1))
 def write_tensorflow_v2(prefix: str, variables: Checkpoint) -> None:
     """Writes `variables` as the V2 checkpoint at `prefix`, one variable at a time.
 
-    The index gets its name last: until then there is no checkpoint, or the old one's index.
+    At every instant there is the old checkpoint or the new one, and whole.
 
     Raises:
         Malformed: TensorFlow has no dtype for a variable, or cannot have a name.
@@ -33,18 +34,19 @@ def write_tensorflow_v2(prefix: str, variables: Checkpoint) -> None:
         OSError: the files cannot be written.
     """
     entries: dict[bytes, bytes] = {}
-    with (
-        atomic_file(pathlib.Path(f"{prefix}.index")) as index,
-        atomic_file(pathlib.Path(f"{prefix}.data-00000-of-00001")) as data,
-    ):
-        for name in sorted(variables):
-            data.write(bytes(-data.tell() % ALIGNMENT))
-            try:
-                # Without a name for the array, which would keep it while the next one is read.
-                entries[name.encode("utf-8", "surrogateescape")] = _write_values(data, variables[name])
-            except Malformed as error:
-                raise Malformed(f"{name}: {error}") from None
-        index.write(build_table([(b"", _HEADER), *sorted(entries.items())]))
+    target = pathlib.Path(prefix)
+    with temporary_directory(target.parent) as folder:
+        source = folder / target.name
+        with open(data_file(source), "wb") as data:
+            for name in sorted(variables):
+                data.write(bytes(-data.tell() % ALIGNMENT))
+                try:
+                    # Without a name for the array, which would keep it while the next one is read.
+                    entries[name.encode("utf-8", "surrogateescape")] = _write_values(data, variables[name])
+                except Malformed as error:
+                    raise Malformed(f"{name}: {error}") from None
+        index_file(source).write_bytes(build_table([(b"", _HEADER), *sorted(entries.items())]))
+        move_checkpoint(source, target)
 
 
 def _write_values(data, array: np.ndarray) -> bytes:

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import faulthandler
 import json
 import os
 import sys
+import tempfile
 import textwrap
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from typing import TextIO
 
 from absl import flags
 
+from slimft.cli.flag_files import check_flag_files
 from slimft.errors import SlimftError, UsageError
+from slimft.messages import SafeStream, one_line, say
+
+# Of an error that nobody foresaw (EX_SOFTWARE of sysexits.h). Python's own is 1, which some commands use.
+_FAULT_STATUS = 70
+# What any write may meet: no space, no more quota, a file too large, a read-only or failing disk.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+STANDARD_OUTPUT = "standard output"
+# Of an error: a path may have 4,096 characters, a flag's value any number.
+_MOST_SAID = 8192
 
 
 def run(
@@ -35,52 +49,116 @@ def run(
     """
     # TensorFlow's start-up notes hide the one line that matters; this has to be set before its import.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _prepare_streams()
     name = os.path.basename(argv[0])
     values = flags.FlagValues()
     define_flags(values)
+    with safe_streams():
+        try:
+            status = _dispatch(argv, name, values, command, description, positional)
+            sys.stdout.flush()
+            return status
+        except SlimftError as error:
+            say(f"{name}: {_in_short(error)}")
+            return error.exit_status
+        except flags.Error as error:
+            say(f"{name}: {_in_short(error)} (see {name} --help)")
+            return 2
+        except BrokenPipeError:  # Who read the output, such as head, has seen enough.
+            return 128 + 13  # As a shell reports a command that SIGPIPE ended.
+        except OSError as error:
+            if error.errno not in _OF_THE_DISK and error.filename != STANDARD_OUTPUT:
+                say(f"{name}: {_fault(error)}")
+                return _FAULT_STATUS
+            at_fault = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+            say(f"{name}: {at_fault}{one_line(error.strerror or error)}")
+            return 2
+        except KeyboardInterrupt:
+            say(f"{name}: interrupted")
+            return 130
+        except Exception as error:
+            if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's.
+                say(f"{name}: out of memory; try a smaller --batch_size")
+                return 1
+            say(f"{name}: {_fault(error)}")
+            return _FAULT_STATUS
+
+
+def _dispatch(argv, name, values, command, description, positional) -> int:
+    if any(argument in ("-h", "-help", "--help", "--helpfull") for argument in argv[1:]):
+        print(help_text(name, description, values, positional), flush=True)
+        return 0
+    check_flag_files(argv[1:])
+    if positional is None:
+        parse(values, argv)
+        return command(values) or 0
+    return command(values, values(list(argv))[1:]) or 0
+
+
+def _in_short(error: Exception) -> str:
+    """What an error says, in one line; where that is absurdly long, its beginning and its end."""
+    said = one_line(error)
+    return said if len(said) <= _MOST_SAID else f"{said[: _MOST_SAID // 2]} ... {said[-_MOST_SAID // 2 :]}"
+
+
+def _fault(error: Exception) -> str:
+    """What to say of an error that nobody foresaw; its traceback goes to a file, if there is room for one."""
+    said = f"unexpected {type(error).__name__}: {one_line(error)}"
+    text = "".join(traceback.format_exception(error))
     try:
-        if any(argument in ("-h", "-help", "--help", "--helpfull") for argument in argv[1:]):
-            print(help_text(name, description, values, positional), flush=True)
-            return 0
-        if positional is None:
-            parse(values, argv)
-            return command(values) or 0
-        return command(values, values(list(argv))[1:]) or 0
-    except SlimftError as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_status
-    except flags.Error as error:
-        print(f"{name}: {' '.join(str(error).split())} (see {name} --help)", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # Who read the output, such as head, has seen enough.
-        return 128 + 13  # As a shell reports a command that SIGPIPE ended.
-    except OSError as error:  # A file that nobody expected to fail; the error names it.
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
-    finally:
-        _empty_output()
+        descriptor, file = tempfile.mkstemp(prefix="slimft-traceback-", suffix=".txt", text=True)
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(text)
+    except OSError:
+        say(*text.splitlines())
+        return f"{said}; please report it with the traceback above"
+    return f"{said}; please report it with the traceback in {file}"
 
 
-def _prepare_streams() -> None:
-    """Reports a SIGBUS or SIGSEGV where it happens; lets any variable's name be printed."""
-    if not faulthandler.is_enabled():
-        with contextlib.suppress(OSError, RuntimeError, ValueError):  # Standard error is no file, or is closed.
-            faulthandler.enable()
+@contextlib.contextmanager
+def safe_streams() -> Iterator[None]:
+    """Makes standard output and standard error what a command can print to without harm.
+
+    Nothing printed steers the terminal or deceives. Standard error never fails; standard output does, with an
+    OSError that names it, also where it is closed. A SIGBUS or SIGSEGV is reported where it happens.
+    """
+    occupy_closed_descriptors()
+    streams = sys.stdout, sys.stderr
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _empty_output() -> None:
-    """Discards what standard output does not take, which Python would stumble over at its end."""
+    sys.stdout, sys.stderr = SafeStream(sys.stdout, STANDARD_OUTPUT), SafeStream(sys.stderr)
+    if not faulthandler.is_enabled():
+        with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):  # It is closed, or no file.
+            faulthandler.enable()
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+        for stream in streams:
+            _discard_what_is_left(stream)
+
+
+def occupy_closed_descriptors() -> None:
+    """Opens the null device in the place of standard streams that are closed.
+
+    Else a file opened later would get that number, and with it what C++ writes to standard error.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def _discard_what_is_left(stream: TextIO | None) -> None:
+    """Discards what a standard stream does not take, which Python would stumble over at its end."""
+    try:
+        if stream is not None:
+            stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+        stream.flush()
+    except ValueError:  # It was closed by the command.
+        pass
 
 
 @contextlib.contextmanager
@@ -89,14 +167,12 @@ def quiet_standard_error() -> Iterator[None]:
 
     For importing TensorFlow, which on its start writes notes that no log level stops.
     """
-    import tempfile
-
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    with tempfile.TemporaryFile() as kept, contextlib.ExitStack() as stack:
+    SafeStream(sys.stderr).flush()
+    with contextlib.ExitStack() as stack:
         try:
+            kept = stack.enter_context(tempfile.TemporaryFile())
             before = os.dup(2)
-        except OSError:  # It is closed.
+        except OSError:  # There is no room for a file, or standard error is closed.
             yield
             return
         stack.callback(os.close, before)
@@ -106,7 +182,8 @@ def quiet_standard_error() -> Iterator[None]:
             yield
         except BaseException:
             kept.seek(0)
-            os.write(before, kept.read())
+            with contextlib.suppress(OSError):
+                os.write(before, kept.read())
             raise
 
 
@@ -143,6 +220,11 @@ def help_text(name: str, description: str, values: flags.FlagValues, positional:
     return "\n".join(lines)
 
 
-def print_result(result: dict) -> None:
+def json_line(value) -> str:
+    """`value` as JSON in one line, of ASCII that can be printed."""
+    return json.dumps(value).replace("\x7f", "\\u007f")
+
+
+def print_result(result: dict | list) -> None:
     """Prints `result` as one line of JSON on standard output."""
-    print(json.dumps(result), flush=True)
+    print(json_line(result), flush=True)

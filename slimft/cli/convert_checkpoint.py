@@ -22,6 +22,7 @@ from slimft.cli.read_progress import ReadProgress
 from slimft.cli.text_table import dtype_text
 from slimft.errors import CheckpointError, UsageError
 from slimft.filters import VariableFilter
+from slimft.messages import say
 from slimft.renaming import parse_renames, renamed
 
 DESCRIPTION = (
@@ -91,7 +92,7 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
         **({"model": values.model} if values.model else {}),
         "variables": totals.variables,
         "parameters": totals.parameters,
-        "bytes": sum(os.path.getsize(file) for file in files_to_write(destination)),
+        "bytes": sum(map(os.path.getsize, _files_of(destination))),
     })  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def _converted(source: Checkpoint, network: str) -> Checkpoint:
 
     checkpoint = converted(source, network)
     for note in checkpoint.notes:
-        print(f"convert_checkpoint: {note}", file=sys.stderr)
+        say(f"convert_checkpoint: {note}")
     return checkpoint
 
 
@@ -115,7 +116,7 @@ def _check_destination(source: Checkpoint, destination: str, overwrite: bool) ->
     if not os.path.isdir(folder):
         raise UsageError(f"cannot write {destination}: there is no directory {folder}; make it first")
     files = [file for file in files_to_write(destination) if os.path.lexists(file)]
-    sources = _files_of(source)
+    sources = _files_of(source.path)
     for file in files:
         if os.path.exists(file) and any(os.path.samefile(file, other) for other in sources):
             raise UsageError(f"{destination} is the source itself; write to another name")
@@ -125,9 +126,9 @@ def _check_destination(source: Checkpoint, destination: str, overwrite: bool) ->
         raise UsageError(f"{files[0]} is there already; choose another name, or replace it with --overwrite")
 
 
-def _files_of(checkpoint: Checkpoint) -> list[str]:
-    """The files there are of a checkpoint."""
-    prefix = glob.escape(checkpoint.path)
+def _files_of(path: str) -> list[str]:
+    """The files there are of the checkpoint at `path`."""
+    prefix = glob.escape(path)
     return [file for pattern in (prefix, f"{prefix}.index", f"{prefix}.data-*") for file in glob.glob(pattern)]
 
 
@@ -145,10 +146,10 @@ def _names(source: Checkpoint, kind: str, values: flags.FlagValues) -> dict[str,
     if kind != "tensorflow_v2":
         bookkeeping = [name for name in chosen if _is_bookkeeping(source, names[name])]
         if bookkeeping:
-            print(
+            say(
                 f"convert_checkpoint: {', '.join(bookkeeping)} left out: strings of TensorFlow 2's own, which "
-                f".{kind} cannot hold", file=sys.stderr,
-            )  # fmt: skip
+                f".{kind} cannot hold"
+            )
         chosen = [name for name in chosen if name not in bookkeeping]
     if not chosen:
         raise UsageError("nothing is left to convert; change --include or --exclude")

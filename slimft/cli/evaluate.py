@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import os
 import pathlib
@@ -12,25 +11,23 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from slimft.checkpoint import open_checkpoint
-from slimft.checkpoint.averages import has_averages
 from slimft.cli import common
 from slimft.cli.setting_flags import define_setting_flags
-from slimft.cli.text_table import printable, text_table
-from slimft.data import SPLITS, dataset_names
-from slimft.data.class_names import LABELS_FILE, read_labels
-from slimft.data.dataset import DataOptions
+from slimft.cli.text_table import text_table
+from slimft.data import SPLITS, WHOLE, dataset_names
 from slimft.errors import UsageError
 from slimft.files import atomic_file
-from slimft.nets import get_network, network_names
-from slimft.runs.settings import PRECISIONS, Settings, load_settings
+from slimft.inference import find_network
+from slimft.messages import say
+from slimft.nets import network_names
+from slimft.runs.settings import PRECISIONS
 
 DESCRIPTION = (
     "Evaluates a checkpoint on every example of a split, once. --train_dir names a run of bin/finetune and is "
-    "all it takes; without it give --model, --dataset and --checkpoint. Each class's figures are printed on "
-    "standard error; the last line on standard output is the result as JSON."
+    "all it takes; without it give --model, --dataset and --checkpoint. What was chosen and each class's figures "
+    "are printed on standard error; the last line on standard output is the result as JSON."
 )
-_DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "cache")
+_DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "group", "cache")
 # Classes in the table, and in the JSON.
 _MOST_ROWS = 40
 _MOST_IN_JSON = 1000
@@ -43,7 +40,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "checkpoint", None,
         "A checkpoint's path, directory or name; by default what the run in --train_dir ended with (the best in "
-        "validation is in its folder best).", **define,
+        "validation is in its folder best). One that lies in the directory of a run is used as that run used it.",
+        **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
     flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
@@ -53,8 +51,10 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("data_dir", None, "Where the data is, as in bin/finetune.", **define)
     flags.DEFINE_alias("dataset_dir", "data_dir", flag_values=values)
     flags.DEFINE_enum(
-        "split", None, SPLITS, "The part of the data to evaluate on; by default test, or validation where the data "
-        "has no test split.", **define,
+        "split", None, (*SPLITS, WHOLE),
+        "The part of the data to evaluate on. By default, of the data that the run was trained on, test or, where "
+        "there is none, validation, as the run split it; of other data, its own test split or, where it has no "
+        "splits, all of it. What the run trained on is left out of everything but train.", **define,
     )  # fmt: skip
     flags.DEFINE_alias("dataset_split_name", "split", flag_values=values)
     define_setting_flags(values, _DATA_FLAGS)
@@ -69,7 +69,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "them, as that of a run with --ema.", **define,
     )  # fmt: skip
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **define)
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "As in bin/finetune.", **define)
+    flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
     flags.DEFINE_string(
         "predictions", None,
         "A CSV file to write with each example's name, label, predicted class and confidence.", **define,
@@ -78,54 +78,30 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def evaluate(values: flags.FlagValues) -> None:
     """Runs the command on parsed flags."""
-    train_dir = values.train_dir and os.path.expanduser(values.train_dir)
-    saved = load_settings(train_dir) if train_dir else None
-    given = _arguments(values, saved)
-    for name in ("model", "dataset", "checkpoint"):
-        if not given[name]:
-            raise UsageError(f"--{name} is missing; give it, or --train_dir of a run of bin/finetune")
-    get_network(given["model"])
+    if values.train_dir is None and values.checkpoint is None:
+        missing = next(name for name in ("model", "dataset", "checkpoint") if values[name].value is None)
+        raise UsageError(f"--{missing} is missing; give it, or --train_dir of a run of bin/finetune")
+    network = find_network(
+        values.model, values.checkpoint, train_dir=values.train_dir, image_size=values.image_size,
+        averages=values.averages, precision=values.precision,
+    )  # fmt: skip
+    if values.dataset is None and network.run is None:
+        raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")
     table_file = _writable(values.predictions)
-    opened = given["checkpoint"] = open_checkpoint(given["checkpoint"])
-    averages = has_averages(opened) if values.averages is None else values.averages
     with common.quiet_standard_error():
         from slimft import evaluation
 
-    found = evaluation.evaluate_in_full(
-        **given, split=values.split, batch_size=values.batch_size, precision=values.precision,
-        averages=averages, class_names=_class_names(train_dir),
-    )  # fmt: skip
+    options = {name: values[name].value for name in _DATA_FLAGS if values[name].present}
+    found = evaluation.evaluate_network(
+        network, values.dataset, values.data_dir, values.split, options, values.batch_size
+    )
     class_names = found.dataset.class_names
     per_class, ece = found.predictions.per_class(class_names), found.predictions.calibration()["ece"]
     if table_file is not None:
         _write_predictions(table_file, found)
-    if values.split is None and found.result["split"] != "test":
-        print(f"the data has no test split; this is its {found.result['split']} split", file=sys.stderr)
-    print(_text(found.result, per_class, ece, averages), file=sys.stderr, flush=True)
+    say(*_text(found.result, per_class, ece).split("\n"))
     listed = per_class if len(per_class) <= _MOST_IN_JSON else None
-    common.print_result({**found.result, "ece": ece, "train_dir": values.train_dir, "per_class": listed})
-
-
-def _arguments(values: flags.FlagValues, saved: Settings | None) -> dict:
-    """What of `evaluate_in_full`'s arguments follows from the flags and, where they are not given, from the run."""
-    names = ["model", "checkpoint", "image_size", "dataset", "data_dir"]
-    given = {name: values[name].value for name in names}
-    options = DataOptions()
-    if saved is not None:
-        run = {name: getattr(saved, name) for name in names} | {"checkpoint": saved.final_checkpoint()}
-        if given["dataset"] in (None, saved.dataset):
-            options = saved.data_options()
-        else:
-            run["data_dir"] = None  # That of other data.
-        given = {name: run[name] if given[name] is None else given[name] for name in names}
-    told = {name: values[name].value for name in _DATA_FLAGS if values[name].present}
-    return {**given, "options": dataclasses.replace(options, **told)}
-
-
-def _class_names(train_dir: str | None) -> list[str] | None:
-    """The classes of the run in `train_dir`; None where it does not tell."""
-    file = train_dir and pathlib.Path(train_dir, LABELS_FILE)
-    return read_labels(file) if file and file.exists() else None
+    common.print_result({**found.result, "ece": ece, "per_class": listed})
 
 
 def _writable(path: str | None) -> pathlib.Path | None:
@@ -152,7 +128,7 @@ def _write_predictions(file: pathlib.Path, found) -> None:
         text.detach()  # Which flushes, and leaves the stream open.
 
 
-def _text(result: dict, per_class: list[dict], ece: float, averages: bool) -> str:
+def _text(result: dict, per_class: list[dict], ece: float) -> str:
     """The figures for a person: a table of the classes, or of the worst of them, and a summary."""
 
     def share(value: float | None) -> str:
@@ -165,10 +141,10 @@ def _text(result: dict, per_class: list[dict], ece: float, averages: bool) -> st
         shown = sorted(occurring, key=lambda row: row["f1"])[:_MOST_ROWS]
         note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest F1"
     rows = [
-        [printable(row["class"]), f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown
+        [row["class"], f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown
     ]
     table = text_table(["class", "examples", *columns], rows, left=1)
-    weights = " of the weights' moving averages" if averages else ""
+    weights = " of the weights' moving averages" if result["averages"] else ""
     return (
         f"{table}{note}\n{result['split']}{weights}: accuracy {result['accuracy']:.4f}, balanced "
         f"{result['balanced_accuracy']:.4f}, macro F1 {result['macro_f1']:.4f}, loss {result['loss']:.4f}, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import os
 import sys
 from collections.abc import Sequence
@@ -12,12 +11,9 @@ from absl import flags
 
 from slimft.cli import common
 from slimft.cli.models_table import models_table
-from slimft.cli.setting_flags import define_setting_flag
-from slimft.errors import UsageError
-from slimft.nets import get_network
-from slimft.runs.settings import Settings, kind_of, read_settings
-from slimft.training import recipes
-from slimft.training.setting_checks import check_settings
+from slimft.cli.setting_flags import define_setting_flags
+from slimft.runs.settings import OF_RECIPES, Settings, kind_of, read_settings
+from slimft.training.completion import complete
 
 DESCRIPTION = (
     "Rebuilds a network under TF-Slim's variable names, restores a checkpoint into it but for the excluded "
@@ -30,12 +26,15 @@ DESCRIPTION = (
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags, and slim's spelling of them as aliases."""
     define = {"flag_values": values}
-    for field in dataclasses.fields(Settings):
-        # None: a run has a directory of its own unless told otherwise.
-        define_setting_flag(values, field, *([None] if field.name == "train_dir" else []))
+    define_setting_flags(values)
     flags.DEFINE_string(
         "settings", None,
         "A run's settings.json: what it was told, but for its directory and for the flags that you give.", **define,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "resume_from", None,
+        "The step of the checkpoint in --train_dir to go on from, where its newest is damaged or not wanted; what "
+        "comes after that step is forgotten.", lower_bound=1, **define,
     )  # fmt: skip
     flags.DEFINE_boolean("list_models", False, "Print a table of the networks, and stop.", **define)
     flags.DEFINE_boolean("dry_run", False, "Print what would be restored and trained, and stop.", **define)
@@ -54,42 +53,18 @@ def settings_from(values: flags.FlagValues) -> Settings:
     """
     fields = dataclasses.fields(Settings)
     given = {field.name: _value(values, field) for field in fields if values[field.name].present}
+    saved = {}
     if values.settings is not None:
         saved = read_settings(os.path.expanduser(values.settings))
-        saved.pop("train_dir", None)
-    else:
-        saved = {}
-    model = given.get("model", saved.get("model"))
-    if not model:
-        raise UsageError("--model is missing; --list_models shows which there are")
-    spec = get_network(model)
-    advised = {}
-    if given.get("recipe"):
-        head = given.get("head", saved.get("head", Settings.head))
-        recipe = recipes.recipe_flags(given["recipe"], spec, head)
-        advised = {name: value for name, value in recipe.items() if name not in given}
-        if given.get("stage"):
-            advised.pop("trainable", None)
-        shown = " ".join(recipes.explain(advised))
-        print(f"--recipe={given['recipe']} is {shown}", file=sys.stderr, flush=True)
-    settings = Settings(**{**saved, **advised, **given})
-    check_settings(settings)
-    return dataclasses.replace(settings, **_places(settings, given))
+        # A recipe that is given counts more than a file.
+        left = ("train_dir", *(OF_RECIPES if "recipe" in given else ()))
+        saved = {name: value for name, value in saved.items() if name not in left}
+    return complete(Settings(**{**saved, **given}))
 
 
 def _value(values: flags.FlagValues, field: dataclasses.Field):
     value = values[field.name].value
-    return tuple(value) if kind_of(field) == "tuple" else value
-
-
-def _places(settings: Settings, given: dict) -> dict[str, str]:
-    """The directories of the run and of its data, so that they are found from anywhere."""
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    train_dir = given.get("train_dir") or f"runs/{settings.model}-{settings.dataset}-{now}"
-    places = {"train_dir": os.path.expanduser(train_dir)}
-    if settings.data_dir is not None:
-        places["data_dir"] = os.path.abspath(os.path.expanduser(settings.data_dir))
-    return places
+    return tuple(value) if kind_of(field) == "tuple" and value is not None else value
 
 
 def finetune(values: flags.FlagValues) -> None:
@@ -107,8 +82,9 @@ def finetune(values: flags.FlagValues) -> None:
     with common.quiet_standard_error():
         from slimft.training.loop import prepare, train_and_evaluate
 
-    run = prepare(settings)
+    run = prepare(settings, resume_from=values.resume_from)
     if values.dry_run:
+        run.say_notes()
         print(run.describe(), flush=True)
         run.check()
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 
@@ -10,8 +9,9 @@ from absl import flags
 
 from slimft.checkpoint import Checkpoint, open_checkpoint
 from slimft.cli import common, inspections
-from slimft.cli.text_table import json_ready, printable
+from slimft.cli.text_table import json_ready
 from slimft.errors import UsageError
+from slimft.messages import printable
 from slimft.nets import get_network
 from slimft.renaming import parse_renames
 
@@ -21,7 +21,8 @@ DESCRIPTION = (
     "checkpoint, a directory with a checkpoint, or a name: hed, or an official release such as vgg_16. "
     "--stats adds figures of the values; --verify, --diff and --model tell something else instead of the "
     "listing. Exit status: 0; 1 if --verify finds damage or --diff a difference; 2 if something is wrong with "
-    "the command line or a checkpoint cannot be read, or if it does not fit --model."
+    "the command line or a checkpoint cannot be read, if it does not fit --model, or if the answer cannot be "
+    "written to standard output."
 )
 _MODES = ("verify", "diff", "model")
 _ONLY_TO_LIST = ("stats", "depth")
@@ -90,7 +91,7 @@ def inspect_checkpoint(values: flags.FlagValues, paths: list[str]) -> int:
             {"path": checkpoint.path, "format": checkpoint.format, **one.result}
             for checkpoint, one in zip(checkpoints, answers)
         ]
-        print(json.dumps(json_ready(described)), flush=True)
+        common.print_result(json_ready(described))
     for one in answers:
         if one.error is not None:
             raise one.error

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from slimft.checkpoint import Checkpoint
 from slimft.cli import common
 from slimft.cli.listing import Totals, listing, rows_of, scope_table, selected_names, totals_by_scope
 from slimft.cli.read_progress import ReadProgress
-from slimft.cli.text_table import counted, dtype_text, megabytes, printable, shape_text, text_table
+from slimft.cli.text_table import counted, dtype_text, megabytes, shape_text, text_table
 from slimft.errors import CheckpointError, SlimftError
+from slimft.messages import one_line, printable, say
 
 _WITH_CHECKSUMS = {
     "tensorflow_v1": "every checksum matches",
@@ -44,7 +44,7 @@ def list_variables(
     try:
         full_names = {key: full_name for full_name, key in checkpoint.aliases().items()}
     except CheckpointError as error:
-        print(f"inspect_checkpoint: without full names: {error}", file=sys.stderr)
+        say(f"inspect_checkpoint: without full names: {one_line(error)}")
         full_names = {}
     names = selected_names(checkpoint, match)
     rows = rows_of(checkpoint, names, full_names)
@@ -90,7 +90,7 @@ def verify(checkpoint: Checkpoint, match: str | None = None) -> Answer:
     }
     path, count = printable(checkpoint.path), counted(len(names), "variable")
     if damaged:
-        lines = [f"damaged: {printable(name)}: {reason}" for name, reason in damaged.items()]
+        lines = [f"damaged: {printable(name)}: {printable(reason)}" for name, reason in damaged.items()]
         lines.append(f"{path}: {len(damaged):,} of {count} {'is' if len(damaged) == 1 else 'are'} damaged")
         return Answer("\n".join(lines), {"verify": result}, status=1)
     size = Totals.of(rows_of(checkpoint, names, {})).bytes
@@ -144,7 +144,7 @@ def _diff_text(checkpoint: Checkpoint, other: Checkpoint, result: Mapping) -> st
     if result["identical"]:
         return f"{path} and {other_path} are identical: {counted(result['same'], 'variable')}"
     rows = [
-        [printable(name), f"only in {here.path}", f"{shape_text(here.shape(name))} {dtype_text(here.dtype(name))}"]
+        [name, f"only in {here.path}", f"{shape_text(here.shape(name))} {dtype_text(here.dtype(name))}"]
         for here, names in ((checkpoint, result["only_here"]), (other, result["only_in_other"]))
         for name in names
     ]
@@ -152,10 +152,10 @@ def _diff_text(checkpoint: Checkpoint, other: Checkpoint, result: Mapping) -> st
         kinds = [kind for kind in ("shape", "dtype") if one["here"][kind] != one["in_other"][kind]]
         here, there = (f"{shape_text(one[side]['shape'])} {one[side]['dtype']}" for side in ("here", "in_other"))
         what = f"{' and '.join(kinds)} differ" if len(kinds) > 1 else f"{kinds[0]} differs"
-        rows.append([printable(one["name"]), what, f"{here} against {there}"])
+        rows.append([one["name"], what, f"{here} against {there}"])
     for one in result["values_differ"]:
         by = "" if one["largest"] is None else f", by up to {one['largest']:.4g}"
-        rows.append([printable(one["name"]), "values differ", f"{one['differing']:,} of {one['elements']:,}{by}"])
+        rows.append([one["name"], "values differ", f"{one['differing']:,} of {one['elements']:,}{by}"])
     return text_table(["name", "difference", "what"], rows, left=3) + (
         f"\n\n{path} and {other_path}: {len(rows):,} of {counted(len(rows) + result['same'], 'variable')} differ"
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from slimft.checkpoint import Checkpoint
 from slimft.cli.read_progress import stored_bytes
-from slimft.cli.text_table import counted, dtype_text, megabytes, printable, shape_text, text_table
+from slimft.cli.text_table import counted, dtype_text, megabytes, shape_text, text_table
 from slimft.cli.variable_values import Statistics
 from slimft.errors import PatternError
 from slimft.filters import VariableFilter
@@ -119,9 +119,9 @@ def listing(rows: Sequence[Row], statistics: Mapping[str, Statistics | None] | N
     total = Totals.of(rows).bytes
     lines = []
     for row in rows:
-        full_name = [printable(row.full_name or "")] if has_full_names else []
+        full_name = [row.full_name or ""] if has_full_names else []
         lines.append([
-            printable(row.name), *full_name, shape_text(row.shape), dtype_text(row.dtype),
+            row.name, *full_name, shape_text(row.shape), dtype_text(row.dtype),
             *_size_cells(row.parameters, row.bytes, total),
             *(_statistics_cells(statistics[row.name]) if statistics is not None else ()),
         ])  # fmt: skip
@@ -157,7 +157,7 @@ def scope_table(scopes: Mapping[str, Totals], total: int) -> str:
         total: bytes that are all of it.
     """
     lines = [
-        [printable(scope), f"{totals.variables:,}", *_size_cells(totals.parameters, totals.bytes, total)]
+        [scope, f"{totals.variables:,}", *_size_cells(totals.parameters, totals.bytes, total)]
         for scope, totals in scopes.items()
     ]
     return text_table(["scope", "variables", "parameters", "MB", "share"], lines, left=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import warnings
@@ -11,23 +10,22 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from slimft.checkpoint import open_checkpoint
-from slimft.checkpoint.averages import has_averages
 from slimft.cli import common
-from slimft.cli.text_table import printable
-from slimft.data.class_names import ClassNames, find_class_names
+from slimft.data.class_names import ClassNames
 from slimft.data.images import SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
-from slimft.nets import get_network, network_names
-from slimft.runs.settings import PRECISIONS, load_settings
+from slimft.inference import find_network
+from slimft.messages import printable, say, stream_for_bars
+from slimft.nets import network_names
+from slimft.runs.settings import PRECISIONS
 
 DESCRIPTION = (
     "Classifies images and prints the likeliest classes of each with their probabilities. An IMAGE is a file "
     "(JPEG, PNG, WebP, GIF, BMP, TIFF) or a folder, of which all images count, those in folders below it too. "
-    "Give --model and --checkpoint, or --train_dir, a run of bin/finetune. With 1000 classes, or 1001 with "
-    "background first, the names are ImageNet's; those of a run are in its labels.txt. Exit status: 0; 1 if an "
-    "image could not be read, which is said on standard error; 2 if anything else is wrong, or there is no image "
-    "at all."
+    "Give --model and --checkpoint, or --train_dir, a run of bin/finetune; what was chosen is said on standard "
+    "error. With 1000 classes, or 1001 with background first, the names are ImageNet's; those of a run are in its "
+    "labels.txt. Exit status: 0; 1 if an image could not be read, which is said on standard error; 2 if anything "
+    "else is wrong, or there is no image at all."
 )
 # A bar for less is gone before it is read.
 _LEAST_PROGRESS = 10
@@ -41,7 +39,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "checkpoint", None,
         "A checkpoint's path, directory or name, its last layer included; by default what the run in --train_dir "
-        "ended with (the best in validation is in its folder best).", **define,
+        "ended with (the best in validation is in its folder best). One in the directory of a run is used as that "
+        "run used it.", **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
     flags.DEFINE_string(
@@ -69,7 +68,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "as that of a run with --ema.", **define,
     )  # fmt: skip
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "As in bin/finetune.", **define)
+    flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
     flags.DEFINE_boolean(
         "json", False, "Print one JSON object for each image, on a line of its own: path, predictions.", **define
     )
@@ -77,28 +76,25 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     """Runs the command on parsed flags and paths; returns the exit status."""
-    model, checkpoint, image_size = _network(values)
+    if not 0 < values.crop <= 1:  # Nor nan.
+        raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
+    network = find_network(
+        values.model, values.checkpoint, train_dir=values.train_dir, image_size=values.image_size,
+        averages=values.averages, precision=values.precision, labels=values.labels,
+    )  # fmt: skip
     if not arguments:
         raise UsageError("name an image, or a folder of images")
     paths, all_there = _find(arguments)
     if not paths:
         return 2
-    spec = get_network(model)
-    opened = open_checkpoint(checkpoint)
-    train_dir = values.train_dir and os.path.expanduser(values.train_dir)
-    labels = values.labels and os.path.expanduser(values.labels)
-    averages = has_averages(opened) if values.averages is None else values.averages
     with common.quiet_standard_error():
-        from slimft.nets.heads import head_of, logits_scope
         from slimft.prediction import Classifier
-    head = head_of(opened)
-    names = find_class_names(opened, logits_scope(spec, head), labels, train_dir)
     # What Pillow says of an odd but readable file, once a kind.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
     all_read = True
     with (
-        Classifier(model, opened, image_size, values.top, values.precision, head, averages) as classifier,
+        Classifier.of(network, values.top) as classifier,
         contextlib.closing(classifier.classify_files(paths, values.batch_size, values.crop)) as classified,
         _progress(len(paths)) as progress,
     ):
@@ -108,27 +104,9 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
                     all_read = False
                     _report(found)
                 else:
-                    print((_json if values.json else _table)(path, found, names), flush=True)
+                    print((_json if values.json else _table)(path, found, network.classes), flush=True)
             progress.update()
     return 0 if all_there and all_read else 1
-
-
-def _network(values: flags.FlagValues) -> tuple[str, str, int | None]:
-    """The model, the checkpoint and the image size (None for the network's own); raises UsageError."""
-    model, checkpoint, image_size = values.model, values.checkpoint, values.image_size
-    if values.train_dir is not None:
-        saved = load_settings(os.path.expanduser(values.train_dir))
-        model, checkpoint = model or saved.model, checkpoint or saved.final_checkpoint()
-        image_size = image_size or saved.image_size
-    for name, value in (("model", model), ("checkpoint", checkpoint)):
-        if not value:
-            raise UsageError(f"--{name} is missing; give it, or --train_dir of a run of bin/finetune")
-    spec = get_network(model)
-    if image_size is not None:
-        spec.check_image_size(image_size)
-    if not 0 < values.crop <= 1:  # Nor nan.
-        raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
-    return model, checkpoint, image_size
 
 
 def _find(arguments: list[str]) -> tuple[list[str], bool]:
@@ -154,15 +132,15 @@ def _find(arguments: list[str]) -> tuple[list[str], bool]:
 
 
 def _report(error: DataError) -> None:
-    print(f"predict: {printable(str(error))}", file=sys.stderr, flush=True)
+    say(f"predict: {error}")
 
 
 def _progress(total: int):
     """A progress bar on standard error, where that is a terminal."""
-    import tqdm
+    from slimft.progress_bar import ProgressBar
 
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    return tqdm.tqdm(total=total, unit=" images", leave=False, disable=not terminal or total < _LEAST_PROGRESS)
+    terminal = stream_for_bars().isatty()
+    return ProgressBar(total=total, unit=" images", leave=False, disable=not terminal or total < _LEAST_PROGRESS)
 
 
 def _above(progress):
@@ -180,7 +158,7 @@ def _table(path: str, predictions: list[tuple[int, float]], names: ClassNames) -
 
 def _json(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
     described = [{**names.describe(number), "probability": probability} for number, probability in predictions]
-    return json.dumps({"path": path, "predictions": described})
+    return common.json_line({"path": path, "predictions": described})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from slimft.checkpoint import Checkpoint
 from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import CheckpointView
+from slimft.messages import stream_for_bars
 
 # A terminal is redrawn ten times a second; a log file gets a line now and then.
 _TERMINAL_SECONDS = 0.1
@@ -33,10 +33,10 @@ class ReadProgress(CheckpointView):
         self._bar = None
 
     def __enter__(self) -> ReadProgress:
-        import tqdm
+        from slimft.progress_bar import ProgressBar
 
-        terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._bar = tqdm.tqdm(
+        terminal = stream_for_bars().isatty()
+        self._bar = ProgressBar(
             desc=os.path.basename(self.path),
             total=sum(self._sizes.values()),
             unit="B",
@@ -44,7 +44,6 @@ class ReadProgress(CheckpointView):
             ascii=not terminal,
             mininterval=_TERMINAL_SECONDS if terminal else _LOG_SECONDS,
             leave=not terminal,
-            disable=sys.stderr is None,
         )
         return self
 

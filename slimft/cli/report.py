@@ -9,14 +9,15 @@ from absl import flags
 
 from slimft import report
 from slimft.cli import common
-from slimft.cli.text_table import printable, text_table
+from slimft.cli.text_table import text_table
 from slimft.errors import UsageError
+from slimft.messages import printable
 
 DESCRIPTION = (
-    "Compares runs of bin/finetune: prints a table of them, and writes a page with their figures, curves and "
-    "recall class by class. Runs that differ in nothing but --seed, --fold or --split_seed are repetitions, of "
-    "which there is the mean and the standard deviation too. With one directory, writes that run's report.html "
-    "again. Needs nothing but the JSON files in the directories."
+    "Compares runs of bin/finetune: prints tables of them, and writes a page with their figures, curves and "
+    "recall class by class. They are ranked by validation; test figures stand apart. Runs that differ in nothing "
+    "but --seed, --fold or --split_seed are repetitions, of which there is the mean and the standard deviation "
+    "too. With one directory, writes that run's report.html again. Needs nothing but the directories' JSON files."
 )
 
 
@@ -37,13 +38,23 @@ def write(values: flags.FlagValues, train_dirs: list[str]) -> None:
         print(printable(str(report.write_report(train_dirs[0]))), flush=True)
         return
     output = values.output or "comparison.html"
-    header, rows = report.compare(train_dirs, output).text_rows()
+    comparison = report.compare(train_dirs, output)
+    validation, *test = report.text_tables(comparison)
+    parts = [_with_long_ends(*validation), *(text_table(header, _printable(rows), left=1) for header, rows in test)]
+    notes = [printable(note) for note in comparison.notes()]
+    print("\n\n".join([*parts, "\n".join(notes), printable(output)]), flush=True)
+
+
+def _printable(rows: list[list[str]]) -> list[list[str]]:
+    return [list(map(printable, row)) for row in rows]
+
+
+def _with_long_ends(header: list[str], rows: list[list[str]]) -> str:
+    """A table whose last column is as long as it is, and so not in a column."""
     *header, last = header
-    lines = text_table(header, [list(map(printable, row[:-1])) for row in rows], left=1).splitlines()
-    # As long as it is, and so not in a column.
+    lines = text_table(header, [row[:-1] for row in _printable(rows)], left=1).splitlines()
     ends = [last, "-" * len(last), *(printable(row[-1]) for row in rows)]
-    print("\n".join(f"{line}  {end}".rstrip() for line, end in zip(lines, ends)))
-    print(f"\n{printable(output)}", flush=True)
+    return "\n".join(f"{line}  {end}".rstrip() for line, end in zip(lines, ends))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

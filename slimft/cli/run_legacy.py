@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
+from slimft.cli import common
 from slimft.errors import UsageError
 
 DESCRIPTION = (
@@ -60,18 +61,21 @@ def _show(error: Exception, script: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status, or lets the script's SystemExit go on."""
-    name, *arguments = sys.argv if argv is None else argv
-    name = os.path.basename(name)
-    try:
-        if not arguments:
-            raise UsageError(f"name a script (see {name} --help)")
-        script, *arguments = arguments
-        if script in ("-h", "-help", "--help"):
-            print(f"usage: {name} SCRIPT [ARGUMENT ...]\n", *textwrap.wrap(DESCRIPTION, 96), sep="\n")
-            return 0
-        if script.startswith("-"):
-            raise UsageError(f"unexpected {script} before SCRIPT; flags after SCRIPT are the script's")
-        return run_script(script, arguments)
-    except UsageError as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return error.exit_status
+    program, *arguments = sys.argv if argv is None else argv
+    name, script = os.path.basename(program), arguments[0] if arguments else ""
+    refused = UsageError(f"name a script (see {name} --help)")
+    if script.startswith("-"):
+        refused = UsageError(f"unexpected {script} before SCRIPT; flags after SCRIPT are the script's")
+    elif script:
+        common.occupy_closed_descriptors()
+        try:
+            return run_script(script, arguments[1:])
+        except UsageError as error:
+            refused = error
+
+    def answer(_) -> None:
+        if script not in ("-h", "-help", "--help"):
+            raise refused
+        print(f"usage: {name} SCRIPT [ARGUMENT ...]\n", *textwrap.wrap(DESCRIPTION, 96), sep="\n")
+
+    return common.run([program], lambda _: None, answer, DESCRIPTION)

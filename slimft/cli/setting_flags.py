@@ -22,17 +22,16 @@ def define_setting_flags(values: flags.FlagValues, names: Iterable[str] | None =
             define_setting_flag(values, field)
 
 
-def define_setting_flag(values: flags.FlagValues, field: dataclasses.Field, default=dataclasses.MISSING) -> None:
-    """Defines the flag of one field, with another default if one is given."""
-    told, kind, name = field.metadata, kind_of(field), field.name
-    default = field.default if default is dataclasses.MISSING else default
+def define_setting_flag(values: flags.FlagValues, field: dataclasses.Field) -> None:
+    """Defines the flag of one field."""
+    told, kind, name, default = field.metadata, kind_of(field), field.name, field.default
     define = {"flag_values": values}
     if name == "stage":
         flags.DEFINE_multi_string(name, list(default), told["help"], **define)
     elif told["choices"]:
         flags.DEFINE_enum(name, default, told["choices"], told["help"], **define)
     elif kind == "tuple":
-        flags.DEFINE_list(name, list(default), told["help"], **define)
+        flags.DEFINE_list(name, default and list(default), told["help"], **define)
     elif kind == "bool":
         flags.DEFINE_boolean(name, default, told["help"], **define)
     elif kind == "str":

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from slimft.messages import printable
+
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
-    """Returns the rows under their header, in columns.
+    """Returns the rows under their header, in columns; what is in a cell is escaped as by `printable`.
 
     Args:
         header: each column's title.
         rows: cells; as many in each row as there are titles.
         left: how many columns, from the first on, are aligned left; the others are aligned right.
     """
-    rows = [list(header), *map(list, rows)]
+    rows = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     rows.insert(1, ["-" * width for width in widths])
     lines = []
@@ -27,13 +29,6 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) 
         )
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
-
-
-def printable(text: str) -> str:
-    """`text` with escapes for what would break a line, steer the terminal or be no Unicode."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -10,10 +10,11 @@ What is repaired: names that tf-slim expects in TensorFlow's private modules are
 TensorFlow has moved them (`_MOVED`), and `tf.layers` and `tf.nn.rnn_cell`, which TensorFlow hides beside
 Keras 3; `slim.batch_norm`, which on TensorFlow 2.13 and later looks for a Keras module that no release has,
 is replaced by `slimft.compat.batch_norm`; `slim.dropout` by a version that can draw from a seed of the
-training loop (`slimft.compat.dropout`); and `slim.assign_from_checkpoint` and two functions of
-`slim.metrics` by versions without slim's errors. Every module of tf_slim, its `nets` included, uses the
-replacements, and `arg_scope`s on the old functions apply to the new ones. What tf-slim's own tests say to
-this is in docs/tf_slim_tests.md.
+training loop (`slimft.compat.dropout`); `slim.assign_from_checkpoint` and two functions of `slim.metrics` by
+versions without slim's errors; and the loops of `slim.learning`, `slim.training` and `slim.evaluation` by
+versions that neither evaluate random weights nor train beyond the end (`slimft.compat.run_repairs`). Every
+module of tf_slim, its `nets` included, uses the replacements, and `arg_scope`s on the old functions apply to
+the new ones. What tf-slim's own tests say to this is in docs/tf_slim_tests.md.
 
 This package is the only place that touches private parts of TensorFlow and tf-slim.
 """
@@ -60,13 +61,16 @@ warnings.filterwarnings("ignore", message=r"`tf\.layers\.\w+` is deprecated")
 
 # TensorFlow 2's behaviour has to be off before this.
 import tf_slim as slim  # noqa: E402
+from tf_slim import learning  # noqa: E402
 from tf_slim.metrics import metric_ops  # noqa: E402
 from tf_slim.ops import arg_scope  # noqa: E402
+from tf_slim.training import evaluation, training  # noqa: E402
 
 from slimft.compat import (  # noqa: E402
     assignment,
     batch_normalization,
     metric_repairs,
+    run_repairs,
     seeded_dropout,
     tf_layers,
 )
@@ -114,6 +118,13 @@ dropout = _replace(slim.dropout, seeded_dropout.dropout)
 _replace(slim.assign_from_checkpoint, assignment.assign_from_checkpoint)
 _replace(metric_ops.streaming_covariance, metric_repairs.streaming_covariance)
 _replace(metric_ops._next_array_size, metric_repairs.next_array_size)
+# slim.evaluation's functions call those of slim.training.
+_replace(evaluation.evaluate_once, run_repairs.evaluate_once)
+_replace(evaluation.evaluate_repeatedly, run_repairs.evaluate_repeatedly)
+_replace(slim.evaluation.evaluate_once, run_repairs.evaluation_evaluate_once)
+_replace(slim.evaluation.evaluation_loop, run_repairs.evaluation_loop)
+_replace(learning.train, run_repairs.learning_train)
+_replace(training.train, run_repairs.training_train)
 # `import tensorflow.compat.v1` is another module than `from tensorflow.compat import v1`; slim has imported it.
 for _name, _module in list(sys.modules.items()):
     if _name.endswith("compat.v1") and _name.startswith("tensorflow"):

@@ -8,13 +8,13 @@ is a `Checkpoint` with TF-Slim's names. `NETWORKS` names the networks there are 
 from __future__ import annotations
 
 from slimft.checkpoint import Checkpoint
-from slimft.checkpoint.base import one_line
 from slimft.conversion import keras_applications, torchvision
 from slimft.conversion.converted import ConvertedCheckpoint, fit
 from slimft.conversion.layers import Weights
 from slimft.conversion.recipes import Mismatch
 from slimft.conversion.source import SourceLayers, find_layers
 from slimft.errors import CheckpointError, UsageError
+from slimft.messages import printable
 
 __all__ = ["NETWORKS", "ConvertedCheckpoint", "conversion_advice", "converted"]
 
@@ -59,7 +59,7 @@ def converted(source: Checkpoint, network: str) -> ConvertedCheckpoint:
         try:
             return fit(source, found, _weights(found, network))
         except Mismatch as error:
-            problem = one_line(str(error))
+            problem = printable(str(error))
     others = [name for name in _LIBRARIES[found.library] if name != network and _fits(source, found, name)]
     advice = f"; they are those of {others[0]}: give --model={others[0]}" if others else ""
     raise CheckpointError(f"{source.path} does not hold {found.library} weights of {network}: {problem}{advice}")

@@ -1,8 +1,19 @@
 """Datasets, found by name, and how they reach a network.
 
-`load_dataset` needs no TensorFlow; `slimft.data.pipeline` and `slimft.data.preprocessing` do.
+`load_dataset` and `load_for_evaluation` need no TensorFlow; `slimft.data.pipeline` and `slimft.data.preprocessing`
+do.
 """
 
-from slimft.data.dataset import SPLITS, DataOptions, Dataset, dataset_names, load_dataset
+from slimft.data.dataset import (
+    SPLITS,
+    WHOLE,
+    DataOptions,
+    Dataset,
+    dataset_names,
+    load_dataset,
+    load_for_evaluation,
+)
 
-__all__ = ["SPLITS", "DataOptions", "Dataset", "dataset_names", "load_dataset"]
+__all__ = [
+    "SPLITS", "WHOLE", "DataOptions", "Dataset", "dataset_names", "load_dataset", "load_for_evaluation",
+]  # fmt: skip

@@ -115,6 +115,8 @@ def _interpret(data: bytes):
 
 
 def _set_items(dictionary: dict, items: list):
+    if len(items) % 2:
+        raise ValueError("it has a key without a value")
     # Not tuples: to hash a tuple of tuples can take forever.
     if not all(isinstance(key, (bytes, str)) for key in items[::2]):
         raise ValueError("it has a key that is not a string")

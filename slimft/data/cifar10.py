@@ -13,13 +13,16 @@ import pathlib
 
 import numpy as np
 
+from slimft import system
 from slimft.data.array_pickle import load_arrays
 from slimft.data.dataset import SPLITS, DataOptions, Dataset
 from slimft.errors import DataError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-# From the page named above.
-MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+# The page above has an MD5 only, which does not tell files apart that were made to have the same one. This is what
+# tensorflow_datasets/url_checksums/cifar10.txt of github.com/tensorflow/datasets has, and so has
+# lib/torchvision/datasets/cifar10.rb of github.com/ankane/torchvision-ruby.
+SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 _TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
@@ -37,7 +40,8 @@ def load(data_dir: pathlib.Path | None = None, options: DataOptions | None = Non
 
     Args:
         data_dir: the folder with the files, or the one their folder is in. Downloaded there if it has
-            none of them and may be created; None for ``~/.cache/slimft/cifar10``.
+            none of them and may be created; None for ``cifar10`` among slimft's caches, see
+            `slimft.system.cache_folder`.
         options: checked only; the splits are fixed.
 
     Raises:
@@ -63,7 +67,7 @@ def load(data_dir: pathlib.Path | None = None, options: DataOptions | None = Non
 
 def _find(data_dir: pathlib.Path | None):
     """The function that reads a batch, and the folder it reads from."""
-    root = pathlib.Path("~/.cache/slimft/cifar10").expanduser() if data_dir is None else data_dir
+    root = system.cache_folder("cifar10") if data_dir is None else data_dir
     try:
         for folder in (root, root / "cifar-10-batches-bin", root / "cifar-10-batches-py"):
             for read, suffix in ((_read_binary, ".bin"), (_read_python, "")):
@@ -79,7 +83,7 @@ def _find(data_dir: pathlib.Path | None):
         )
     from slimft.download import download_and_unpack
 
-    download_and_unpack(URL, MD5, root)
+    download_and_unpack(URL, SHA256, root)
     return _read_binary, root / "cifar-10-batches-bin"
 
 

@@ -15,15 +15,15 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-from slimft.checkpoint import Checkpoint
-from slimft.conversion import conversion_advice
-from slimft.errors import CheckpointError, DataError
-from slimft.files import write_atomically
+from slimft.errors import DataError
+from slimft.files import read_bounded, write_atomically
 
 LABELS_FILE = "labels.txt"
+# The names of the 21,841 classes of ImageNet have less than one.
+_MOST_BYTES = 16 << 20
 
 _NUMBERED = re.compile(r"([0-9]{1,9}):(.*)", re.DOTALL)
-_IMAGENET_CLASSES = 1000
+IMAGENET_CLASSES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,13 @@ class ClassNames:
         names: their names; None where nothing tells.
         first_imagenet_class: index of ImageNet's first class, 1 behind a background class and else 0; None where
             the classes are others.
+        source: where the names come from, for a message.
     """
 
     num_classes: int
     names: tuple[str, ...] | None = None
     first_imagenet_class: int | None = None
+    source: str = "none"
 
     def describe(self, index: int) -> dict:
         """What there is to say of the class `index`.
@@ -73,69 +75,6 @@ def _imagenet_classes() -> tuple[tuple[str, str], ...]:
     return tuple(tuple(line.split(" ", 1)) for line in file.read_text(encoding="utf-8").splitlines())
 
 
-def find_class_names(
-    checkpoint: Checkpoint,
-    logits_scope: str,
-    labels: str | os.PathLike | None = None,
-    train_dir: str | os.PathLike | None = None,
-) -> ClassNames:
-    """The classes of a checkpoint; never guessed for those of a training run.
-
-    Args:
-        checkpoint: the checkpoint.
-        logits_scope: scope of the network's last layer.
-        labels: a file that `read_labels` takes; it comes first.
-        train_dir: the directory of a run of bin/finetune, whose ``labels.txt`` comes next. Another may lie beside
-            the checkpoint, or in the directory above its ``best``. Where there is no `train_dir` and none of these
-            files, 1000 classes are ImageNet's, and 1001 these behind a background class.
-
-    Raises:
-        CheckpointError: the checkpoint has no last layer.
-        DataError: the file of labels cannot be read, or has more or fewer names than there are classes.
-    """
-    num_classes = count_classes(checkpoint, logits_scope)
-    file = labels or _labels_of_run(checkpoint, train_dir)
-    if file is not None:
-        names = read_labels(file)
-        if len(names) != num_classes:
-            raise DataError(
-                f"{file} has {len(names)} names, and {checkpoint.path} has {num_classes} classes; "
-                "name each class, background too if it is one"
-            )
-        return ClassNames(num_classes, tuple(names))
-    background = num_classes - _IMAGENET_CLASSES
-    if train_dir is not None or background not in (0, 1):
-        return ClassNames(num_classes)
-    return ClassNames(num_classes, ("background",) * background + imagenet_class_names(), background)
-
-
-def count_classes(checkpoint: Checkpoint, logits_scope: str) -> int:
-    """The number of classes, by the shape of the last layer's weights.
-
-    Raises:
-        CheckpointError: there are none in `logits_scope`.
-    """
-    names = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
-    for full_name, name in names.items():
-        if full_name.startswith(f"{logits_scope}/") and full_name.endswith("/weights") and checkpoint.shape(name):
-            return checkpoint.shape(name)[-1]
-    scopes = ", ".join(list(dict.fromkeys(name.split("/")[0] for name in names if "/" in name))[:4])
-    advice = conversion_advice(checkpoint) or "choose the model to match, or a checkpoint with its last layer"
-    raise CheckpointError(
-        f"{checkpoint.path} has no {logits_scope}/.../weights, which give the number of classes (it has "
-        f"{scopes or 'no scopes'}); {advice}"
-    )
-
-
-def _labels_of_run(checkpoint: Checkpoint, train_dir: str | os.PathLike | None) -> pathlib.Path | None:
-    """The ``labels.txt`` of the run that `checkpoint` is of, or None."""
-    folder = pathlib.Path(checkpoint.path).parent
-    folders = [folder.parent if folder.name == "best" else folder]
-    if train_dir is not None:
-        folders.insert(0, pathlib.Path(train_dir))
-    return next((folder / LABELS_FILE for folder in folders if (folder / LABELS_FILE).is_file()), None)
-
-
 def write_labels(directory: str | os.PathLike, names: Iterable[str]) -> None:
     """Writes ``labels.txt`` as research/slim's datasets/dataset_utils.py does: ``0:airplane`` and so on, in UTF-8.
 
@@ -158,13 +97,11 @@ def read_labels(path: str | os.PathLike) -> list[str]:
     """Reads the names of classes: research/slim's ``labels.txt`` (``0:airplane``, in any order), or a name a line.
 
     Raises:
-        DataError: the file is missing or not UTF-8; it has no names, an empty line between them, or numbers that
-            are not 0, 1, 2 and so on.
+        DataError: the file is missing, no regular file, too large or not UTF-8; it has no names, an empty line
+            between them, or numbers that are not 0, 1, 2 and so on.
     """
     try:
-        text = pathlib.Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        text = read_bounded(path, _MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not text in UTF-8 (at byte {error.start})") from None
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")

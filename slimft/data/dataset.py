@@ -7,27 +7,28 @@ import difflib
 import importlib
 import os
 import pathlib
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slimft.data.splits import subset
+from slimft.data.fingerprint import digests
+from slimft.data.splits import few, subset
 from slimft.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from slimft.data.image_files import ImageFiles
 
 SPLITS = ("train", "validation", "test")
+# What data without splits is called as a whole, when it is evaluated.
+WHOLE = "all"
 
-# Name to the module of slimft.data whose `load(data_dir, options)` returns the splits.
-_MODULES = {
-    "cifar10": "cifar10",
-    "digits": "digits",
-    "image_folder": "image_folder",
-    "csv": "csv_manifest",
-    "tfrecord": "tfrecord",
-}
+# Name to the module of slimft.data whose `load(data_dir, options)` returns splits that never change.
+_FIXED = {"cifar10": "cifar10", "digits": "digits"}
+# And to that whose `find(data_dir, options, class_names)` returns the examples of `slimft.data.file_dataset`.
+_FILES = {"image_folder": "image_folder", "csv": "csv_manifest", "tfrecord": "tfrecord"}
+_MODULES = {**_FIXED, **_FILES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,9 @@ class DataOptions:
         split_seed: decides which examples these are.
         folds: into how many parts to split the data, one of which tests; None for `test_share`.
         fold: the part that tests, below `folds`.
+        group: a regular expression, searched in an image's path: images with the same match (of its first group, if
+            it has one) stay in one split. Empty to draw single images though a manifest names groups; None for
+            neither.
         train_examples: how many examples of the training split to use, of each class its share; None for all.
         cache: whether decoded images are kept on the disk: ``auto``, ``on`` or ``off``.
     """
@@ -49,6 +53,7 @@ class DataOptions:
     split_seed: int = 0
     folds: int | None = None
     fold: int = 0
+    group: str | None = None
     train_examples: int | None = None
     cache: str = "auto"
 
@@ -64,6 +69,9 @@ class DataOptions:
             if getattr(self, name) != getattr(DataOptions, name):
                 has = ", ".join(split for split in SPLITS if split in own)
                 raise UsageError(f"--{name}={getattr(self, name):g}: {what} has splits of its own ({has})")
+        if "validation" in own and self.group:
+            has = ", ".join(split for split in SPLITS if split in own)
+            raise UsageError(f"--group={self.group}: {what} has splits of its own ({has})")
         if "validation" in own and self.validation_share != DataOptions.validation_share:
             raise UsageError(f"--validation_share={self.validation_share:g}: {what} has a validation split")
         if "validation" not in own and not 0 < self.validation_share < 1:
@@ -88,7 +96,7 @@ class Dataset:
 
     Attributes:
         name: the dataset's name.
-        split: ``train``, ``validation`` or ``test``.
+        split: ``train``, ``validation`` or ``test``; ``all`` for data without splits that is evaluated.
         images: uint8 ``[examples, height, width, 3]``, RGB in 0..255, or image files of any size.
         labels: int32 ``[examples]``, each in ``0 .. len(class_names) - 1``.
         class_names: the classes' names, by label.
@@ -97,6 +105,8 @@ class Dataset:
         flip: whether an image's mirror image is as good an example of its class.
         max_shift: share of its height and width by which training may move an image.
         min_area: the least share of an image's area that training may crop it to.
+        notes: what the user is to be told of the data, the same for all its splits: what was passed over, what
+            stays together. A line each.
     """
 
     name: str
@@ -108,6 +118,7 @@ class Dataset:
     flip: bool
     max_shift: float
     min_area: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         if len(self.images) != len(self.labels):
@@ -167,10 +178,49 @@ class Dataset:
         images = self.images[indices] if self.in_memory else self.images.select(indices)
         return dataclasses.replace(self, images=images, labels=self.labels[indices])
 
+    def keys(self) -> list[str] | None:
+        """What each example is known by from run to run, such as its path below `--data_dir`; None of an array."""
+        return None if self.in_memory else [self.images.source(index).key for index in range(self.num_examples)]
+
+    def digests(self) -> list[str] | None:
+        """What each example's file holds, as `slimft.data.fingerprint.digests` tells; None of an array.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        return None if self.in_memory else digests(self.images)
+
+    def with_classes(self, class_names: Sequence[str]) -> Dataset:
+        """The same examples, with their classes numbered as in `class_names`, which has them and may have more.
+
+        Raises:
+            DataError: an example is of another class, or of one that `class_names` has twice.
+        """
+        if tuple(class_names) == self.class_names:
+            return self
+        # A name may come from a file system that takes accents apart.
+        theirs = [unicodedata.normalize("NFC", name) for name in class_names]
+        there = {label: unicodedata.normalize("NFC", self.class_names[label]) for label in np.unique(self.labels)}
+        for wrong, what in (
+            ([name for name in there.values() if name not in theirs], "classes that the run was not trained on"),
+            ([name for name in there.values() if theirs.count(name) > 1], "classes that the run has twice"),
+        ):
+            if wrong:
+                raise DataError(f"the data ({self.name} {self.split}) has {what}: {few(wrong)}; see its labels.txt")
+        number = np.zeros(self.num_classes, np.int32)
+        for label, name in there.items():
+            number[label] = theirs.index(name)
+        return dataclasses.replace(self, labels=number[self.labels], class_names=tuple(class_names))
+
 
 def dataset_names() -> list[str]:
     """The names `load_dataset` knows."""
     return list(_MODULES)
+
+
+def never_changes(name: str) -> bool:
+    """Whether the dataset of that name is the same wherever it lies, and split the same in every version."""
+    return name in _FIXED
 
 
 def load_dataset(
@@ -187,16 +237,65 @@ def load_dataset(
         UsageError: there is no dataset of that name, or an option makes no sense for it.
         DataError: its files are missing, truncated or corrupt.
     """
+    module, folder, options = _module(name), _expanded(data_dir), options or DataOptions()
+    if name in _FIXED:
+        splits = module.load(folder, options)
+    else:
+        from slimft.data.file_dataset import file_splits
+
+        splits = file_splits(module.find(folder, options), options)
+    if options.train_examples is not None:
+        splits["train"] = _some_examples(splits["train"], options)
+    return splits
+
+
+def load_for_evaluation(
+    name: str,
+    data_dir: str | pathlib.Path | None = None,
+    options: DataOptions | None = None,
+    class_names: Sequence[str] | None = None,
+) -> dict[str, Dataset]:
+    """Loads labelled data to evaluate on, which need not have a training split, nor all the classes; draws nothing.
+
+    Args:
+        name: one of `dataset_names`.
+        data_dir: as in `load_dataset`.
+        options: how to read it: nothing of it is about splits but `group`, which says that folders within those of
+            the classes are no classes.
+        class_names: the classes of the checkpoint. The data's are found among them by name, or by number in
+            TFRecords without a ``labels.txt``. None for the data's own.
+
+    Returns:
+        Split name to dataset: the splits that the data has itself; or ``all``, where it has none or nothing but
+        ``train``.
+
+    Raises:
+        UsageError: there is no dataset of that name.
+        DataError: its files are missing, truncated or corrupt, or of a class that is not among `class_names`.
+    """
+    module, folder, options = _module(name), _expanded(data_dir), options or DataOptions()
+    if name in _FIXED:
+        splits = module.load(folder, DataOptions(cache=options.cache))
+    else:
+        from slimft.data.file_dataset import splits_to_evaluate
+
+        found = module.find(folder, options, () if class_names is None else class_names)
+        splits = splits_to_evaluate(found, options, class_names)
+    if class_names is None:
+        return splits
+    return {split: dataset.with_classes(class_names) for split, dataset in splits.items()}
+
+
+def _module(name: str):
     if name not in _MODULES:
         close = difflib.get_close_matches(name, _MODULES, n=1)
         hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(_MODULES)}"
         raise UsageError(f"--dataset={name}: there is no such dataset; {hint}")
-    options = options or DataOptions()
-    module = importlib.import_module(f"slimft.data.{_MODULES[name]}")
-    splits = module.load(None if data_dir is None else pathlib.Path(os.path.expanduser(data_dir)), options)
-    if options.train_examples is not None:
-        splits["train"] = _some_examples(splits["train"], options)
-    return splits
+    return importlib.import_module(f"slimft.data.{_MODULES[name]}")
+
+
+def _expanded(data_dir: str | pathlib.Path | None) -> pathlib.Path | None:
+    return None if data_dir is None else pathlib.Path(os.path.expanduser(data_dir))
 
 
 def _some_examples(train: Dataset, options: DataOptions) -> Dataset:
@@ -205,4 +304,6 @@ def _some_examples(train: Dataset, options: DataOptions) -> Dataset:
         raise UsageError(f"--train_examples={count}: {train.name} has only {train.num_examples} to train on")
     if count < classes:
         raise UsageError(f"--train_examples={count}: {train.name} has {classes} classes, and each needs one")
-    return train.select(subset(train.labels, count, options.split_seed))
+    # The examples of an array never change: there, the number of one is its name.
+    names = train.keys() or [str(index) for index in range(train.num_examples)]
+    return train.select(subset(train.labels, names, count, options.split_seed))

@@ -1,7 +1,7 @@
 """Images that stay in their files until they are asked for, read in parallel.
 
-What a network sees of an image is its central square, in training, evaluation and prediction alike; a random
-crop is a part of that.
+What a network sees of an image is its central square, which `read_source` reads for training, evaluation and
+prediction alike; a random crop is a part of that.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import functools
 import io
 import itertools
 import os
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 import numpy as np
 
+from slimft import system
 from slimft.data import image_cache
-from slimft.data.images import central_square, read_image, size_to_read
-from slimft.errors import DataError
+from slimft.data.fingerprint import file_digest
+from slimft.data.images import open_file, read_square
+from slimft.errors import DataError, UsageError
 
 # Twice the processors, so that some decode while others wait for the disk; each holds one image while it decodes.
 _THREADS_A_PROCESSOR = 2
 _MOST_THREADS = 16
 # Images a thread reads before it comes back for more, at most: to hand out a small one costs as much as to read it.
 _MOST_AT_A_TIME = 16
+# Bytes of cached images that one thread reads sooner than it hands parts of them to others.
+_LEAST_SHARED_BYTES = 1 << 20
 # Tasks that wait for a thread, in a long pass.
 _TASKS_AHEAD = 64
 # A bar that would be gone at once is not shown.
@@ -46,17 +52,30 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """Changes when the image does."""
 
+    @property
+    def key(self) -> str:
+        """What it is known by from run to run."""
+
+    def digest(self) -> str:
+        """What `slimft.data.fingerprint.digest` makes of its bytes; raises OSError or DataError."""
+
     def open(self) -> BinaryIO | bytes:
         """The encoded image; raises OSError or DataError."""
 
 
 class FileSource:
-    """An image file."""
+    """An image file.
 
-    __slots__ = ("path",)
+    Args:
+        path: where it is.
+        key: what it is known by from run to run; by default its path.
+    """
 
-    def __init__(self, path: str):
+    __slots__ = ("path", "key")
+
+    def __init__(self, path: str, key: str | None = None):
         self.path = path
+        self.key = path if key is None else key
 
     @property
     def name(self) -> str:
@@ -64,16 +83,23 @@ class FileSource:
 
     @property
     def fingerprint(self) -> str:
-        """Its path, size and time of change; that of a file that is gone says so."""
+        """Its path, size and times; that of a file that is gone says so.
+
+        Of the times there is that of the last change of the file itself, which a program that puts another file in
+        its place, and gives that the old one's time of modification, cannot set.
+        """
         path = os.path.abspath(self.path)
         try:
             status = os.stat(path)
         except OSError as error:
             return f"{path} {error.strerror}"
-        return f"{path} {status.st_size} {status.st_mtime_ns}"
+        return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
     def open(self) -> BinaryIO:
-        return open(self.path, "rb")
+        return open_file(self.path)
+
+    def digest(self) -> str:
+        return file_digest(self.path)
 
 
 class _Collection:
@@ -82,15 +108,13 @@ class _Collection:
     def __init__(self, sources: Sequence[Source], cache: str):
         self.sources = sources
         self.cache = cache
-        self.caches: dict[int, image_cache.CacheFile] = {}
+        self.caches: dict[int, image_cache.Cache] = {}
+        self.digests: np.ndarray | None = None
 
-    def open_cache(self, side: int, make: bool = True) -> image_cache.CacheFile | None:
-        """The cache of the sources as they are now; None if it is not there and not to be made. Raises OSError."""
+    def open_cache(self, side: int) -> image_cache.Cache:
+        """The cache of the sources as they are now; raises what `image_cache.Cache` does."""
         if side not in self.caches:
-            file = image_cache.file_for((source.fingerprint for source in self.sources), side)
-            if not (make or file.exists()):
-                return None
-            self.caches[side] = image_cache.CacheFile(file, len(self.sources), side)
+            self.caches[side] = image_cache.Cache((source.fingerprint for source in self.sources), side)
         return self.caches[side]
 
 
@@ -111,7 +135,21 @@ class ImageFiles:
 
     def name(self, index: int) -> str:
         """What image `index` is called in messages."""
-        return self._all[int(self._of_sources(np.array(index)))].name
+        return self.source(index).name
+
+    def source(self, index: int) -> Source:
+        """Where image `index` is."""
+        return self._all[int(self._of_sources(np.array(index)))]
+
+    def known_digests(self) -> tuple[np.ndarray, np.ndarray]:
+        """A place for each source's digest, empty where it is not known, and the places of these images.
+
+        Returns:
+            bytes of 16 letters ``[sources]``, to be filled; and int64 ``[len(self)]``.
+        """
+        if self._collection.digests is None:
+            self._collection.digests = np.zeros(len(self._all), "S16")
+        return self._collection.digests, self._of_sources(np.arange(len(self)))
 
     def select(self, indices: np.ndarray) -> ImageFiles:
         """Some of the images, in the order of `indices`; what is cached of one is cached of the other."""
@@ -128,8 +166,7 @@ class ImageFiles:
             side: height and width of the result.
 
         Returns:
-            uint8 ``[len(indices), side, side, 3]``, RGB in 0..255: the central squares of the images, as
-            `slimft.data.images.central_square` makes them, rounded.
+            uint8 ``[len(indices), side, side, 3]``, RGB in 0..255: each as `slimft.data.images.read_square` has it.
 
         Raises:
             DataError: an image is missing, truncated or corrupt; the message names it.
@@ -137,14 +174,17 @@ class ImageFiles:
         indices = self._of_sources(np.asarray(indices, np.int64))
         images = np.empty((len(indices), side, side, 3), np.uint8)
         cache = self._collection.caches.get(side)
-        missing = np.arange(len(indices)) if cache is None else cache.read(indices, images)
+        missing = np.arange(len(indices)) if cache is None else _read_cached(cache, indices, images)
 
         def decode(places: np.ndarray) -> None:
-            for place in places:
+            for place in places.tolist():
+                source = self._all[int(indices[place])]
                 try:
-                    images[place] = _square(self._all[int(indices[place])], side)
+                    images[place] = read_source(source, side)
                 except DataError as error:
                     raise DataError(f"{error}; replace or remove it") from None
+                if cache is not None:
+                    cache.repair(int(indices[place]), source.fingerprint, images[place])
 
         for _ in _in_threads(decode, _parts(missing)):
             pass
@@ -173,48 +213,59 @@ class ImageFiles:
         if mode == "off":
             return None
         if mode == "auto" and not several_passes:
-            with contextlib.suppress(OSError):
-                self._collection.open_cache(side, make=False)
+            with contextlib.suppress(OSError, UsageError):
+                self._collection.open_cache(side)
             return None
         wanted = self._of_sources(np.arange(len(self)))
         try:
             cache = self._collection.open_cache(side)
-            missing = wanted[~cache.has(wanted)]
-            obstacle = cache.obstacle(len(missing)) if mode == "auto" else None
+            obstacle = cache.obstacle(wanted) if mode == "auto" else None
             if obstacle is None:
-                self._fill(cache, missing, progress)
+                self._fill(cache, wanted, progress)
                 return None
-            if cache.is_empty():
-                cache.file.unlink(missing_ok=True)
-                del self._collection.caches[side]
-        except OSError as error:
-            self._collection.caches.pop(side, None)
-            obstacle = f"{image_cache.folder()}: {error.strerror or error}"
+        except (OSError, UsageError) as error:
+            obstacle = getattr(error, "strerror", None) or str(error)
+            if isinstance(error, OSError):
+                obstacle = f"{image_cache.folder()}: {obstacle}"
             if mode == "on":
                 raise DataError(f"--cache=on: {obstacle}; make room for it, or choose --cache=off") from None
-        return f"images are decoded anew in each epoch: {obstacle}"
+        cache = self._collection.caches.get(side)
+        count = len(wanted) if cache is None else int(np.count_nonzero(~cache.has(wanted)))
+        which = "images are" if count == len(wanted) else f"{count} of {len(wanted)} images are"
+        return f"{which} decoded anew in each epoch: {obstacle}"
 
-    def _fill(self, cache: image_cache.CacheFile, missing: np.ndarray, progress: bool) -> None:
-        """Decodes the `missing` images, of all sources, into the cache; raises DataError if some cannot be read."""
-        import tqdm
+    def _fill(self, cache: image_cache.Cache, wanted: np.ndarray, progress: bool) -> None:
+        """Decodes those of the images, of all sources, that the cache lacks; raises DataError if it cannot."""
+        from slimft.progress_bar import ProgressBar
 
+        missing = cache.missing(wanted)
+        if not len(missing):
+            return
+        cache.make_room(wanted)
+        missing = cache.missing(wanted)
+        # Several processes begin at different places, and leave out what another has decoded meanwhile.
+        missing = np.roll(missing, random.SystemRandom().randrange(len(missing)))
         failures = {}
 
-        def decode(indices: np.ndarray) -> np.ndarray:
-            decoded = []
-            for index in indices:
+        def decode(indices: np.ndarray) -> int:
+            for index in indices.tolist():
+                if cache.has(index):
+                    continue
+                source = self._all[index]
                 try:
-                    cache.write(index, _square(self._all[int(index)], cache.side))
-                    decoded.append(index)
+                    cache.write(index, source.fingerprint, read_source(source, cache.side))
                 except DataError as error:
-                    failures[int(index)] = error
-            return np.array(decoded, np.int64)
+                    failures[index] = error
+            return len(indices)
 
         options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1, "disable": not progress}
-        with tqdm.tqdm(desc="decoding", total=len(missing), **options) as bar, cache.filling(len(missing)) as add:
-            for decoded in _in_threads(decode, _parts(missing)):
-                add(decoded)
-                bar.update(len(decoded))
+        with ProgressBar(desc="decoding", total=len(missing), **options) as bar, cache.filling():
+            looked = time.monotonic()
+            for count in _in_threads(decode, _parts(missing)):
+                bar.update(count)
+                if time.monotonic() - looked >= image_cache.LOOK_SECONDS:
+                    cache.look()
+                    looked = time.monotonic()
         if len(failures) == 1:
             raise DataError(f"{next(iter(failures.values()))}; replace or remove it")
         if failures:
@@ -232,16 +283,46 @@ class ImageFiles:
         return indices if self._indices is None else self._indices[indices]
 
 
-def _square(source: Source, side: int) -> np.ndarray:
-    """uint8 ``[side, side, 3]``; raises DataError."""
+def _read_cached(cache: image_cache.Cache, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Reads the images that are in the cache; returns the places in `images` of the others."""
+    cache.will_read(indices)
+    if images.nbytes < _LEAST_SHARED_BYTES:
+        return np.array(cache.read(indices, images), np.int64)
+
+    def read(places: np.ndarray) -> np.ndarray:
+        part = slice(places[0], places[-1] + 1)
+        return places[cache.read(indices[part], images[part])]
+
+    return np.concatenate(list(_in_threads(read, _parts(np.arange(len(indices))))))
+
+
+def read_source(source: Source, side: int, crop: float = 1.0) -> np.ndarray:
+    """What a network sees of an image: `slimft.data.images.read_square` of a source. Raises DataError."""
     try:
         stream = source.open()
     except OSError as error:
         raise DataError(f"{source.name} cannot be read: {error.strerror or error}") from None
     if isinstance(stream, bytes):
         stream = io.BytesIO(stream)
-    square = central_square(read_image(stream, size_to_read(side, 1.0), source.name), side, 1.0)
-    return np.rint(square, out=square).astype(np.uint8)
+    return read_square(stream, side, crop, source.name)
+
+
+def read_in_order(
+    sources: Iterable[Source], side: int, crop: float, ahead: int
+) -> Iterator[tuple[Source, np.ndarray | DataError]]:
+    """Reads images in threads, at most `ahead` before they are asked for.
+
+    Yields:
+        Each source in turn, with what `read_source` makes of it, or with why it cannot be read.
+    """
+
+    def read(source: Source) -> tuple[Source, np.ndarray | DataError]:
+        try:
+            return source, read_source(source, side, crop)
+        except DataError as error:
+            return source, error
+
+    return _in_threads(read, sources, ahead)
 
 
 def _parts(indices: np.ndarray) -> Iterator[np.ndarray]:
@@ -250,15 +331,15 @@ def _parts(indices: np.ndarray) -> Iterator[np.ndarray]:
     return (indices[start : start + size] for start in range(0, len(indices), size))
 
 
-def _in_threads(work: Callable, items: Iterable) -> Iterator:
-    """Yields ``work(item)`` for each of the items, in order; only a few are waiting for a thread at a time.
+def _in_threads(work: Callable, items: Iterable, ahead: int = _TASKS_AHEAD) -> Iterator:
+    """Yields ``work(item)`` for each of the items, in order; at most `ahead` are waiting, or done, at a time.
 
     Raises:
         Exception: what the first `work` to fail raised, after those that had begun are done.
     """
     items, waiting = iter(items), collections.deque()
     try:
-        for item in itertools.islice(items, _TASKS_AHEAD):
+        for item in itertools.islice(items, ahead):
             waiting.append(_threads(os.getpid()).submit(work, item))
         while waiting:
             yield waiting.popleft().result()
@@ -278,5 +359,4 @@ def _threads(process: int) -> concurrent.futures.ThreadPoolExecutor:
 @functools.cache
 def count_threads() -> int:
     """How many threads read images."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_MOST_THREADS, _THREADS_A_PROCESSOR * processors)
+    return min(_MOST_THREADS, _THREADS_A_PROCESSOR * system.processors())

@@ -9,9 +9,8 @@ Their variables are beside the network's scope: ``head/BatchNorm``, ``head/hidde
 
 from __future__ import annotations
 
-from slimft.checkpoint import Checkpoint
 from slimft.compat import scoped_argument, slim, tf
-from slimft.nets.registry import HEAD_SCOPE, NetworkSpec
+from slimft.nets.registry import HEAD_SCOPE
 
 HIDDEN = 256
 KEEP_PROB = 0.5
@@ -20,7 +19,8 @@ KEEP_PROB = 0.5
 def build_head(features, num_classes: int, kind: str, is_training: bool):
     """Adds a head; its weight decay is that of convolutions in the enclosing arg_scope.
 
-    Weights begin as He et al. have it (arXiv:1502.01852): normal, with a variance of 2 / inputs.
+    Weights begin with the variance of He et al. (arXiv:1502.01852), 2 / inputs, but drawn from a truncated normal
+    distribution, as slim's initializer does it.
 
     Args:
         features: float tensor ``[batch, rows, columns, channels]``, what a network returns without `num_classes`.
@@ -54,16 +54,3 @@ def build_head(features, num_classes: int, kind: str, is_training: bool):
         net = slim.fully_connected(net, HIDDEN, activation_fn=tf.nn.relu, scope="hidden")
         net = slim.dropout(net, keep_prob=KEEP_PROB, is_training=is_training, scope="dropout")
         return slim.fully_connected(net, num_classes, activation_fn=None, scope="logits")
-
-
-def logits_scope(spec: NetworkSpec, head: str) -> str:
-    """The scope of the layer that makes the logits; its weights tell the number of classes."""
-    return spec.logits_scopes[0] if head == "linear" else f"{HEAD_SCOPE}/logits"
-
-
-def head_of(checkpoint: Checkpoint) -> str:
-    """Which head of `slimft.nets.HEADS` a checkpoint has, by its names; ``linear`` where there is no other."""
-    names = {*checkpoint, *checkpoint.aliases()}
-    if not any(name.startswith(f"{HEAD_SCOPE}/logits/") for name in names):
-        return "linear"
-    return "bn_mlp" if any(name.startswith(f"{HEAD_SCOPE}/BatchNorm/") for name in names) else "mlp"

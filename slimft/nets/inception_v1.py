@@ -1,7 +1,8 @@
 """Inception V1, also called GoogLeNet (Szegedy et al., arXiv:1409.4842), under TF-Slim's names.
 
-Table 1 of the paper, with batch normalization after each convolution, 3x3 filters where the paper has 5x5, and
-without the paper's two auxiliary classifiers.
+Table 1 of the paper, with batch normalization after each convolution in place of local response normalization, 3x3
+filters where the paper has 5x5, a 2x2 pool before Mixed_5b where it has 3x3, and without its two auxiliary
+classifiers.
 
     with slim.arg_scope(inception_v1.inception_v1_arg_scope()):
         logits, end_points = inception_v1.inception_v1(images, num_classes=10)

@@ -1,8 +1,9 @@
 """Inception V3 (Szegedy et al., arXiv:1512.00567) under TF-Slim's names.
 
-Table 1 of the paper: seven layers, three modules of figure 5 at 35x35, four of figure 6 at 17x17 and two of
-figure 7 at 8x8, with reductions (figure 10) between them; batch normalization after each convolution, also in
-the auxiliary classifier on Mixed_6e.
+Seven layers, then three modules of the paper's figure 5 at 35x35, four of figure 6 at 17x17 and two of figure 7 at
+8x8, with reductions (figure 10) between them; batch normalization after each convolution, also in the auxiliary
+classifier on Mixed_6e. The paper's table 1 has other layers at the start (TF-Slim's fourth convolution is 1x1, and
+a pool comes before the modules) and counts five modules of figure 6.
 
     with slim.arg_scope(inception_v3.inception_v3_arg_scope()):
         logits, end_points = inception_v3.inception_v3(images, num_classes=10)

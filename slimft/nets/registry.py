@@ -236,10 +236,32 @@ _SPECS = {
     )
 }  # fmt: skip
 
+# Of networks that can be built with slimft.nets, though the registry has no checkpoint or figures of them.
+_OTHER_ARG_SCOPES = {
+    "InceptionV2": "inception.inception_v2_arg_scope()",
+    "resnet_v1_200": "resnet_v1.resnet_arg_scope()",
+    "resnet_v2_200": "resnet_v2.resnet_arg_scope()",
+    "densenet161": "densenet.densenet_arg_scope()",
+}
+
 
 def network_names() -> list[str]:
     """The names `get_network` knows."""
     return list(_SPECS)
+
+
+def arg_scope_call(variables: Iterable[str]) -> str | None:
+    """What makes the arg_scope of the network that `variables` are of: ``mobilenet_v1.mobilenet_v1_arg_scope()``.
+
+    Args:
+        variables: names with the network's scope among their parts, where the first that has one counts.
+
+    Returns:
+        The call, as one writes it after ``from slimft.nets import mobilenet_v1``; None for other networks.
+    """
+    calls = {spec.scope: f"{spec.module}.{spec.arg_scope_name}()" for spec in _SPECS.values()}
+    calls |= _OTHER_ARG_SCOPES
+    return next((calls[part] for name in variables for part in name.split("/") if part in calls), None)
 
 
 def get_network(name: str) -> NetworkSpec:

@@ -9,6 +9,7 @@ import importlib
 _WHERE = {
     "write_report": "slimft.report.run_page",
     "compare": "slimft.report.comparison",
+    "text_tables": "slimft.report.comparison_page",
     "write_result": "slimft.report.results",
 }
 

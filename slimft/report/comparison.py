@@ -1,8 +1,13 @@
-"""Several runs on one page: figures, curves, and recall class by class."""
+"""Several runs side by side: ranked by validation, with what they reached on test data apart from it.
+
+Whoever chooses a run by its test figures has none left that tell how good the chosen one is. So nothing is ranked
+by them and nothing marked.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
 import statistics
@@ -10,17 +15,18 @@ from collections.abc import Sequence
 
 from slimft.errors import UsageError
 from slimft.files import write_atomically
-from slimft.report.figures import Curve, curve_chart
-from slimft.report.markup import Html, document, join, section, table, tag
 from slimft.report.run_files import RunFiles, check_output, read_run
-from slimft.report.texts import MISSING, count, duration, rate, share, spread
-from slimft.runs.settings import OF_THE_DISK
+from slimft.report.same_data import Examples, differing, examples_of, places
+from slimft.report.texts import MISSING
+from slimft.runs.settings import METRICS, OF_THE_DISK
 
 # What repeated runs of one experiment differ in.
 _REPEATED_WITH = ("seed", "fold", "split_seed")
-_MOST_CLASSES = 60
-# A figure's title, and whether the largest is the best.
-_FIGURES = {"accuracy": True, "balanced accuracy": True, "loss": False, "ECE": False}
+# Titles of figures, and their names in the files.
+VALIDATION = {"accuracy": "accuracy", "balanced": "balanced_accuracy", "loss": "loss"}
+TEST = {**VALIDATION, "ECE": "ece"}
+
+Figures = dict[str, float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,31 +37,36 @@ class Row:
         name: tells the runs apart.
         run: its files.
         differs: flags of what not all runs have in common.
+        validated_on: what is known of its validation examples.
+        tested_on: what is known of its test examples.
     """
 
     name: str
     run: RunFiles
     differs: tuple[str, ...]
+    validated_on: Examples
+    tested_on: Examples
 
     @property
-    def figures(self) -> dict[str, float | None]:
-        """What tells how well it did, by title."""
+    def validation(self) -> Figures:
+        """The validation of the checkpoint that the result is of, or of the best so far, by the files' names."""
+        figures, result = self.run.validation_at(self.run.step), self.run.result
+        if not figures and result is not None and result.split == "validation":
+            figures = result.result
+        return {name: figures.get(name) for name in VALIDATION.values()}
+
+    @property
+    def test(self) -> Figures:
+        """The test figures, by the files' names; all None where the run was not tested."""
         result = self.run.result
-        if result is None:
-            return dict.fromkeys(_FIGURES)
-        named = (result.figure("accuracy"), result.figure("balanced_accuracy"), result.figure("loss"), result.ece)
-        return dict(zip(_FIGURES, named))
+        if result is None or result.split != "test":
+            return dict.fromkeys(TEST.values())
+        return {name: result.figure(name) for name in VALIDATION.values()} | {"ece": result.ece}
 
     @property
     def recalls(self) -> list[float | None]:
         """Each class's recall, by label; empty without a result."""
         return [one["recall"] for one in self.run.result.per_class] if self.run.result else []
-
-    @property
-    def steps(self) -> float | None:
-        """The step it ended at, or the last one that is known."""
-        steps = self.run.train["step"] or self.run.validation["step"]
-        return self.run.result.figure("step") if self.run.result else max(steps, default=None)
 
     def setting(self, name: str) -> str:
         """A setting as text."""
@@ -70,39 +81,122 @@ class Comparison:
     Attributes:
         rows: the runs, in the order they were named.
         groups: rows that differ in nothing but seed or fold, where there are several such.
+        doubts: what kept runs that look like repetitions from being a group, a sentence each.
     """
 
     rows: tuple[Row, ...]
     groups: tuple[tuple[Row, ...], ...]
+    doubts: tuple[str, ...] = ()
 
-    def best(self, title: str) -> float | None:
-        """The best figure of this title; None if it tells no run from the others."""
-        known = {row.figures[title] for row in self.rows} - {None}
-        return (max if _FIGURES[title] else min)(known) if len(known) > 1 else None
+    @functools.cached_property
+    def metric(self) -> str:
+        """What runs are ranked by: what chose the checkpoints of all of them, or else accuracy."""
+        metrics = {row.run.metric for row in self._finished}
+        return metrics.pop() if len(metrics) == 1 and metrics <= set(METRICS) else "accuracy"
 
-    def text_rows(self) -> tuple[list[str], list[list[str]]]:
-        """Header and rows of the table of runs, then of means over groups, as text; ``*`` marks the best."""
-        best = {title: self.best(title) for title in _FIGURES}
-        rows = []
+    @property
+    def _finished(self) -> list[Row]:
+        return [row for row in self.rows if row.run.result is not None]
+
+    @functools.cached_property
+    def ranks(self) -> list[int | None]:
+        """Each row's rank from 1, equal ones having equal ranks; None where it is not ranked."""
+        found = [row.validation if row.run.result is not None else {} for row in self.rows]
+        known = [i for i, figures in enumerate(found) if figures.get(self.metric) is not None]
+        if differing([self.rows[i].validated_on for i in known]):
+            known = []
+        return self._ranks({i: found[i] for i in known}, len(self.rows))
+
+    @functools.cached_property
+    def group_ranks(self) -> list[int | None]:
+        """Each group's rank by the means over its runs; None where it is not ranked."""
+        if len({_sets(group) for group in self.groups}) != 1:
+            return [None] * len(self.groups)
+        means = enumerate(map(_means, self.groups))
+        return self._ranks({i: mean for i, mean in means if mean[self.metric] is not None}, len(self.groups))
+
+    def _ranks(self, figures: dict[int, Figures], size: int) -> list[int | None]:
+        """Ranks of what is validated, by the metric and then by the lower loss; of one alone there is none."""
+        sign = 1 if self.metric == "loss" else -1
+        order = {i: (sign * one[self.metric], _or_infinity(one.get("loss"))) for i, one in figures.items()}
+        if len(order) < 2:
+            return [None] * size
+        return [
+            1 + sum(other < order[i] for other in order.values()) if i in order else None for i in range(size)
+        ]
+
+    def is_best(self, rank: int | None, ranks: Sequence[int | None]) -> bool:
+        """Whether to mark what has this rank: not where all have the same."""
+        return rank == 1 and max(other or 1 for other in ranks) > 1
+
+    def notes(self) -> list[str]:
+        """What to know of the figures, a sentence or two each."""
+        title, told = self.metric.replace("_", " "), []
+        if any([*self.ranks, *self.group_ranks]):
+            told.append(
+                f"Ranks go by validation {title}, of equals by the lower validation loss, each run at the step "
+                "that its result is of; a star marks the best."
+            )
+        told.append(
+            "Test figures have no ranks and no stars: they tell how good a run is that was chosen by validation, "
+            "and no longer do when they choose it."
+        )
+        metrics = sorted({row.run.metric for row in self._finished})
+        if metrics not in ([], [self.metric]):
+            told.append(f"The runs chose their best checkpoints by {_list(metrics)}; ranks can only go by {title}.")
+        validated = [row for row in self._finished if row.validation[self.metric] is not None]
+        parts = differing([row.validated_on for row in validated])
+        if parts:
+            told.append(
+                "The runs are not ranked: they were validated on different examples (what differs: "
+                f"{_list(parts)})."
+            )
+        if len({_sets(group) for group in self.groups}) > 1:
+            told.append("The repetitions are not ranked: they were not all validated on the same examples.")
+        tested = [row for row in self._finished if row.run.result.split == "test"]
+        parts = differing([row.tested_on for row in tested])
+        if parts:
+            told.append(
+                "The test figures do not compare directly: they are of different examples (what differs: "
+                f"{_list(parts)})."
+            )
+        elif tested and len(tested) < len(self._finished):
+            told.append("Not all runs have test figures.")
+        return [*told, *self.doubts, *self._of_runs()]
+
+    def _of_runs(self) -> list[str]:
+        by_sentence: dict[str, list[str]] = {}
         for row in self.rows:
-            figures = [
-                f"{share(value)}{'*' if value is not None and value == best[title] else ''}"
-                for title, value in row.figures.items()
-            ]
-            rows.append([row.name, *figures, *_effort(row), " ".join(row.differs)])
-        for group in self.groups:
-            figures = [spread([row.figures[title] for row in group]) for title in _FIGURES]
-            rows.append([f"mean of {len(group)}", *figures, "", "", "", " ".join(_common(group))])
-        return ["run", *_FIGURES, "steps", "time", "images/s", "differs in"], rows
+            sentences = row.run.notes()
+            if row.run.result is None:
+                sentences[0] += " It is not ranked."
+            elif row.validation[self.metric] is None:
+                sentences.append("It is not ranked: there is no finite validation figure of its result's step.")
+            for sentence in sentences:
+                by_sentence.setdefault(sentence, []).append(row.name)
+        return [f"{', '.join(names)}: {sentence}" for sentence, names in by_sentence.items()]
 
 
-def _effort(row: Row) -> list[str]:
-    result = row.run.result
-    seconds, speed = (result.seconds, result.images_per_second) if result else (None, None)
-    return [count(row.steps), duration(seconds), rate(speed)]
+def _or_infinity(loss: float | None) -> float:
+    return float("inf") if loss is None else loss
 
 
-def _common(group: Sequence[Row]) -> list[str]:
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _sets(group: Sequence[Row]) -> str:
+    """What examples the runs of a group were validated on, in an order that does not depend on that of the runs."""
+    return repr(sorted(repr(sorted(row.validated_on.items())) for row in group))
+
+
+def _means(group: Sequence[Row]) -> Figures:
+    """The mean of each validation figure that all runs of the group have."""
+    columns = {name: [row.validation[name] for row in group] for name in VALIDATION.values()}
+    return {name: None if None in values else statistics.fmean(values) for name, values in columns.items()}
+
+
+def common(group: Sequence[Row]) -> list[str]:
     """What the runs of a group have in common of what tells all runs apart."""
     return [flag for flag in group[0].differs if all(flag in row.differs for row in group)]
 
@@ -118,6 +212,8 @@ def compare(train_dirs: Sequence[str | pathlib.Path], output: str | pathlib.Path
         UsageError: a directory is no run's, or is named twice.
         DataError: a file in one is not as a run writes it.
     """
+    from slimft.report.comparison_page import comparison_page
+
     output = pathlib.Path(output).expanduser()
     check_output(output)
     comparison = read_comparison(train_dirs)
@@ -132,27 +228,45 @@ def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:
         if folder in real[:i]:
             raise UsageError(f"{train_dirs[i]} is named twice; name each run once")
     runs = [read_run(folder) for folder in train_dirs]
-    names = _names(real)
-    every = {name: None for run in runs for name in run.settings if name not in OF_THE_DISK}
-    differing = [
-        name for name in every if any(run.settings.get(name) != runs[0].settings.get(name) for run in runs)
-    ]
-    groups = _experiments(runs, [name for name in differing if name not in _REPEATED_WITH])
+    told = [run.settings | {"data_dir": place} for run, place in zip(runs, places(runs))]
+    every = {name: None for settings in told for name in settings if name not in OF_THE_DISK}
+    apart = [name for name in every if any(settings.get(name) != told[0].get(name) for settings in told)]
+    shown = [[name for name in apart if run.settings.get(name) is not None] for run in runs]
     rows = tuple(
-        Row(name, run, tuple(run.flags(name for name in differing if run.settings.get(name) is not None)))
-        for name, run in zip(names, runs)
+        Row(name, run, tuple(run.flags(names)), validated_on, tested_on)
+        for name, run, names, validated_on, tested_on in zip(
+            _names(real), runs, shown, examples_of(runs, "validation"), examples_of(runs, "test")
+        )
     )
-    return Comparison(rows, tuple(tuple(rows[i] for i in members) for members in groups))
+    important = [name for name in apart if name not in _REPEATED_WITH]
+    experiments = _experiments(rows, [[settings.get(name) for name in important] for settings in told])
+    groups = [group for group in experiments if not _was_changed(group)]
+    doubts = [
+        f"{_list([row.name for row in group])}: Not counted as repetitions: their data changed between them."
+        for group in experiments if group not in groups
+    ]  # fmt: skip
+    return Comparison(rows, tuple(groups), tuple(doubts))
 
 
-def _experiments(runs: Sequence[RunFiles], differing: Sequence[str]) -> list[list[int]]:
-    """Indices of finished runs with equal classes that agree in the settings `differing`: two or more each."""
-    members: dict[str, list[int]] = {}
-    for i, run in enumerate(runs):
-        if run.result is not None:
-            key = repr([[run.settings.get(name) for name in differing], list(run.result.class_names)])
-            members.setdefault(key, []).append(i)
-    return [group for group in members.values() if len(group) > 1]
+def _experiments(rows: Sequence[Row], settings: Sequence[list]) -> list[tuple[Row, ...]]:
+    """Finished runs with equal classes, splits and `settings`: two or more each."""
+    members: dict[str, list[Row]] = {}
+    for row, told in zip(rows, settings):
+        if row.run.result is not None:
+            key = repr([told, list(row.run.result.class_names), row.run.result.split])
+            members.setdefault(key, []).append(row)
+    return [tuple(group) for group in members.values() if len(group) > 1]
+
+
+def _was_changed(group: Sequence[Row]) -> bool:
+    """Whether runs that draw their splits alike have other examples in them."""
+    by_draw: dict[tuple, list[Row]] = {}
+    for row in group:
+        by_draw.setdefault(tuple(row.setting(name) for name in ("fold", "split_seed")), []).append(row)
+    return any(
+        differing([row.validated_on for row in alike]) or differing([row.tested_on for row in alike])
+        for alike in by_draw.values()
+    )
 
 
 def _names(folders: Sequence[str]) -> list[str]:
@@ -163,131 +277,3 @@ def _names(folders: Sequence[str]) -> list[str]:
         if len(set(names)) == len(names):
             break
     return names
-
-
-def comparison_page(comparison: Comparison) -> Html:
-    """The page of a comparison."""
-    rows = comparison.rows
-    return document(
-        f"Comparison of {len(rows)} runs",
-        tag("h1", f"Comparison of {len(rows)} runs"),
-        _table_of_runs(comparison),
-        _table_of_groups(comparison),
-        _curves(rows),
-        *_recalls(comparison),
-    )
-
-
-def _table_of_runs(comparison: Comparison) -> Html:
-    best = {title: comparison.best(title) for title in _FIGURES}
-    rows = [
-        [
-            _whole([row.name]), row.setting("model"), row.setting("recipe"),
-            *(
-                tag("td", share(value), class_="n best" if value is not None and value == best[title] else "n")
-                for title, value in row.figures.items()
-            ),
-            *_effort(row),
-            tag("td", _whole(row.differs)),  # Last: it can be long.
-        ]
-        for row in comparison.rows
-    ]  # fmt: skip
-    header = ["run", "model", "recipe", *_FIGURES, "steps", "time", "images/s", tag("th", "differs in")]
-    splits = {row.run.result.result.get("split") for row in comparison.rows if row.run.result}
-    data = {(row.setting("dataset"), row.setting("data_dir")) for row in comparison.rows}
-    notes = ["The star marks the best figure of a column."]
-    if len(splits) > 1 or len(data) > 1:
-        notes.append("These runs were not all evaluated on the same data; their figures do not compare directly.")
-    if any(row.run.result is None for row in comparison.rows):
-        notes.append("A run without figures did not come to its end, or is still under way.")
-    return section("Runs", table(header, rows, 3), tag("p", " ".join(notes), class_="note"))
-
-
-def _whole(words: Sequence[str]) -> Html | str:
-    """Flags or names, none of which is broken into lines."""
-    return join(*(join(tag("span", word, class_="whole", title=word), " ") for word in words)) or MISSING
-
-
-def _table_of_groups(comparison: Comparison) -> Html | None:
-    if not comparison.groups:
-        return None
-    rows = [
-        [
-            _whole([row.name for row in group]), _whole(_common(group)), count(len(group)),
-            *(spread([row.figures[title] for row in group]) for title in _FIGURES),
-            spread([row.run.result.seconds if row.run.result else None for row in group], digits=0),
-        ]
-        for group in comparison.groups
-    ]  # fmt: skip
-    note = "Runs that differ in nothing but seed or fold: mean ± standard deviation (of a sample)."
-    header = ["runs", "settings", "number", *_FIGURES, "seconds"]
-    return section("Repetitions", table(header, rows, 2), tag("p", note, class_="note"))
-
-
-def _curves(rows: Sequence[Row]) -> Html | None:
-    charts = []
-    for title, name in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("loss", "loss")):
-        curves = [
-            Curve(row.name, row.run.validation["step"], row.run.validation.get(name, []), i)
-            for i, row in enumerate(rows)
-        ]
-        charts.append(curve_chart(f"Validation {title}", curves, f"validation-{name}", share=name != "loss"))
-    return section("Validation curves", tag("div", charts, class_="grid")) if any(charts) else None
-
-
-def _recalls(comparison: Comparison) -> list[Html | None]:
-    """Tables of recalls by class: of repetitions, and of the runs, for each set of these with the same classes."""
-    by_classes: dict[tuple[str, ...], list[Row]] = {}
-    for row in comparison.rows:
-        if row.recalls:
-            names = tuple(str(one["class"]) for one in row.run.result.per_class)
-            by_classes.setdefault(names, []).append(row)
-    tables = []
-    for names, rows in by_classes.items():
-        groups = [group for group in comparison.groups if all(row in rows for row in group)]
-        tables += [_mean_recalls(names, groups) if groups else None, _recall_table(names, rows)]
-    return tables
-
-
-def _mean_recalls(names: Sequence[str], groups: Sequence[Sequence[Row]]) -> Html:
-    labels, note = _shown_classes(names, [row for group in groups for row in group])
-    header = ["class", *(" ".join(_common(group)) or f"{len(group)} runs" for group in groups)]
-    cells = [
-        [names[label], *(_shade([row.recalls[label] for row in group]) for group in groups)] for label in labels
-    ]
-    note = tag("p", f"Mean ± standard deviation over the repetitions. {note}", class_="note")
-    return section("Recall by class over repetitions", table(header, cells), note)
-
-
-def _recall_table(names: Sequence[str], rows: Sequence[Row]) -> Html:
-    labels, note = _shown_classes(names, rows)
-    cells = []
-    for label in labels:
-        examples = [row.run.result.per_class[label]["examples"] for row in rows]
-        fewest, most = count(min(examples)), count(max(examples))
-        counted = fewest if fewest == most else f"{fewest} to {most}"
-        cells.append([names[label], counted, *(_shade([row.recalls[label]]) for row in rows)])
-    header = ["class", "examples", *(row.name for row in rows)]
-    return section("Recall by class", table(header, cells), tag("p", note, class_="note"))
-
-
-def _shown_classes(names: Sequence[str], rows: Sequence[Row]) -> tuple[list[int], str]:
-    """The classes to show, by label: all, or those in which the runs differ most; and what to say of it."""
-
-    def difference(label):
-        known = [value for row in rows if (value := row.recalls[label]) is not None]
-        return max(known) - min(known) if known else 0
-
-    labels = list(range(len(names)))
-    if len(names) <= _MOST_CLASSES:
-        return labels, "Stronger colour: higher."
-    labels = sorted(labels, key=difference, reverse=True)[:_MOST_CLASSES]
-    note = f"The {_MOST_CLASSES} of {len(names):,} classes in which the runs differ most. Stronger colour: higher."
-    return labels, note
-
-
-def _shade(values: Sequence[float | None]) -> Html:
-    known = [value for value in values if value is not None]
-    part = min(max(statistics.fmean(known), 0), 1) if known else None
-    style = None if part is None else f"background:rgba(var(--heat),{0.45 * part:.2f})"
-    return tag("td", spread(values), class_="n", style=style)

@@ -64,7 +64,12 @@ class Curve:
 
 
 def curve_chart(
-    title: str, curves: Iterable[Curve], identity: str, best: int | None = None, share: bool = False
+    title: str,
+    curves: Iterable[Curve],
+    identity: str,
+    best: int | None = None,
+    share: bool = False,
+    best_by: str = "",
 ) -> Html | None:
     """A chart of curves over steps, with its legend; None if there is nothing to draw.
 
@@ -74,6 +79,7 @@ def curve_chart(
         identity: distinguishes the ids of this chart from those of the page's others.
         best: a step to mark.
         share: whether the values lie in 0..1, so that the axis ends there at the latest.
+        best_by: by what figure that step is the best.
     """
     curves = [curve for curve in curves if len(curve.drawn[0])]
     if not curves:
@@ -96,7 +102,7 @@ def curve_chart(
         picture = _svg(figure, identity, title)
     keys = [_key(curve.name, curve.number) for curve in curves]
     if best is not None:
-        keys.append(tag("span", _swatch("var(--faint)", "2 2"), f"best: step {best:,}", class_="key"))
+        keys.append(tag("span", _swatch("var(--faint)", "2 2"), f"best by {best_by}: step {best:,}", class_="key"))
     return tag("figure", tag("figcaption", tag("b", title), keys), picture)
 
 

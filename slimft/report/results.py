@@ -19,7 +19,7 @@ from PIL import Image
 from slimft import __version__
 from slimft.errors import DataError
 from slimft.files import write_atomically
-from slimft.report.checked_json import Value
+from slimft.runs.checked_json import Value
 
 RESULT_FILE = "result.json"
 _THUMBNAIL_SIDE = 160
@@ -28,7 +28,9 @@ _MOST_PAIRS = 40
 # A matrix of more classes has too many numbers for anybody to look at.
 _MOST_MATRIX_CLASSES = 200
 # What of `Result.result` the reports show, beside strings.
-_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "examples", "step")
+_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "examples", "step", "last_step")
+_SPLITS = ("train", "validation", "test")
+_WHOLE = ("examples", "step", "last_step")
 _IMAGE = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
 
 
@@ -65,6 +67,11 @@ class Result:
     images_per_second: float | None = None
     device: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def split(self) -> str:
+        """The split that the figures are of; empty where the file does not tell."""
+        return self.result.get("split", "")
 
     @property
     def ece(self) -> float | None:
@@ -194,7 +201,12 @@ def parse_result(value: Value) -> Result:
     matrix = value.get("confusion_matrix")
     result = value.get("result").object()
     figures = {name: result[name].number() for name in _FIGURES if name in result}
+    for name in _WHOLE:
+        if figures.get(name) is not None:
+            figures[name] = result[name].integer()
     counts = value.get("class_counts")
+    if "split" in result and result["split"].raw not in _SPLITS:
+        raise result["split"].wrong(f"one of {', '.join(_SPLITS)}")
     return Result(
         result={name: inner.raw for name, inner in result.items() if isinstance(inner.raw, str)} | figures,
         restore=value.get("restore").text(),

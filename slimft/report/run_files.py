@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import os
 import pathlib
 import shlex
 
 from slimft.errors import DataError, UsageError
-from slimft.report.checked_json import Value, read_json
 from slimft.report.results import RESULT_FILE, Result, parse_result
+from slimft.runs.checked_json import Value, read_json
 from slimft.runs.history import HISTORY_FILE
-from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of
+from slimft.runs.history_file import SavedHistory, read_history
+from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of, is_told, parse_settings
 
+# What the run recorded of its data.
+DATA_FILE = "data.json"
+# It names each image: of a million.
+_MOST_DATA_BYTES = 256 << 20
+# The validation of the checkpoint in best/.
+BEST_FILE = "best/metrics.json"
 _TRAIN = ("loss", "accuracy", "learning_rate", "images_per_second")
 _VALIDATION = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+_NO_HISTORY = SavedHistory([], [], None, "")
 
 # A curve: its steps, and for each figure as many values (None where there is none).
 Curves = dict[str, list]
@@ -26,23 +37,69 @@ class RunFiles:
     Attributes:
         train_dir: the directory.
         settings: its settings, by name: JSON's strings, numbers, true and false, null, and lists of these.
-        train: curves of training: ``step`` and figures.
-        validation: curves of validation: ``step`` and figures.
-        best_step: the step of the best checkpoint in validation; None if there is none.
+        history: its records; without any where there is no file.
         result: how it ended; None if it did not.
+        recorded: digests of what the run recorded of each split of its data; None if it recorded nothing.
+        best_kept: the step of the checkpoint in ``best/``; None if nothing tells.
     """
 
     train_dir: pathlib.Path
     settings: dict[str, object]
-    train: Curves
-    validation: Curves
-    best_step: int | None
+    history: SavedHistory
     result: Result | None
+    recorded: dict[str, str] | None
+    best_kept: int | None
 
     @property
     def name(self) -> str:
         """The directory's own name."""
         return self.train_dir.resolve().name or str(self.train_dir)
+
+    @property
+    def train(self) -> Curves:
+        """Curves of training: ``step`` and figures."""
+        return _curves(self.history.train, _TRAIN)
+
+    @property
+    def validation(self) -> Curves:
+        """Curves of validation: ``step`` and figures."""
+        return _curves(self.history.validation, _VALIDATION)
+
+    @property
+    def metric(self) -> str:
+        """What tells the run's best validation."""
+        return self.history.metric or self._told_metric
+
+    @property
+    def _told_metric(self) -> str:
+        """What its settings say should tell it."""
+        told = {name: self.settings.get(name) for name in ("metric", "balance") if self.settings.get(name)}
+        return Settings(model="", **told).best_metric()
+
+    @property
+    def last_step(self) -> int | None:
+        """The last step of the history."""
+        return max((rows[-1]["step"] for rows in self.history[:2] if rows), default=None)
+
+    @property
+    def step(self) -> int | None:
+        """The step that the run's figures are of: its result's; without one, that of its best validation so far."""
+        return self.result.figure("step") if self.result else self.history.best_step
+
+    @property
+    def has_gone_on(self) -> bool:
+        """Whether it has trained on since its result was written."""
+        if self.result is None or self.step is None or self.last_step is None or self.last_step <= self.step:
+            return False
+        trained_to = self.result.figure("last_step")
+        if trained_to is not None:
+            return self.last_step > trained_to
+        # Of an earlier version. A run with --patience ends with an earlier checkpoint, its best.
+        return not (self.settings.get("patience") and self.step == self.history.best_step)
+
+    def validation_at(self, step: float | None) -> dict[str, float | None]:
+        """The validation of a step; empty where there is none."""
+        return next((record for record in self.history.validation if record["step"] == step), {})
 
     def flags(self, names) -> list[str]:
         """The settings of these names as flags of ``bin/finetune``, ready for a shell."""
@@ -50,15 +107,50 @@ class RunFiles:
 
     def given(self) -> list[str]:
         """Names of the settings that differ from their defaults."""
-        defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
-        return [
-            name for name, value in self.settings.items()
-            if name not in defaults or value != _as_json(defaults[name])
-        ]  # fmt: skip
+        fields = {field.name: field for field in dataclasses.fields(Settings)}
+        told = Settings(**{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.settings.items() if name in fields
+        })  # fmt: skip
+        return [name for name in self.settings if name not in fields or is_told(told, fields[name])]
+
+    def notes(self) -> list[str]:
+        """What a reader of the run's figures has to know of them, a sentence each."""
+        return [sentence for applies, sentence in self._remarks() if applies]
+
+    def _remarks(self):
+        """Pairs: whether something is as it should not be, and what to say then."""
+        result, step, last, best = self.result, self.step, self.last_step, self.history.best_step
+        unknown = sum(None in (one.get("accuracy"), one.get("loss")) for one in self.history.validation)
+        yield result is None, (
+            "It did not come to its end, or is still under way: there is no final evaluation yet, only its best "
+            "validation so far."
+        )
+        if result is not None:
+            yield self.has_gone_on, f"This result is of step {step}; the run has gone on to {last}."
+            yield None not in (step, last) and last < step, (
+                f"This result is of step {step}, but history.json ends at step {last}: they are not of the same "
+                "run, or not of the same time."
+            )
+            yield step is None, "The result does not tell which step it is of."
+            yield step is not None and not self.validation_at(step), f"There is no validation of step {step}."
+            yield result.split == "validation", (
+                "There is no test split: the result is of the validation split, which chose the checkpoint, and so "
+                "tells too well of it."
+            )
+            yield not result.split, "result.json does not tell which split its figures are of."
+            for name in ("model", "dataset"):
+                there, told = result.result.get(name), self.settings.get(name)
+                yield there not in (None, told), f"result.json is of --{name}={there}, settings.json of {told}."
+        yield self.history.metric not in ("", self._told_metric), (
+            f"The best step is the best by {self.history.metric}; the settings now say {self._told_metric}."
+        )
+        yield self.best_kept is not None and self.best_kept != best, (
+            f"best/ holds the checkpoint of step {self.best_kept}; the best validation is that of step {best}."
+        )
+        yield unknown > 0, f"{unknown} validations have no finite accuracy or no finite loss."
 
 
-def _as_json(value):
-    return list(value) if isinstance(value, tuple) else value
 
 
 def read_run(train_dir: str | pathlib.Path) -> RunFiles:
@@ -69,41 +161,52 @@ def read_run(train_dir: str | pathlib.Path) -> RunFiles:
         DataError: a file in it cannot be read, or is not as a run writes it.
     """
     train_dir = pathlib.Path(train_dir).expanduser()
-    file = train_dir / SETTINGS_FILE
-    if not file.is_file():
-        what = f"{SETTINGS_FILE} is missing in it" if train_dir.is_dir() else "it is no directory"
+    if not os.path.lexists(train_dir / SETTINGS_FILE):
+        what = f"{SETTINGS_FILE} is missing in it" if os.path.isdir(train_dir) else "it is no directory"
         raise UsageError(f"{train_dir} is no run of bin/finetune: {what}; name a --train_dir")
-    settings = {name: _setting(value) for name, value in read_json(file).object().items()}
-    train, validation, best_step = {"step": []}, {"step": []}, None
-    if (train_dir / HISTORY_FILE).exists():
-        history = read_json(train_dir / HISTORY_FILE)
-        train = _curves(history.get("train"), _TRAIN)
-        validation = _curves(history.get("validation"), _VALIDATION)
-        best_step = None if history.get("best_step").raw is None else history.get("best_step").integer()
-    result = None
-    if (train_dir / RESULT_FILE).exists():
-        result = parse_result(read_json(train_dir / RESULT_FILE))
-    return RunFiles(train_dir, settings, train, validation, best_step, result)
+
+    def read(name, reader, otherwise=None):
+        # A link to nothing is there, and an error.
+        return reader(train_dir / name) if os.path.lexists(train_dir / name) else otherwise
+
+    return RunFiles(
+        train_dir,
+        _settings(read_json(train_dir / SETTINGS_FILE)),
+        read(HISTORY_FILE, read_history, _NO_HISTORY),
+        read(RESULT_FILE, lambda file: parse_result(read_json(file))),
+        read(DATA_FILE, _recorded),
+        read(BEST_FILE, lambda file: read_json(file).get("step").integer()),
+    )
 
 
-def _setting(value: Value):
-    elements = value.array() if isinstance(value.raw, list) else [value]
-    for element in elements:
-        if isinstance(element.raw, (dict, list)):
-            raise element.wrong("a string or a number")
-    return value.raw
+def _settings(value: Value) -> dict[str, object]:
+    """All settings as they are, those of other versions too."""
+    parse_settings(value)
+    members = value.object()
+    for member in members.values():
+        for element in member.array() if isinstance(member.raw, list) else [member]:
+            if isinstance(element.raw, (dict, list)):
+                raise element.wrong("a string or a number")
+    return {name: member.raw for name, member in members.items()}
 
 
-def _curves(rows: Value, names: tuple[str, ...]) -> Curves:
-    curves = {name: [] for name in ("step", *names)}
-    for row in rows.array():
-        members = row.object()
-        if "step" not in members:
-            raise row.wrong("a row with a step")
-        curves["step"].append(members["step"].integer())
-        for name in names:
-            curves[name].append(members[name].number() if name in members else None)
-    return curves
+def _recorded(file: pathlib.Path) -> dict[str, str]:
+    splits = read_json(file, _MOST_DATA_BYTES).get("splits").object()
+    return {split: _digest(record.raw) for split, record in splits.items()}
+
+
+def _digest(value) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _curves(records: list[dict[str, float | None]], names: tuple[str, ...]) -> Curves:
+    # Axes need room around their values.
+    return {"step": [record["step"] for record in records]} | {
+        name: [
+            value if (value := record.get(name)) is not None and abs(value) < 1e30 else None for record in records
+        ]
+        for name in names
+    }
 
 
 def check_output(file: pathlib.Path) -> None:

@@ -41,10 +41,9 @@ def run_page(run: RunFiles) -> Html:
     parts = [
         tag("h1", f"{model} on {dataset}"),
         tag("p", run.name, class_="sub"),
-        _headline(run) if result else tag(
-            "p", "This run did not come to its end, or is still under way: there is no final evaluation yet.",
-            class_="warning",
-        ),
+        [tag("p", note, class_="warning") for note in run.notes()],
+        _headline(run) if result else None,
+        tag("p", validation, class_="note") if (validation := _validation(run)) else None,
         _what_was_run(run),
         _curves(run),
     ]  # fmt: skip
@@ -57,8 +56,6 @@ def run_page(run: RunFiles) -> Html:
 
 def _headline(run: RunFiles) -> Html:
     result = run.result
-    split = result.result.get("split")
-    split = split if isinstance(split, str) else "test"
     examples, accuracy = result.figure("examples"), result.figure("accuracy")
     interval = ""
     if accuracy is not None and 0 <= accuracy <= 1 and examples and examples > 0:
@@ -75,7 +72,29 @@ def _headline(run: RunFiles) -> Html:
         ("images per second", rate(result.images_per_second), "in training"),
     ]
     shown = [figure for figure in figures if figure[1] != MISSING]
-    return join(tiles(shown), tag("p", f"On the {count(examples)} examples of the {split} split.", class_="note"))
+    split = f"the {result.split} split" if result.split else "a split that is not told"
+    where = (
+        f"On the {count(examples)} examples of {split}, as are the figures class by class, confusions, mistakes "
+        f"and calibration below; by the checkpoint of step {count(step)}."
+    )
+    if not run.has_gone_on and None not in (step, run.last_step) and run.last_step > step:
+        where += f" It is the best in validation; the run ended at step {count(run.last_step)}."
+    return join(tiles(shown), tag("p", where, class_="note"))
+
+
+def _validation(run: RunFiles) -> str | None:
+    """What validation said of the step that the result is of, and of the best step."""
+    steps = {run.step: "", run.history.best_step: f", the best by {run.metric.replace('_', ' ')}"}
+    names = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "loss": "loss"}
+    told = []
+    for step, what in steps.items():
+        record = run.validation_at(step)
+        figures = [f"{title} {share(record.get(name))}" for name, title in names.items()]
+        if record:
+            told.append(f"at step {count(step)}{what}: {', '.join(figures)}")
+    return f"Validation {'; '.join(told)}." if told else None
+
+
 
 
 def _what_was_run(run: RunFiles) -> Html:
@@ -101,6 +120,7 @@ def _setting(value) -> str:
 
 def _curves(run: RunFiles) -> Html | None:
     train, validation = run.train, run.validation
+    best, by = run.history.best_step, run.metric.replace("_", " ")
 
     def both(name):
         return [
@@ -111,8 +131,8 @@ def _curves(run: RunFiles) -> Html | None:
     balanced = Curve("validation, balanced", validation["step"], validation.get("balanced_accuracy", []), 2)
     rates = [Curve("learning rate", train["step"], train.get("learning_rate", []), 3)]
     charts = [
-        curve_chart("Loss", both("loss"), "loss", run.best_step),
-        curve_chart("Accuracy", [*both("accuracy"), balanced], "accuracy", run.best_step, share=True),
+        curve_chart("Loss", both("loss"), "loss", best, best_by=by),
+        curve_chart("Accuracy", [*both("accuracy"), balanced], "accuracy", best, share=True, best_by=by),
         curve_chart("Learning rate", rates, "rate"),
     ]
     if not any(charts):

@@ -1,18 +1,33 @@
 """What a run has measured so far: its learning curves, and all that early stopping goes by.
 
 The file is written before each checkpoint, and a run that resumes forgets what comes after its step. So best
-checkpoint and patience are those of a run that was never interrupted, without any state of their own.
+checkpoint and patience are those of a run that was never interrupted.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+import os
 import pathlib
 
-from slimft.errors import SlimftError
+from slimft.errors import DataError
 from slimft.files import write_atomically
+from slimft.runs.history_file import read_history
 
 HISTORY_FILE = "history.json"
+
+
+@dataclasses.dataclass
+class Sums:
+    """What the steps since the last point of the training curves add up to; the last of them is `step`."""
+
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+    accuracy: float = 0.0
 
 
 class History:
@@ -21,38 +36,45 @@ class History:
     Args:
         train_dir: the run's directory.
         metric: the key of validation records that tells the best one; the smallest ``loss`` is the best, and the
-            largest of anything else.
+            largest of anything else. Of equals, the one of the smaller loss is the best, then the first.
 
     Attributes:
         train: means over the steps since the record before: ``step, loss, accuracy, learning_rate, seconds`` (of
             training, from the start of the run) and ``images_per_second``.
         validation: ``step`` and the metrics.
+        sums: of the steps since the last of `train`.
+        best_from: the step from which on validations may be the best; before it only that of step `kept` may.
+        kept: see `best_from`.
+        saved: the step of the newest checkpoint when the file was last written; None before there is one.
     """
 
     def __init__(self, train_dir: str, metric: str):
         self._file = pathlib.Path(train_dir, HISTORY_FILE)
-        self._sign = -1 if metric == "loss" else 1
         self.metric = metric
         self.train: list[dict] = []
         self.validation: list[dict] = []
+        self.sums = Sums()
+        self.best_from, self.kept = 0, None
+        self.saved: int | None = None
+        self._sums_before: Sums | None = None  # Of the checkpoint before, which is the newest until there is one.
 
     def load(self, step: int) -> None:
         """Reads the records up to `step`; none where there is no file.
 
         Raises:
-            SlimftError: the file cannot be read.
+            DataError: the file cannot be read, or is not as a run writes it.
         """
-        try:
-            saved = json.loads(self._file.read_text(encoding="utf-8"))
-            self.train, self.validation = (
-                [record for record in saved[name] if record["step"] <= step] for name in ("train", "validation")
-            )
-            for record in self.validation:
-                float(record[self.metric])
-        except FileNotFoundError:
+        if not os.path.lexists(self._file):
             return
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise SlimftError(f"{self._file} cannot be read: {error!r}; restore or remove it") from None
+        saved = read_history(self._file)
+        self.train = [record for record in saved.train if record["step"] <= step]
+        self.validation = [record for record in saved.validation if record["step"] <= step]
+        for record in self.validation:
+            if not {self.metric, "loss"} <= record.keys():
+                raise DataError(f"{self._file}: the validation of step {record['step']} has no {self.metric}")
+        self.sums = next((Sums(**one) for one in saved.sums if one["step"] == step), Sums(step))
+        self._sums_before = dataclasses.replace(self.sums)
+        self.best_from, self.kept, self.saved = saved.best_from, saved.kept, saved.saved
 
     def save(self) -> None:
         """Writes the file, whole or not at all."""
@@ -60,30 +82,74 @@ class History:
         records = {
             "train": self.train,
             "validation": self.validation,
+            "sums": [dataclasses.asdict(sums) for sums in (self._sums_before, self.sums) if sums],
             "best_step": best and best["step"],
             "metric": self.metric,
+            "best_from": self.best_from,
+            "kept": self.kept,
+            "saved": self.saved,
         }
-        write_atomically(self._file, json.dumps(records) + "\n")
+        write_atomically(self._file, json.dumps(_finite(records), allow_nan=False) + "\n")
+        self._sums_before = dataclasses.replace(self.sums)
 
     @property
     def seconds(self) -> float:
         """How long the run has trained."""
-        return self.train[-1]["seconds"] if self.train else 0.0
+        return (self.train[-1]["seconds"] if self.train else 0.0) + self.sums.seconds
 
     def validated(self, step: int) -> bool:
         """Whether there is a validation of `step`."""
         return any(record["step"] == step for record in self.validation)
 
     def best(self) -> dict | None:
-        """The best validation, the first of equals."""
-        return max(self.validation, key=lambda record: self._sign * record[self.metric], default=None)
+        """The best validation of those that count; None if there is none with finite figures."""
+        counted = [record for record in self._counted() if self._rank(record) is not None]
+        return max(counted, key=self._rank, default=None)
 
     def validations_since_best(self, after: int = 0) -> int:
         """How many validations in a row, of those after step `after`, were not better than the best before them."""
         best, since = None, 0
-        for record in self.validation:
+        for record in self._counted():
             if record["step"] <= after:
                 continue
-            value = self._sign * record[self.metric]
-            best, since = (value, 0) if best is None or value > best else (best, since + 1)
+            rank = self._rank(record)
+            is_better = rank is not None and (best is None or rank > best)
+            best, since = (rank, 0) if is_better else (best, since + 1)
         return since
+
+    def agree_with_kept(self, kept: int | None, step: int) -> bool:
+        """Lets the best be chosen anew from `step` on if its checkpoint is not there.
+
+        That is so where the run resumes with another metric, or from an older checkpoint.
+
+        Args:
+            kept: the step of the checkpoint that is kept as the best; None if there is none.
+            step: the step of the run.
+
+        Returns:
+            Whether it is chosen anew: of the validations before `step` only that of `kept` still counts.
+        """
+        best = self.best()
+        if best is None or best["step"] in (kept, step):
+            return False
+        self.best_from, self.kept = step, kept
+        return True
+
+    def _counted(self) -> list[dict]:
+        return [r for r in self.validation if r["step"] >= self.best_from or r["step"] == self.kept]
+
+    def _rank(self, record: dict) -> tuple[float, float] | None:
+        """What compares a validation with others, the larger the better; None for one that is not finite."""
+        value, loss = record[self.metric], record["loss"]
+        if value is None or loss is None or not (math.isfinite(value) and math.isfinite(loss)):
+            return None
+        return (-value if self.metric == "loss" else value), -loss
+
+
+def _finite(value):
+    """`value` with null for the numbers that JSON has not."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

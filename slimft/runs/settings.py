@@ -6,13 +6,16 @@ import csv
 import dataclasses
 import io
 import json
+import math
+import os
 import pathlib
 from collections.abc import Sequence
 
 from slimft.data.dataset import DataOptions, dataset_names
-from slimft.errors import SlimftError, UsageError
+from slimft.errors import DataError, UsageError
 from slimft.files import write_atomically
 from slimft.nets import HEADS, network_names
+from slimft.runs.checked_json import Value, read_json
 
 RECIPES = ("features", "top", "all", "scratch")
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
@@ -34,9 +37,13 @@ def _flag(default, help, *, choices=None, least=None, most=None, alias=None):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What ``bin/finetune`` was told: a field for each flag of the same name."""
+    """What ``bin/finetune`` was told: a field for each flag of the same name.
 
-    model: str = _flag(None, f"The network: {', '.join(network_names())}.", alias="model_name")
+    Fields of `DEFAULTS` that are None are left open: `slimft.training.completion.complete` fills them in, from the
+    recipe where there is one.
+    """
+
+    model: str | None = _flag(None, f"The network: {', '.join(network_names())}.", alias="model_name")
     recipe: str | None = _flag(
         None,
         "Sets the flags of a technique, but for those you give, and prints them: features trains a new head on the "
@@ -51,8 +58,8 @@ class Settings:
         "release such as vgg_16, which is fetched if need be. Without it all variables start afresh.",
         alias="checkpoint_path",
     )
-    exclude: tuple[str, ...] = _flag(
-        (), "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.",
+    exclude: tuple[str, ...] | None = _flag(
+        None, "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.",
         alias="checkpoint_exclude_scopes",
     )  # fmt: skip
     include: tuple[str, ...] = _flag((), "Scopes or variables to restore; everything by default.")
@@ -62,6 +69,11 @@ class Settings:
         "several pairs.",
     )
     cast: bool = _flag(False, "Convert a checkpoint of half, bfloat16 or double floats.")
+    averages: bool | None = _flag(
+        None,
+        "Whether to start from a checkpoint's moving averages of the weights instead of the weights; by default "
+        "where it has them, as that of a run with --ema.",
+    )
 
     # What to train.
     head: str = _flag(
@@ -70,8 +82,8 @@ class Settings:
         "dropout before new logits (mlp), with batch normalization before it (bn_mlp).",
         choices=HEADS,
     )
-    trainable: tuple[str, ...] = _flag(
-        (),
+    trainable: tuple[str, ...] | None = _flag(
+        None,
         "Scopes or variables to train; everything by default. head, top and all stand for the last layer, for it "
         "and the last blocks, for everything.",
         alias="trainable_scopes",
@@ -82,8 +94,8 @@ class Settings:
         "EPOCHS:SCOPES or EPOCHS:SCOPES@LEARNING_RATE, repeated: what to train one after the other, such as "
         "--stage=2:head --stage=6:all@0.0005. Each stage has a learning rate schedule of its own.",
     )
-    lr_multiplier: tuple[str, ...] = _flag(
-        (), "SCOPE:FACTOR,...: what to multiply the learning rate of some scopes by; head and top work here too."
+    lr_multiplier: tuple[str, ...] | None = _flag(
+        None, "SCOPE:FACTOR,...: what to multiply the learning rate of some scopes by; head and top work here too."
     )
     batch_norm: str = _flag(
         "update",
@@ -93,8 +105,8 @@ class Settings:
     )
 
     # The data.
-    dataset: str = _flag(
-        "digits", f"The data: {', '.join(dataset_names())}.", alias="dataset_name"
+    dataset: str | None = _flag(
+        None, f"The data: {', '.join(dataset_names())}; by default digits.", alias="dataset_name"
     )
     data_dir: str | None = _flag(
         None,
@@ -114,11 +126,18 @@ class Settings:
         None, "Split the data, if it has no splits, in so many parts, and test on one of them.", least=2
     )
     fold: int = _flag(0, "Which of the --folds to test on, from 0.", least=0)
+    group: str | None = _flag(
+        None,
+        "A regular expression that tells what belongs together, such as one patient's images: those in whose path "
+        "it finds the same (its first group, if it has one) stay in one split. A manifest's column group does "
+        "the same; --group= (empty) ignores it.",
+    )
     train_examples: int | None = _flag(
         None, "Train on so many examples only, as many of each class as its share of the training split.", least=1
     )
     cache: str = _flag(
-        "auto", "Whether to keep decoded images on the disk, in ~/.cache/slimft/images: auto does where it helps.",
+        "auto", "Whether to keep decoded images on the disk, in $XDG_CACHE_HOME/slimft/images (by default "
+        "~/.cache/slimft/images): auto does where it helps.",
         choices=("auto", "on", "off"),
     )  # fmt: skip
     image_size: int | None = _flag(
@@ -154,25 +173,29 @@ class Settings:
     focal_gamma: float = _flag(0.0, "Gamma of the focal loss: 2 is usual, 0 is plain cross entropy.", least=0)
 
     # How to train.
-    train_dir: str = _flag(
-        "runs/default",
+    train_dir: str | None = _flag(
+        None,
         "Directory of the run: checkpoints, report, TensorBoard events, settings. A run in it is continued. By "
-        "default a new one, runs/MODEL-DATASET-TIME.",
+        "default a new one, runs/MODEL-DATASET-TIME-ID.",
     )
     batch_size: int = _flag(32, "Images per step.", least=1)
     accumulate: int = _flag(1, "Batches whose gradients make one step.", least=1)
-    epochs: float = _flag(8.0, "Passes over the training split.", least=0)
+    epochs: float = _flag(8.0, "Passes over the training split.", least=0, most=1e6)
     steps: int | None = _flag(None, "Steps to train, instead of --epochs.", least=1, alias="max_number_of_steps")
-    learning_rate: float = _flag(0.002, "Initial learning rate.")
+    learning_rate: float | None = _flag(None, "Initial learning rate; by default the recipe's, or 0.002.")
     schedule: str = _flag(
         "cosine", "How the learning rate falls.", choices=SCHEDULES, alias="learning_rate_decay_type"
     )
-    warmup_epochs: float = _flag(0.0, "Epochs in which the learning rate rises from zero first.", least=0)
+    warmup_epochs: float | None = _flag(
+        None, "Epochs in which the learning rate rises from zero first; by default the recipe's, or none.", least=0
+    )
     decay_factor: float = _flag(
         0.94, "What --schedule=exponential multiplies by.", least=0, most=1, alias="learning_rate_decay_factor"
     )
     decay_epochs: float = _flag(2.0, "Epochs between such steps.", alias="num_epochs_per_decay")
-    optimizer: str = _flag("momentum", "The optimizer.", choices=OPTIMIZERS)
+    optimizer: str | None = _flag(
+        None, "The optimizer; by default the recipe's, or momentum.", choices=OPTIMIZERS
+    )
     momentum: float = _flag(0.9, "Momentum, of momentum and rmsprop.", least=0, most=1)
     weight_decay: float | None = _flag(
         None, "Factor of the L2 regularizer; by default the network's own.", least=0
@@ -222,15 +245,28 @@ class Settings:
         return str(best if self.patience and (best / "checkpoint").exists() else self.train_dir)
 
 
+# What stands for None in these fields where no recipe says otherwise.
+DEFAULTS = {
+    "dataset": "digits", "exclude": (), "trainable": (), "lr_multiplier": (), "learning_rate": 0.002,
+    "warmup_epochs": 0.0, "optimizer": "momentum",
+}  # fmt: skip
+# What a recipe sets.
+OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_rate", "warmup_epochs", "optimizer")
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
-    "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "train_examples",
+    "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "group",
+    "train_examples",
 )  # fmt: skip
 # What says where and how often something is written, and nothing of the training.
 OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
 # What a resumed run may have otherwise without a word.
-_OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "recipe")
+_OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")
 _TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
+_KINDS = {
+    "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "tuple": "a list",
+}  # fmt: skip
+# Of settings.json, which has a few thousand.
+_MOST_BYTES = 1 << 20
 
 
 def save_settings(settings: Settings) -> None:
@@ -242,12 +278,19 @@ def save_settings(settings: Settings) -> None:
 
 def as_flags(settings: Settings, leave: Sequence[str] = ()) -> list[str]:
     """The flags that make `settings`, without those that have their default and those in `leave`."""
-    given = ((field, getattr(settings, field.name)) for field in dataclasses.fields(Settings))
     return [
         flag
-        for field, value in given if value != field.default and field.name not in leave
-        for flag in flags_of(field.name, value)
+        for field in dataclasses.fields(Settings) if field.name not in leave and is_told(settings, field)
+        for flag in flags_of(field.name, getattr(settings, field.name))
     ]  # fmt: skip
+
+
+def is_told(settings: Settings, field: dataclasses.Field) -> bool:
+    """Whether a field has to be given to make the settings: also its default, where a recipe says otherwise."""
+    value = getattr(settings, field.name)
+    if settings.recipe is not None and field.name in OF_RECIPES:
+        return value is not None
+    return value not in (field.default, DEFAULTS.get(field.name, field.default))
 
 
 def flags_of(name: str, value) -> list[str]:
@@ -267,45 +310,78 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
     """Reads the settings that `save_settings` wrote.
 
     Raises:
-        UsageError: `train_dir` holds none, or they cannot be read.
+        UsageError: `train_dir` holds none.
+        DataError: they cannot be read.
     """
     file = pathlib.Path(train_dir, SETTINGS_FILE)
-    if not file.exists():
+    if not os.path.lexists(file):
         raise UsageError(f"--train_dir={train_dir} is not the directory of a run: {file} is missing")
     saved = read_settings(file)
     if "model" not in saved:
-        raise SlimftError(f"{file} cannot be read: it names no model")
+        raise DataError(f"{file} cannot be read: it names no model")
     # Wherever the directory has been moved to.
     return Settings(**{**saved, "train_dir": str(train_dir)})
 
 
-def read_settings(file: str | pathlib.Path) -> dict:
+def read_settings(file: str | os.PathLike) -> dict[str, object]:
     """The fields of `Settings` in a JSON file that `save_settings`, perhaps an earlier version's, wrote.
 
     Raises:
-        SlimftError: the file is missing or no such file.
+        DataError: the file is missing or no such file, or a value in it is of another type than its field or out
+            of the field's bounds.
     """
-    try:
-        saved = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SlimftError(f"{file} cannot be read: {error}") from None
-    if not isinstance(saved, dict):
-        raise SlimftError(f"{file} cannot be read: it holds no settings")
+    return parse_settings(read_json(file, _MOST_BYTES))
+
+
+def parse_settings(saved: Value) -> dict[str, object]:
+    """The fields of `Settings` in what was read of a ``settings.json``; as `read_settings`."""
     known = {field.name: field for field in dataclasses.fields(Settings)}
-    return {name: _typed(file, known[name], value) for name, value in saved.items() if name in known}
+    return {name: _typed(known[name], value) for name, value in saved.object().items() if name in known}
 
 
-def _typed(file, field: dataclasses.Field, value):
-    """A value from JSON as the field has it; raises SlimftError if it is of another type."""
-    kind = kind_of(field)
-    optional = "None" in field.type or field.default is None
+def _typed(field: dataclasses.Field, value: Value):
+    """A value from JSON as the field has it; raises DataError if it is of another type or out of bounds."""
+    kind, raw = kind_of(field), value.raw
+    if raw is None and ("None" in field.type or field.default is None):
+        return None
     # A bool is an int to Python.
-    fits = isinstance(value, _TYPES[kind]) and (kind == "bool" or not isinstance(value, bool))
-    if kind == "tuple" and fits:
-        fits = all(isinstance(item, str) for item in value)
-    if not fits and not (value is None and optional):
-        raise SlimftError(f"{file} cannot be read: {field.name} is {value!r}, which is no {kind}")
-    return tuple(value) if kind == "tuple" else value
+    if not isinstance(raw, _TYPES[kind]) or (kind != "bool" and isinstance(raw, bool)):
+        raise value.wrong(_KINDS[kind])
+    for text in value.array() if kind == "tuple" else [value]:
+        if kind == "tuple" and not isinstance(text.raw, str):
+            raise text.wrong("a string")
+        if isinstance(text.raw, str) and not _can_name_a_file(text.raw):
+            raise text.error(f"{text.raw!r:.80}, which no flag can be")
+    problem = out_of_bounds(field, raw)
+    if problem:
+        raise value.error(f"{raw!r:.80}, which {problem}")
+    return tuple(raw) if kind == "tuple" else raw
+
+
+def _can_name_a_file(text: str) -> bool:
+    """Whether `text` can be a path or an argument of a command, as all strings among the settings could."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+def out_of_bounds(field: dataclasses.Field, value) -> str | None:
+    """What a field's value, of the right type, has to be and is not; None where it is good."""
+    choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
+    if value is None:
+        return None
+    if most is None and kind_of(field) == "int":
+        most = 2**31 - 1  # What TensorFlow's shapes and loops can count.
+    if kind_of(field) == "float" and not math.isfinite(value):
+        return "must be a finite number"
+    if choices and value not in choices:
+        return f"must be one of {', '.join(choices)}"
+    if least is not None and value < least:
+        return f"must be at least {least}"
+    if most is not None and value > most:
+        return f"must be at most {most}"
+    return None
 
 
 def kind_of(field: dataclasses.Field) -> str:
@@ -319,7 +395,7 @@ def saved_settings(settings: Settings) -> Settings | None:
     Raises:
         UsageError: it is a run of another model or other data.
     """
-    if not pathlib.Path(settings.train_dir, SETTINGS_FILE).exists():
+    if not os.path.lexists(pathlib.Path(settings.train_dir, SETTINGS_FILE)):
         return None
     saved = load_settings(settings.train_dir)
     for name in _FIXED:
@@ -334,7 +410,7 @@ def saved_settings(settings: Settings) -> Settings | None:
 def differences(saved: Settings, settings: Settings) -> list[str]:
     """One line for each setting of a resumed run that is not as it was."""
     return [
-        f"--{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
+        f"note: --{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
         for field in dataclasses.fields(Settings)
         if field.name not in _OF_NO_CONSEQUENCE and getattr(saved, field.name) != getattr(settings, field.name)
     ]

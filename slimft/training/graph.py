@@ -37,7 +37,7 @@ class TrainingGraph:
         accuracy: share of the batch classified correctly.
         learning_rate: the rate of this step.
         global_step: the variable that counts steps.
-        all_finite: whether every trained variable is finite.
+        all_finite: whether every variable is finite: also batch_norm's statistics, averages and slots.
         evaluator: evaluates with the same variables, or their moving averages.
         trained: the variables that training changes.
         optimizer_variables: the names of what only the optimizer knows.
@@ -118,13 +118,18 @@ def build_graph(
             accuracy=tf.reduce_mean(tf.cast(correct, tf.float32)),
             learning_rate=rate,
             global_step=global_step,
-            all_finite=tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in trained]),
+            all_finite=_all_finite(),
             evaluator=evaluator,
             trained=trained,
             optimizer_variables=frozenset(variable.op.name for variable in own_variables),
             averages=averages,
             saver=tf.train.Saver(max_to_keep=0),
         )
+
+
+def _all_finite() -> tf.Tensor:
+    variables = [variable for variable in tf.global_variables() if variable.dtype.is_floating]
+    return tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in variables])
 
 
 def _input(settings: Settings, spec: NetworkSpec, dataset: Dataset):

@@ -12,17 +12,20 @@ from slimft.checkpoint import open_checkpoint
 from slimft.compat import tf
 from slimft.data.augmentation import read_side
 from slimft.data.class_names import write_labels
-from slimft.data.splits import describe_splits
 from slimft.errors import SlimftError, TrainingError
 from slimft.evaluation import session_config
 from slimft.files import write_atomically
+from slimft.messages import say
 from slimft.report import write_report
 from slimft.report.results import write_result
 from slimft.restore import plan_restore
+from slimft.runs.data_record import write_data_record
+from slimft.runs.directory import BEST, locked
 from slimft.runs.history import History
 from slimft.runs.settings import Settings, save_settings
+from slimft.training.failures import Interrupted, diverged, explained, interrupted
 from slimft.training.hparams import write_hparams
-from slimft.training.progress import Events, Meter, Progress, device_name, say
+from slimft.training.progress import Events, Meter, Progress, device_name
 from slimft.training.run import Run, prepare
 from slimft.training.signals import StopSignals
 
@@ -33,45 +36,70 @@ _RESTORE_FILE = "restore.txt"
 _METRICS = ("accuracy", "balanced_accuracy", "loss")
 
 
-class Interrupted(SlimftError):
-    """SIGINT or SIGTERM ended the run; its state is saved."""
+@dataclasses.dataclass
+class State:
+    """Where a run stands in its session.
 
-    def __init__(self, message: str, number: int):
-        super().__init__(message)
-        self.exit_status = 128 + number
+    Attributes:
+        run: the run.
+        session: its session.
+        history: what it has measured.
+        events: its TensorBoard events.
+        stop: the signals that end it.
+        step: the steps that are done.
+        saved: the step of its newest checkpoint; None where there is none.
+    """
+
+    run: Run
+    session: tf.Session
+    history: History
+    events: Events
+    stop: StopSignals
+    step: int
+    saved: int | None
 
 
-def finetune(settings: Settings) -> dict:
+def finetune(settings: Settings, resume_from: int | None = None) -> dict:
     """Fine-tunes a network and evaluates it on the test split, or on the validation split where there is none.
 
     If `settings.train_dir` holds a checkpoint of the run, it continues from there and ignores
     `settings.checkpoint`. Messages and progress go to standard error; a report is left in the directory.
 
+    Args:
+        settings: the run's settings; `slimft.training.completion.complete` fills in what they leave open, as the
+            command does.
+        resume_from: the step of the checkpoint in the directory to go on from; None for the newest.
+
     Returns:
-        ``model, dataset, split, examples, accuracy, balanced_accuracy, macro_f1, loss, step, train_dir,
-        checkpoint``, and ``best_validation_accuracy``, ``images_per_second`` (of training; None if there was none)
-        and ``report``.
+        ``model, dataset, split, examples, accuracy, balanced_accuracy, macro_f1, loss, step, last_step`` (to which
+        it trained), ``train_dir, checkpoint, best_validation_accuracy, images_per_second`` (of training; None if
+        there was none) and ``report``.
 
     Raises:
-        SlimftError: bad settings, data or checkpoint.
-        TrainingError: the loss is not finite, or a checkpoint cannot be written.
-        Interrupted: SIGINT or SIGTERM came, and the state is saved.
+        SlimftError: bad settings, data or checkpoint; another process trains in the directory.
+        TrainingError: the loss is not finite, a checkpoint cannot be written, there is not enough memory, or
+            anything else that was not foreseen. What was trained so far is saved where that is possible.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
-    return train_and_evaluate(prepare(settings))
+    return train_and_evaluate(prepare(settings, resume_from=resume_from))
 
 
 def train_and_evaluate(run: Run) -> dict:
     """Does what `finetune` does, for a run that is prepared."""
+    run.say_notes()
     run.check()
     run.keeper.create_directory()
-    _prepare_images(run)
-    try:
-        return _train_stages(run)
-    except (Interrupted, TrainingError):
-        # Not another error in its place: the disk may be full.
-        with contextlib.suppress(OSError, SlimftError):
-            write_report(run.settings.train_dir)
-        raise
+    with locked(run.settings.train_dir):
+        run.check_unchanged()
+        try:
+            _prepare_images(run)
+            return _train_stages(run)
+        except Exception as error:
+            failure = explained(run.settings, error)
+            # Not another error in its place: the disk may be full.
+            with contextlib.suppress(OSError, SlimftError):
+                write_report(run.settings.train_dir)
+            raise failure from (error.__cause__ if failure is error else error)
 
 
 def _train_stages(run: Run) -> dict:
@@ -83,22 +111,44 @@ def _train_stages(run: Run) -> dict:
             StopSignals() as stop,
         ):
             step = run.restore(session)
-            history.load(step)
+            _load_history(run, history, step)
             _say_how_it_starts(run, step)
             save_settings(run.settings)
+            if run.data_record is not None and not run.finished:
+                write_data_record(run.settings.train_dir, run.data_record)
             write_labels(run.settings.train_dir, run.splits["train"].class_names)
             with Events(run.settings.train_dir, step) as events:
-                step, images_per_second = _train(session, run, history, events, stop, step)
-                if run.stage is run.stages[-1]:
-                    return _finish(session, run, history, events, stop, step, images_per_second)
+                state = State(run, session, history, events, stop, step, step if run.resumes else None)
+                try:
+                    images_per_second = _train(state)
+                    if run.stage is run.stages[-1]:
+                        return _finish(state, images_per_second)
+                except Exception as error:
+                    failure = _with_what_is_saved(state, error)
+                    raise failure from (error.__cause__ if failure is error else error)
         run = prepare(run.settings, run.splits)
 
 
+def _load_history(run: Run, history: History, step: int) -> None:
+    """Reads what the run has measured up to `step`, and lets it agree with the checkpoints that are there."""
+    history.load(step)
+    if not run.resumes:
+        return
+    history.saved = step
+    kept = run.keeper.best_step()
+    if kept is not None and kept > step:
+        say(f"the best checkpoint, of step {kept}, is of what comes after step {step}; it is removed")
+        run.keeper.forget_best()
+        kept = None
+    if history.agree_with_kept(kept, step):
+        only = f"step {kept}, which is kept in {BEST}/, and" if kept is not None else "only"
+        say(f"the best by {history.metric} is chosen anew: {only} what comes from step {step} on counts")
+
+
 def _prepare_images(run: Run) -> None:
-    """Of image files: says how they are split, and reads them all once, if there is room to keep them decoded."""
+    """Reads all image files once, if there is room to keep them decoded."""
     if run.splits["train"].in_memory:
         return
-    say(describe_splits(run.splits))
     size, augment = run.settings.image_size, run.settings.augment
     for split, dataset in run.splits.items():
         side = read_side(size, augment) if split == "train" else size
@@ -112,122 +162,159 @@ def _say_how_it_starts(run: Run, step: int) -> None:
     settings = run.settings
     if not run.resumes:
         restored = run.plan.summary() if run.plan else "no --checkpoint: all variables start afresh"
-        say(restored)
+        say(*restored.split("\n"))
         write_atomically(pathlib.Path(settings.train_dir, _RESTORE_FILE), restored + "\n")
     elif not 0 < step == run.stage.first_step:
         ignored = f", not from --checkpoint={settings.checkpoint}" if settings.checkpoint else ""
         say(f"resuming at step {step} from {run.plan.checkpoint.path}{ignored}")
+    if run.finished:
+        return
     what = ""
     if len(run.stages) > 1:
         scopes = ",".join(run.stage.trainable) or "everything"
         what = f"stage {run.stage.number + 1} of {len(run.stages)}, {scopes}, of "
     say(
         f"training {what}{settings.model} on {settings.dataset}, {settings.image_size}x{settings.image_size} "
-        f"pixels, to step {run.stage.last_step}, on {device_name()}, in {settings.train_dir}"
+        f"pixels, to step {run.stage.last_step} of {settings.batch_size * settings.accumulate} images, by "
+        f"{settings.optimizer} at {run.stage.learning_rate:g}, on {device_name()}, in {settings.train_dir}"
     )
 
 
-def _train(session, run: Run, history: History, events: Events, stop: StopSignals, step: int):
-    """Steps to the end of the stage, validating and saving on the way.
+def _train(state: State) -> float | None:
+    """Steps to the end of the stage, validating and saving on the way; returns images per second, or None.
 
-    Returns:
-        The step it ended at, and the images per second of the steps alone, or None.
+    The order within a turn counts. Validation comes before saving, so that the checkpoint of a step never lacks its
+    validation. Whether to stop is asked once, before saving: a signal that comes later is for the next turn, which
+    saves.
     """
-    settings = run.settings
+    run, history, settings = state.run, state.history, state.run.settings
     log_steps = max(_LOG_STEPS, run.total_steps // _MOST_POINTS)
-    meter = Meter(history, events, settings.batch_size * settings.accumulate, log_steps)
-    run.start_batches(session, step)
-    first_step, last_save = step, time.monotonic()
-    with Progress(step, run.stage.last_step, settings.batch_size * settings.accumulate) as progress:
+    images = settings.batch_size * settings.accumulate
+    meter = Meter(history, state.events, images, log_steps)
+    run.start_batches(state.session, state.step)
+    last_save = time.monotonic()
+    with Progress(state.step, run.stage.last_step, images) as progress:
         while True:
-            done = step == run.stage.last_step or _is_to_stop_early(run, history)
-            if (done or _validation_is_due(run, step)) and not (history.validated(step) or stop.received):
-                _validate(session, run, history, events, stop, step)
-                done = done or _is_to_stop_early(run, history)
-            stopping = stop.received is not None  # A signal that comes later is for the next step, which saves.
+            # A run may be beyond its end: that was further off when it got there.
+            done = run.finished or state.step >= run.stage.last_step or _is_to_stop_early(state)
+            if (done or _validation_is_due(state)) and not (history.validated(state.step) or state.stop.received):
+                _validate(state)
+                done = done or _is_to_stop_early(state)
+            stopping = state.stop.received is not None
+            if done:
+                meter.finish_point()
             best = history.best()
-            improved = best is not None and best["step"] == step != run.keeper.best_step()
+            improved = best is not None and best["step"] == state.step != run.keeper.best_step()
             due = time.monotonic() - last_save >= settings.save_secs
-            if improved or (step > first_step and (done or due or stopping)):
-                _save(session, run, history, step, improved)
+            is_saved = state.step == state.saved
+            if improved and is_saved:  # By another process, which was stopped before it could keep it as the best.
+                run.keeper.keep_as_best(run.keeper.latest(), best)
+            elif improved or (state.step and not is_saved and (done or due or stopping)):
+                _save(state, improved)
                 last_save = time.monotonic()
             if stopping:
-                raise _interrupted(run, stop, step)
+                raise interrupted(state)
             if done:
-                return step, meter.images_per_second
+                return meter.images_per_second
             began = time.monotonic()
-            loss, accuracy, rate = run.take_step(session)
-            step += 1
+            loss, accuracy, rate = run.take_step(state.session)
             if not math.isfinite(loss):
-                raise _diverged(run, step, f"the loss is {loss}")
-            meter.step(step, time.monotonic() - began, loss, accuracy, rate, last=step == run.stage.last_step)
-            progress.step(step, loss, accuracy)
+                raise diverged(run, state.step + 1, f"the loss is {loss}")
+            state.step += 1
+            meter.step(state.step, time.monotonic() - began, loss, accuracy, rate)
+            progress.step(state.step, loss, accuracy)
 
 
-def _validation_is_due(run: Run, step: int) -> bool:
-    if run.settings.eval_every is not None:
-        return step > 0 and step % run.settings.eval_every == 0
-    images = run.settings.batch_size * run.settings.accumulate
-    return step > 0 and step * images % run.splits["train"].num_examples < images
+def _validation_is_due(state: State) -> bool:
+    step, settings = state.step, state.run.settings
+    if settings.eval_every is not None:
+        return step > 0 and step % settings.eval_every == 0
+    images = settings.batch_size * settings.accumulate
+    return step > 0 and step * images % state.run.splits["train"].num_examples < images
 
 
-def _is_to_stop_early(run: Run, history: History) -> bool:
+def _is_to_stop_early(state: State) -> bool:
     """Whether the last stage has had `patience` validations that were not better."""
-    patience = run.settings.patience
+    run, patience = state.run, state.run.settings.patience
     if not patience or run.stage is not run.stages[-1]:
         return False
-    return history.validations_since_best(after=run.stage.first_step) >= patience
+    return state.history.validations_since_best(after=run.stage.first_step) >= patience
 
 
-def _validate(session, run: Run, history: History, events: Events, stop: StopSignals, step: int) -> None:
+def _validate(state: State) -> None:
     """Adds a validation to the history, unless a signal comes."""
-    predictions = run.training.evaluator.run(session, run.splits["validation"], lambda: stop.received)
+    run, step = state.run, state.step
+    predictions = run.training.evaluator.run(state.session, run.splits["validation"], lambda: state.stop.received)
     if predictions is None:
         return
     metrics = predictions.summary()
-    history.validation.append({"step": step, **metrics})
-    events.write(step, {f"validation/{name}": metrics[name] for name in _METRICS})
-    events.flush()
+    state.history.validation.append({"step": step, **metrics})
+    state.events.write(step, {f"validation/{name}": metrics[name] for name in _METRICS})
+    state.events.flush()
     balanced = f", balanced {metrics['balanced_accuracy']:.4f}" if run.settings.balance != "none" else ""
     say(f"step {step}: validation accuracy {metrics['accuracy']:.4f}{balanced}, loss {metrics['loss']:.4f}")
 
 
-def _save(session: tf.Session, run: Run, history: History, step: int, improved: bool) -> None:
+def _save(state: State, improved: bool) -> None:
     """Saves what a run needs to go on from here; the history first, which a checkpoint must not be ahead of."""
-    if not session.run(run.training.all_finite):
-        raise _diverged(run, step, "a variable is not finite")
-    try:
-        history.save()
-    except OSError as error:
-        raise TrainingError(f"cannot save step {step} in {run.settings.train_dir}: {error.strerror}") from None
-    prefix = run.keeper.save(session, run.training.saver, step)
+    run, history, step = state.run, state.history, state.step
+    if not state.session.run(run.training.all_finite):
+        raise diverged(run, step, "a variable is not finite")
+    _save_history(state)
+    prefix = run.keeper.save(state.session, run.training.saver, step)
+    is_first, history.saved, state.saved = history.saved is None, step, step
+    if is_first:  # From now on, a directory without a checkpoint is one that has lost it.
+        _save_history(state)
     if improved:
         run.keeper.keep_as_best(prefix, history.best())
 
 
-def _finish(session, run: Run, history: History, events: Events, stop: StopSignals, step: int, images_per_second):
+def _save_history(state: State) -> None:
+    try:
+        state.history.save()
+    except OSError as error:
+        folder = state.run.settings.train_dir
+        raise TrainingError(f"cannot save step {state.step} in {folder}: {error.strerror}") from None
+
+
+def _with_what_is_saved(state: State, error: Exception) -> Exception:
+    """Saves the last step that was done, where something unforeseen ends the run; returns the error to raise.
+
+    A step that fails has changed no weights, but may have moved batch_norm's statistics by a batch.
+    """
+    if isinstance(error, (Interrupted, TrainingError)):
+        return error
+    if state.step and state.step != state.saved:
+        # Whatever goes wrong now, it is the first error that counts.
+        with contextlib.suppress(Exception):
+            _save(state, improved=False)
+    return explained(state.run.settings, error, state)
+
+
+def _finish(state: State, images_per_second: float | None) -> dict:
     """Evaluates what the run ends with and writes the report; returns the result."""
-    settings, best = run.settings, history.best()
-    checkpoint = run.keeper.latest()
+    run, settings, history, step = state.run, state.run.settings, state.history, state.step
+    best, checkpoint = history.best(), run.keeper.latest()
     if settings.patience and best and best["step"] != step:
         checkpoint, step = run.keeper.best(), best["step"]
-        _restore_for_evaluation(session, run, checkpoint)
+        _restore_for_evaluation(state.session, run, checkpoint)
         say(f"the best validation was that of step {step}, which is what is evaluated")
     dataset = run.splits[run.final_split]
     if run.final_split != "test":
         say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
-    predictions = run.training.evaluator.run(session, dataset, lambda: stop.received)
+    predictions = run.training.evaluator.run(state.session, dataset, lambda: state.stop.received)
     if predictions is None:
-        raise _interrupted(run, stop, step)
+        raise interrupted(state)
     metrics = predictions.summary()
-    events.write(step, {f"{run.final_split}/{name}": metrics[name] for name in _METRICS})
-    write_hparams(events.writer, dataclasses.asdict(settings))
+    state.events.write(step, {f"{run.final_split}/{name}": metrics[name] for name in _METRICS})
+    write_hparams(state.events.writer, dataclasses.asdict(settings))
     result = {
         "model": settings.model,
         "dataset": settings.dataset,
         "split": run.final_split,
         **metrics,
         "step": step,
+        "last_step": state.step,
         "train_dir": settings.train_dir,
         "checkpoint": checkpoint,
         "best_validation_accuracy": best and best["accuracy"],
@@ -265,19 +352,3 @@ def _restore_for_evaluation(session: tf.Session, run: Run, checkpoint: str) -> N
     variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
     plan_restore(checkpoint, variables).apply(session)
     session.run([averages.start[name] for name in lacking])
-
-
-def _diverged(run: Run, step: int, what: str) -> TrainingError:
-    latest = run.keeper.latest()
-    return TrainingError(
-        f"step {step}: {what}; try a smaller --learning_rate than {run.settings.learning_rate:g} in a new "
-        f"--train_dir ({f'the last good checkpoint is {latest}' if latest else 'nothing was saved yet'})"
-    )
-
-
-def _interrupted(run: Run, stop: StopSignals, step: int) -> Interrupted:
-    return Interrupted(
-        f"stopped by {stop.received.name} at step {step} of {run.total_steps}, and saved; to continue, repeat "
-        f"the command with --train_dir={run.settings.train_dir}",
-        stop.received,
-    )

@@ -17,8 +17,11 @@ from slimft.compat import tf
 from slimft.errors import TrainingError, UsageError
 from slimft.evaluation import session_config
 from slimft.files import atomic_file, write_atomically
+from slimft.messages import say
+from slimft.runs.directory import locked
 from slimft.runs.settings import Settings
-from slimft.training.progress import Progress, say
+from slimft.training.failures import explained
+from slimft.training.progress import Progress
 from slimft.training.run import Run, prepare
 
 _SMALLEST, _LARGEST = 1e-6, 10.0
@@ -47,11 +50,22 @@ def find_learning_rate(settings: Settings) -> dict:
     run = prepare(settings, rate_at=_rate_at)
     if run.resumes:
         raise UsageError(f"--train_dir={settings.train_dir} holds a run already; name another one for --find_lr")
+    settings = run.settings
+    run.say_notes()
     run.check()
     run.keeper.create_directory()
+    folder = pathlib.Path(settings.train_dir)
+    with locked(settings.train_dir):
+        try:
+            return _find(run, folder)
+        except Exception as error:
+            failure = explained(settings, error)
+            raise failure from (error.__cause__ if failure is error else error)
+
+
+def _find(run: Run, folder: pathlib.Path) -> dict:
     rates, losses = _try_rates(run)
     suggested = suggest(rates, losses)
-    folder = pathlib.Path(settings.train_dir)
     figures = {"learning_rates": rates, "losses": losses, "suggested_learning_rate": suggested}
     write_atomically(folder / _FILES[0], json.dumps(figures) + "\n")
     if suggested is None:
@@ -65,7 +79,7 @@ def find_learning_rate(settings: Settings) -> dict:
         "suggested_learning_rate": suggested,
         "steps": len(rates),
         "plot": str(folder / _FILES[1]),
-        "train_dir": settings.train_dir,
+        "train_dir": run.settings.train_dir,
     }
 
 

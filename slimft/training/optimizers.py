@@ -13,8 +13,8 @@ def learning_rate(settings: Settings, initial: float, step, total_steps: int, st
 
     In the first `warmup_epochs` it rises linearly to the initial rate (Goyal et al., arXiv:1706.02677). Then
     ``cosine`` falls to zero over the other steps (Loshchilov and Hutter, arXiv:1608.03983), ``exponential`` is
-    multiplied by `decay_factor` every `decay_epochs`, in steps as slim's train_image_classifier does it, ``fixed``
-    stays.
+    multiplied by `decay_factor` every `decay_epochs`, ``fixed`` stays. The number of steps in between is rounded to
+    the nearest; research/slim/train_image_classifier.py rounds it down.
 
     Args:
         settings: the run's settings.
@@ -43,7 +43,12 @@ def _schedule(settings: Settings, initial, step, total_steps: int, steps_per_epo
 
 
 def optimizer(settings: Settings, rate) -> tf.train.Optimizer:
-    """The optimizer of the settings; what they do not say has the defaults of slim's train_image_classifier."""
+    """The optimizer of the settings.
+
+    RMSProp's decay of 0.9 and epsilon of 1 are those of research/slim/train_image_classifier.py. Adam's betas of
+    0.9 and 0.999 and its epsilon of 1e-8 are TensorFlow's. That script gives Adam the epsilon 1, which outweighs
+    the usual gradients: a step is then proportional to them, and the script's learning rates do not carry over.
+    """
     if settings.optimizer == "momentum":
         return tf.train.MomentumOptimizer(rate, settings.momentum)
     if settings.optimizer == "adam":

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-
-import tqdm
-
 from slimft.compat import tf
-from slimft.runs.history import History
+from slimft.messages import stream_for_bars
+from slimft.progress_bar import ProgressBar
+from slimft.runs.history import History, Sums
 
 # A terminal is redrawn twice a second; a log file gets a line now and then.
 _TERMINAL_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
 
-def say(message: str) -> None:
-    """Prints a line to standard error, above the progress bar if there is one."""
-    if sys.stderr.isatty():
-        tqdm.tqdm.write(message, file=sys.stderr)
-    else:
-        print(message, file=sys.stderr, flush=True)
-
-
-class Progress(tqdm.tqdm):
+class Progress(ProgressBar):
     """The progress bar of a run: images done, images per second, time left, loss and accuracy.
 
     Args:
@@ -32,13 +22,12 @@ class Progress(tqdm.tqdm):
     """
 
     def __init__(self, step: int, total_steps: int, batch_size: int):
-        terminal = sys.stderr.isatty()
+        terminal = stream_for_bars().isatty()
         super().__init__(
             total=total_steps * batch_size,
             initial=step * batch_size,
             unit=" images",
             unit_scale=True,
-            file=sys.stderr,
             ascii=not terminal,
             bar_format=None if terminal else "{l_bar}{r_bar}\n",
             mininterval=_TERMINAL_SECONDS if terminal else _LOG_SECONDS,
@@ -97,32 +86,38 @@ class Meter:
     def __init__(self, history: History, events: Events, images_per_step: int, log_steps: int):
         self._history, self._events = history, events
         self._images_per_step, self._log_steps = images_per_step, log_steps
-        self._since: list[tuple[float, float, float]] = []
-        self._steps, self._seconds = 0, 0.0
+        self._steps, self._seconds, self._rate = 0, 0.0, 0.0
+        self._has_begun = False
 
     @property
     def images_per_second(self) -> float | None:
         """Of all steps but the first, which also optimizes the graph; None if there were none."""
         return self._steps * self._images_per_step / self._seconds if self._seconds else None
 
-    def step(self, step: int, seconds: float, loss: float, accuracy: float, rate: float, last: bool) -> None:
-        """Notes that step `step`, perhaps the `last` one, is done, and how."""
-        if self._steps or self._since:
+    def step(self, step: int, seconds: float, loss: float, accuracy: float, rate: float) -> None:
+        """Notes that step `step` is done, and how."""
+        if self._has_begun:
             self._seconds += seconds
             self._steps += 1
-        self._since.append((seconds, loss, accuracy))
-        if step % self._log_steps and not last:
+        self._has_begun = True
+        sums, self._rate = self._history.sums, rate
+        sums.step, sums.steps, sums.seconds = step, sums.steps + 1, sums.seconds + seconds
+        sums.loss, sums.accuracy = sums.loss + loss, sums.accuracy + accuracy
+        if step % self._log_steps == 0:
+            self.finish_point()
+
+    def finish_point(self) -> None:
+        """Ends a point of the curves, if there was a step since the last."""
+        sums = self._history.sums
+        if not sums.steps:
             return
-        times, losses, accuracies = zip(*self._since)
-        count, self._since = len(times), []
-        values = {"loss": sum(losses) / count, "accuracy": sum(accuracies) / count, "learning_rate": rate}
-        self._events.write(step, {f"train/{name}": value for name, value in values.items()})
-        self._history.train.append({
-            "step": step,
-            **values,
-            "seconds": self._history.seconds + sum(times),
-            "images_per_second": count * self._images_per_step / sum(times),
-        })
+        means = {"loss": sums.loss / sums.steps, "accuracy": sums.accuracy / sums.steps}
+        values = {**means, "learning_rate": self._rate}
+        self._events.write(sums.step, {f"train/{name}": value for name, value in values.items()})
+        seconds = self._history.seconds
+        speed = sums.steps * self._images_per_step / sums.seconds
+        self._history.sums = Sums(sums.step)
+        self._history.train.append({"step": sums.step, **values, "seconds": seconds, "images_per_second": speed})
 
 
 def device_name() -> str:

@@ -4,15 +4,15 @@
 from the official checkpoint; ``scratch`` trains everything from nothing. So do the guides to transfer learning, as
 Keras' (keras.io/guides/transfer_learning): a head on a frozen base, then the base at a small learning rate.
 
-A batch_norm layer that trains is updated: at these rates, MobileNet V1 with the checkpoint's statistics trains
-badly or falls apart. What does not train keeps its statistics.
+Otherwise than in that guide, a batch_norm layer that trains is updated: at these rates, MobileNet V1 with the
+checkpoint's statistics trains badly or falls apart. What does not train keeps its statistics.
 """
 
 from __future__ import annotations
 
 from slimft.errors import UsageError
 from slimft.nets import NetworkSpec
-from slimft.runs.settings import RECIPES, Settings, as_flags
+from slimft.runs.settings import RECIPES, flags_of
 
 # Optimizers and learning rates with batch normalization: about the best of some tried with MobileNet V1 on 10,000
 # images of CIFAR-10, 96 pixels, 2 epochs.
@@ -72,4 +72,4 @@ def recipe_flags(name: str, spec: NetworkSpec, head: str = "linear") -> dict:
 
 def explain(flags: dict) -> list[str]:
     """The flags of bin/finetune that set what `recipe_flags` returns, such as ``--trainable=vgg_16/fc8``."""
-    return as_flags(Settings(**flags))
+    return [flag for name, value in flags.items() for flag in flags_of(name, value)]

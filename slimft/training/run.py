@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable
 
 from slimft.checkpoint import open_checkpoint
+from slimft.checkpoint.averages import averaged, has_averages
+from slimft.checkpoint.locate import latest_in_state
 from slimft.compat import enable_determinism, tf
 from slimft.data import Dataset, load_dataset
 from slimft.data.class_names import LABELS_FILE, read_labels
+from slimft.data.fingerprint import Fingerprint
 from slimft.data.sampling import BalancedSampler
-from slimft.errors import RestoreError, UsageError
+from slimft.data.splits import describe_splits
+from slimft.errors import CheckpointError, RestoreError, UsageError
 from slimft.filters import VariableFilter
+from slimft.messages import say
 from slimft.nets import get_network
 from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
-from slimft.runs.settings import Settings, differences, saved_settings
+from slimft.runs.directory import find_checkpoint, older_checkpoints, step_of
+from slimft.runs.settings import OF_THE_DISK, Settings, differences, saved_settings
+from slimft.training.completion import complete
+from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph
-from slimft.training.progress import say
 from slimft.training.saving import CheckpointKeeper
 from slimft.training.stages import Stage, stages_of
 
@@ -35,7 +43,11 @@ class Run:
         training: its graph.
         plan: what is restored first; None to train from scratch.
         resumes: whether `plan` continues an earlier run in the same directory.
+        finished: whether that run has nothing left to train.
         keeper: saves its checkpoints.
+        newest: the directory's newest checkpoint when the run was prepared.
+        notes: what is to be said before it starts, a line each.
+        data_record: what its directory is to keep of its data, where that begins or changes.
     """
 
     settings: Settings
@@ -45,7 +57,11 @@ class Run:
     training: TrainingGraph
     plan: RestorePlan | None
     resumes: bool
+    finished: bool
     keeper: CheckpointKeeper
+    newest: str | None
+    notes: tuple[str, ...] = ()
+    data_record: Fingerprint | None = None
 
     @property
     def total_steps(self) -> int:
@@ -56,6 +72,12 @@ class Run:
     def final_split(self) -> str:
         """The split the result is of."""
         return "test" if "test" in self.splits else "validation"
+
+    def say_notes(self) -> None:
+        """Says how image files are split, and all that is to be known of the run before it starts."""
+        if not self.splits["train"].in_memory:
+            say(*describe_splits(self.splits).split("\n"))
+        say(*self.notes)
 
     def describe(self) -> str:
         """Every variable's fate, then what will be trained and for how long."""
@@ -75,7 +97,13 @@ class Run:
         fresh = [variable for variable in tf.global_variables() if variable.op.name not in restored]
         session.run(tf.variables_initializer([*fresh, *tf.local_variables()]))
         if self.plan:
-            self.plan.apply(session)
+            try:
+                self.plan.apply(session)
+            except CheckpointError as error:
+                if not self.resumes:
+                    raise
+                older = older_checkpoints(self.settings.train_dir, but=self.plan.checkpoint.path)
+                raise CheckpointError(f"{error}; {older}") from None
         if self.training.averages:
             start = self.training.averages.start
             session.run([op for name, op in start.items() if name not in restored])
@@ -114,6 +142,13 @@ class Run:
         self._check_number_of_classes()
         self.plan.check()
 
+    def check_unchanged(self) -> None:
+        """Raises UsageError if another process has trained in the directory since the run was prepared."""
+        if latest_in_state(self.keeper.directory) != self.newest:
+            raise UsageError(
+                f"--train_dir={self.settings.train_dir}: another process has just trained there; repeat the command"
+            )
+
     def _check_number_of_classes(self) -> None:
         """Raises RestoreError, with what to exclude, if only the number of classes is in the way."""
         scopes = get_network(self.settings.model).head_scopes(self.settings.head)
@@ -137,23 +172,28 @@ def prepare(
     settings: Settings,
     splits: dict[str, Dataset] | None = None,
     rate_at: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    resume_from: int | None = None,
 ) -> Run:
     """Loads the data, builds the graph of the next stage and plans the restore, without writing anything.
 
     Args:
-        settings: the run's settings.
+        settings: the run's settings; what they leave open, `complete` fills in.
         splits: the data, where it is loaded already.
         rate_at: the learning rate at a step; None for the schedule of the settings.
+        resume_from: the step of the checkpoint to go on from; None for the run's newest.
 
     Raises:
         SlimftError: some setting, file or pattern is bad.
     """
+    settings = complete(settings)
     spec = get_network(settings.model)
     if settings.image_size is not None:
         spec.check_image_size(settings.image_size)
     saved = saved_settings(settings)
-    keeper = CheckpointKeeper(settings.train_dir, settings.keep)
-    starts = splits is None
+    newest = latest_in_state(pathlib.Path(settings.train_dir))
+    latest = find_checkpoint(settings.train_dir, resume_from)
+    step = 0 if latest is None else step_of(latest)
+    starts, data, notes = splits is None, None, []
     if starts:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
         _check_classes(settings, splits["train"])
@@ -161,13 +201,24 @@ def prepare(
         suggested = splits["train"].image_size or spec.default_image_size
         image_size = saved.image_size if saved else max(spec.min_image_size, suggested)
         settings = dataclasses.replace(settings, image_size=image_size)
-    for difference in differences(saved, settings) if starts and saved else ():
-        say(f"note: {difference}")
+    num_examples = splits["train"].num_examples
+    stages = stages_of(settings, spec, num_examples)
+    finished = latest is not None and step >= stages[-1].last_step
+    if starts:
+        data = check_data(settings, splits, resumes=latest is not None, trains=not finished)
+        splits, notes = data.splits, list(data.notes)
+    if starts and saved:
+        notes += differences(saved, settings)
+        if latest is not None:
+            end_before = stages_of(saved, spec, num_examples)[-1].last_step
+            notes += _note_on_its_end(step, stages[-1].last_step, end_before)
+    if finished and saved:
+        # It is evaluated as it was trained, and its directory goes on saying how that was.
+        kept = {name: getattr(settings, name) for name in ("data_dir", *OF_THE_DISK)}
+        settings = dataclasses.replace(saved, **kept)
+        stages = stages_of(settings, spec, num_examples)
     if settings.deterministic:
         enable_determinism()
-    stages = stages_of(settings, spec, splits["train"].num_examples)
-    latest = keeper.latest()
-    step = 0 if latest is None else _step_of(latest)
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
     training = build_graph(settings, spec, splits["train"], stage, rate_at)
     with training.graph.as_default():
@@ -175,24 +226,31 @@ def prepare(
             plan = _plan_to_resume(latest, training, begins=0 < step == stage.first_step)
         else:
             plan = _plan_to_start(settings)
-    return Run(settings, splits, stages, stage, training, plan, latest is not None, keeper)
+    keeper = CheckpointKeeper(settings.train_dir, settings.keep)
+    resumes = latest is not None
+    record = data and data.record
+    return Run(
+        settings, splits, stages, stage, training, plan, resumes, finished, keeper, newest, tuple(notes), record
+    )  # fmt: skip
+
+
+def _note_on_its_end(step: int, end: int, end_before: int) -> list[str]:
+    if step >= end:
+        what = "nothing is left to train; it is evaluated as it was trained, whatever other flags say"
+        return [f"the run is at step {step} and ends at step {end}: {what}"]
+    if step >= end_before:
+        return [f"the run had come to its end at step {step}; it goes on to step {end}"]
+    return []
 
 
 def _check_classes(settings: Settings, data: Dataset) -> None:
     """Raises UsageError if the run that is in the directory already has other classes than the data has now."""
     labels = pathlib.Path(settings.train_dir, LABELS_FILE)
-    if labels.exists() and tuple(read_labels(labels)) != data.class_names:
+    if os.path.lexists(labels) and tuple(read_labels(labels)) != data.class_names:
         raise UsageError(
             f"--train_dir={settings.train_dir} holds a run on other classes than those of the data (see its "
             f"{LABELS_FILE}); name another directory"
         )
-
-
-def _step_of(latest: str) -> int:
-    """The step that a checkpoint was saved at; 0 where it does not tell, which is then none of a run."""
-    checkpoint = open_checkpoint(latest)
-    there = "global_step" in checkpoint and checkpoint.shape("global_step") == ()
-    return int(checkpoint["global_step"]) if there else 0
 
 
 def _plan_to_resume(latest: str, training: TrainingGraph, begins: bool) -> RestorePlan:
@@ -217,6 +275,10 @@ def _plan_to_start(settings: Settings) -> RestorePlan | None:
         if "head" not in exclude and not any(name.startswith("head/") for name in names):
             exclude.append("head")
     rename = parse_renames(settings.rename) or None
+    checkpoint = open_checkpoint(settings.checkpoint)
+    if has_averages(checkpoint) if settings.averages is None else settings.averages:
+        checkpoint = averaged(checkpoint)
+        say(f"starting from the moving averages of the weights in {checkpoint.path} (--noaverages for the weights)")
     return plan_restore(
-        settings.checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast
+        checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast
     )

@@ -5,23 +5,35 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
 
+from slimft.checkpoint.binary_file import Malformed
+from slimft.checkpoint.bundle_files import data_files, index_file, move_checkpoint
 from slimft.checkpoint.locate import latest_in_state, locate
 from slimft.compat import tf
 from slimft.errors import TrainingError, UsageError
-from slimft.files import sync_directory, sync_file, write_atomically
+from slimft.files import (
+    clear_leftovers,
+    exchange,
+    link_or_copy,
+    sync_directory,
+    temporary_directory,
+    write_atomically,
+)
 
-_PARTIAL = ".partial"
+_STATE, _METRICS = "checkpoint", "metrics.json"
+# What a killed run of an earlier version has left half written.
+_EARLIER_LEFTOVER = re.compile(r"\.partial|\.(checkpoint|metrics\.json|history\.json|settings\.json)-[a-z0-9_]{8}")
 
 
 class CheckpointKeeper:
     """Saves a run's checkpoints in its directory.
 
     ``model.ckpt-STEP.*`` are the newest, and the ``checkpoint`` state file names the very newest;
-    ``best/`` holds the one with the best validation accuracy, sharing its bytes on the disk. A file gets its
-    name only when all of it is on the disk, and the state file names only what is whole: whenever the run is
-    killed, the directory holds a checkpoint to resume from.
+    ``best/`` holds the best one in validation, sharing its bytes on the disk, and its metrics. A file gets its name
+    only when all of it is on the disk, the state file names only what is whole, and ``best/`` is replaced at once:
+    whenever the run is killed, there is a checkpoint to resume from, and a best one with its metrics.
 
     Args:
         train_dir: the run's directory, which need not exist yet.
@@ -41,11 +53,11 @@ class CheckpointKeeper:
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            for leftover in (self.directory / _PARTIAL, self.best_directory / _PARTIAL):
-                shutil.rmtree(leftover, ignore_errors=True)
-            probe = self.directory / ".writable"
-            probe.touch()
-            probe.unlink()
+            for directory in (self.directory, self.best_directory):
+                clear_leftovers(directory)
+                _clear_earlier_leftovers(directory)
+            with temporary_directory(self.directory):
+                pass  # It can be written.
         except OSError as error:
             raise UsageError(f"--train_dir={self.directory} cannot be written: {error.strerror}") from None
 
@@ -72,16 +84,13 @@ class CheckpointKeeper:
                 are stay.
         """
         name = f"model.ckpt-{step}"
-        partial = self.directory / _PARTIAL
         try:
-            partial.mkdir(exist_ok=True)
-            saver.save(session, str(partial / name), write_meta_graph=False, write_state=False)
-            _move_whole(sorted(partial.glob(f"{name}.*")), self.directory)
-            shutil.rmtree(partial)
+            with temporary_directory(self.directory) as partial:
+                saver.save(session, str(partial / name), write_meta_graph=False, write_state=False)
+                move_checkpoint(partial / name, self.directory / name)
             _write_state(self.directory, name)
             self._prune(name)
-        except (OSError, tf.errors.OpError) as error:
-            shutil.rmtree(partial, ignore_errors=True)
+        except (OSError, Malformed, tf.errors.OpError) as error:
             raise TrainingError(f"cannot save step {step} in {self.directory}: {_reason(error)}") from None
         return str(self.directory / name)
 
@@ -89,19 +98,53 @@ class CheckpointKeeper:
         """Makes the saved checkpoint at `prefix` the one in ``best/``, with its validation metrics.
 
         Raises:
-            TrainingError: it cannot be written.
+            TrainingError: it cannot be written; what was in ``best/`` is still there then.
         """
         source = pathlib.Path(prefix)
-        partial = self.best_directory / _PARTIAL
         try:
-            partial.mkdir(parents=True, exist_ok=True)
-            for file in source.parent.glob(f"{source.name}.*"):
-                _link_or_copy(file, partial / file.name)
-            _move_whole(sorted(partial.iterdir()), self.best_directory)
-            partial.rmdir()
-            _write_state(self.best_directory, source.name)
-            write_atomically(self.best_directory / "metrics.json", json.dumps(metrics) + "\n")
-            _remove_others(self.best_directory, {source.name})
+            with temporary_directory(self.directory) as partial:
+                new = partial / self.best_directory.name
+                new.mkdir(mode=0o755)
+                for file in (index_file(source), *data_files(source).values()):
+                    link_or_copy(file, new / file.name)
+                write_atomically(new / _METRICS, json.dumps(metrics) + "\n")
+                _write_state(new, source.name)
+                if not self._replace_best(new):
+                    self._rename_into_best(new)
+        except (OSError, Malformed) as error:
+            raise TrainingError(f"cannot write {self.best_directory}: {_reason(error)}") from None
+
+    def _replace_best(self, new: pathlib.Path) -> bool:
+        """Puts the directory `new` in the place of ``best/``, if that can be done at once and nothing is lost."""
+        try:
+            there = os.listdir(self.best_directory)
+        except FileNotFoundError:
+            there = []
+        if not there:
+            os.rename(new, self.best_directory)  # Over an empty directory, if there is one.
+        elif not all(map(_is_of_best, there)) or not exchange(new, self.best_directory):
+            return False
+        sync_directory(self.directory)
+        return True
+
+    def _rename_into_best(self, new: pathlib.Path) -> None:
+        """Does the same file by file; a run that is killed in between does it again, from the metrics on."""
+        (name,) = {file.stem for file in new.glob("model.ckpt-*.index")}
+        move_checkpoint(new / name, self.best_directory / name)
+        for file in (_METRICS, _STATE):
+            os.replace(new / file, self.best_directory / file)
+            sync_directory(self.best_directory)
+        _remove_others(self.best_directory, {name})
+
+    def forget_best(self) -> None:
+        """Removes the checkpoint in ``best/``.
+
+        Raises:
+            TrainingError: it cannot be removed.
+        """
+        try:
+            (self.best_directory / "checkpoint").unlink(missing_ok=True)
+            _remove_others(self.best_directory, set())
         except OSError as error:
             raise TrainingError(f"cannot write {self.best_directory}: {error.strerror}") from None
 
@@ -111,33 +154,37 @@ class CheckpointKeeper:
             for file in self.directory.glob("model.ckpt-*.index")
             if file.stem.rsplit("-", 1)[1].isdigit()
         )
+        # Later ones are of a run that went on from an older checkpoint.
+        steps = [(step, name) for step, name in steps if step <= int(newest.rsplit("-", 1)[1])]
         kept = {newest, *(name for _, name in steps[-self._keep:])} if self._keep > 1 else {newest}
         _remove_others(self.directory, kept)
 
 
-def _reason(error: OSError | tf.errors.OpError) -> str:
+def _reason(error: Exception) -> str:
     """What went wrong, such as ``No space left on device``, in one line."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
+    if not isinstance(error, tf.errors.OpError):
+        return getattr(error, "strerror", None) or str(error)
     # TensorFlow says it in the line before the one that names the op, behind the name of a temporary file.
     lines = error.message.splitlines()
     said = next((line for line, following in zip(lines, lines[1:]) if "[[{{node" in following), lines[0])
     return said.rpartition("; ")[2]
 
 
-def _move_whole(files, directory: pathlib.Path) -> None:
-    """Renames a V2 checkpoint's files into `directory`, its index last: that makes it one."""
-    for file in files:
-        sync_file(file)
-    for file in sorted(files, key=lambda file: file.suffix == ".index"):
-        os.replace(file, directory / file.name)
-    sync_directory(directory)
+def _clear_earlier_leftovers(directory: pathlib.Path) -> None:
+    for leftover in directory.glob(".*"):
+        if _EARLIER_LEFTOVER.fullmatch(leftover.name):
+            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+
+def _is_of_best(name: str) -> bool:
+    """Whether a file in ``best/`` is one that a new best checkpoint replaces."""
+    return name in (_STATE, _METRICS) or name.startswith("model.ckpt-")
 
 
 def _write_state(directory: pathlib.Path, name: str) -> None:
     """Writes TensorFlow's ``checkpoint`` state file, with a path relative to it."""
     text = f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'
-    write_atomically(directory / "checkpoint", text)
+    write_atomically(directory / _STATE, text)
 
 
 def _remove_others(directory: pathlib.Path, kept: set[str]) -> None:
@@ -146,11 +193,3 @@ def _remove_others(directory: pathlib.Path, kept: set[str]) -> None:
     for file in files:
         if file.name.rsplit(".", 1)[0] not in kept:
             file.unlink(missing_ok=True)
-
-
-def _link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:  # Some file systems have no hard links.
-        shutil.copyfile(source, target)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from slimft.errors import UsageError
 from slimft.renaming import parse_renames
-from slimft.runs.settings import Settings, kind_of
+from slimft.runs.settings import Settings, out_of_bounds
 from slimft.training.stages import parse_multipliers, parse_stages
 
 _POSITIVE = ("learning_rate", "decay_epochs", "epochs", "clip_norm")
@@ -27,19 +26,12 @@ def check_settings(settings: Settings) -> None:
 def _check_values(settings: Settings) -> None:
     """Each field by itself: flags are checked when they are parsed, a file of settings is not."""
     for field in dataclasses.fields(Settings):
-        value, bounds = getattr(settings, field.name), field.metadata
-        if value is None:
-            continue
-        if kind_of(field) == "float" and not math.isfinite(value):
-            raise UsageError(f"--{field.name}={value} must be a finite number")
-        if field.name in _POSITIVE and not value > 0:
-            raise UsageError(f"--{field.name}={value} must be a positive number")
-        if bounds["choices"] and value not in bounds["choices"]:
-            raise UsageError(f"--{field.name}={value} must be one of {', '.join(bounds['choices'])}")
-        if bounds["least"] is not None and value < bounds["least"]:
-            raise UsageError(f"--{field.name}={value} must be at least {bounds['least']}")
-        if bounds["most"] is not None and value > bounds["most"]:
-            raise UsageError(f"--{field.name}={value} must be at most {bounds['most']}")
+        value = getattr(settings, field.name)
+        problem = out_of_bounds(field, value)
+        if problem is None and value is not None and field.name in _POSITIVE and not value > 0:
+            problem = "must be a positive number"
+        if problem:
+            raise UsageError(f"--{field.name}={value} {problem}")
 
 
 def _contradictions(settings: Settings) -> list[tuple[bool, str]]:

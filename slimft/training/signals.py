@@ -1,15 +1,19 @@
-"""Stopping when asked to: Ctrl-C and SIGTERM end the loop after the current step."""
+"""Stopping when asked to: Ctrl-C, SIGTERM and a closed terminal end the loop after the current step."""
 
 from __future__ import annotations
 
 import signal
 import threading
 
+# SIGHUP comes when a terminal or an ssh connection is closed; Windows has none.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class StopSignals:
-    """Notes SIGINT and SIGTERM instead of dying; the second one acts as ever.
+    """Notes SIGINT, SIGTERM and SIGHUP instead of dying; the second one acts as ever.
 
-    Used as a context manager. Outside the main thread, where Python takes no signals, it notes nothing.
+    What was ignored before stays ignored, as SIGHUP is under nohup. Used as a context manager. Outside the main
+    thread, where Python takes no signals, it notes nothing.
 
     Attributes:
         received: the signal that came, or None.
@@ -21,8 +25,10 @@ class StopSignals:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
+            for number in _SIGNALS:
+                # None: a handler that is not Python's, which could not be put back.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *exception):

@@ -32,7 +32,7 @@ def test_strides_combine_to_the_whole(size, stride, so_far):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_file_read_in_strides(tmp_path, monkeypatch, threads):
     monkeypatch.setattr(checksum, "STRIDE", 100_000)
-    monkeypatch.setattr(checksum, "_processors", lambda: threads)
+    monkeypatch.setattr(checksum.system, "processors", lambda: threads)
     (tmp_path / "file").write_bytes(RANDOM)
     file = BinaryFile(str(tmp_path / "file"))
     buffer = np.zeros(RANDOM.size - 12_345, np.uint8)

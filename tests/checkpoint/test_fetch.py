@@ -30,6 +30,8 @@ FILES = {
     "V1": {"small.ckpt"},
     "V2": {"small.ckpt.index", "small.ckpt.data-00000-of-00001"},
 }
+NOTE = "small.ckpt.sha256"
+FETCHED = {version: files | {NOTE} for version, files in FILES.items()}
 
 
 def save(folder, values, version):
@@ -76,9 +78,9 @@ def archive_of(files, *special):
 def publish(monkeypatch, serve):
     """Makes `small` the only official release, at the URL of a server that answers so."""
 
-    def publish(answer, kind="tensorflow_v1"):
+    def publish(answer, kind="tensorflow_v1", **facts):
         url = answer if isinstance(answer, str) else serve(answer, "small_2016.tar.gz")
-        release = official.Release("small", "net", url, "small.ckpt", kind, SHAPES)
+        release = official.Release("small", "net", url, "small.ckpt", kind, SHAPES, **facts)
         monkeypatch.setattr(official, "_read", lambda: {"small": release})
         return url
 
@@ -103,7 +105,7 @@ def refusal(folder, *words):
     assert "\n" not in message and ".fetch-" not in message
     for word in words:
         assert word in message
-    assert not folder.is_dir() or not [name for name in names(folder) if name.startswith("small.ckpt")]
+    assert not folder.is_dir() or not names(folder) & (FILES["V1"] | FILES["V2"])
     return message
 
 
@@ -113,15 +115,15 @@ def test_a_good_release_is_fetched_once(publish, ranged_file, good, folder, monk
     publish(server)
     unpacked, install = [], fetching._install
 
-    def note(source, target):
-        unpacked.extend(names(source))
-        install(source, target)
+    def note(files, target):
+        unpacked.extend(names(files[0].parent))
+        install(files, target)
 
     monkeypatch.setattr(fetching, "_install", note)
     for _ in range(2):
         path = fetch("small")
         assert path == folder / "small.ckpt"
-        assert names(folder) == FILES[version]
+        assert names(folder) == FETCHED[version]
     assert set(unpacked) == FILES[version]
     assert len(server.requests) == 1
     checkpoint = open_checkpoint(path)
@@ -154,7 +156,7 @@ def test_a_cut_download_is_continued_by_the_next_call(publish, ranged_file, good
     message = refusal(folder, url, "run the same command again to continue", "small.ckpt", str(folder))
     assert f"stopped at {len(data) // 3} of {len(data)} bytes" in message
     fetch("small", folder)
-    assert names(folder) == FILES["V1"]
+    assert names(folder) == FETCHED["V1"]
     assert server.requests[1][0] == f"bytes={len(data) // 3}-"
 
 
@@ -240,7 +242,7 @@ def test_what_is_not_the_release_is_refused_and_nothing_is_kept(publish, ranged_
         if count % 5 == 0:
             server.data = good_again
             fetch("small", folder)
-            assert names(folder) == FILES["V1"]
+            assert names(folder) == FETCHED["V1"]
     assert count == 23
 
 
@@ -252,10 +254,10 @@ def test_an_archive_that_lies_there_is_used(publish, good, folder):
     assert names(folder) == {"small_2016.tar.gz"}
     (folder / "small_2016.tar.gz").write_bytes(archive_of(good["V2"]))
     fetch("small", folder)
-    assert names(folder) == FILES["V2"]
+    assert names(folder) == FETCHED["V2"]
 
 
-def test_a_file_that_lies_there_is_checked_by_name_and_shape(publish, good, saved, folder):
+def test_a_file_that_lies_there_is_checked_by_name_and_shape(publish, good, saved, folder, capfd):
     publish("http://127.0.0.1:1/small_2016.tar.gz")
     folder.mkdir()
     file = folder / "small.ckpt"
@@ -265,6 +267,10 @@ def test_a_file_that_lies_there_is_checked_by_name_and_shape(publish, good, save
     assert file.exists()
     file.write_bytes(good["V1"]["small.ckpt"])
     assert fetch("small", folder) == file
+    assert "not verified: no .sha256 beside it" in capfd.readouterr().err
+    open_checkpoint("small")
+    assert f"small: {file}: not verified: no .sha256 beside it" in capfd.readouterr().err
+    assert names(folder) == {"small.ckpt"}
 
 
 def test_interrupted_while_it_gets_its_name(publish, ranged_file, good, folder, monkeypatch):
@@ -280,11 +286,11 @@ def test_interrupted_while_it_gets_its_name(publish, ranged_file, good, folder, 
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch("small", folder)
-    assert names(folder) == {"small.ckpt.data-00000-of-00001", "small_2016.tar.gz"}
+    assert names(folder) == {"small.ckpt.data-00000-of-00001", NOTE, "small_2016.tar.gz"}
     monkeypatch.setattr(os, "replace", replace)
-    (folder / ".fetch-killed").mkdir()
+    (folder / ".slimft-0123abcd").mkdir()
     fetch("small", folder)
-    assert names(folder) == FILES["V2"]
+    assert names(folder) == FETCHED["V2"]
     assert len(server.requests) == 1
 
 

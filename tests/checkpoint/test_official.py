@@ -1,5 +1,6 @@
 """official.json against networks built here, published parameter counts and a real release."""
 
+import importlib.util
 import io
 import json
 import math
@@ -67,7 +68,32 @@ BODIES = {
 
 
 def test_where_the_releases_are():
-    assert {name: release.url for name, release in OFFICIAL.items()} == URLS
+    assert {name: release.http_url or release.url for name, release in OFFICIAL.items()} == URLS
+    for release in OFFICIAL.values():
+        assert release.url.startswith("https://storage.googleapis.com/")
+        if release.http_url:
+            assert release.url == release.http_url.replace("http:/", "https://storage.googleapis.com")
+
+
+def test_every_release_has_a_published_sha256_and_it_is_said_by_whom():
+    for release in OFFICIAL.values():
+        assert re.fullmatch("[0-9a-f]{64}", release.sha256)
+        assert release.sha256_from
+        for place in release.sha256_from:
+            assert re.fullmatch(r"github\.com/[\w-]+/[\w-]+/blob/[0-9a-f]{40}/[\w./-]+", place)
+    assert len({release.sha256 for release in OFFICIAL.values()}) == len(OFFICIAL)
+
+
+def test_the_facts_are_those_of_the_script_that_writes_them():
+    spec = importlib.util.spec_from_file_location("make_official", ROOT / "checkpoints" / "make_official.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    written = json.loads((ROOT / "checkpoints" / "official.json").read_text())
+    assert written["source"] == script.SOURCE
+    facts = {name: script.origin(name, *others) for name, *others, _ in script.releases()}
+    for entry in written["releases"].values():
+        entry.pop("variables")
+    assert written["releases"] == facts
 
 
 def test_what_the_entries_look_like():
@@ -155,8 +181,6 @@ def test_the_networks_of_slimft_have_these_variables(name):
     ("name", "size"), [("vgg_16", 224), ("resnet_v2_50", 64), ("inception_v1", 224), ("inception_v3", 299)]
 )
 def test_the_networks_of_tf_slim_have_these_variables(name, size):
-    import importlib
-
     importlib.import_module("slimft.compat")
     module = importlib.import_module(f"tf_slim.nets.{re.sub('_[0-9]+$', '', name)}")
     if name.startswith("resnet"):
@@ -200,10 +224,12 @@ def test_a_real_release_is_fetched_and_a_damaged_one_is_not(shared, serve, range
         return out.getvalue()
 
     server = ranged_file(archive())
-    entry = {**vars(release), "url": serve(server, f"{release.name}.tgz")}
+    # The files are real, but not the archive.
+    entry = {**vars(release), "url": serve(server, f"{release.name}.tgz"), "sha256": None, "http_url": None}
     monkeypatch.setattr(official, "_read", lambda: {release.name: official.Release(**entry)})
     path = fetch("mobilenet_v1", tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == [file.name for file in files]
+    names = [*(file.name for file in files), f"{release.file}.sha256"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == names
     assert open_checkpoint(path).shape("MobilenetV1/Logits/Conv2d_1c_1x1/biases") == (1001,)
     name, data = max(contents.items(), key=lambda item: len(item[1]))
     contents[name] = data[:9_000_000] + bytes([data[9_000_000] ^ 1]) + data[9_000_001:]

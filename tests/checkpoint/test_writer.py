@@ -257,7 +257,7 @@ def test_a_variable_that_cannot_be_read_leaves_what_was_there(tmp_path, path, th
 
 
 @pytest.mark.parametrize("path", ["model.ckpt", "model.npz", "model.safetensors"])
-@pytest.mark.parametrize("function", ["fsync", "chmod", "replace"])
+@pytest.mark.parametrize("function", ["mkdir", "fsync", "replace"])
 def test_a_system_call_that_fails_leaves_what_was_there(tmp_path, monkeypatch, path, function):
     write_checkpoint(tmp_path / path, {"a": OLD["a"]})
     before = files(tmp_path)
@@ -270,26 +270,6 @@ def test_a_system_call_that_fails_leaves_what_was_there(tmp_path, monkeypatch, p
         write_checkpoint(tmp_path / path, {"a": OLD["a"] + 1})
     monkeypatch.undo()
     assert files(tmp_path) == before
-
-
-def test_a_v2_checkpoint_written_by_half_is_never_taken_for_one(tmp_path, monkeypatch):
-    """The index cannot get its name, after the data has: two files are not renamed at once."""
-    write_checkpoint(tmp_path / "model.ckpt", OLD)
-    replace = os.replace
-
-    def fails_for_the_index(source, target):
-        if str(target).endswith(".index"):
-            raise OSError(errno.EIO, "Input/output error")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fails_for_the_index)
-    with pytest.raises(CheckpointError, match="cannot write .*: Input/output error"):
-        write_checkpoint(tmp_path / "model.ckpt", {"a": OLD["a"] + 1, "b": np.array([b"new"], object)})
-    checkpoint = open_checkpoint(tmp_path / "model.ckpt")
-    assert set(checkpoint) == set(OLD) and len(files(tmp_path)) == 2
-    for name in OLD:
-        with pytest.raises(CheckpointError, match=f"cannot read {name}: its checksum does not match"):
-            checkpoint[name]
 
 
 @pytest.mark.parametrize("path", ["model.ckpt", "model.npz", "model.safetensors"])

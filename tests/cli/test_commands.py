@@ -143,9 +143,9 @@ def test_bad_flags_of_evaluate(tmp_path, capsys):
     rejects(capsys, evaluate, ["--model=vgg_16"], "--dataset is missing")
     rejects(capsys, evaluate, ["--model=vgg_16", "--dataset=digits"], "--checkpoint is missing")
     rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], str(tmp_path), "settings.json is missing")
-    rejects(capsys, evaluate, ["--split=all"], "--split=all")
+    rejects(capsys, evaluate, ["--split=most"], "--split=most")
     (tmp_path / "settings.json").write_text("{not json")
-    rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "settings.json cannot be read")
+    rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "settings.json is no JSON")
     (tmp_path / "settings.json").write_text('{"model": "vgg_16"}')
     rejects(capsys, evaluate, [f"--train_dir={tmp_path}"], "no checkpoint in the directory")
 

@@ -5,17 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from slimft import write_checkpoint
 from slimft.cli import evaluate, predict
-from slimft.compat import tf
 from slimft.data import load_dataset
-from slimft.data.class_names import write_labels
 from slimft.data.dataset import DataOptions
 from slimft.evaluation import evaluate as evaluation_of
-from slimft.nets import get_network
-from slimft.runs.settings import Settings, save_settings
 
 CLASSES = ("cat, tabby", "dog", 'the "red" panda')
 
@@ -40,56 +35,6 @@ def rejects(capsys, arguments, *words):
         assert word in captured.err
 
 
-def make_images(folder, classes=CLASSES, each=5, suffix="png"):
-    """A folder of images for each class: noise of various sizes, each class with its colour."""
-    rng = np.random.default_rng(0)
-    for label, name in enumerate(classes):
-        (folder / name).mkdir(parents=True)
-        for number in range(each):
-            pixels = rng.integers(0, 156, (*rng.integers(16, 60, 2), 3), np.uint8)
-            pixels[..., label % 3] += 100
-            Image.fromarray(pixels).save(folder / name / f"{number}.{suffix}")
-    return folder
-
-
-def make_values(num_classes, head, seed):
-    """Random values for the variables of `tiny` at 16x16 pixels."""
-    with tf.Graph().as_default():
-        get_network("tiny").build(tf.zeros([1, 16, 16, 3]), num_classes, is_training=False, head=head)
-        shapes = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
-    rng = np.random.default_rng(seed)
-    return {
-        name: (rng.uniform(0.5, 2, shape) if "variance" in name else rng.normal(0, 0.2, shape)).astype(np.float32)
-        for name, shape in shapes.items()
-    }
-
-
-@pytest.fixture
-def images(tmp_path):
-    return make_images(tmp_path / "images")
-
-
-@pytest.fixture
-def make_run(tiny, tmp_path, images):
-    """Makes a directory as bin/finetune leaves it, with random weights."""
-
-    def make(name="run", classes=CLASSES, averages=False, **settings):
-        run = tmp_path / name
-        run.mkdir()
-        given = {"dataset": "image_folder", "data_dir": str(images), "image_size": 16, "ema": 0.9 * averages}
-        settings = Settings(model=tiny, train_dir=str(run), **{**given, **settings})
-        save_settings(settings)
-        write_labels(run, classes)
-        values = make_values(len(classes), settings.head, seed=1)
-        if averages:
-            others = make_values(len(classes), settings.head, seed=2)
-            values.update({f"{name}/ExponentialMovingAverage": value for name, value in others.items()})
-        write_checkpoint(run / "model.ckpt-7", {**values, "global_step": np.int64(7)})
-        return run
-
-    return make
-
-
 def rows_of(file):
     with open(file, newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
@@ -101,13 +46,13 @@ def test_a_train_dir_is_all_it_takes(make_run, images, capsys, head, averages):
     run = make_run(head=head, averages=averages)
     assert call(f"--train_dir={run}") == 0
     found, said = result(capsys)
-    expected = evaluation_of(
-        "tiny", "image_folder", str(run), data_dir=str(images), image_size=16, head=head, averages=averages
-    )
-    assert list(found)[-1] == "per_class"
+    expected = evaluation_of(train_dir=run)
+    assert list(found)[-2:] == ["ece", "per_class"]
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert (found["split"], found["step"], found["train_dir"]) == ("test", 7, str(run))
     assert found["checkpoint"] == str(run / "model.ckpt-7")
+    assert (found["image_size"], found["head"], found["averages"]) == (16, head, averages)
+    assert (found["data_dir"], found["left_out"]) == (str(images), 0)
     assert [row["class"] for row in found["per_class"]] == list(CLASSES)
     assert sum(row["examples"] for row in found["per_class"]) == found["examples"] == 3
     lines = said.splitlines()
@@ -123,32 +68,31 @@ def test_averages_that_are_not_there(make_run, capsys):
 
 
 def test_what_a_run_is_evaluated_on(make_run, images, tmp_path, capsys):
-    """The examples of the run's own split, by their names; data flags win over the run's."""
+    """The examples of the run's own split, by their names; of another one, those that the run did not train on."""
     run, file = make_run(folds=5, fold=2, split_seed=3), tmp_path / "predictions.csv"
 
     def names(*flags):
         assert call(f"--train_dir={run}", f"--predictions={file}", *flags) == 0
-        assert len(rows_of(file)) == result(capsys)[0]["examples"]
-        return [row["name"] for row in rows_of(file)]
+        found, _ = result(capsys)
+        assert len(rows_of(file)) == found["examples"]
+        return [row["name"] for row in rows_of(file)], found["left_out"]
 
     def expected(split="test", **options):
         data = load_dataset("image_folder", images, DataOptions(**options))[split]
         return [data.describe(index) for index in range(data.num_examples)]
 
     options = {"folds": 5, "fold": 2, "split_seed": 3}
-    assert names() == expected(**options)
-    assert names("--split=validation") == expected("validation", **options)
-    assert names("--dataset_split_name=train") == expected("train", **options)
-    assert names("--fold=1") == expected(**{**options, "fold": 1}) != names()
-    assert all(name.endswith(".png") for name in names())
-
-
-def test_without_a_run(make_run, images, capsys):
-    checkpoint = make_run(head="mlp", averages=True) / "model.ckpt-7"
-    flags = ["--model=tiny", f"--data_dir={images}", "--image_size=16", f"--checkpoint={checkpoint}"]
-    assert call(*flags, "--dataset=image_folder", "--test_share=0.4") == 0
-    found, said = result(capsys)
-    assert found["examples"] == 6 and found["train_dir"] is None and "moving averages" in said
+    trained = expected("train", **options)
+    assert names() == (expected(**options), 0)
+    assert names("--split=validation") == (expected("validation", **options), 0)
+    assert names("--dataset_split_name=train") == (trained, 0)
+    others = [str(name) for name in sorted(images.rglob("*.png")) if str(name) not in trained]
+    assert names("--split=all") == (others, len(trained))
+    # The validation examples of this fold are in others.
+    fold = next(fold for fold in (0, 1, 3, 4) if set(expected(**{**options, "fold": fold})) - set(trained))
+    other = expected(**{**options, "fold": fold})
+    rest = [name for name in other if name not in trained]
+    assert names(f"--fold={fold}") == (rest, len(other) - len(rest)) and len(rest) < len(other)
 
 
 def test_predictions_in_a_file(make_run, tmp_path, capsys):
@@ -181,16 +125,19 @@ def test_files_are_predicted_as_they_are_evaluated(make_run, tmp_path, capsys, h
         assert found["path"] == row["name"]
         assert shares[row["predicted"]] == pytest.approx(float(row["confidence"]), abs=0.01)
         assert shares[row["predicted"]] > max(shares.values()) - 0.02
-    flags = ["--model=tiny", "--image_size=16", f"--checkpoint={run}", "--json"]
-    assert predict.main(["predict", *flags, *(row["name"] for row in rows)]) == 0
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == predicted
+    for flags in (["--model=tiny", f"--checkpoint={run}"], [f"--checkpoint={run}/model.ckpt-7"]):
+        assert predict.main(["predict", *flags, "--json", *(row["name"] for row in rows)]) == 0
+        captured = capsys.readouterr()
+        assert [json.loads(line) for line in captured.out.splitlines()] == predicted
+        assert f"tiny, image size 16, head {head}, 3 classes" in captured.err
+        assert f"in the run {run}" in captured.err
     # The weights themselves would not do.
     assert predict.main(["predict", f"--train_dir={run}", "--noaverages", "--json", rows[0]["name"]]) == 0
     [found] = json.loads(capsys.readouterr().out)["predictions"][:1]
     assert abs(found["probability"] - float(rows[0]["confidence"])) > 0.01
 
 
-def test_what_a_run_that_stops_early_ends_with(make_run, images, capsys):
+def test_what_a_run_that_stops_early_ends_with(make_run, make_values, images, capsys):
     run = make_run(patience=2)
     (run / "best").mkdir()
     values = make_values(3, "linear", seed=3)
@@ -218,7 +165,7 @@ def test_a_cache_where_it_is_asked_for(make_run, tmp_path, monkeypatch, capsys):
     assert losses[0] == losses[1] == losses[2]
 
 
-def test_data_without_a_test_split(make_run, tmp_path, capsys):
+def test_data_without_a_test_split(make_run, make_images, tmp_path, capsys):
     folder = tmp_path / "split"
     for split in ("train", "val"):
         make_images(folder / split, each=2)
@@ -230,13 +177,10 @@ def test_data_without_a_test_split(make_run, tmp_path, capsys):
     rejects(capsys, [f"--train_dir={run}", "--split=test"], "--split=test", "only train and validation")
 
 
-def test_data_of_other_classes(make_run, tmp_path, capsys):
-    others = make_images(tmp_path / "others", ("cat, tabby", "dog"))
-    run = make_run()
-    rejects(capsys, [f"--train_dir={run}", f"--data_dir={others}"], "has 2 classes", "trained on 3", "red")
+def test_data_of_other_classes(make_run, make_images, tmp_path, capsys):
     others = make_images(tmp_path / "more", ("cat, tabby", "dog", "wolf"))
-    rejects(capsys, [f"--train_dir={run}", f"--data_dir={others}"], "'wolf' for class 2", "the \"red\" panda")
-    rejects(capsys, [f"--train_dir={run}", "--dataset=digits"], "digits", "has 10 classes")
+    rejects(capsys, [f"--train_dir={make_run()}", f"--data_dir={others}"], "not trained on: wolf")
+    rejects(capsys, [f"--train_dir={tmp_path}/run", "--dataset=digits"], "digits", "not trained on: 0, 1, 2")
 
 
 def test_an_image_that_cannot_be_read(make_run, images, capsys):
@@ -246,7 +190,7 @@ def test_an_image_that_cannot_be_read(make_run, images, capsys):
     rejects(capsys, [f"--train_dir={run}"], ".png cannot be read", str(images))
 
 
-def test_the_worst_of_many_classes(make_run, tmp_path, monkeypatch, capsys):
+def test_the_worst_of_many_classes(make_run, make_images, tmp_path, monkeypatch, capsys):
     classes = [f"class {number:02}" for number in range(45)]
     folder = tmp_path / "many"
     for split in ("train", "val", "test"):

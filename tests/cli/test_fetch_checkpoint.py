@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -65,7 +66,8 @@ def test_names_are_fetched_and_their_paths_printed_last(releases, folder, capsys
     captured = capsys.readouterr()
     assert captured.out == f"{folder}/one.ckpt\n{folder}/two.ckpt\n"
     assert "one_2016.tar.gz: 100%" in captured.err
-    assert sorted(path.name for path in folder.iterdir()) == ["one.ckpt", "two.ckpt"]
+    names = ["one.ckpt", "one.ckpt.sha256", "two.ckpt", "two.ckpt.sha256"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     assert call("two") == 0
     captured = capsys.readouterr()
     assert captured.out == f"{folder}/two.ckpt\n" and "is here already" in captured.err
@@ -83,10 +85,11 @@ def test_the_list(releases, folder, capsys):
     capsys.readouterr()
     assert call("--list") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["name", "network", "format", "here", "variables", "parameters"]
-    assert [line.split() for line in lines[2:]] == [
-        ["one", "tiny", "tensorflow_v1", "no", "10", "1,026,440"],
-        ["two", "tiny", "tensorflow_v1", "yes", "10", "1,026,440"],
+    columns = ["name", "network", "format", "here", "compared with", "variables", "parameters"]
+    assert [re.split("  +", line) for line in (lines[0], *lines[2:])] == [
+        columns,
+        ["one", "tiny", "tensorflow_v1", "no", "first download", "10", "1,026,440"],
+        ["two", "tiny", "tensorflow_v1", "yes", "first download", "10", "1,026,440"],
     ]
 
 

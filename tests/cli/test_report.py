@@ -23,8 +23,12 @@ def run(tmp_path):
         folder.mkdir()
         settings = dataclasses.asdict(Settings(model="vgg_16")) | changes
         (folder / "settings.json").write_text(json.dumps(settings))
-        result = {"result": {"accuracy": accuracy, "loss": 0.5, "step": 70}, "seconds": 61}
-        (folder / "result.json").write_text(json.dumps(result | {"images_per_second": 12.3}))
+        record = {"step": 70, "accuracy": 1 - accuracy, "loss": 0.5}
+        history = {"train": [], "validation": [record], "best_step": 70, "metric": "accuracy"}
+        (folder / "history.json").write_text(json.dumps(history))
+        figures = {"accuracy": accuracy, "loss": 0.5, "step": 70, "split": "test"}
+        result = {"result": figures, "seconds": 61, "images_per_second": 12.3}
+        (folder / "result.json").write_text(json.dumps(result))
         return str(folder)
 
     return make
@@ -43,9 +47,13 @@ def test_several_runs(run, tmp_path, monkeypatch, capsys):
     assert main(["report", *folders]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("run ") and lines[0].endswith("  differs in")
-    assert lines[2].split() == "first 0.5000 – 0.5000 – 70 1 min 01 s 12.3 --seed=1".split()
-    assert lines[3].split()[:2] == ["second", "0.7000*"] and lines[3].endswith("  --seed=2")
-    assert lines[4].split()[:6] == ["mean", "of", "2", "0.6000", "±", "0.1414"]
+    assert lines[2].split() == "first 1 0.5000* – 0.5000 70 1 min 01 s 12.3 --seed=1".split()
+    assert lines[3].split()[:3] == ["second", "2", "0.3000"] and lines[3].endswith("  --seed=2")
+    assert lines[4].split()[:7] == ["mean", "of", "2", "–", "0.4000", "±", "0.1414"]
+    assert lines[6].startswith("run ") and lines[6].split()[1:3] == ["test", "accuracy"]
+    assert [line.split() for line in lines[8:10]] == [["first", "0.5000", "–", "0.5000", "–"],
+                                                      ["second", "0.7000", "–", "0.5000", "–"]]
+    assert lines[10].split()[:6] == ["mean", "of", "2", "0.6000", "±", "0.1414"]
     assert lines[-1] == "comparison.html" and (tmp_path / "comparison.html").exists()
     assert main(["report", *folders, f"--output={tmp_path / 'other.html'}"]) == 0
     assert (tmp_path / "other.html").read_bytes() == (tmp_path / "comparison.html").read_bytes()

@@ -5,6 +5,8 @@ import os
 import numpy as np
 import pytest
 
+import slimft
+from slimft import SlimftError
 from slimft.compat import slim, tf
 
 ROWS = np.random.default_rng(2).standard_normal((8, 3)).astype("float32")
@@ -64,6 +66,149 @@ def test_learning_train_and_evaluate_once(tmp_path):
         assert os.listdir(tmp_path / "eval")
         found = list(slim.evaluation.checkpoints_iterator(str(tmp_path), timeout=0))
         assert found == [checkpoint]
+
+
+@pytest.fixture
+def warnings(caplog):
+    """Takes what TensorFlow's logger was warned of since the last call."""
+    caplog.set_level("WARNING", logger="tensorflow")
+
+    def take():
+        found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        caplog.clear()
+        return [text for text in found if "step" in text or "nothing was evaluated" in text]
+
+    return take
+
+
+def trained_weights(folder):
+    """A checkpoint of the layer `fc`, its weights all 1, and its global step."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        slim.model_variable("fc/weights", [3, 1], initializer=tf.ones_initializer())
+        step = tf.train.get_or_create_global_step()
+        session.run(tf.global_variables_initializer())
+        session.run(step.assign(1000))
+        return tf.train.Saver().save(session, str(folder / "trained.ckpt"))
+
+
+def evaluated():
+    """What evaluates the layer `fc`: the sum of its outputs, and an update op."""
+    outputs = slim.fully_connected(tf.constant(ROWS), 1, activation_fn=None, biases_initializer=None, scope="fc")
+    return tf.reduce_sum(outputs), tf.reduce_sum(outputs)
+
+
+@pytest.mark.parametrize("path", [None, ""])
+def test_random_weights_are_not_evaluated(tmp_path, path):
+    assert tf.train.latest_checkpoint(str(tmp_path)) is None
+    value, update = evaluated()
+    with pytest.raises(SlimftError, match=f"checkpoint_path is {path!r}: fc/weights would be evaluated with"):
+        slim.evaluation.evaluate_once("", path, str(tmp_path), eval_op=update, final_op=value)
+    for final_ops in (value, [value], {"value": value}, value.name, None):
+        with pytest.raises(ValueError, match="fc/weights would be evaluated with random weights"):
+            tf.contrib.training.evaluate_once(path, final_ops=final_ops)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_evaluated_without_a_checkpoint(tmp_path):
+    """A graph without weights; weights from an init_fn, or fed to the initial op."""
+    weights = np.float32([[1], [2], [3]])
+    total = (ROWS @ weights).sum()
+    count = tf.get_variable("count", initializer=5.0, trainable=False)
+    assert slim.evaluation.evaluate_once("", None, str(tmp_path), final_op=count + 1) == 6
+    value, _ = evaluated()
+    fed = tf.placeholder(tf.float32, [3, 1])
+    assign = slim.get_unique_variable("fc/weights").assign(fed)
+    initial_op = tf.group(assign, count.initializer)
+    found = slim.evaluation.evaluate_once(
+        "", None, str(tmp_path), initial_op=initial_op, initial_op_feed_dict={fed: weights}, final_op=value
+    )
+    assert found == pytest.approx(total, rel=1e-5)
+    scaffold = tf.train.Scaffold(init_fn=lambda _, session: session.run(assign, {fed: weights}))
+    found = tf.contrib.training.evaluate_once(None, scaffold=scaffold, final_ops=value)
+    assert found == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("as_mapping", [False, True])
+def test_evaluation_restores_the_global_step_and_all_that_it_reads(tmp_path, as_mapping):
+    """slimft.get_variables_to_restore leaves the step out; a weight that is left out is TensorFlow's error."""
+    path = trained_weights(tmp_path)
+    value, _ = evaluated()
+    step = tf.train.get_or_create_global_step()
+
+    def evaluate(variables, function=slim.evaluation.evaluate_once, place=path, **more):
+        if as_mapping:
+            variables = {variable.op.name: variable for variable in variables}
+        return function(
+            "", place, str(tmp_path), final_op=[value, tf.identity(step)], variables_to_restore=variables, **more
+        )
+
+    wanted = [pytest.approx(ROWS.sum(), rel=1e-5), 1000]
+    assert evaluate(slimft.get_variables_to_restore()) == evaluate([*tf.global_variables()]) == wanted
+    loop = {"function": slim.evaluation.evaluation_loop, "place": str(tmp_path), "max_number_of_evaluations": 1}
+    assert evaluate(slimft.get_variables_to_restore(), **loop) == wanted
+    with tf.Graph().as_default():
+        value, _ = evaluated()
+        slim.model_variable("other/weights", [2])
+        step = tf.train.get_or_create_global_step()
+        with pytest.raises(RuntimeError, match="not initialized: other/weights"):
+            evaluate(slimft.get_variables_to_restore(exclude=["other"]))
+
+
+def test_evaluating_repeatedly_without_a_checkpoint_is_said(tmp_path, warnings):
+    value, update = evaluated()
+    for function, arguments in (
+        (slim.evaluation.evaluation_loop, ("", str(tmp_path), str(tmp_path))),
+        (tf.contrib.training.evaluate_repeatedly, (str(tmp_path),)),
+    ):
+        assert function(*arguments, timeout=1) is None
+        assert warnings() == [f"no checkpoint appeared in {tmp_path}: nothing was evaluated"]
+    with pytest.raises(SlimftError, match="checkpoint_dir is None"):
+        slim.evaluation.evaluation_loop("", None, str(tmp_path))
+
+
+def steps_in(folder):
+    return tf.train.NewCheckpointReader(tf.train.latest_checkpoint(str(folder))).get_tensor("global_step")
+
+
+@pytest.mark.parametrize("module", [slim.learning, slim.training])
+def test_a_finished_run_takes_no_further_step(tmp_path, warnings, module):
+    def train(steps):
+        with tf.Graph().as_default():
+            train_op = slim.learning.create_train_op(linear_loss(), tf.train.GradientDescentOptimizer(0.1))
+            if module is slim.learning:
+                return module.train(train_op, str(tmp_path), number_of_steps=steps, save_summaries_secs=0)
+            hooks = [tf.train.StopAtStepHook(last_step=steps)]
+            return module.train(train_op, str(tmp_path), hooks=hooks, save_summaries_steps=100)
+
+    assert train(3) is not None and steps_in(tmp_path) == 3 and not warnings()
+    for steps in (3, 2):
+        assert train(steps) is None and steps_in(tmp_path) == 3
+        name = "number_of_steps" if module is slim.learning else "last_step"
+        assert f"is at step 3, and {name}={steps}: it is finished, and no step is taken" in warnings()[0]
+    assert train(5) is not None and steps_in(tmp_path) == 5 and not warnings()
+
+
+@pytest.mark.parametrize("module", [slim.learning, slim.training])
+def test_a_restored_step_beyond_the_end(tmp_path, warnings, module):
+    """slim.get_variables_to_restore has the global step, of a pretrained network 1000 here."""
+    path = trained_weights(tmp_path)
+
+    def train(steps, folder):
+        with tf.Graph().as_default():
+            train_op = slim.learning.create_train_op(linear_loss(), tf.train.GradientDescentOptimizer(0.1))
+            init_fn = slim.assign_from_checkpoint_fn(path, slim.get_variables_to_restore())
+            logdir = str(tmp_path / folder)
+            if module is slim.learning:
+                return module.train(train_op, logdir, number_of_steps=steps, init_fn=init_fn, save_summaries_secs=0)
+            scaffold = tf.train.Scaffold(init_fn=lambda _, session: init_fn(session))
+            hooks = [tf.train.StopAtStepHook(last_step=steps)]
+            return module.train(train_op, logdir, hooks=hooks, scaffold=scaffold, save_summaries_steps=100)
+
+    for _ in range(2):  # The failed run leaves no checkpoint to go on from.
+        with pytest.raises(SlimftError, match="the global step to 1000, and .* is 10: training would end at once"):
+            train(10, "short")
+    assert train(1002, "long") is not None and steps_in(tmp_path / "long") == 1002
+    assert warnings()[0].startswith("init_fn sets the global step to 1000: 2 steps remain to")
 
 
 def test_training_train_clips_gradients(tmp_path):

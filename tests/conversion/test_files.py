@@ -270,7 +270,7 @@ def test_memory_stays_within_a_variable_and_its_copy(tmp_path):
 def test_advice_where_a_file_is_given_unconverted(tmp_path):
     """To restoring and predicting alike; not for checkpoints of any other network."""
     from slimft.compat import tf
-    from slimft.data.class_names import count_classes
+    from slimft.inference import count_classes
 
     np.savez(tmp_path / "torch.npz", **{"features.0.weight": np.zeros((64, 3, 3, 3), np.float32)})
     np.savez(tmp_path / "other.npz", **{"net/conv1/weights": np.zeros((3, 3, 3, 64), np.float32)})

@@ -30,15 +30,16 @@ def cifar10_server(serve, monkeypatch, small_batches, batches, binary_batch):
         handler.wfile.write(data)
 
     monkeypatch.setattr(cifar10, "URL", serve(answer))
-    monkeypatch.setattr(cifar10, "MD5", hashlib.md5(data, usedforsecurity=False).hexdigest())
+    monkeypatch.setattr(cifar10, "SHA256", hashlib.sha256(data).hexdigest())
     return downloads
 
 
-@pytest.mark.parametrize("kind", ["empty", "new", "default", "after a download that was killed"])
+@pytest.mark.parametrize("kind", ["empty", "new", "default", "XDG", "after a download that was killed"])
 def test_cifar10_is_downloaded_once(cifar10_server, tmp_path, monkeypatch, batches, kind):
     data_dir = tmp_path if kind == "empty" else tmp_path / "new" / "folder"
-    if kind == "default":
+    if kind in ("default", "XDG"):
         monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere") if kind == "XDG" else "")
         data_dir = None
     elif kind.startswith("after"):
         (data_dir / ".download-x1y2z3").mkdir(parents=True)
@@ -47,12 +48,13 @@ def test_cifar10_is_downloaded_once(cifar10_server, tmp_path, monkeypatch, batch
         assert splits["test"].labels.tolist() == batches["test_batch"][1]
         assert splits["test"].images.tobytes() == batches["test_batch"][0].tobytes()
     assert cifar10_server == ["/archive.tar.gz"]
-    if kind == "default":
-        assert (tmp_path / ".cache/slimft/cifar10/cifar-10-batches-bin/test_batch.bin").is_file()
+    if kind in ("default", "XDG"):
+        cache = tmp_path / (".cache" if kind == "default" else "elsewhere")
+        assert (cache / "slimft/cifar10/cifar-10-batches-bin/test_batch.bin").is_file()
 
 
 def test_cifar10_with_another_checksum_is_refused(cifar10_server, tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar10, "MD5", "0" * 32)
-    with pytest.raises(DataError, match="MD5"):
+    monkeypatch.setattr(cifar10, "SHA256", "0" * 64)
+    with pytest.raises(DataError, match=f"SHA-256 [0-9a-f]{{64}}, not {'0' * 64}"):
         load_dataset("cifar10", tmp_path)
     assert not list(tmp_path.iterdir())

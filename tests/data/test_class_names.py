@@ -1,19 +1,13 @@
-"""ImageNet's classes against what is known of them, labels.txt files, and which of them name a checkpoint's."""
+"""ImageNet's classes against what is known of them, and labels.txt files."""
 
-import numpy as np
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slimft import CheckpointError, DataError, open_checkpoint, write_checkpoint
-from slimft.data.class_names import (
-    count_classes,
-    find_class_names,
-    imagenet_class_names,
-    imagenet_synsets,
-    read_labels,
-    write_labels,
-)
+from slimft import DataError
+from slimft.data.class_names import imagenet_class_names, imagenet_synsets, read_labels, write_labels
 
 NAMES = ["airplane", "10:30", "", " 3:x ", "Kätzchen 🐈", "a\x85b\u2028c"]
 
@@ -98,71 +92,23 @@ def test_bad_labels(tmp_path, content, reason):
         read_labels(tmp_path / "nowhere")
 
 
-@pytest.fixture
-def checkpoint(tmp_path):
-    """Makes a checkpoint whose last layer has that many classes, in the folder `run`."""
-
-    def make(num_classes, name="model.ckpt-1"):
-        path = tmp_path / "run" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shapes = {
-            "net/conv1/weights": (3, 3, 3, 4), "net/logits/BatchNorm/gamma": (4,),
-            "net/logits/weights/Adam": (1, 4, 2), "net/logits/fc/weights": (1, 1, 4, num_classes),
-            "net/logits/fc/biases": (num_classes,), "net/logits2/weights": (4, 3),
-        }  # fmt: skip
-        values = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-        write_checkpoint(path, values)
-        return open_checkpoint(path)
-
-    return make
-
-
-def test_counting_the_classes(checkpoint):
-    assert count_classes(checkpoint(7), "net/logits") == 7
-    with pytest.raises(CheckpointError, match=r"no net/fc8/\.\.\./weights.*\(it has net\).*choose the model"):
-        count_classes(checkpoint(7), "net/fc8")
-
-
-def test_imagenets_names_are_those_of_1000_or_1001_classes(checkpoint):
-    plain = find_class_names(checkpoint(1000), "net/logits")
-    assert plain.describe(285) == {
-        "class": 285, "name": "Egyptian cat", "imagenet_class": 285, "synset": "n02124075"
-    }  # fmt: skip
-    shifted = find_class_names(checkpoint(1001), "net/logits")
-    assert shifted.describe(286) == {**plain.describe(285), "class": 286}
-    assert shifted.describe(0) == {"class": 0, "name": "background", "imagenet_class": None, "synset": None}
-    assert shifted.describe(1000)["name"].startswith("toilet tissue")
-    for other in (2, 999, 1002):
-        names = find_class_names(checkpoint(other), "net/logits")
-        assert names.describe(1) == {"class": 1, "name": None} and names.num_classes == other
-
-
-@pytest.mark.parametrize("num_classes", [1000, 1001])
-def test_a_runs_classes_are_never_taken_for_imagenets(checkpoint, tmp_path, num_classes):
-    opened = checkpoint(num_classes)
-    run = tmp_path / "run"
-    assert find_class_names(opened, "net/logits", train_dir=run).describe(5) == {"class": 5, "name": None}
-    own = [f"own {number}" for number in range(num_classes)]
-    write_labels(run, own)
-    best = checkpoint(num_classes, "best/model.ckpt-1")
-    for one, train_dir in ((opened, run), (opened, None), (best, run), (best, None)):
-        names = find_class_names(one, "net/logits", train_dir=train_dir)
-        assert names.describe(5) == {"class": 5, "name": "own 5"}
-    other = tmp_path / "other.txt"
-    other.write_text("\n".join(f"other {number}" for number in range(num_classes)))
-    assert find_class_names(opened, "net/logits", other, run).describe(5) == {"class": 5, "name": "other 5"}
-
-
-def test_labels_have_to_be_as_many_as_the_classes(checkpoint, tmp_path):
-    write_labels(tmp_path, ["cat", "dog"])
-    with pytest.raises(DataError, match=r"labels.txt has 2 names.* has 3 classes"):
-        find_class_names(checkpoint(3), "net/logits", tmp_path / "labels.txt")
-    names = find_class_names(checkpoint(2), "net/logits", str(tmp_path / "labels.txt"))
-    assert names.names == ("cat", "dog") and names.first_imagenet_class is None
-
-
 def test_the_names_need_no_tensorflow(run_python):
     run_python(
         "import sys; from slimft.data.class_names import imagenet_class_names as names; "
         "from slimft.data import images; assert len(names()) == 1000 and 'tensorflow' not in sys.modules"
     )
+
+
+@pytest.mark.parametrize("kind", ["directory", "FIFO", "link to nothing", "too large"])
+def test_labels_that_are_no_text_file(tmp_path, kind):
+    file = tmp_path / "labels.txt"
+    if kind == "directory":
+        file.mkdir()
+    elif kind == "FIFO":
+        os.mkfifo(file)
+    elif kind == "link to nothing":
+        file.symlink_to(tmp_path / "nowhere")
+    else:
+        file.write_bytes(b" " * (17 << 20))
+    with pytest.raises(DataError, match="labels.txt (is no|cannot be read|is not what)"):
+        read_labels(file)

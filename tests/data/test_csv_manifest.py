@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from slimft import DataError, UsageError
-from slimft.data import DataOptions, load_dataset
+from slimft.data import DataOptions, load_dataset, load_for_evaluation
 from slimft.data.csv_manifest import Entry, read_manifest
 
 many = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -75,7 +75,7 @@ def test_what_is_written_is_read(tmp_path, entries, delimiter, quoting, line_end
         for name, (label, split) in entries.items():
             writer.writerow({"path": name, "label": label, "split": split, "unused": "a"})
     expected = [Entry(i + 2, f"{tmp_path}/{name}", *entries[name]) for i, name in enumerate(entries)]
-    assert read_manifest(file) == sorted(expected, key=lambda entry: entry.path)
+    assert read_manifest(file).entries == sorted(expected, key=lambda entry: entry.path)
 
 
 @many
@@ -89,7 +89,7 @@ def test_what_is_written_is_read(tmp_path, entries, delimiter, quoting, line_end
 def test_any_bytes_are_read_or_refused(tmp_path, data):
     file = write(tmp_path, data)
     try:
-        entries = read_manifest(file)
+        entries = read_manifest(file).entries
     except DataError as error:
         assert str(file) in str(error) and len(str(error).splitlines()) == 1
     else:
@@ -169,7 +169,7 @@ def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path, monkeypatch):
         ("path,label\n\n\n", "lists no images"),
         ("path,label\na.png,cat\n\na.png,\n", "line 4: the label is empty"),
         ("path,label\na.png,' '\n ,cat\n", "line 3: the path is empty"),
-        ("path,label,split\na.png,cat,train\nb.png,cat,dev\n", "line 3: the split is 'dev', not train, validation"),
+        ("path,label,split\na.png,cat,train\nb.png,cat,x\n", "line 3: the split is 'x', not train, validation"),
         ("path,label,split\na.png,cat,\n", "line 2: the split is empty"),
         ("path,label\na.png\n", "line 2 has 1 columns, and the first line 2"),
         ("path,label\na,b.png,cat\n", "line 2 has 3 columns, and the first line 2"),
@@ -235,3 +235,93 @@ def test_a_manifest_that_may_not_be_read(tmp_path, monkeypatch, method):
     else:
         monkeypatch.setattr(pathlib.Path, "iterdir", refuse)
         assert refusal(tmp_path) == f"--data_dir={tmp_path} cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("column", ["split", "Set", "subset", " partition "])
+@pytest.mark.parametrize("train, validation, test", [("training", "dev", "testing"), ("TRAIN", "eval", "my-test")])
+def test_how_splits_are_called(tmp_path, column, train, validation, test):
+    rows = [f"a.png,cat,{train}", f"b.png,dog,{train}", f"c.png,cat,{validation}", f"d.png,dog,{test}"]
+    splits = load(lines(tmp_path, f"path,label,{column}", rows))
+    assert {split: [*examples(dataset, tmp_path)] for split, dataset in splits.items()} == {
+        "train": ["a.png", "b.png"], "validation": ["c.png"], "test": ["d.png"],
+    }  # fmt: skip
+
+
+def test_a_set_that_is_none_of_the_data(tmp_path):
+    rows = [f"{label}/{i}.png,{label},{i % 3}" for label in ("cat", "dog") for i in range(9)]
+    splits = load(lines(tmp_path, "path,label,set", rows))
+    assert splits["train"].notes == ("passed over: 1 column of images.csv (set)",)
+    assert len(splits) == 3
+    file = lines(tmp_path, "path,label,set", [*rows, "e.png,cat,train"])
+    assert refusal(file) == f"{file} line 2: the set is '0', not train, validation or test"
+
+
+def test_what_is_passed_over_is_told(tmp_path):
+    rows = [f"{label}/{i}.png,{label},x,y" for label in ("cat", "dog") for i in range(9)]
+    splits = load(lines(tmp_path, "path,label,photographer,camera", [*rows, rows[0], rows[1]]))
+    assert splits["test"].notes == (
+        "passed over: 2 columns of images.csv (photographer, camera)",
+        "2 lines list images of another line again",
+    )
+
+
+def patients(count=30):
+    return [f"{label}/{i}.png,{label},p{i // 3}" for label in ("cat", "dog") for i in range(3 * count)]
+
+
+def test_groups_stay_in_one_split(tmp_path):
+    rows = patients() + ["cat/x.png,cat,", "dog/x.png,dog, "]
+    file = lines(tmp_path, "path,label,group", rows)
+    group_of = {row.split(",")[0]: row.split(",")[2].strip() for row in rows}
+    where = {}
+    splits = load(file)
+    for split, dataset in splits.items():
+        for path in examples(dataset, tmp_path):
+            if group_of[path]:
+                assert where.setdefault(group_of[path], split) == split
+    assert set(where.values()) == {"train", "validation", "test"}
+    assert splits["train"].notes == (
+        "180 images are in 30 groups (the column group), none of which is divided; 2 are in none and stand alone",
+    )
+    assert load(file, group="")["train"].notes == ("the column group is not used (--group=)",)
+    with pytest.raises(UsageError, match=f"^--group=x: {file} has a column group; leave out one of them$"):
+        load(file, group="x")
+
+
+def test_groups_that_the_splits_divide(tmp_path):
+    rows = [f"{row},{'train' if i % 2 else 'test'}" for i, row in enumerate(patients(4))]
+    splits = load(lines(tmp_path, "path,label,group,split", rows))
+    told = splits["train"].notes[1]
+    assert told.startswith("4 groups are divided by the data's own splits, such as p0 in ")
+    assert told.endswith(" and test")
+    file = lines(tmp_path, "path,label,group", ["a.png,cat,1", "a.png,cat,2"])
+    assert refusal(file).endswith("line 3: the group of " + str(tmp_path / "a.png") + " is 2, in line 2 1")
+
+
+def test_keys_are_paths_from_the_manifest(tmp_path):
+    make(tmp_path, *(f"images/{i}.png" for i in range(8)))
+    rows = [f"../images/{i}.png,cat" for i in range(4)] + [f"{tmp_path}/images/./{i}.png,dog" for i in range(4, 8)]
+    (tmp_path / "lists").mkdir()
+    splits = load(write(tmp_path / "lists", "\n".join(["path,label", *rows])))
+    keys = sum((dataset.keys() for dataset in splits.values()), [])
+    assert sorted(keys) == [f"../images/{i}.png" for i in range(8)]
+
+
+def test_a_line_more_moves_no_other_image(tmp_path):
+    rows = [f"{label}/{i}.png,{label}" for label in ("cat", "dog") for i in range(150)]
+    before = load(lines(tmp_path, "path,label", rows))
+    after = load(lines(tmp_path, "path,label", ["ant/0.png,ant", *rows, "cat/0a.png,cat"]))
+    for split, dataset in before.items():
+        assert examples(dataset, tmp_path).items() <= examples(after[split], tmp_path).items()
+
+
+def test_data_to_evaluate(tmp_path):
+    def evaluated(header, rows):
+        splits = load_for_evaluation("csv", lines(tmp_path, header, rows), None, ("ant", "cat", "dog"))
+        return {split: dataset.counts.tolist() for split, dataset in splits.items()}
+
+    assert evaluated("path,label", ["a.png,cat", "b.png,cat"]) == {"all": [0, 2, 0]}
+    assert evaluated("path,label,split", ["a.png,cat,test", "b.png,dog,test"]) == {"test": [0, 1, 1]}
+    assert evaluated("path,label,split", ["a.png,dog,train", "b.png,dog,train"]) == {"all": [0, 0, 2]}
+    with pytest.raises(DataError, match="has classes that the run was not trained on: emu; see its labels.txt$"):
+        evaluated("path,label", ["a.png,cat", "b.png,emu"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slimft import DataError, UsageError
-from slimft.data import SPLITS, DataOptions, Dataset, dataset_names, load_dataset
+from slimft.data import SPLITS, DataOptions, Dataset, dataset_names, load_dataset, load_for_evaluation
 
 
 def dataset(labels, examples=None):
@@ -122,6 +122,19 @@ def test_an_unknown_name_is_refused_with_a_hint(name, hint):
 
 
 def test_datasets_need_no_tensorflow(run_python):
-    modules = "cifar10 digits image_folder csv_manifest tfrecord file_dataset splits".split()
+    modules = "cifar10 digits image_folder csv_manifest tfrecord file_dataset splits fingerprint".split()
     code = f"import sys, {', '.join(f'slimft.data.{name}' for name in modules)}; print('tensorflow' in sys.modules)"
     assert run_python(code).strip() == "False"
+
+
+def test_fixed_splits_to_evaluate(digits):
+    splits = load_for_evaluation("digits")
+    assert tuple(splits) == SPLITS
+    named = load_for_evaluation("digits", class_names=("ten", *"9876543210"))
+    np.testing.assert_array_equal(named["test"].labels, 10 - splits["test"].labels)
+    with pytest.raises(DataError, match="has classes that the run was not trained on: 8, 9; see its labels.txt"):
+        load_for_evaluation("digits", class_names=tuple("01234567"))
+    with pytest.raises(DataError, match="has classes that the run has twice: 0; see"):
+        load_for_evaluation("digits", class_names=tuple("00123456789"))
+    with pytest.raises(UsageError, match="^--group=x: digits has splits of its own"):
+        load_dataset("digits", options=DataOptions(group="x"))

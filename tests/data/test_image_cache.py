@@ -2,16 +2,21 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import google_crc32c
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from slimft.data import image_cache, image_files
+from slimft import system
+from slimft.data import image_cache, image_files, image_shard
 from slimft.data.image_files import FileSource, ImageFiles
 from slimft.errors import DataError
 
@@ -38,13 +43,13 @@ def paths(tmp_path):
 @pytest.fixture
 def decoded(monkeypatch):
     """The names of the images that were decoded."""
-    names, square = [], image_files._square
+    names, read = [], image_files.read_source
 
     def noted(source, side):
         names.append(source.name)
-        return square(source, side)
+        return read(source, side)
 
-    monkeypatch.setattr(image_files, "_square", noted)
+    monkeypatch.setattr(image_files, "read_source", noted)
     return names
 
 
@@ -58,6 +63,31 @@ def streamed(paths, side=SIDE):
 
 def cached(folder):
     return sorted(folder.glob("*")) if folder.exists() else []
+
+
+def save(path, side=8):
+    Image.fromarray(RNG.integers(0, 256, (side, 11, 3), np.uint8)).save(path)
+
+
+def entries_of(file):
+    """The entries of a file, by its documented layout."""
+    content = file.read_bytes()
+    places = int.from_bytes(content[20:24], "little")
+    if len(content) < 64 + places * 24:  # It is being made.
+        return [], b""
+    entries = np.frombuffer(content, image_shard.ENTRY, places, 64)
+    return entries[entries["filled"] == 1], content[-(-(64 + places * 24) // 4096) * 4096 :]
+
+
+def prepared(paths, cache="auto"):
+    files = files_of(paths, cache)
+    assert files.prepare(SIDE, several_passes=True) is None
+    return files
+
+
+def check(paths, cache="auto"):
+    """Prepared and read, they are the right pixels."""
+    np.testing.assert_array_equal(prepared(paths, cache).read(range(len(paths)), SIDE), streamed(paths))
 
 
 def test_a_single_pass_uses_what_is_there_and_makes_nothing(paths, folder, decoded):
@@ -89,8 +119,13 @@ def test_a_cache_gives_the_same_pixels_and_decodes_once(paths, folder, decoded):
     np.testing.assert_array_equal(again.select([5, 3]).read([1, 0], SIDE), expected[[3, 5]])
     assert len(decoded) == 12
     (file,) = cached(folder)
-    assert file.stat().st_size == 12 * (SIDE * SIDE * 3 + 1) and file.stat().st_mode & 0o077 == 0
-    np.testing.assert_array_equal(np.fromfile(file, np.uint8, expected.size), expected.ravel())
+    assert file.stat().st_mode & 0o077 == 0
+    entries, pixels = entries_of(file)
+    images = np.frombuffer(pixels, np.uint8).reshape(12, -1)
+    np.testing.assert_array_equal(np.sort(images, axis=0), np.sort(expected.reshape(12, -1), axis=0))
+    for entry, image in zip(entries, images):
+        seed = int.from_bytes(entry.tobytes()[:4], "little")
+        assert google_crc32c.extend(seed, image.tobytes()) == entry["crc"]
 
 
 def test_another_side_is_another_cache(paths, folder):
@@ -205,40 +240,147 @@ def test_one_corrupt_image(paths):
         files_of(paths).prepare(SIDE, several_passes=True)
 
 
-@pytest.mark.parametrize("change", ["time", "size", "another"])
-def test_a_changed_image_makes_another_cache(paths, folder, change):
-    files_of(paths).prepare(SIDE, several_passes=True)
-    Image.fromarray(RNG.integers(0, 256, (8, 11, 3), np.uint8)).save(paths[0])
-    if change == "time":
-        os.utime(paths[0], ns=(5, 5))
+@pytest.mark.parametrize("change", ["time", "size", "same size and time", "another", "added", "removed", "folder"])
+def test_only_what_is_new_is_decoded(paths, tmp_path, folder, decoded, change):
+    prepared(paths)
+    expected = []
+    if change in ("time", "size"):
+        save(paths[0], 8 if change == "time" else 9)
+        expected = [paths[0]]
+    elif change == "same size and time":
+        pixels = np.asarray(Image.open(paths[0]))
+        Image.fromarray(pixels).save(tmp_path / "one.bmp")
+        Image.fromarray(255 - pixels).save(tmp_path / "other.bmp")
+        before = os.stat(tmp_path / "one.bmp").st_mtime_ns
+        os.utime(tmp_path / "other.bmp", ns=(0, before))
+        paths[0] = str(tmp_path / "one.bmp")
+        prepared(paths)
+        os.replace(tmp_path / "other.bmp", paths[0])
+        assert os.stat(paths[0]).st_mtime_ns == before
+        expected = [paths[0]]
     elif change == "another":
-        paths = [paths[0].replace("0.png", "1.png"), *paths[1:]]
-    files = files_of(paths)
-    files.prepare(SIDE, several_passes=True)
-    np.testing.assert_array_equal(files.read(range(12), SIDE), streamed(paths))
-    assert len(cached(folder)) == 2
+        paths = [paths[1], *paths[1:]]
+    elif change == "added":
+        paths = [str(tmp_path / "00.png"), *paths[:5], str(tmp_path / "555.png"), *paths[5:]]
+        save(paths[0])
+        save(paths[6])
+        expected = [paths[0], paths[6]]
+    elif change == "removed":
+        paths = paths[1:6] + paths[8:]
+    elif change == "folder":
+        (tmp_path / "sub").mkdir()
+        paths = [*paths, str(tmp_path / "sub" / "0.png")]
+        shutil.copy2(paths[1], paths[-1])
+        expected = [paths[-1]]
+    decoded.clear()
+    files = prepared(paths)
+    assert sorted(decoded) == sorted(expected)
+    np.testing.assert_array_equal(files.read(range(len(paths)), SIDE), streamed(paths))
+    assert len(cached(folder)) == 1
 
 
-@pytest.mark.parametrize("change", [-1, 1, None])
-def test_a_file_of_a_wrong_size_is_made_again(paths, folder, change):
-    files_of(paths).prepare(SIDE, several_passes=True)
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sets(st.integers(0, 11), min_size=1), min_size=1, max_size=6))
+def test_whatever_collections_there_were_only_what_is_new_is_decoded(tmp_path_factory, collections):
+    root = tmp_path_factory.mktemp("property")
+    paths = [str(root / f"{number}.png") for number in range(12)]
+    for path in paths:
+        save(path)
+    names, read = [], image_files.read_source
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        patch.setattr(image_files, "read_source", lambda *what: names.append(what[0].name) or read(*what))
+        seen = set()
+        for collection in collections:
+            chosen = [paths[number] for number in sorted(collection)]
+            names.clear()
+            files = prepared(chosen)
+            assert sorted(names) == sorted(set(chosen) - seen)
+            seen |= set(chosen)
+            np.testing.assert_array_equal(files.read(range(len(chosen)), SIDE), streamed(chosen))
+        # A collection that has nothing in common with those before gets a file of its own.
+        assert 1 <= len(list((root / "cache/slimft/images").iterdir())) <= len(collections)
+
+
+@pytest.mark.parametrize("size", [0, 10, 40, 100, "half", "less", "more"])
+def test_a_file_that_was_cut_or_grew(paths, folder, size):
+    prepared(paths)
     (file,) = cached(folder)
-    size = file.stat().st_size
-    os.truncate(file, 0 if change is None else size + change)
-    files = files_of(paths)
-    files.prepare(SIDE, several_passes=True)
-    np.testing.assert_array_equal(files.read(range(12), SIDE), streamed(paths))
-    assert cached(folder) == [file] and file.stat().st_size == size
+    whole = file.stat().st_size
+    os.truncate(file, {"half": whole - 6 * SIDE * SIDE * 3, "less": whole - 1, "more": whole + 1}.get(size, size))
+    check(paths)
+    check(paths)
 
 
 def test_a_file_that_is_cut_or_gone_meanwhile(paths, folder):
-    files = files_of(paths)
-    files.prepare(SIDE, several_passes=True)
+    files = prepared(paths)
     (file,) = cached(folder)
-    os.truncate(file, 5 * SIDE * SIDE * 3 + 7)
+    os.truncate(file, file.stat().st_size - 5 * SIDE * SIDE * 3 - 7)
     np.testing.assert_array_equal(files.read(range(12), SIDE), streamed(paths))
     file.unlink()
     np.testing.assert_array_equal(files.read(range(12), SIDE), streamed(paths))
+    check(paths)
+
+
+@pytest.mark.parametrize("part", ["pixels", "entries"])
+def test_changed_bytes_never_come_back_as_pixels(paths, folder, decoded, capfd, monkeypatch, part):
+    monkeypatch.setattr(image_cache, "_damage_is_told", image_cache.threading.Event())
+    prepared(paths)
+    (file,) = cached(folder)
+    content = bytearray(file.read_bytes())
+    pixels_at = len(content) - 12 * SIDE * SIDE * 3
+    start = pixels_at if part == "pixels" else 64
+    size = SIDE * SIDE * 3 if part == "pixels" else 24
+    for number in range(3, 12):  # A byte of each but three.
+        content[start + number * size + number % size] ^= 1 << number % 8
+    file.write_bytes(content)
+    expected = streamed(paths)
+    decoded.clear()
+    files = prepared(paths)
+    np.testing.assert_array_equal(files.read(range(12), SIDE), expected)
+    assert len(decoded) == 9
+    told = capfd.readouterr().err
+    assert told.count("\n") == (part == "pixels") and (part == "entries" or f"{file} is damaged: " in told)
+    # It is mended, and not told again.
+    decoded.clear()
+    np.testing.assert_array_equal(files.read(range(12), SIDE), expected)
+    np.testing.assert_array_equal(prepared(paths).read(range(12), SIDE), expected)
+    assert decoded == [] and capfd.readouterr().err == ""
+
+
+def test_a_page_that_never_got_to_the_disk(paths, folder, capfd):
+    """As a power failure leaves it: the entry is there, the pixels are zeros."""
+    prepared(paths)
+    (file,) = cached(folder)
+    content = bytearray(file.read_bytes())
+    content[-3 * SIDE * SIDE * 3 :] = bytes(3 * SIDE * SIDE * 3)
+    file.write_bytes(content)
+    check(paths)
+
+
+def test_an_image_that_changes_while_it_is_decoded_is_not_kept(paths, monkeypatch):
+    read = image_files.read_source
+
+    def change(source, side):
+        image = read(source, side)
+        if source.name == paths[4]:
+            save(paths[4])
+        return image
+
+    monkeypatch.setattr(image_files, "read_source", change)
+    files_of(paths).prepare(SIDE, several_passes=True)
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(image_cache.folder().parents[1]))
+    check(paths)
+
+
+def test_more_than_a_file_has_room_for(paths, folder, decoded, monkeypatch):
+    monkeypatch.setattr(image_shard, "SHARD_BYTES", 5 * SIDE * SIDE * 3)
+    check(paths)
+    assert sorted(len(entries_of(file)[0]) for file in cached(folder)) == [2, 5, 5]
+    decoded.clear()
+    prepared(paths)
+    assert decoded == []
 
 
 def test_those_not_used_for_the_longest_time_make_room(paths, folder, monkeypatch):
@@ -248,63 +390,98 @@ def test_those_not_used_for_the_longest_time_make_room(paths, folder, monkeypatc
         os.utime(folder / f"{name}.images", (10**9 - age,) * 2)
     (folder / "notes.txt").write_bytes(bytes(1 << 16))
     monkeypatch.setattr(image_cache, "MOST_BYTES_IN_FOLDER", 2 << 16)
-    files = files_of(paths)
-    files.prepare(SIDE, several_passes=True)
+    prepared(paths)
     left = [file.name for file in cached(folder)]
     assert "new.images" in left and "notes.txt" in left and len(left) == 3
     os.utime(folder / "new.images", (10**10,) * 2)
-    files_of(paths).prepare(SIDE, several_passes=True)  # Nothing to write, so nothing has to go.
+    prepared(paths)  # Nothing to write, so nothing has to go.
     assert [file.name for file in cached(folder)] == left
     # To be used is to be younger.
-    ours = next(file for file in cached(folder) if file.stem != "new" and file.suffix == ".images")
+    (ours,) = (file for file in cached(folder) if file.name.endswith(f"-{SIDE}.images"))
+    os.utime(ours, (5, 5))
+    prepared(paths)
     assert time.time() - ours.stat().st_mtime < 60
+
+
+def test_images_that_are_gone_do_not_pile_up(paths, folder, decoded, monkeypatch):
+    """A data set that changes by and by, for ever, takes no more than the folder may have."""
+    image = SIDE * SIDE * 3
+    monkeypatch.setattr(image_shard, "SHARD_BYTES", 8 * image)
+    file_bytes = 4096 + 4096  # Blocks of the disk: a head, and some images.
+    monkeypatch.setattr(image_cache, "MOST_BYTES_IN_FOLDER", 4 * file_bytes)
+    for number in range(60):
+        save(paths[number % 12])
+        check(paths)
+        assert sum(file.stat().st_blocks * 512 for file in cached(folder)) <= 5 * file_bytes
+    assert len(decoded) < 60 * 12 * 2
 
 
 BUILD = """
 import sys, time
 from slimft.data import image_files
 from slimft.data.image_files import FileSource, ImageFiles
-square = image_files._square
+read = image_files.read_source
+decoded = []
 def slowly(source, side):
+    decoded.append(source.name)
     time.sleep(0.02)
-    return square(source, side)
-image_files._square = slowly
-image_files.image_cache._SYNC_SECONDS = 0
+    return read(source, side)
+image_files.read_source = slowly
+image_files._MOST_AT_A_TIME = 1
+image_files.image_cache.LOOK_SECONDS = 0
 print("begins", flush=True)
 ImageFiles([FileSource(path) for path in sys.argv[1:]]).prepare(6, several_passes=True)
+print(len(decoded))
 """
 
 
-def test_two_processes_at_once(paths, folder, run_python):
-    processes = [subprocess.Popen([sys.executable, "-c", BUILD, *paths]) for _ in range(3)]
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    (file,) = cached(folder)
-    content = np.fromfile(file, np.uint8)
-    np.testing.assert_array_equal(content[:-12], streamed(paths).ravel())
-    np.testing.assert_array_equal(content[-12:], 1)
+@pytest.fixture
+def many(tmp_path):
+    """Two hundred image files."""
+    found = [str(tmp_path / f"many{number}.png") for number in range(200)]
+    for path in found:
+        save(path)
+    return found
 
 
-def test_a_process_that_is_killed(paths, folder, decoded):
-    """What it says is there, is; the next goes on from there."""
-    expected = streamed(paths)
-    process = subprocess.Popen([sys.executable, "-c", BUILD, *paths * 20], stdout=subprocess.PIPE)
+def test_several_processes_at_once_share_the_work(many, folder):
+    processes = [subprocess.Popen([sys.executable, "-c", BUILD, *many], stdout=subprocess.PIPE) for _ in range(3)]
+    outputs = [process.communicate()[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    decoded = [int(words[-1]) for words in outputs]
+    assert 200 <= sum(decoded) < 500
+    files = ImageFiles([FileSource(path) for path in many])
+    files.prepare(SIDE, several_passes=False)
+    assert files._collection.caches[SIDE].has(np.arange(200)).all()
+    np.testing.assert_array_equal(files.read(range(200), SIDE), streamed(many))
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.3])
+def test_a_process_that_is_killed(many, folder, decoded, seconds):
+    """What it has decoded is there; the next goes on from there."""
+    expected = streamed(many)
+    process = subprocess.Popen([sys.executable, "-c", BUILD, *many], stdout=subprocess.PIPE)
     process.stdout.readline()
-    while not cached(folder) or not np.fromfile(cached(folder)[0], np.uint8)[-240:].any():
-        time.sleep(0.01)
+    while not cached(folder) or not len(entries_of(cached(folder)[0])[0]):
+        time.sleep(0.005)
+    time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
     (file,) = cached(folder)
-    content = np.fromfile(file, np.uint8)
-    there = content[-240:].astype(bool)
-    assert 0 < there.sum() < 240
-    images = content[:-240].reshape(240, SIDE, SIDE, 3)
-    np.testing.assert_array_equal(images[there], np.tile(expected, (20, 1, 1, 1))[there])
+    there = len(entries_of(file)[0])
+    assert 0 < there < 200
     decoded.clear()
-    files = files_of(paths * 20)
-    files.prepare(SIDE, several_passes=True)
-    assert len(decoded) == 240 - there.sum()
-    np.testing.assert_array_equal(files.read(range(12), SIDE), expected)
+    files = prepared(many)
+    assert len(decoded) == 200 - there and cached(folder) == [file]
+    np.testing.assert_array_equal(files.read(range(200), SIDE), expected)
+
+
+def test_where_files_cannot_be_locked_each_process_makes_its_own(paths, folder, monkeypatch):
+    monkeypatch.setattr(system, "lock", lambda descriptor: False)
+    prepared(paths[:6])
+    check(paths)
+    assert len(cached(folder)) == 2
 
 
 def test_the_bar_is_shown_only_if_it_takes_long(paths, capfd, monkeypatch):

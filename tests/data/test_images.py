@@ -1,7 +1,7 @@
 """Image files of every kind against the pixels they were made of, and damaged ones against one clear line."""
 
 import io
-import math
+import os
 import struct
 import warnings
 import zlib
@@ -15,7 +15,7 @@ from PIL import Image
 from slimft import DataError
 from slimft.compat import tf
 from slimft.data import images
-from slimft.data.images import central_square, find_images, read_image
+from slimft.data.images import central_square, find_images, read_image, read_square
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), np.uint8)
@@ -175,6 +175,72 @@ def test_the_first_picture_of_several(tmp_path, kind):
     np.testing.assert_allclose(read_image(path).astype(int), first, rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK", "I;16", "1"])
+def test_bands_make_no_difference(tmp_path, monkeypatch, mode, orientation):
+    """A picture that is converted in one piece, and one that is in many."""
+    picture = Image.fromarray(RNG.integers(0, 256, (61, 83, 3), np.uint8))
+    options = {"transparency": 3} if mode == "P" else {}
+    if mode == "I;16":
+        picture = Image.fromarray(RNG.integers(0, 1 << 16, (61, 83), np.uint16))
+    elif mode != "RGB":
+        picture = picture.convert(mode)
+    if mode.endswith("A"):
+        picture.putalpha(Image.fromarray(RNG.integers(0, 256, (61, 83), np.uint8)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "image", picture, "tiff" if mode == "CMYK" else "png", exif=exif, **options)
+    sizes = [(5, 1.0), (24, 0.9), (24, 0.3), (90, 1.0)]
+    whole, squares = read_image(path), [read_square(path, *size) for size in sizes]
+    assert whole.shape == ((61, 83, 3) if orientation < 5 else (83, 61, 3))
+    for square, size in zip(squares, sizes):
+        np.testing.assert_array_equal(square, np.rint(central_square(whole, *size)))
+    monkeypatch.setattr(images, "_BAND_PIXELS", 200)
+    np.testing.assert_array_equal(read_image(path), whole)
+    for square, size in zip(squares, sizes):
+        np.testing.assert_array_equal(read_square(path, *size), square)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("options", [{"lossless": True}, {"lossless": True, "exact": True}, {"quality": 60}])
+def test_webp_is_the_same_from_pillow_and_from_its_library(tmp_path, monkeypatch, mode, options):
+    assert images.decode_still(b"no image", 3, 3, 3) is None
+    for height, width in ((1, 1), (40, 57), (63, 31)):
+        pixels = RNG.integers(0, 256, (height, width, len(mode)), np.uint8)
+        path = saved(tmp_path / "a.webp", pixels, **options)
+        monkeypatch.setattr(images, "_BAND_PIXELS", 1 << 20)
+        expected = read_image(path)
+        monkeypatch.setattr(images, "_BAND_PIXELS", 0)
+        decoded = images.decode_still(path.read_bytes(), width, height, len(mode))
+        if "exact" in options or (mode, options) == ("RGB", {"lossless": True}):
+            np.testing.assert_array_equal(decoded, pixels)
+        np.testing.assert_array_equal(read_image(path), expected)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_first_of_a_webp_animation(tmp_path, monkeypatch, large):
+    monkeypatch.setattr(images, "_BAND_PIXELS", 0 if large else 1 << 20)
+    first, second = Image.new("RGBA", (4, 3), (255, 0, 0, 51)), Image.new("RGBA", (4, 3), (0, 0, 255, 255))
+    path = saved(tmp_path / "a.webp", first, save_all=True, append_images=[second], lossless=True)
+    np.testing.assert_array_equal(read_image(path), np.broadcast_to([255, 204, 204], (3, 4, 3)))
+
+
+def test_pipes_and_devices_are_told_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    os.symlink("/dev/zero", tmp_path / "zero.jpg")
+    for name in ("pipe.jpg", "zero.jpg"):
+        with pytest.raises(DataError, match=f"{name} cannot be read: it is not a regular file"):
+            read_image(tmp_path / name)
+
+
+def test_a_file_that_is_too_large(tmp_path):
+    with open(tmp_path / "a.webp", "wb") as stream:
+        stream.write(noise("webp"))
+        stream.truncate(images.MOST_FILE_BYTES + 1)
+    with pytest.raises(DataError, match="a.webp cannot be read: it has 1073741825 bytes, more than the 1073741824"):
+        read_image(tmp_path / "a.webp")
+
+
 def noise(kind):
     buffer = io.BytesIO()
     Image.fromarray(RNG.integers(0, 256, (24, 24, 3), np.uint8)).save(buffer, kind)
@@ -213,9 +279,11 @@ def test_too_many_pixels(tmp_path, width, height):
         read_image(path)
 
 
-@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "bmp", "tiff"])
-def test_any_damage_is_an_image_or_one_line(tmp_path_factory, capfd, kind):
-    whole, path = noise(kind), tmp_path_factory.mktemp("damage") / "image"
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "large webp", "gif", "bmp", "tiff"])
+def test_any_damage_is_an_image_or_one_line(tmp_path_factory, capfd, monkeypatch, kind):
+    whole, path = noise(kind.split()[-1]), tmp_path_factory.mktemp("damage") / "image"
+    if kind.startswith("large"):
+        monkeypatch.setattr(images, "_BAND_PIXELS", 0)
 
     @settings(max_examples=300, deadline=None)
     @given(st.integers(0, len(whole)), st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255))))
@@ -305,12 +373,6 @@ def test_any_size_and_crop(height, width, size, crop, seed):
     actual = central_square(pixels, size, crop)
     assert actual.shape == (size, size, 3) and actual.dtype == np.float32
     assert pixels.min() - 0.01 <= actual.min() and actual.max() <= pixels.max() + 0.01
-
-
-def test_reading_for_a_square_leaves_enough():
-    for size, crop in ((224, 1.0), (224, 0.875), (299, 0.3)):
-        assert images.size_to_read(size, crop) * crop >= 2 * size
-        assert images.size_to_read(size, crop) == math.ceil(2 * size / crop)
 
 
 def test_finding_images(tmp_path):

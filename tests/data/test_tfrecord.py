@@ -12,9 +12,10 @@ from PIL import Image
 
 from slimft.checkpoint.binary_file import Malformed
 from slimft.compat import tf
-from slimft.data import tfrecord
-from slimft.data.dataset import DataOptions, load_dataset
-from slimft.errors import DataError
+from slimft.data import image_files, tfrecord
+from slimft.data.dataset import DataOptions, load_dataset, load_for_evaluation
+from slimft.data.fingerprint import duplicates, file_digest
+from slimft.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
 TENSORFLOWS = ("flowers_train-00000-of-00002.tfrecord", "flowers_train-00001-of-00002.tfrecord")
@@ -281,6 +282,120 @@ def test_the_index_of_many_records_is_small(tmp_path):
     write(tmp_path / "a_train.tfrecord", [record] * 3000)
     records = tfrecord.Records([pathlib.Path(tmp_path / "a_train.tfrecord")], 2)
     arrays = [value for value in vars(records).values() if isinstance(value, np.ndarray)]
-    assert len(records) == 3000 and sum(array.nbytes for array in arrays) < 30 * 3000
+    assert len(records) == 3000 and sum(array.nbytes for array in arrays) < 33 * 3000
     assert records[2999].name.endswith("record 2999") and bytes(records[2999].open()) == b"x"
-    assert len({record.fingerprint for record in records}) == 3000
+    assert len({record.key for record in records}) == 3000
+
+
+def test_records_that_are_added_moved_or_relabelled_decode_only_what_is_new(tmp_path, monkeypatch):
+    decoded, read = [], image_files.read_source
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_files, "read_source", lambda *what: decoded.append(what[0].name) or read(*what))
+    images = [encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8)) for _ in range(24)]
+
+    def prepared(folder, images, shift=0):
+        folder.mkdir(exist_ok=True)
+        examples = [serialized(features(image, (i + shift) % 2)) for i, image in enumerate(images)]
+        write(folder / "a_train.tfrecord", examples)
+        train = load_dataset("tfrecord", folder, DataOptions(cache="on", test_share=0))["train"]
+        everything = train.images._all
+        decoded.clear()
+        whole = image_files.ImageFiles(everything, "on")
+        whole.prepare(5, several_passes=True)
+        expected = [np.asarray(Image.open(io.BytesIO(source.open()))) for source in everything]
+        np.testing.assert_array_equal(whole.read(range(len(everything)), 5), expected)
+        return len(decoded)
+
+    assert prepared(tmp_path / "one", images[:20]) == 20
+    assert prepared(tmp_path / "one", images[:20], shift=1) == 0
+    assert prepared(tmp_path / "two", images[5:20]) == 0
+    assert prepared(tmp_path / "two", [images[22], *images[:10], images[23], *images[10:20]]) == 2
+
+
+def test_a_record_that_has_another_image_by_now(tmp_path):
+    images = [encoded(np.full((5, 5, 3), value, np.uint8)) for value in (7, 8)]
+    assert len(images[0]) == len(images[1])
+    path = tmp_path / "a_train.tfrecord"
+    write(path, [serialized(features(images[0], 0)), serialized(features(images[0], 1))])
+    found = tfrecord.Records([path], 2)
+    write(path, [serialized(features(images[0], 0)), serialized(features(images[1], 1))])
+    assert found[0].open() == images[0]
+    with pytest.raises(DataError, match="a_train.tfrecord record 1: it has another image; the file has changed"):
+        found[1].open()
+
+
+def records(count, classes=2):
+    return [
+        serialized(features(encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8)), i % classes)) for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    "train, validation, test",
+    [
+        ("training.tfrecord", "dev.tfrecord", "Testing.TFRECORD"),
+        ("train-cells.tfrecord", "val-cells.tfrecord", "cells_test.tfrecord"),
+        ("cells-train-00000-of-00001.tfrecord", "cells_eval-00000-of-00001", "test_cells.tfrecords"),
+        ("test_cells_train.tfrecord", "test_cells_validation.tfrecord", "test_cells_test.tfrecord"),
+    ],
+)
+def test_how_splits_are_called(tmp_path, train, validation, test):
+    for name, count in ((train, 6), (validation, 4), (test, 2)):
+        write(tmp_path / name, records(count))
+    assert {split: data.num_examples for split, data in load(tmp_path).items()} == {
+        "train": 6, "validation": 4, "test": 2,
+    }  # fmt: skip
+
+
+def test_what_is_passed_over_is_told(flowers):
+    folder, _ = flowers
+    write(folder / "flowers_more.tfrecord", records(2))
+    assert load(folder)["train"].notes == (
+        "passed over: 1 TFRecord that names no split (flowers_more.tfrecord), "
+        "1 file that is no TFRecord (notes.txt)",
+    )
+
+
+def test_a_record_more_moves_no_other(tmp_path):
+    made = records(300)
+    write(tmp_path / "a_train.tfrecord", made)
+    before = load(tmp_path)
+    write(tmp_path / "a_train.tfrecord", records(7) + made[::-1])
+    after = load(tmp_path)
+    for split, data in before.items():
+        assert set(data.keys()) <= set(after[split].keys())
+    with pytest.raises(UsageError, match="^--group=x: TFRecords have no paths"):
+        load(tmp_path, group="x")
+
+
+def test_keys_and_digests_are_those_of_the_images(tmp_path):
+    image = encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8))
+    (tmp_path / "a.png").write_bytes(image)
+    others = records(20)
+    write(tmp_path / "a_train.tfrecord", [serialized(features(image, 0))] * 3 + others)
+    splits = load(tmp_path)
+    content = file_digest(tmp_path / "a.png")
+    keys = sum((data.keys() for data in splits.values()), [])
+    assert len(set(keys)) == 23 and {content, f"{content}-1", f"{content}-2"} <= set(keys)
+    assert sum((data.digests() for data in splits.values()), []).count(content) == 3
+    assert duplicates(splits).startswith("of the images, ")
+
+
+def test_data_to_evaluate(flowers):
+    folder, _ = flowers
+    classes = ("tulip", "oak", "daisy", "rose")
+
+    def evaluated(classes):
+        splits = load_for_evaluation("tfrecord", folder, DataOptions(cache="off"), classes)
+        return {split: data.counts.tolist() for split, data in splits.items()}
+
+    assert evaluated(classes) == {"train": [4, 0, 4, 4], "validation": [2, 0, 2, 2]}
+    for name in TENSORFLOWS:
+        (folder / name).unlink()
+    assert evaluated(classes) == {"validation": [2, 0, 2, 2]}
+    with pytest.raises(DataError, match="has classes that the run was not trained on: daisy; see its labels.txt"):
+        evaluated(("tulip", "rose"))
+    (folder / "labels.txt").unlink()
+    assert evaluated(classes) == {"validation": [2, 2, 2, 0]}
+    with pytest.raises(DataError, match="has the label 2, which the run was not trained on: .* the classes 0 to 1"):
+        evaluated(("tulip", "rose"))

@@ -5,9 +5,9 @@ import pytest
 
 from slimft.checkpoint import open_checkpoint
 from slimft.compat import dropout_seed, frozen_batch_norm, slim, tf
-from slimft.data.class_names import count_classes
+from slimft.inference import count_classes, head_of, logits_scope
 from slimft.nets import HEADS, get_network
-from slimft.nets.heads import build_head, head_of, logits_scope
+from slimft.nets.heads import build_head
 
 CHANNELS, CLASSES = 12, 3
 NORMALIZING = ("beta", "gamma", "moving_mean", "moving_variance")
@@ -69,6 +69,8 @@ def test_first_weights_are_of_the_variance_that_he_et_al_derive():
             weights, biases = session.run([f"head/{scope}/weights:0", f"head/{scope}/biases:0"])
             assert weights.std() == pytest.approx(np.sqrt(2 / inputs), rel=0.03)
             assert abs(weights.mean()) < 0.002
+            # Truncated at two standard deviations, which are 1.3 times the variance apart (slim's initializer).
+            assert abs(weights).max() < 2 * np.sqrt(1.3 * 2 / inputs)
             assert not biases.any()
 
 

@@ -12,8 +12,8 @@ from sklearn import metrics as sk
 from slimft.errors import DataError
 from slimft.metrics import Predictions
 from slimft.report import write_result
-from slimft.report.checked_json import read_json
 from slimft.report.results import parse_result
+from slimft.runs.checked_json import read_json
 
 
 class Pictures:

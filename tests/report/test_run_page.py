@@ -1,12 +1,16 @@
 """report.html: what is in it, for runs of all kinds."""
 
 import json
-import random
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as checked
+from hypothesis import strategies as st
 
 from slimft.errors import DataError, SlimftError, UsageError
-from slimft.report import write_report
+from slimft.report import text_tables, write_report
+from slimft.report.comparison import read_comparison
+from slimft.report.comparison_page import comparison_page
 from slimft.report.run_files import read_run
 from slimft.report.run_page import run_page
 
@@ -30,7 +34,7 @@ def test_a_finished_run(make_run, make_result, parse_page):
     told = json.loads((folder / "result.json").read_text())
     accuracy = f"{100 * told['result']['accuracy']:.1f} %"
     for words in ("--learning_rate=0.01", "--exclude=a,b", "'--data_dir=my data'", "restored     135",
-                  "CPU, 2 cores", "3 min 32 s", "best: step 350", accuracy, "4.3 %"):
+                  "CPU, 2 cores", "3 min 32 s", "best by accuracy: step 350", accuracy, "4.3 %"):
         assert words in page.text
     assert "--batch_size" not in page.text  # A default.
     for one in told["per_class"]:
@@ -118,9 +122,10 @@ def test_extreme_figures(make_run, parse_page):
         ("settings.json", "{", "settings.json is no JSON"),
         ("settings.json", "[]", "settings.json is no file of a run: it is a list where an object should be"),
         ("settings.json", '{"a": {}}', "a is an object where"),
+        ("history.json", '{"validation": []}', "train is null where a list"),
         ("history.json", '{"train": [{"loss": 1}]}', "train[0] is an object where a row with a step"),
         ("history.json", '{"train": [{"step": 1, "loss": "low"}]}', "train[0].loss is a string where a number"),
-        ("history.json", '{"best_step": -1}', "best_step is a number where a whole number from 0"),
+        ("history.json", '{"train": [], "validation": [], "best_step": -1}', "best_step is a number where a whole"),
         ("result.json", '{"result": []}', "result is a list"),
         ("result.json", "[" * 100_000, "result.json is no JSON"),
         ("result.json", b"\xff\xfe\x00", "result.json is no JSON"),
@@ -145,31 +150,50 @@ def places(value, path=()):
         yield from places(inner, (*path, key))
 
 
-def test_wrong_types_anywhere(make_run, make_result, make_history, monkeypatch):
-    """Whatever stands where something else should: a page, or an error of ours."""
-    monkeypatch.setattr("slimft.report.run_page.curve_chart", lambda *_, **__: None)  # Slow, and tested above.
-    monkeypatch.setattr("slimft.report.class_sections.calibration_chart", lambda *_: None)
-    parts = {"history": make_history(steps=20, every=10), "result": make_result(("a", "b"), mistakes=1)}
-    folder = make_run(**parts)
+NUMBERS = st.integers() | st.floats() | st.sampled_from([10**299, 10**400, 2**63, 1e300, -1])
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["step", "x"]), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize("part", ["settings", "history", "result", "data", "best/metrics"])
+def test_anything_anywhere(part, make_run, make_result, make_history, monkeypatch):
+    """Whatever stands where something else should: a page and a comparison, or an error of ours."""
+    for page in ("run_page.curve_chart", "comparison_page.curve_chart", "class_sections.calibration_chart"):
+        monkeypatch.setattr(f"slimft.report.{page}", lambda *_, **__: None)  # Slow, and tested above.
+    history, result = make_history(steps=20, every=10), make_result(("a", "b"), mistakes=1)
+    history |= {"best_step": 10, "metric": "accuracy"}
+    folder, other = make_run("run", {"seed": 1}, history, result), make_run("other", {}, history, result)
+    for run in (folder, other):
+        (run / "best").mkdir()
+        (run / "best/metrics.json").write_text(json.dumps(history["validation"][0]))
+        (run / "data.json").write_text('{"dataset": "x", "splits": {"validation": {"images": 3}, "test": ["a"]}}')
+    file = folder / f"{part}.json"
+    value = json.loads(file.read_text())
     outcomes = set()
-    draw = random.Random(0)
-    for part, value in parts.items():
-        everywhere = list(places(value))
-        for path in draw.sample(everywhere, min(40, len(everywhere))):
-            for wrong in (None, "text", -1, 10**400, 1.5, True, [], {}, [[[]]], {"x": []}):
-                copy = {"whole": json.loads(json.dumps(value))}
-                holder = copy
-                for key in ("whole", *path)[:-1]:
-                    holder = holder[key]
-                holder[("whole", *path)[-1]] = wrong
-                (folder / f"{part}.json").write_text(json.dumps(copy["whole"]))
-                try:
-                    run_page(read_run(folder))
-                    outcomes.add("page")
-                except SlimftError as error:
-                    assert f"{part}.json" in str(error)
-                    outcomes.add("error")
-        (folder / f"{part}.json").write_text(json.dumps(value))
+
+    @checked(deadline=None, max_examples=150)
+    @given(place=st.sampled_from(list(places(value))), wrong=ANYTHING)
+    def check(place, wrong):
+        copy = {"whole": json.loads(json.dumps(value))}
+        holder = copy
+        for key in ("whole", *place)[:-1]:
+            holder = holder[key]
+        holder[("whole", *place)[-1]] = wrong
+        file.write_text(json.dumps(copy["whole"]))
+        try:
+            run_page(read_run(folder)).encode()
+            comparison = read_comparison([folder, other])
+            comparison_page(comparison).encode()
+            text_tables(comparison)
+            outcomes.add("page")
+        except SlimftError as error:
+            assert str(file) in str(error) and "\n" not in str(error)
+            outcomes.add("error")
+
+    check()
     assert outcomes == {"page", "error"}
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from slimft import SlimftError, UsageError
 from slimft.cli.finetune import define_flags, settings_from
 from slimft.nets import get_network
+from slimft.runs.settings import DEFAULTS, as_flags, kind_of, load_settings, read_settings, save_settings
 from slimft.training import Settings
-from slimft.training.setting_checks import check_settings
-from slimft.runs.settings import as_flags, kind_of, load_settings, read_settings, save_settings
+from slimft.training.completion import complete
 from slimft.training.stages import parse_multipliers, parse_stages, stages_of
 
 
@@ -34,6 +34,12 @@ VALUES = {
     "int": st.integers(2, 4),
     "float": st.floats(0.001, 0.5),
 }
+
+
+def filled(field, value):
+    """A field's value as `complete` has it where there is no recipe."""
+    value = DEFAULTS.get(field.name) if value is None else value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def any_settings():
@@ -57,7 +63,7 @@ def test_flags_give_back_the_settings(settings):
         if field.name == "train_dir":
             continue
         value = values[field.name].value
-        assert (tuple(value) if kind_of(field) == "tuple" else value) == getattr(settings, field.name), field.name
+        assert filled(field, value) == filled(field, getattr(settings, field.name)), field.name
 
 
 @checked(deadline=None)
@@ -94,7 +100,7 @@ def test_a_file_of_an_earlier_version(tmp_path):
 )  # fmt: skip
 def test_files_that_are_no_settings(tmp_path, saved):
     (tmp_path / "settings.json").write_text(json.dumps(saved))
-    with pytest.raises(SlimftError, match="settings.json cannot be read"):
+    with pytest.raises(SlimftError, match="settings.json (is no file of a run|cannot be read: it names no model)"):
         load_settings(tmp_path)
     with pytest.raises(SlimftError, match="missing.json cannot be read"):
         read_settings(tmp_path / "missing.json")
@@ -119,6 +125,9 @@ def test_files_that_are_no_settings(tmp_path, saved):
         (["--mixup=nan"], "--mixup=nan must be a finite number"),
         (["--learning_rate=-1"], "--learning_rate=-1.0 must be a positive"),
         (["--ema=1"], "--ema"),
+        (["--epochs=1e300"], "--epochs"),
+        ([f"--steps={10**30}"], "--steps=1000000000000000000000000000000 must be at most 2147483647"),
+        ([f"--batch_size={10**30}"], "--batch_size=1000000000000000000000000000000 must be at most"),
     ],
 )
 def test_settings_that_cannot_work(arguments, words):
@@ -130,7 +139,7 @@ def test_a_file_of_settings_is_held_to_the_same_bounds(tmp_path):
     for field, value in (("epochs", -1.0), ("ema", 2.0), ("optimizer", "best"), ("batch_size", 0)):
         file = tmp_path / "settings.json"
         file.write_text(json.dumps({"model": "vgg_16", field: value}))
-        with pytest.raises(UsageError, match=f"--{field}="):
+        with pytest.raises(SlimftError, match=f"settings.json is no file of a run: {field} is .*, which must be "):
             parsed(f"--settings={file}")
 
 
@@ -139,9 +148,9 @@ def test_a_recipe_gives_way_to_the_flags_that_are_given(capsys):
     assert (found.learning_rate, found.checkpoint) == (0.5, "hed")
     assert found.trainable == ("MobilenetV1/Logits",)
     told = capsys.readouterr().err
-    assert told.startswith("--recipe=features is ") and "--trainable=MobilenetV1/Logits" in told
+    assert told.splitlines()[1].startswith("--recipe=features is ") and "--trainable=MobilenetV1/Logits" in told
     assert "learning_rate" not in told
-    check_settings(found)
+    assert complete(found) == found
 
 
 def test_stages():
@@ -149,10 +158,10 @@ def test_stages():
     assert parse_multipliers(["head:10", "re:a:b:0.5"]) == [("head", 10.0), ("re:a:b", 0.5)]
     spec = get_network("vgg_16")
     staged = dict(stage=("2:head", "1:all@0.1"), batch_size=5, accumulate=2, learning_rate=0.3)
-    settings = Settings(model="vgg_16", **staged)
+    settings = complete(Settings(model="vgg_16", **staged))
     first, second = stages_of(settings, spec, num_examples=100)
     assert (first.first_step, first.last_step, first.learning_rate) == (0, 20, 0.3)
     assert first.trainable == ("vgg_16/fc8",)
     assert (second.first_step, second.last_step, second.learning_rate) == (20, 30, 0.1)
-    (only,) = stages_of(Settings(model="vgg_16", epochs=0.5, batch_size=10), spec, 100)
+    (only,) = stages_of(complete(Settings(model="vgg_16", epochs=0.5, batch_size=10)), spec, 100)
     assert (only.first_step, only.last_step, only.trainable) == (0, 5, ())

@@ -31,6 +31,22 @@ def test_warm_up_before_the_other_schedules():
     np.testing.assert_allclose(found[10:], [0.5] * 10 + [0.25] * 10 + [0.125], rtol=1e-6)
 
 
+def test_steps_between_decays_are_rounded_to_the_nearest():
+    """Of 2.9 batches an epoch, research/slim's script decays after int(2.9) = 2 steps."""
+    settings = Settings(model="tiny", schedule="exponential", decay_epochs=1, decay_factor=0.5)
+    np.testing.assert_allclose(rates(settings, 7, per_epoch=2.9), [0.5] * 3 + [0.25] * 3 + [0.125], rtol=1e-6)
+
+
+def test_adams_epsilon_is_tensorflows_and_not_that_of_slims_script():
+    """With a gradient of 1e-4 the first step is all of the rate; with an epsilon of 1, a ten thousandth of it."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        variable = tf.get_variable("a", initializer=0.0)
+        train_op = optimizers.optimizer(Settings(model="tiny", optimizer="adam"), 0.01).minimize(1e-4 * variable)
+        session.run(tf.global_variables_initializer())
+        session.run(train_op)
+        assert session.run(variable) == pytest.approx(-0.01, rel=0.01)
+
+
 def test_a_warm_up_longer_than_the_run_ends_with_it():
     found = rates(Settings(model="tiny", warmup_epochs=100), 5)
     np.testing.assert_allclose(found, [0.125, 0.25, 0.375, 0.5, 0.5], rtol=1e-6)

@@ -10,23 +10,23 @@ from slimft.errors import UsageError
 from slimft.filters import VariableFilter
 from slimft.nets import HEADS, get_network, network_names
 from slimft.runs.settings import Settings
+from slimft.training.completion import complete
 from slimft.training.recipes import RECIPES, explain, recipe_flags
-from slimft.training.setting_checks import check_settings
 
 FINE_TUNING = [name for name in RECIPES if name != "scratch"]
 
 
 def settings_of(name, model, head="linear", **given):
-    told = recipe_flags(name, get_network(model), head)
-    return Settings(**{"model": model, "head": head, "recipe": name, "checkpoint": None, **told, **given})
+    checkpoint = {} if name == "scratch" else {"checkpoint": "model.ckpt"}
+    return complete(Settings(**{"model": model, "head": head, "recipe": name, **checkpoint, **given}))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("head", HEADS)
 def test_settings_hold_together_for_every_network(recipe, head):
     for model in network_names():
-        given = {} if recipe == "scratch" else {"checkpoint": "model.ckpt"}
-        check_settings(settings_of(recipe, model, head, **given))
+        settings = settings_of(recipe, model, head)
+        assert complete(settings) == settings
 
 
 def test_recipes_are_those_of_the_flag():
@@ -99,7 +99,7 @@ def test_explained_flags_are_read_by_people():
 @pytest.mark.parametrize("recipe", FINE_TUNING)
 def test_a_network_without_official_checkpoint_needs_another(recipe):
     with pytest.raises(UsageError) as caught:
-        check_settings(settings_of(recipe, "vgg_a"))
+        complete(Settings(model="vgg_a", recipe=recipe))
     assert str(caught.value) == (
         f"--recipe={recipe} starts from a checkpoint, and vgg_a has no official one; give a --checkpoint"
     )

@@ -165,7 +165,7 @@ def test_moving_averages_are_evaluated_and_saved(tiny, tmp_path):
 
 def test_early_stopping_ends_with_the_best(tiny, tmp_path, monkeypatch, capsys):
     """The validation gets better twice, then never again: three more, and the run stops with the second."""
-    accuracies = iter([0.2, 0.3, 0.25, 0.1, 0.3, 0.9])
+    accuracies = iter([0.2, 0.3, 0.25, 0.1, 0.29, 0.9])
     run = settings(tmp_path, steps=1000, eval_every=2, patience=3)
     summary = evaluation.Predictions.summary
 
@@ -205,6 +205,38 @@ def test_a_kill_between_saving_and_keeping_the_best_is_made_good(tiny, tmp_path,
     history = json.loads((tmp_path / "run/history.json").read_text())
     assert [record["step"] for record in history["validation"]] == [6, 12]
     assert best["step"] == history["best_step"]
+
+
+def test_a_kill_at_the_border_of_two_stages_keeps_the_best_of_the_first(tiny, tmp_path, monkeypatch):
+    """Once the second stage's graph saved it anew, with its own variables."""
+    run = settings(tmp_path, steps=None, stage=("0.3:head", "0.3:all"), eval_every=6, optimizer="adam")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CheckpointKeeper, "keep_as_best", killed)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(run)
+    saved = slimft.open_checkpoint(tmp_path / "run")
+    names, step = list(saved), int(saved["global_step"])
+    assert step == 6 and not any("conv1" in name and "Adam" in name for name in names)
+    monkeypatch.undo()
+    train = loop_module._train
+    monkeypatch.setattr(loop_module, "_train", lambda state: stop_after_keeping(state, train))
+    with pytest.raises(KeyboardInterrupt):
+        finetune(run)
+    best = slimft.open_checkpoint(tmp_path / "run/best")
+    assert int(best["global_step"]) == 6 and list(best) == names
+
+
+def stop_after_keeping(state, train):
+    """Trains, but is killed at the first step."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    object.__setattr__(state.run, "take_step", killed)
+    return train(state)
 
 
 def test_another_split_of_the_data_is_another_run(tiny, tmp_path):

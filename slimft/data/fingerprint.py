@@ -1,0 +1,309 @@
+"""What image files hold, whatever they are called: to find out what changed in a dataset, and what it has twice."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slimft.errors import DataError, SlimftError
+
+if TYPE_CHECKING:
+    from slimft.data.dataset import Dataset
+    from slimft.data.image_files import ImageFiles
+
+_VERSION = 1
+_DIGEST_BYTES = 8
+# Up to so many bytes all of them count, of larger files parts: two of one size that are compressed, and are not the
+# same, hardly agree in all of these.
+_WHOLE_BYTES = 64 << 10
+_PARTS = 16
+_PART_BYTES = 4 << 10
+# BMP and TIFF, whose pixels need not be compressed: all bytes count, so many at a time.
+_UNCOMPRESSED = (b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BLOCK_BYTES = 1 << 20
+# Files a thread reads before it comes back for more.
+_AT_A_TIME = 64
+_DIGEST = re.compile(f"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
+_NAMED = 3
+
+
+def digest(content: bytes | memoryview) -> str:
+    """The digest of a file of this content: 16 hexadecimal digits (BLAKE2b).
+
+    Of more than 64 KB, unless it is a BMP or a TIFF, it is that of the size and of 16 parts of 4 KB, the first and
+    the last among them.
+    """
+    content = memoryview(content)
+    return _digest(lambda start, count: content[start : start + count], len(content))
+
+
+def file_digest(path: str | os.PathLike) -> str:
+    """`digest` of a file, of which no more is read than that needs; raises OSError."""
+    with open(path, "rb", buffering=0) as stream:
+
+        def read(start: int, count: int) -> bytes:
+            stream.seek(start)
+            return stream.read(count)
+
+        return _digest(read, os.fstat(stream.fileno()).st_size)
+
+
+def _digest(read: Callable[[int, int], bytes | memoryview], size: int) -> str:
+    found = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    if size > _WHOLE_BYTES and not bytes(read(0, 4)).startswith(_UNCOMPRESSED):
+        found.update(f"{size} ".encode())
+        for part in range(_PARTS):
+            found.update(read((size - _PART_BYTES) * part // (_PARTS - 1), _PART_BYTES))
+    else:
+        for start in range(0, size, _BLOCK_BYTES):
+            found.update(read(start, _BLOCK_BYTES))
+    return found.hexdigest()
+
+
+def digests(images: ImageFiles) -> list[str]:
+    """What each image's file holds: `digest` of it. Threads read them, each once, whatever is selected later.
+
+    Raises:
+        DataError: a file cannot be read; the message names it.
+    """
+    from slimft.data.image_files import count_threads
+
+    known, indices = images.known_digests()
+    missing = np.flatnonzero(known[indices] == b"")
+
+    def read(part: np.ndarray) -> None:
+        for index in part:
+            source = images.source(index)
+            try:
+                known[indices[index]] = source.digest()
+            except OSError as error:
+                raise DataError(
+                    f"{source.name} cannot be read: {error.strerror or error}; replace or remove it"
+                ) from None
+
+    parts = [missing[start : start + _AT_A_TIME] for start in range(0, len(missing), _AT_A_TIME)]
+    with concurrent.futures.ThreadPoolExecutor(count_threads(), "read-digests") as threads:
+        for _ in threads.map(read, parts):
+            pass
+    return known[indices].astype(str).tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """The images of a run's splits, to be kept in its directory.
+
+    Attributes:
+        splits: split name to each of its images' key and digest, as `Dataset.keys` and `Dataset.digests` give them.
+        trained_before: digests of images that trained at some time and are not in the training split.
+    """
+
+    splits: dict[str, tuple[tuple[str, str], ...]]
+    trained_before: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, splits: dict[str, Dataset], before: Fingerprint | None = None) -> Fingerprint | None:
+        """That of some splits; None of arrays, which never change.
+
+        Args:
+            splits: split name to dataset.
+            before: that of the same run when it began or last went on, whose training images count on.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        if any(dataset.in_memory for dataset in splits.values()):
+            return None
+        found = cls({split: tuple(zip(data.keys(), data.digests())) for split, data in splits.items()})
+        earlier = before.trained - found.trained if before else frozenset()
+        return dataclasses.replace(found, trained_before=earlier)
+
+    @property
+    def trained(self) -> frozenset[str]:
+        """The digests of all images that trained."""
+        return self.trained_before | {digest for _, digest in self.splits.get("train", ())}
+
+    def to_json(self) -> dict:
+        """Plain lists and strings, for `json.dumps`."""
+        splits = {
+            split: {"keys": [key for key, _ in images], "digests": [digest for _, digest in images]}
+            for split, images in self.splits.items()
+        }
+        return {"version": _VERSION, "splits": splits, "trained_before": sorted(self.trained_before)}
+
+    @classmethod
+    def from_json(cls, saved: object, name: str) -> Fingerprint:
+        """What `to_json` returned; `name` is what to call the file in a message.
+
+        Raises:
+            SlimftError: it is something else, or of a version that is not known.
+        """
+        if not isinstance(saved, dict) or saved.get("version") != _VERSION:
+            raise SlimftError(f"{name} cannot be read: it is no fingerprint of version {_VERSION}")
+        splits = {}
+        named = saved.get("splits")
+        if not isinstance(named, dict):
+            raise SlimftError(f"{name} cannot be read: it has no splits")
+        for split, images in named.items():
+            keys, found = (images.get(part) if isinstance(images, dict) else None for part in ("keys", "digests"))
+            if not _are_strings(keys) or not _are_digests(found) or len(keys) != len(found):
+                raise SlimftError(f"{name} cannot be read: its {split} split is damaged")
+            splits[split] = tuple(zip(keys, found))
+        earlier = saved.get("trained_before")
+        if not _are_digests(earlier):
+            raise SlimftError(f"{name} cannot be read: trained_before is damaged")
+        return cls(splits, frozenset(earlier))
+
+
+def _are_strings(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _are_digests(values: object) -> bool:
+    return _are_strings(values) and all(map(_DIGEST.fullmatch, values))
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """How many images are not as they were.
+
+    Attributes:
+        added: images whose content and key are new.
+        removed: images whose content and key are gone.
+        changed: images whose key is there with other content.
+        renamed: images whose content is there with another key.
+        moved: images that are in another split, of those that are there still.
+    """
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    renamed: int = 0
+    moved: int = 0
+
+    def __bool__(self) -> bool:
+        return any(dataclasses.astuple(self))
+
+    def __str__(self) -> str:
+        """Such as ``3 images were added, 1 was removed, 2 have other content``; empty where nothing changed."""
+        told = (
+            (self.added, "was added", "were added"),
+            (self.removed, "was removed", "were removed"),
+            (self.changed, "has other content", "have other content"),
+            (self.renamed, "has another name", "have other names"),
+            (self.moved, "is in another split", "are in other splits"),
+        )
+        parts = [f"{count} {one if count == 1 else many}" for count, one, many in told if count]
+        if parts:
+            count, _, rest = parts[0].partition(" ")
+            parts[0] = f"{count} image{'' if count == '1' else 's'} {rest}"
+        return ", ".join(parts)
+
+
+def changes(old: Fingerprint, new: Fingerprint) -> Changes:
+    """What is not as it was between two fingerprints of the same data."""
+    before, now = (
+        [(*image, split) for split, images in one.splits.items() for image in images] for one in (old, new)
+    )
+    same = collections.Counter(before) & collections.Counter(now)
+    gone, come = _without(before, same), _without(now, same)
+    counts = collections.Counter()
+    # First what is there still, then what has only its name in common.
+    for count, part in (("stayed", (0, 1)), ("renamed", (1,)), ("changed", (0,))):
+        gone, come, pairs = _paired(gone, come, part)
+        counts[count] += len(pairs)
+        counts["moved"] += sum(one[2] != other[2] for one, other in pairs)
+    return Changes(len(come), len(gone), counts["changed"], counts["renamed"], counts["moved"])
+
+
+def _without(images: list[tuple], some: collections.Counter) -> list[tuple]:
+    left = some.copy()
+    rest = []
+    for image in images:
+        if left[image]:
+            left[image] -= 1
+        else:
+            rest.append(image)
+    return rest
+
+
+def _paired(gone: list[tuple], come: list[tuple], part: tuple[int, ...]):
+    """Pairs what was and what is where they agree in `part`; returns what is left of both, and the pairs."""
+    waiting = collections.defaultdict(list)
+    for image in reversed(gone):
+        waiting[tuple(image[place] for place in part)].append(image)
+    left, pairs = [], []
+    for image in come:
+        found = waiting[tuple(image[place] for place in part)]
+        if found:
+            pairs.append((found.pop(), image))
+        else:
+            left.append(image)
+    return [image for images in waiting.values() for image in images], left, pairs
+
+
+def leave_out(dataset: Dataset, trained: Collection[str]) -> tuple[Dataset, int, list[str]]:
+    """Leaves out of a split the images that a network was trained on, whatever they are called.
+
+    Args:
+        dataset: the split; one of an array stays as it is.
+        trained: the digests, such as `Fingerprint.trained`.
+
+    Returns:
+        The dataset of the others; how many were left out; and the first three of these, as `Dataset.describe` calls
+        them.
+
+    Raises:
+        DataError: nothing is left, or a file cannot be read.
+    """
+    found = dataset.digests()
+    trained = frozenset(trained)
+    known = np.array([digest in trained for digest in found] if found else [], bool)
+    if not known.any():
+        return dataset, 0, []
+    if known.all():
+        raise DataError(
+            f"{dataset.name} {dataset.split}: the network was trained on all {len(known)} of its images; "
+            "nothing is left to evaluate on"
+        )
+    out = np.flatnonzero(known)
+    return dataset.select(np.flatnonzero(~known)), len(out), [dataset.describe(index) for index in out[:_NAMED]]
+
+
+def duplicates(splits: dict[str, Dataset]) -> str | None:
+    """One line on images that are in a dataset twice, under two names; None where there are none, or of an array.
+
+    Args:
+        splits: split name to dataset.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    if any(dataset.in_memory for dataset in splits.values()):
+        return None
+    first: dict[str, tuple[str, int]] = {}
+    across, within = [], []
+    for split, dataset in splits.items():
+        for index, found in enumerate(dataset.digests()):
+            other = first.setdefault(found, (split, index))
+            if other != (split, index):
+                (within if other[0] == split else across).append((other, (split, index)))
+
+    def such_as(pairs: Iterable[tuple]) -> str:
+        return " and ".join(f"{splits[split].describe(index)} ({split})" for split, index in pairs[0])
+
+    told = []
+    if across:
+        copies = "is a copy" if len(across) == 1 else "are copies"
+        told.append(f"{len(across)} {copies} of an image in another split, such as {such_as(across)}")
+    if within:
+        copies = "is a copy" if len(within) == 1 else "are copies"
+        told.append(f"{len(within)} {copies} of an image in the same split, such as {such_as(within)}")
+    return "of the images, " + "; ".join(told) if told else None

@@ -1,0 +1,207 @@
+"""Which examples a checkpoint is evaluated on: of its run's own data a split, of other data all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+
+from slimft.data import WHOLE, DataOptions, Dataset, load_dataset, load_for_evaluation
+from slimft.data.dataset import never_changes
+from slimft.data.fingerprint import Fingerprint, changes, leave_out
+from slimft.errors import DataError, UsageError
+from slimft.inference import Network
+from slimft.runs.data_record import read_data_record
+
+# What is evaluated by default, of the splits that there are.
+_ORDER = ("test", "validation", WHOLE, "train")
+
+
+@dataclasses.dataclass(frozen=True)
+class ChosenData:
+    """The examples to evaluate on; made by `choose_data`.
+
+    Attributes:
+        dataset: the examples; where the network's classes have names, their labels are those classes.
+        data_dir: where they are; None for the dataset's default.
+        left_out: how many were left out because the run trained on them.
+        notes: lines on what was chosen and why.
+    """
+
+    dataset: Dataset
+    data_dir: str | None
+    left_out: int
+    notes: tuple[str, ...]
+
+
+def choose_data(
+    network: Network,
+    dataset: str | None = None,
+    data_dir: str | os.PathLike | None = None,
+    split: str | None = None,
+    options: Mapping[str, object] | DataOptions | None = None,
+) -> ChosenData:
+    """Loads the examples to evaluate a network on.
+
+    Data is the run's own if it has the name and the place that the run has it by, or that name and never changes
+    (digits, cifar10), or that name and for the most part the images that the run recorded. It is split as the run
+    split it. Other data is evaluated whole or, if it has splits of its own, on its test split. What the run trained
+    on is left out, unless it is asked for.
+
+    Args:
+        network: the network.
+        dataset: name of the dataset; None for the run's.
+        data_dir: where it is; None for where the run had it, if it is the run's dataset, else for the default.
+        split: ``train``, ``validation``, ``test`` or ``all``; None for test or, where there is no such split,
+            validation. Of data that is not the run's own and has no splits, None is ``all``.
+        options: fields of `slimft.data.DataOptions` in place of the run's, or of the defaults. If one says how to
+            split, other data is split too.
+
+    Raises:
+        UsageError: the dataset or the split is unknown, or an option makes no sense.
+        DataError: the data is missing or corrupt, or of other classes than the network; the run trained on all of
+            it; or on which of it is not known.
+    """
+    settings = network.settings
+    options = dataclasses.asdict(options) if isinstance(options, DataOptions) else dict(options or {})
+    for flag, value in (("dataset", dataset), ("data_dir", data_dir)):
+        if value == "":
+            raise UsageError(f"--{flag}= is empty; give it a value, or leave it out")
+    if dataset is None and settings is None:
+        raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")
+    dataset = dataset or settings.dataset
+    if data_dir is None and settings and dataset == settings.dataset:
+        data_dir = settings.data_dir
+    data_dir = None if data_dir is None else os.fspath(data_dir)
+    reads = {"group": settings.group} if settings and dataset == settings.dataset else {}
+    reads |= {name: options[name] for name in ("cache", "group") if name in options}
+    whole = _Whole(dataset, data_dir, DataOptions(**reads), network)
+    record = read_data_record(network.run) if network.run else None
+    own, notes = _is_own(network, record, whole), []
+    if own:
+        splits, changed = _own_splits(network, record, whole, split, options)
+        notes += changed
+    else:
+        splits = _others_splits(whole, split, options)
+    if settings and record is None and not never_changes(settings.dataset):
+        notes.append(f"{network.run} is of an earlier version and does not tell what it trained on: none left out")
+    chosen = _with_classes(_split_of(splits, dataset, split), network)
+    total = sum(data.num_examples for data in splits.values())
+    whose = "the run's own" if own else "not the run's own" if settings else "of no run"
+    notes = [_said_of(chosen, total, data_dir, whose, split), *chosen.notes, *notes]
+    left_out = 0
+    if record is not None and chosen.split != "train":
+        chosen, left_out, names = leave_out(chosen, record.trained)
+        if left_out:
+            these = "image" if left_out == 1 else "images"
+            notes.append(f"left out: {left_out} {these} that the run trained on, such as {names[0]}")
+    return ChosenData(chosen, data_dir, left_out, tuple(notes))
+
+
+@dataclasses.dataclass
+class _Whole:
+    """Data as it is, with its own splits or none, loaded when it is asked for."""
+
+    dataset: str
+    data_dir: str | None
+    options: DataOptions
+    network: Network
+    _splits: dict[str, Dataset] | None = None
+
+    @property
+    def splits(self) -> dict[str, Dataset]:
+        if self._splits is None:
+            names = self.network.known_class_names
+            self._splits = load_for_evaluation(self.dataset, self.data_dir, self.options, names)
+        return self._splits
+
+
+def _is_own(network: Network, record: Fingerprint | None, whole: _Whole) -> bool:
+    """Whether data is what the run was trained on, perhaps changed since, or somewhere else."""
+    settings = network.settings
+    if settings is None or whole.dataset != settings.dataset:
+        return False
+    if never_changes(whole.dataset):
+        return True
+    here = _place(whole.data_dir) == _place(settings.data_dir)
+    # A relative path may lead elsewhere than it did when the run began.
+    if record is None or (here and os.path.isabs(os.path.expanduser(settings.data_dir))):
+        return here
+    recorded = {digest for images in record.splits.values() for _, digest in images}
+    there = {digest for data in whole.splits.values() for digest in data.digests()}
+    both = len(recorded & there)
+    if here:
+        return both > 0
+    # A part of it in another place has been chosen by someone, and is not split again.
+    return both > len(there) / 2 and both > len(recorded) / 2
+
+
+def _place(data_dir: str | None) -> str | None:
+    return None if data_dir is None else os.path.realpath(os.path.expanduser(data_dir))
+
+
+def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, split: str | None, options: dict):
+    """The splits of the run's own data, and what is to be said of its changes."""
+    ours = network.settings.data_options()
+    cache = options.get("cache", ours.cache)
+    splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, cache=cache))
+    notes = []
+    if record is not None:
+        changed = changes(record, Fingerprint.of(splits))
+        if changed:
+            notes.append(f"since the run trained, its data has changed: {changed}")
+    elif not never_changes(whole.dataset) and (split or _default(splits)) not in set(whole.splits) - {WHOLE}:
+        raise DataError(
+            f"{network.run} is of an earlier version, which drew its splits by the order of the files and does not "
+            "tell what it trained on: what is drawn now would hold training images; evaluate it on other data "
+            "(--data_dir), or train anew"
+        )
+    if split == WHOLE:
+        splits = whole.splits
+    elif set(options) - {"cache"}:
+        splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **options))
+    return splits, notes
+
+
+def _others_splits(whole: _Whole, split: str | None, options: dict) -> dict[str, Dataset]:
+    """The splits of other data: its own or the whole, unless something asks for others."""
+    draws = set(options) - {"cache"} or (split is not None and WHOLE in whole.splits)
+    if split == WHOLE or not draws:
+        return whole.splits
+    return load_dataset(whole.dataset, whole.data_dir, DataOptions(**options))
+
+
+def _default(splits: dict[str, Dataset]) -> str:
+    return next(split for split in _ORDER if split in splits)
+
+
+def _split_of(splits: dict[str, Dataset], name: str, split: str | None) -> Dataset:
+    """The split called `split`, or the one that is evaluated by default."""
+    split = split or _default(splits)
+    if split not in splits:
+        there = " and ".join(splits)
+        raise UsageError(f"--split={split}: the data ({name}) has no such split, only {there}")
+    return splits[split]
+
+
+def _said_of(chosen: Dataset, total: int, data_dir: str | None, whose: str, split: str | None) -> str:
+    """A line on the split and why it is that one."""
+    place = f" in {data_dir}" if data_dir else ""
+    said = f"data: {chosen.name}{place}, {whose}, "
+    if chosen.split == WHOLE:
+        return said + f"all {total} examples" + ("" if split else ", as it has no splits")
+    said += f"split {chosen.split}, {chosen.num_examples} of {total} examples"
+    return said + ("; the data has no test split" if split is None and chosen.split != "test" else "")
+
+
+def _with_classes(data: Dataset, network: Network) -> Dataset:
+    """`data` with the network's classes, by their names; raises DataError if it has others."""
+    names = network.known_class_names
+    if names is not None:
+        return data.with_classes(names)
+    if data.num_classes != network.num_classes:
+        raise DataError(
+            f"the data ({data.name}) has {data.num_classes} classes, and {network.checkpoint.path} "
+            f"{network.num_classes}; evaluate on data of its classes"
+        )
+    return data

@@ -1,0 +1,414 @@
+"""What a checkpoint needs to be used as it was trained, and the network that is built and restored with it.
+
+Evaluation and prediction, as commands and in Python, decide here. Of a checkpoint in the directory of a run of
+bin/finetune, the run's files tell the network, image size, head and class names; of any other, its names and the
+arguments do. `find_network` needs no TensorFlow; what it returns builds and restores the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slimft.checkpoint import Checkpoint, open_checkpoint
+from slimft.checkpoint.averages import averaged, has_averages
+from slimft.checkpoint.dtypes import is_float
+from slimft.checkpoint.locate import latest_in_state
+from slimft.conversion import conversion_advice
+from slimft.data.class_names import IMAGENET_CLASSES, LABELS_FILE, ClassNames, imagenet_class_names, read_labels
+from slimft.errors import CheckpointError, DataError, SlimftError, UsageError
+from slimft.messages import say
+from slimft.nets import NetworkSpec, get_network
+from slimft.nets.registry import HEAD_SCOPE
+from slimft.runs.settings import SETTINGS_FILE, Settings, load_settings, read_settings
+
+if TYPE_CHECKING:
+    from slimft.compat import tf
+
+# The folder of a run with its best checkpoint.
+_BEST = "best"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network with a checkpoint, and how the two are used; made by `find_network`.
+
+    Attributes:
+        spec: the network.
+        checkpoint: what is restored: with moving averages in place of the variables, if `averages`.
+        image_size: height and width the network gets, in pixels; None where it depends on the data: see `sized`.
+        size_from: where that comes from, for a message.
+        head: what stands at the network's end, one of `slimft.nets.HEADS`.
+        averages: whether the moving averages of the variables are used.
+        precision: as in `slimft.session.session_config`.
+        classes: the classes and their names.
+        run: the directory of the run that the checkpoint is used as one of; None if it is of no run.
+        settings: the run's settings; None without a run.
+        notes: lines on what was chosen, and what is unusual.
+    """
+
+    spec: NetworkSpec
+    checkpoint: Checkpoint
+    image_size: int | None
+    size_from: str
+    head: str
+    averages: bool
+    precision: str
+    classes: ClassNames
+    run: pathlib.Path | None
+    settings: Settings | None
+    notes: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return self.classes.num_classes
+
+    @property
+    def known_class_names(self) -> tuple[str, ...] | None:
+        """The classes' names; None where nothing tells, or they are ImageNet's only by their number."""
+        return None if self.classes.first_imagenet_class is not None else self.classes.names
+
+    def sized(self, suggested: int | None = None) -> Network:
+        """The network with an image size, where neither an argument nor the run tells it.
+
+        Args:
+            suggested: the size that the data suggests; None for the network's own.
+        """
+        if self.image_size is not None:
+            return self
+        size, origin = self.spec.default_image_size, "the network's own"
+        if suggested is not None:
+            size, origin = max(self.spec.min_image_size, suggested), "the data's"
+        return dataclasses.replace(self, image_size=size, size_from=origin)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is an ImageNet network at its own size: nothing was chosen that is worth a line."""
+        plain_size = self.image_size == self.spec.default_image_size
+        of_imagenet = self.classes.first_imagenet_class is not None
+        return of_imagenet and plain_size and self.run is None and not (self.averages or self.notes)
+
+    def describe(self) -> str:
+        """One line: what is used, and that it is as in the run, or that there is none."""
+        parts = [
+            f"{self.spec.name}, image size {self.image_size}" + (f" ({self.size_from})" if self.size_from else ""),
+            f"head {self.head}",
+            f"{self.num_classes} classes (names: {self.classes.source})",
+        ]
+        if self.averages:
+            parts.append("the weights' moving averages")
+        if self.precision != "float32":
+            parts.append(self.precision)
+        origin = f"as in the run {self.run}" if self.run else "the checkpoint is in no run's directory"
+        return f"{', '.join(parts)}: {origin}"
+
+    def say(self) -> None:
+        """Says what is used, on standard error."""
+        for line in (self.describe(), *self.notes):
+            say(line)
+
+    def logits(self, images):
+        """Adds the network to the current graph, in inference mode.
+
+        Args:
+            images: tensor ``[batch, height, width, 3]``, RGB in 0..255, uint8 or float32.
+
+        Returns:
+            float32 ``[batch, num_classes]``.
+        """
+        return network_logits(self.spec, images, self.image_size, self.num_classes, self.head)
+
+    def session(self) -> tf.Session:
+        """A session of the current graph, which the caller closes, in which the network is restored.
+
+        Raises:
+            RestoreError: the checkpoint does not fit the network.
+            CheckpointError: it cannot be read.
+        """
+        from slimft.compat import tf
+        from slimft.restore import plan_restore
+        from slimft.session import session_config
+
+        plan = plan_restore(self.checkpoint, cast=True)
+        plan.check(can_exclude=False)
+        session = tf.Session(config=session_config(self.precision))
+        try:
+            plan.apply(session)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+
+def network_logits(spec: NetworkSpec, images, image_size: int, num_classes: int, head: str):
+    """Adds a network in inference mode, from images as they are to logits; as `Network.logits`."""
+    from slimft.data.preprocessing import preprocess
+
+    pixels = preprocess(images, image_size, spec.preprocessing)
+    logits, _ = spec.build(pixels, num_classes, is_training=False, head=head)
+    return logits
+
+
+def find_network(
+    model: str | None = None,
+    checkpoint: Checkpoint | str | os.PathLike | None = None,
+    *,
+    train_dir: str | os.PathLike | None = None,
+    image_size: int | None = None,
+    head: str | None = None,
+    averages: bool | None = None,
+    precision: str | None = None,
+    labels: str | os.PathLike | None = None,
+) -> Network:
+    """Decides how a checkpoint is used; builds nothing and reads no variable.
+
+    What is not given comes from the run that the checkpoint is of, or else from the checkpoint.
+
+    Args:
+        model: name of the network; None for the run's.
+        checkpoint: what `slimft.open_checkpoint` takes; None for what the run in `train_dir` ended with. Without
+            `train_dir`, the directory of a run stands for what that run ended with too; with it, for the newest.
+        train_dir: the directory of a run, or its ``best``; None for the one that `checkpoint` lies in, if any.
+        image_size: height and width the network gets, in pixels.
+        head: what stands at the network's end, one of `slimft.nets.HEADS`.
+        averages: whether to use the checkpoint's moving averages of the variables; None for where it has them.
+        precision: as in `slimft.session.session_config`; None for the run's, or float32.
+        labels: a file that `read_labels` takes, with the classes' names.
+
+    Raises:
+        UsageError: an argument is missing, contradicts the run or cannot work.
+        CheckpointError: the checkpoint is missing, unreadable, without the network's last layer, or without moving
+            averages.
+        DataError: the class names cannot be read, or are not as many as the classes.
+    """
+    given = {"model": model, "checkpoint": checkpoint, "train_dir": train_dir, "labels": labels}
+    for name, value in given.items():
+        if isinstance(value, str) and not value:
+            raise UsageError(f"--{name}= is empty; give it a value, or leave it out")
+    if checkpoint is None and train_dir is None:
+        missing = "model" if model is None else "checkpoint"
+        raise UsageError(f"--{missing} is missing; give it, or --train_dir of a run of bin/finetune")
+    run, opened, note = _find_checkpoint(checkpoint, train_dir)
+    settings = None if run is None else load_settings(run)
+    if settings and model not in (None, settings.model):
+        raise UsageError(
+            f"--model={model}: {opened.path} is of a run of {settings.model} ({run / SETTINGS_FILE}); leave out "
+            "--model, or move the checkpoint out of the run's directory if it is no part of it"
+        )
+    if settings is None and model is None:
+        raise UsageError("--model is missing; give it, or --train_dir of a run of bin/finetune")
+    spec = get_network(settings.model if settings else model)
+    notes = [note]
+    size_from = ""
+    if settings and settings.image_size is not None:
+        if image_size not in (None, settings.image_size):
+            size_from = f"the run's is {settings.image_size}"
+        image_size = image_size or settings.image_size
+    if image_size is not None:
+        spec.check_image_size(image_size)
+    has = has_averages(opened)
+    if settings and settings.ema and not has:
+        notes.append(f"{opened.path} lacks the moving averages of the run (--ema): its weights themselves are used")
+    averages = has if averages is None else averages
+    used = averaged(opened) if averages else opened
+    head = head or (settings.head if settings else head_of(used))
+    classes = find_class_names(used, logits_scope(spec, head), labels, run)
+    return Network(
+        spec=spec,
+        checkpoint=used,
+        image_size=image_size,
+        size_from=size_from,
+        head=head,
+        averages=averages,
+        precision=precision or (settings.precision if settings else "float32"),
+        classes=classes,
+        run=run,
+        settings=settings,
+        notes=tuple(filter(None, [*notes, _note_on_casting(used, spec, head)])),
+    )
+
+
+def _find_checkpoint(checkpoint, train_dir) -> tuple[pathlib.Path | None, Checkpoint, str | None]:
+    """The run, the checkpoint and a line on how it was chosen."""
+    if train_dir is None:
+        folder = None if isinstance(checkpoint, Checkpoint) else pathlib.Path(checkpoint).expanduser()
+        if folder is None or not _is_run(folder):
+            opened = open_checkpoint(checkpoint)
+            run = run_of(opened)
+            return run, opened, run and _note_on_checkpoint(run, opened)
+        train_dir, checkpoint = folder, None
+    train_dir = pathlib.Path(train_dir).expanduser()
+    run = train_dir
+    if not _is_run(train_dir) and run_of(train_dir) is not None:  # The folder of its best checkpoint.
+        run, checkpoint = run_of(train_dir), train_dir if checkpoint is None else checkpoint
+    settings = load_settings(run)
+    if checkpoint is None:
+        opened = open_checkpoint(settings.final_checkpoint())
+        return run, opened, _note_on_checkpoint(run, opened) + ", which the run ended with"
+    opened = open_checkpoint(checkpoint)
+    other = run_of(opened)
+    if other is None:
+        return run, opened, f"checkpoint {opened.path}: not in the run's directory, but used as the run's"
+    if not os.path.samefile(run, other):
+        raise UsageError(
+            f"--checkpoint={opened.path} is of the run in {other}, not of that in --train_dir={train_dir}; leave "
+            "one of them out"
+        )
+    return run, opened, _note_on_checkpoint(run, opened)
+
+
+def _note_on_checkpoint(run: pathlib.Path, opened: Checkpoint) -> str:
+    """A line that says whether the checkpoint is the run's best or its newest."""
+    said = f"checkpoint {opened.path}"
+    folders = {os.path.dirname(path) for path in (_file_of(opened.path), os.path.realpath(_file_of(opened.path)))}
+    if os.path.realpath(run / _BEST) in map(os.path.realpath, folders):
+        return f"{said}: the best in validation"
+    newest = latest_in_state(run)
+    if newest is None:
+        return said
+    is_newest = pathlib.Path(newest).name == pathlib.Path(opened.path).name
+    return f"{said}: the newest" if is_newest else f"{said}: not the newest, which is {newest}"
+
+
+def _note_on_casting(checkpoint: Checkpoint, spec: NetworkSpec, head: str) -> str | None:
+    """A line if the network's variables are no float32 in the checkpoint."""
+    scopes = (f"{spec.scope}/", *(f"{scope}/" for scope in spec.head_scopes(head)))
+    dtypes = {checkpoint.dtype(name) for name in checkpoint if name.startswith(scopes)}
+    others = sorted(str(dtype) for dtype in dtypes if is_float(dtype) and dtype != np.float32)
+    return f"{checkpoint.path} holds {' and '.join(others)}, which is converted to float32" if others else None
+
+
+def run_of(checkpoint: Checkpoint | str | os.PathLike) -> pathlib.Path | None:
+    """The directory of the run of bin/finetune that a checkpoint lies in, itself or in its ``best``.
+
+    Args:
+        checkpoint: a `Checkpoint`, also one that shows another's averages; or the path of a file of one, of a state
+            file or of a directory, or a prefix.
+
+    Returns:
+        The directory, by the path's own way to it where there is one: links are followed, and what a link leads to
+        goes before where the link is. None if no such directory has a ``settings.json`` of a run, or nothing is
+        at that path.
+    """
+    path = os.path.expanduser(checkpoint.path if isinstance(checkpoint, Checkpoint) else os.fspath(checkpoint))
+    file = _file_of(path)
+    if file is None:
+        return None
+    is_folder = os.path.isdir(file)
+    here, there = pathlib.Path(file), pathlib.Path(os.path.realpath(file))
+    ours = _run_folders(here if is_folder else here.parent)
+    for folder in _run_folders(there if is_folder else there.parent):
+        if _is_run(folder):
+            return next((own for own in ours if own.exists() and os.path.samefile(own, folder)), folder)
+    return next(filter(_is_run, ours), None)
+
+
+def _file_of(path: str) -> str | None:
+    """A file, or the directory, that is there of a path or prefix."""
+    folder, name = os.path.split(path.replace("-?????-of-", "-00000-of-"))
+    for candidate in (os.path.join(folder, name), f"{path}.index"):
+        if os.path.lexists(candidate):
+            return candidate
+    try:
+        names = sorted(os.listdir(folder or "."))
+    except OSError:
+        return None
+    found = (other for other in names if name and other.startswith((f"{name}.", f"{name}-")))
+    return next((os.path.join(folder, other) for other in found), None)
+
+
+def _run_folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Where the settings of a checkpoint in `folder` may be."""
+    if os.path.basename(os.path.abspath(folder)) != _BEST:
+        return [folder]
+    return [folder, folder.parent if folder.name == _BEST else folder / ".."]
+
+
+def _is_run(folder: pathlib.Path) -> bool:
+    """Whether `folder` has a ``settings.json`` of a run; a damaged one counts, so that it is not passed over."""
+    file = folder / SETTINGS_FILE
+    if not file.is_file():
+        return False
+    try:
+        return "model" in read_settings(file)
+    except SlimftError:
+        return True
+
+
+def logits_scope(spec: NetworkSpec, head: str) -> str:
+    """The scope of the layer that makes the logits; its weights tell the number of classes."""
+    return spec.logits_scopes[0] if head == "linear" else f"{HEAD_SCOPE}/logits"
+
+
+def head_of(checkpoint: Checkpoint) -> str:
+    """Which head of `slimft.nets.HEADS` a checkpoint has, by its names; ``linear`` where there is no other."""
+    names = {*checkpoint, *checkpoint.aliases()}
+    if not any(name.startswith(f"{HEAD_SCOPE}/logits/") for name in names):
+        return "linear"
+    return "bn_mlp" if any(name.startswith(f"{HEAD_SCOPE}/BatchNorm/") for name in names) else "mlp"
+
+
+def count_classes(checkpoint: Checkpoint, logits_scope: str) -> int:
+    """The number of classes, by the shape of the last layer's weights.
+
+    Raises:
+        CheckpointError: there are none in `logits_scope`.
+    """
+    names = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
+    for full_name, name in names.items():
+        if full_name.startswith(f"{logits_scope}/") and full_name.endswith("/weights") and checkpoint.shape(name):
+            return checkpoint.shape(name)[-1]
+    scopes = ", ".join(list(dict.fromkeys(name.split("/")[0] for name in names if "/" in name))[:4])
+    advice = conversion_advice(checkpoint) or "choose the model to match, or a checkpoint with its last layer"
+    raise CheckpointError(
+        f"{checkpoint.path} has no {logits_scope}/.../weights, which give the number of classes (it has "
+        f"{scopes or 'no scopes'}); {advice}"
+    )
+
+
+def find_class_names(
+    checkpoint: Checkpoint,
+    logits_scope: str,
+    labels: str | os.PathLike | None = None,
+    run: str | os.PathLike | None = None,
+) -> ClassNames:
+    """The classes of a checkpoint; never guessed for those of a training run.
+
+    Args:
+        checkpoint: the checkpoint.
+        logits_scope: scope of the network's last layer.
+        labels: a file that `read_labels` takes; it comes first.
+        run: the directory of a run of bin/finetune, whose ``labels.txt`` comes next. Another may lie beside the
+            checkpoint, or in the directory above its ``best``. Where there is no run and none of these files, 1000
+            classes are ImageNet's, and 1001 these behind a background class.
+
+    Raises:
+        CheckpointError: the checkpoint has no last layer.
+        DataError: the file of labels cannot be read, or has more or fewer names than there are classes.
+    """
+    num_classes = count_classes(checkpoint, logits_scope)
+    file = pathlib.Path(labels).expanduser() if labels else _labels_of(checkpoint, run)
+    if file is not None:
+        names = read_labels(file)
+        if len(names) != num_classes:
+            raise DataError(
+                f"{file} has {len(names)} names, and {checkpoint.path} has {num_classes} classes; "
+                "name each class, background too if it is one"
+            )
+        return ClassNames(num_classes, tuple(names), source=str(file))
+    background = num_classes - IMAGENET_CLASSES
+    if run is not None or background not in (0, 1):
+        return ClassNames(num_classes)
+    return ClassNames(num_classes, ("background",) * background + imagenet_class_names(), background, "ImageNet's")
+
+
+def _labels_of(checkpoint: Checkpoint, run: str | os.PathLike | None) -> pathlib.Path | None:
+    """The ``labels.txt`` of the run, or of the folder that `checkpoint` lies in, or None."""
+    folders = _run_folders(pathlib.Path(checkpoint.path).parent)[-1:]
+    if run is not None:
+        folders.insert(0, pathlib.Path(run))
+    return next((folder / LABELS_FILE for folder in folders if os.path.lexists(folder / LABELS_FILE)), None)

@@ -1,0 +1,120 @@
+"""What not every system has: calls that Linux has and others lack, and where the user's caches are.
+
+Python leaves out of `os` what the system does not have. Elsewhere in slimft none of these is called directly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import pathlib
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from slimft.errors import UsageError
+
+# Where there are no reads and writes at a position, the file's own position serves all threads.
+_POSITION = threading.Lock()
+# A named pipe without a writer would hang; Windows would translate line ends.
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def open_descriptor(path: str | os.PathLike, flags: int, mode: int = 0o666) -> int:
+    """`os.open` that does not wait for a named pipe, of bytes as they are; fits `open` as its opener."""
+    return os.open(path, flags | _FLAGS, mode)
+
+
+def read_into(descriptor: int, buffer: np.ndarray, offset: int) -> int:
+    """Reads from `offset` on into a contiguous buffer; returns how many bytes: fewer only at the file's end."""
+    octets = memoryview(buffer).cast("B")
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [octets], offset)
+    if hasattr(os, "pread"):
+        data = os.pread(descriptor, len(octets), offset)
+    else:
+        with _POSITION:
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            data = os.read(descriptor, len(octets))
+    octets[: len(data)] = data
+    return len(data)
+
+
+def write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
+    """Writes all of a contiguous array at `offset`."""
+    octets = memoryview(array).cast("B")
+    while octets:
+        if hasattr(os, "pwrite"):
+            count = os.pwrite(descriptor, octets, offset)
+        else:
+            with _POSITION:
+                os.lseek(descriptor, offset, os.SEEK_SET)
+                count = os.write(descriptor, octets)
+        octets, offset = octets[count:], offset + count
+
+
+def will_read(descriptor: int, offset: int, size: int) -> None:
+    """Tells the system that these bytes will be read soon, where it takes such hints."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+
+
+def lock(descriptor: int) -> bool:
+    """Locks a file until `unlock`, or the process's end; False if another has locked it, or it cannot be."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def unlock(descriptor: int) -> None:
+    """Ends what `lock` began."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def return_memory() -> None:
+    """Gives memory that was freed back to the system; glibc may keep some for each thread that has had it."""
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    """glibc's function of that name, malloc(3); None with another C library."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
+def cache_folder(name: str) -> pathlib.Path:
+    """The folder `name` of slimft's caches: ``$XDG_CACHE_HOME/slimft/NAME``, by default ``~/.cache/slimft/NAME``.
+
+    An ``XDG_CACHE_HOME`` that is empty or relative is ignored, as the XDG Base Directory Specification has it.
+
+    Raises:
+        UsageError: there is no home folder either.
+    """
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(root):
+        root = os.path.join(os.path.expanduser("~"), ".cache")
+    if not os.path.isabs(root):
+        raise UsageError("the home folder is unknown; set HOME, or XDG_CACHE_HOME to a folder for caches")
+    return pathlib.Path(root, "slimft", name)

@@ -1,0 +1,96 @@
+"""Settings made complete: what they leave open filled in, and all of it checked.
+
+The command and the library both begin here, so that they train the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import secrets
+
+from slimft.errors import UsageError
+from slimft.filters import split_patterns
+from slimft.messages import say
+from slimft.nets import get_network
+from slimft.runs.settings import DEFAULTS, OF_RECIPES, Settings, kind_of
+from slimft.training.recipes import explain, recipe_flags
+from slimft.training.setting_checks import check_settings
+
+_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": tuple}
+_DIGITS = "--dataset is missing: training on digits, scikit-learn's handwritten digits"
+
+
+def complete(settings: Settings) -> Settings:
+    """Fills in what settings leave open, from their recipe, and checks them; complete ones it returns as they are.
+
+    Says in a line what a recipe sets, and which data are taken where none are named.
+
+    Args:
+        settings: what was told. Paths may be `os.PathLike`, and patterns a string with commas between them.
+
+    Returns:
+        Settings in which the fields of `slimft.runs.settings.DEFAULTS` and `train_dir` are not None.
+
+    Raises:
+        UsageError: a value is of a wrong type or cannot work, alone or beside another.
+    """
+    settings = dataclasses.replace(settings, **{
+        field.name: _typed(field, getattr(settings, field.name)) for field in dataclasses.fields(Settings)
+    })  # fmt: skip
+    if settings.model is None:
+        raise UsageError("--model is missing; --list_models shows which there are")
+    spec = get_network(settings.model)
+    if settings.dataset is None:
+        say(_DIGITS)
+    settings = _with_recipe(settings, spec)
+    open_fields = {name: value for name, value in DEFAULTS.items() if getattr(settings, name) is None}
+    settings = dataclasses.replace(settings, **open_fields)
+    check_settings(settings)
+    places = {"train_dir": os.path.expanduser(settings.train_dir or _new_directory(settings))}
+    if settings.data_dir is not None:
+        places["data_dir"] = os.path.abspath(os.path.expanduser(settings.data_dir))
+    return dataclasses.replace(settings, **places)
+
+
+def _with_recipe(settings: Settings, spec) -> Settings:
+    if settings.recipe is None:
+        return settings
+    advised = recipe_flags(settings.recipe, spec, settings.head)
+    if settings.stage:  # It says what to train.
+        advised.pop("trainable", None)
+    advised = {name: value for name, value in advised.items() if getattr(settings, name) is None}
+    if not any(getattr(settings, name) is None for name in OF_RECIPES if name != "checkpoint"):
+        return settings  # They are complete.
+    if advised:
+        say(f"--recipe={settings.recipe} is {' '.join(explain(advised))}")
+    return dataclasses.replace(settings, **advised)
+
+
+def _new_directory(settings: Settings) -> str:
+    """A name that no other run has, also one that starts in the same second."""
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return f"runs/{settings.model}-{settings.dataset}-{now}-{secrets.token_hex(4)}"
+
+
+def _typed(field: dataclasses.Field, value):
+    """A value as the field has it; raises UsageError if it is of another type."""
+    kind = kind_of(field)
+    if value is None:
+        if field.default is None:
+            return None
+        raise UsageError(f"--{field.name} must not be None; leave it out for {field.default!r}")
+    if kind == "str" and isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if kind == "tuple":
+        if isinstance(value, str):
+            value = (value,) if field.name == "stage" else split_patterns(value)
+        elif isinstance(value, list):
+            value = tuple(value)
+    fits = isinstance(value, _TYPES[kind]) and (kind == "bool" or not isinstance(value, bool))
+    if not fits or (kind == "tuple" and not all(isinstance(item, str) for item in value)):
+        raise UsageError(f"--{field.name}={value!r} must be of type {kind}")
+    if value == "" and field.name != "group":
+        raise UsageError(f"--{field.name} is empty; give it a value, or leave it out")
+    return value

@@ -1,0 +1,80 @@
+"""The images of a run: whether they are those that it was trained on, and none of these tests it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from slimft.checkpoint import open_checkpoint
+from slimft.data import Dataset
+from slimft.data.fingerprint import Fingerprint, changes, duplicates, leave_out
+from slimft.errors import UsageError
+from slimft.inference import run_of
+from slimft.runs.data_record import DATA_FILE, read_data_record
+from slimft.runs.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedData:
+    """The data of a run.
+
+    Attributes:
+        splits: the splits, without what trained of those that do not train.
+        record: what the run's directory is to keep of them; None of data that never changes.
+        notes: what is to be said of them, a line each.
+    """
+
+    splits: dict[str, Dataset]
+    record: Fingerprint | None
+    notes: tuple[str, ...]
+
+
+def check_data(settings: Settings, splits: dict[str, Dataset], resumes: bool, trains: bool) -> CheckedData:
+    """Compares data with what the run was trained on before, and takes training images out of the other splits.
+
+    Args:
+        settings: the run's settings.
+        splits: split name to dataset, as they were loaded.
+        resumes: whether the directory holds a checkpoint of the run.
+        trains: whether the run trains on them now.
+
+    Raises:
+        UsageError: the directory does not tell what the run trained on.
+        DataError: a file cannot be read, or nothing is left of a split.
+    """
+    before = read_data_record(settings.train_dir) if resumes else None
+    # The weights of another run know that run's training images.
+    inherited = None if resumes else _record_of_start(settings)
+    record = Fingerprint.of(splits, before or inherited)
+    if record is None:
+        return CheckedData(splits, None, ())
+    if resumes and before is None:
+        raise UsageError(
+            f"--train_dir={settings.train_dir} holds a run that does not tell which images it trained on: its "
+            f"{DATA_FILE} is missing, as in those of earlier versions, which split data otherwise; train anew in "
+            "another directory"
+        )
+    notes = []
+    changed = before and changes(before, record)
+    if changed:
+        notes.append(f"the data has changed since the run was last trained: {changed}")
+    copies = duplicates(splits)
+    if copies:
+        notes.append(copies)
+    trained = record.trained if trains or before is None else before.trained
+    checked = {}
+    for split, dataset in splits.items():
+        if split != "train":
+            dataset, number, examples = leave_out(dataset, trained)
+            if number:
+                images = f"{number} image{'s' * (number > 1)} of the {split} split"
+                notes.append(f"{images} left out, which the network trains on, such as {examples[0]}")
+        checked[split] = dataset
+    return CheckedData(checked, record, tuple(notes))
+
+
+def _record_of_start(settings: Settings) -> Fingerprint | None:
+    """What the run was trained on whose checkpoint this one starts from; None if that is of no run."""
+    if settings.checkpoint is None:
+        return None
+    run = run_of(open_checkpoint(settings.checkpoint))
+    return None if run is None else read_data_record(run)

@@ -1,0 +1,1 @@
+"""Parsers fed with damaged and hostile input: see README.md."""

@@ -1,0 +1,336 @@
+"""Targets: what data sets are made of, and archives that are downloaded."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import pathlib
+import pickle
+import pickletools
+import tarfile
+import tempfile
+import unittest.mock
+
+import google_crc32c
+import numpy as np
+from PIL import Image
+
+from fuzz import bounds, containers
+from fuzz.mutate import NUMBERS, TEXTS, changed, changed_message, changed_text, encoded, number_near, spliced
+from fuzz.target import Target, digest, fingerprint
+
+_OUTSIDE = os.path.join(tempfile.gettempdir(), "slimft-fuzz-outside")
+
+
+def picture(kind: str, mode: str = "RGB", side: int = 9, **options) -> bytes:
+    """An image file of a few pixels."""
+    values = np.random.default_rng(side).integers(0, 255, (side, side + 2, 4), np.uint8)
+    image = Image.fromarray(values).convert(mode if mode != "I;16" else "I").convert(mode)
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+class TfRecord(Target):
+    name, kind, references, bound = "tfrecord", "TFRecord", ("tfrecord",), bounds.RECORDS
+    _file = "x_train.tfrecord"
+
+    def seeds(self):
+        records = [containers.example(picture("PNG", side=side), side % 5) for side in (3, 5, 9)]
+        return [{self._file: containers.tfrecord(records)}, {self._file: containers.tfrecord(records[:1])}]
+
+    def mutated(self, rng, seeds):
+        records = [containers.example(picture("PNG", side=side), side % 5) for side in (3, 5)]
+        for _ in range(rng.choice([1, 1, 2])):
+            at = rng.randrange(len(records))
+            records[at] = changed_message(rng, records[at])
+        kind = rng.randrange(8)
+        if kind == 0:
+            return {self._file: changed(rng, containers.tfrecord(records))}
+        if kind == 1:
+            length = number_near(rng, len(records[0]))
+            return {self._file: containers.framed(records[0], length) + containers.framed(records[1])}
+        if kind == 2:
+            return {self._file: spliced(rng, containers.tfrecord(records), containers.tfrecord(records))}
+        return {self._file: containers.tfrecord(records * rng.choice([1, 1, 50]))}
+
+    def read(self, folder):
+        from slimft.data import tfrecord
+        from slimft.data.dataset import DataOptions
+
+        examples = tfrecord.find(folder, DataOptions())
+        images = [examples.sources[index].open() for index in range(len(examples.sources))]
+        found = {str(index): [digest(image), int(examples.labels[index])] for index, image in enumerate(images)}
+        return found, max(map(len, images), default=0)
+
+
+class CsvManifest(Target):
+    name, kind, references, bound = "csv", "CSV manifest", ("csv",), bounds.TEXT
+    _file = "images.csv"
+
+    def seeds(self):
+        texts = [
+            "path,label\na.jpg,cat\nb/c.png,dog\n",
+            'filename;class;set\n"a b.jpg";"c;at";train\n"x""y.jpg";2;test\n',
+            "\ufeffimage\tlabel\tgroup\textra\r\na.jpg\t1\tg\t\r\n\r\nb.jpg\t2\t\tz\r\n",
+        ]
+        return [{self._file: text.encode()} for text in texts]
+
+    def mutated(self, rng, seeds):
+        text = rng.choice(seeds)[self._file].decode()
+        tokens = [
+            *",;\t\"'\n\r\0 /", "\r\n", '""', '"\n"', "path", "label", "split", "group", "train", "val", "test", "a.jpg",
+            "path,label\n", "../../x", "/etc/passwd", "\ufeff", "\u2028", "x" * 140_000, "x," * 999, '"' * 99, *TEXTS,
+        ]  # fmt: skip
+        return {self._file: encoded(rng, changed_text(rng, text, tokens))}
+
+    def read(self, folder):
+        from slimft.data.csv_manifest import read_manifest
+
+        entries = read_manifest(folder / self._file).entries
+        return {entry.path: [entry.label, entry.group] for entry in entries}, 0
+
+
+class Cifar(Target):
+    name, kind, references, bound = "cifar", "CIFAR-10 batch (pickle)", ("pickle",), bounds.RECORDS
+    _file = "data_batch_1"
+
+    def seeds(self):
+        pixels = np.arange(4 * 3072).reshape(4, 3072).astype(np.uint8)
+        found = []
+        for protocol in (2, 3, 4, 5):
+            labels = [3, 1, 9, 0] if protocol % 2 else np.array([3, 1, 9, 0])
+            batch = {b"data": pixels, b"labels": labels, b"batch_label": b"training batch 1 of 5"}
+            found.append({self._file: pickle.dumps(batch, protocol)})
+        return found
+
+    def mutated(self, rng, seeds):
+        data = rng.choice(seeds)[self._file]
+        if rng.random() < 0.3:
+            return {self._file: changed(rng, data[:400]) + data[400:]}
+        places = [at for _, _, at in pickletools.genops(data)] + [len(data)]
+        parts = [data[start:stop] for start, stop in zip(places, places[1:])]
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            at = rng.randrange(len(parts))
+            kind = rng.randrange(5)
+            if kind == 0:
+                del parts[at]
+            elif kind == 1:
+                parts[at:at] = [rng.choice(parts)] * rng.choice([1, 1, 3, 500])
+            elif kind == 2:
+                parts[at] = parts[at][:1] + changed(rng, parts[at][1:60], 1) + parts[at][60:]
+            elif kind == 3:
+                parts[at] = rng.choice([
+                    *(b"N", b"K\xff", b"}", b"]", b"(", b")", b"t", b"R", b"b", b"0", b".", b"2", b"\x85", b"\x86"),
+                    b"h\0", b"a", b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\2os\x8c\6system\x93",
+                    b"q\1", b"h\1", b"cnumpy\ndtype\n",
+                    b"J" + (rng.choice(NUMBERS) % (1 << 32)).to_bytes(4, "little"), b"\x8a\x06" + b"\xff" * 6, b"u", b"s",
+                    b"X\3\0\0\0<u8", b"U\2O8", b"\x96" + (1 << 35).to_bytes(8, "little") + b"x",
+                ])  # fmt: skip
+            else:
+                parts[at] = parts[at][:1] + parts[at][1:] * rng.choice([0, 2])
+        return {self._file: b"".join(parts)}
+
+    def read(self, folder):
+        from slimft.data import cifar10
+
+        cifar10._BATCH = 4  # In this fork; a real one takes 30 MB.
+        images, labels = cifar10._read_python(folder, self._file)
+        return {"images": fingerprint(images), "labels": labels.tolist()}, images.nbytes
+
+
+class Labels(Target):
+    name, kind, references, bound = "labels", "labels.txt", ("labels",), bounds.TEXT
+
+    def seeds(self):
+        return [{"labels.txt": text.encode()} for text in ("0:cat\n1:dog: a\n2:\n", "cat\n dog\nplus\n", "1:b\n0:a")]
+
+    def mutated(self, rng, seeds):
+        tokens = [*":\n\r0123456789 \t", "\r\n", "00:", "-1:", "9" * 12 + ":", "٣:", "\ufeff", *TEXTS, "x" * 9000]
+        return {"labels.txt": encoded(rng, changed_text(rng, rng.choice(seeds)["labels.txt"].decode(), tokens))}
+
+    def read(self, folder):
+        from slimft.data.class_names import read_labels
+
+        return dict(enumerate_texts(read_labels(folder / "labels.txt"))), 0
+
+
+def enumerate_texts(texts: list[str]):
+    """Pairs of an index, as JSON has names, and a text."""
+    return ((str(index), text) for index, text in enumerate(texts))
+
+
+class Images(Target):
+    name, kind, references, bound = "images", "image file", ("image",), bounds.IMAGE
+    _file = "x.jpg"
+
+    def seeds(self):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        files = [
+            picture("JPEG", side=24), picture("JPEG", "L", exif=exif), picture("JPEG", "CMYK"),
+            picture("JPEG", progressive=True), picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"),
+            picture("PNG", "L", transparency=7), picture("PNG", "I;16"), picture("WEBP", lossless=True),
+            picture("WEBP", "RGBA"), picture("GIF", "P"), picture("GIF", "P", transparency=3),
+            picture("BMP"), picture("BMP", "1"), picture("TIFF"), picture("TIFF", compression="tiff_lzw"),
+            picture("TIFF", "RGBA", compression="tiff_deflate"),
+        ]  # fmt: skip
+        return [{self._file: data} for data in files]
+
+    def mutated(self, rng, seeds):
+        data = rng.choice(seeds)[self._file]
+        if rng.random() < 0.1:
+            data = spliced(rng, data, rng.choice(seeds)[self._file])
+        elif rng.random() < 0.4:  # The head, where sizes are.
+            data = changed(rng, data[:64]) + data[64:]
+        else:
+            data = changed(rng, data)
+        if data.startswith(b"\x89PNG") and rng.random() < 0.8:
+            data = containers.with_png_checksums(data)
+        if data.startswith(b"RIFF") and rng.random() < 0.8:
+            data = b"RIFF" + (len(data) - 8).to_bytes(4, "little") + data[8:]
+        return {self._file: data}
+
+    def read(self, folder):
+        from slimft.data.images import read_image
+
+        image = read_image(folder / self._file)
+        return {"image": fingerprint(image)}, image.shape[0] * image.shape[1]
+
+
+class Squares(Images):
+    """The same by way of the data sets' threads, which make squares of them."""
+
+    name, kind, references, warm = "squares", "image file, in a data set", (), False
+
+    def read(self, folder):
+        from slimft.data.image_files import FileSource, ImageFiles
+
+        files = ImageFiles([FileSource(str(folder / self._file))] * 4, "off")
+        images = files.read(range(4), 8)
+        assert all((image == images[0]).all() for image in images), "threads read different images"
+        return {"square": fingerprint(images[0])}, _pixels(folder / self._file) * 4
+
+
+def _pixels(file: pathlib.Path) -> int:
+    with Image.open(file) as image:
+        return image.width * image.height
+
+
+class Archive(Target):
+    name, kind, references, bound = "archive", "tar.gz of a download", ("archive",), bounds.ARCHIVE
+    _file = "x.tar.gz"
+
+    def seeds(self):
+        found = []
+        for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT):
+            stream = io.BytesIO()
+            with tarfile.open(fileobj=stream, mode="w", format=form) as tar:
+                for name, data in (("d/a.bin", b"abc" * 300), ("d/é" + "y" * 60, b""), ("d/e/c", b"\0" * 513)):
+                    entry = tarfile.TarInfo(name)
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+            found.append({self._file: gzip.compress(stream.getvalue(), mtime=0)})
+        return found
+
+    def mutated(self, rng, seeds):
+        data = rng.choice(seeds)[self._file]
+        if rng.random() < 0.15:
+            return {self._file: changed(rng, data)}
+        tar = bytearray(gzip.decompress(data))
+        for _ in range(rng.choice([1, 1, 2])):
+            heads = [at for at in range(0, len(tar) - 511, 512) if tar[at + 257 : at + 262] == b"ustar"]
+            if not heads:
+                break
+            at = rng.choice(heads)
+            kind = rng.randrange(9)
+            if kind == 0:  # What it is.
+                tar[at + 156] = rng.choice(b"0123456789LKxgSVDNX\0")
+            elif kind == 1:
+                number = rng.choice(["77777777777", "00000002000", "-1", "x", " 0", "\0", "00000000000"])
+                tar[at + 124 : at + 136] = number.encode().ljust(12, b"\0")
+            elif kind == 2:
+                tar[at + 124 : at + 136] = rng.choice([b"\x80", b"\xff"]) + rng.choice(NUMBERS).to_bytes(11, "big")
+            elif kind == 3:
+                names = ["../x", _OUTSIDE, "a/../../x", "..", ".", "", "d", "d/a.bin/x", "a\nb", "d//e/./f", "~"]
+                name = rng.choice(names)
+                tar[at : at + 100] = name.encode().ljust(100, b"\0")
+            elif kind == 4:
+                tar[at + 157 : at + 257] = rng.choice([b"/etc/passwd", b"../../x", b"d/a.bin", b"d"]).ljust(100, b"\0")
+                tar[at + 156] = rng.choice(b"12")
+            elif kind == 5:
+                tar[at:at] = tar[at : at + 1536] * rng.choice([1, 1, 200])
+            else:
+                tar[at : at + 512] = changed(rng, bytes(tar[at : at + 512]), 1)[:512].ljust(512, b"\0")
+        tar = _with_tar_checksums(tar) if rng.random() < 0.9 else tar
+        packed = gzip.compress(bytes(tar), mtime=0)
+        if rng.random() < 0.1:
+            packed += rng.choice([b"\0" * 9, b"x", packed, gzip.compress(b"\0" * (1 << 22), mtime=0)])
+        return {self._file: packed}
+
+    def read(self, folder):
+        from slimft.download import unpack
+
+        before = {path for path in folder.rglob("*")}
+        target = folder / "unpacked"
+        try:
+            unpack(folder / self._file, target)
+        finally:
+            others = {path for path in folder.rglob("*") if target not in (path, *path.parents)}
+            assert others == before, f"it wrote {others - before}"
+            assert not os.path.exists(_OUTSIDE)
+            links = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+            assert not links, links
+        files = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
+        return {name: digest(data) for name, data in files.items()}, 0
+
+
+def _with_tar_checksums(tar: bytearray) -> bytearray:
+    for at in range(0, len(tar) - 511, 512):
+        if tar[at + 257 : at + 262] == b"ustar":
+            tar[at + 148 : at + 156] = b" " * 8
+            tar[at + 148 : at + 156] = b"%06o\0 " % sum(tar[at : at + 512])
+    return tar
+
+
+class Cache(Target):
+    """A file of decoded images: what is read of it has to be what was written, or not be there."""
+
+    name, kind, bound = "cache", "cache of decoded images", bounds.RECORDS
+    _side = 4
+
+    def _images(self) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 255, (3, self._side, self._side, 3), np.uint8)
+
+    def seeds(self):
+        from slimft.data import image_shard
+        from slimft.data.image_cache import hashes
+
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(image_shard, "MOST_PLACES", 5):
+            shard = image_shard.Shard.create(pathlib.Path(folder), self._side)
+            for place, image in enumerate(self._images()):
+                shard.write(place, image, hashes([str(place)]))
+            return [{f"slimft/images/{shard.file.name}": shard.file.read_bytes()}]
+
+    def mutated(self, rng, seeds):
+        (name, data), = seeds[0].items()
+        start = rng.choice([0, 0, 64, 4096])
+        data = data[:start] + changed(rng, data[start : start + 150]) + data[start + 150 :]
+        if rng.random() < 0.5:  # A head that is intact, whatever it says.
+            data = data[:24] + google_crc32c.value(data[:24]).to_bytes(4, "little") + data[28:]
+        return {name: data}
+
+    def read(self, folder):
+        from slimft.data.image_cache import Cache as ImageCache
+
+        os.environ["XDG_CACHE_HOME"] = str(folder)
+        cache = ImageCache(["0", "1", "2"], self._side)
+        images, before = np.empty((3, self._side, self._side, 3), np.uint8), self._images()
+        missing = cache.read(np.arange(3), images)
+        there = [place for place in range(3) if place not in missing]
+        assert all((images[place] == before[place]).all() for place in there), "another image than was written"
+        return {"there": there}, 0
+
+
+TARGETS = [TfRecord(), CsvManifest(), Cifar(), Labels(), Images(), Squares(), Cache(), Archive()]
