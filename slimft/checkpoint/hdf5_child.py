@@ -43,7 +43,8 @@ def main() -> None:
         request = json.loads(line)
         limit(request["memory"], request["seconds"])
         try:
-            file = file or h5py.File(settings["file"], "r")
+            # Each chunk is read once, and a cache would keep whatever its filters took on the way.
+            file = file or h5py.File(settings["file"], "r", rdcc_nbytes=0)
             if "list" in request:
                 send(replies, listing(file, request["list"]))
             else:

@@ -40,8 +40,6 @@ _BYTES_PER_SECOND = 10_000_000
 _CLOCK_FACTOR = 6
 # Deflate, the usual compression, makes at most 1032 bytes of one.
 _MOST_EXPANSION = 1032
-# So much passes at a time; the usual 64 KiB would cost a third more.
-_PIPE_BYTES = 1 << 20
 
 
 class KerasH5Checkpoint(Checkpoint):
@@ -174,7 +172,7 @@ class _Child:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", _CHILD, settings],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            bufsize=0, pipesize=_PIPE_BYTES, env=environment,
+            bufsize=0, env=environment,
             pass_fds=[self._file.fileno()] if inherited else (),
         )  # fmt: skip
         self._owner = os.getpid()
