@@ -281,6 +281,9 @@ def as_array(call: object) -> PickledArray:
     code, byte_order = _text(dtype.arguments[0]), _text(dtype.state[1])
     if not _CODE.fullmatch(code):
         raise ValueError(f"it holds an array of {code}, which is not of numbers")
+    # Fields, subarrays, or flags that let NumPy take numbers for objects.
+    if dtype.state[2:5] != (None, None, None) or any(dtype.state[7:8]):
+        raise ValueError(f"it holds an array of {code} that is not plain")
     if not isinstance(raw, (bytes, bytearray, Span)):
         raise ValueError("it holds an array without values")
     if isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):

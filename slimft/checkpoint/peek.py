@@ -199,8 +199,8 @@ def is_darknet(peek: Peek) -> bool:
 
 def is_msgpack(peek: Peek) -> bool:
     """A map of MessagePack with short strings as keys, which is how Flax saves."""
-    start = 1 if 0x81 <= peek.head[0] <= 0x8F else 3 if peek.head[0] == 0xDE else None
-    if start is None or not 0xA1 <= peek.head[start] <= 0xBF:
+    start = 1 if 0x81 <= peek.head[0] <= 0x8F else 3 if peek.head[0] == 0xDE else len(peek.head)
+    if start >= len(peek.head) or not 0xA1 <= peek.head[start] <= 0xBF:
         return False
     key = peek.head[start + 1 : start + 1 + (peek.head[start] & 0x1F)]
     return re.fullmatch(rb"[\w./-]+", key) is not None

@@ -210,3 +210,11 @@ def test_what_is_there_is_not_taken_for_moved(folder, capsys):
         state(folder, named)
         fails(folder, "checkpoint")
     assert "three-?????-of-00003 is taken" in capsys.readouterr().err
+
+
+def test_files_of_one_byte_or_a_few(tmp_path):
+    """Whatever they begin as, there is no more of it."""
+    several = b"\xde\0", b"\xde\0\1", b"\x81\xa5", b"\x80\4", b"\x1f\x8b", b"BM"
+    for octets in (*(bytes([byte]) for byte in range(256)), *several):
+        (tmp_path / "some").write_bytes(octets)
+        fails(tmp_path / "some", "some")

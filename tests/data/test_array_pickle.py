@@ -212,3 +212,13 @@ def test_a_key_without_a_value_is_refused_as_python_refuses_it():
         pickle.loads(data, encoding="bytes")
     with pytest.raises(ValueError, match="key without a value"):
         load_arrays(data)
+
+
+def test_a_dtype_with_flags_is_refused():
+    """By one of them NumPy's unpickler takes the numbers for objects."""
+    data = pickle.dumps({b"data": np.arange(3, dtype=np.int64)}, 2)
+    flags = data.index(b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\0") + 11
+    assert load_arrays(data)[b"data"].tolist() == [0, 1, 2]
+    for flag in (1, 4, 63):
+        with pytest.raises(ValueError, match="is not plain"):
+            load_arrays(data[:flags] + bytes([flag]) + data[flags + 1 :])
