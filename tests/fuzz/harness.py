@@ -18,7 +18,7 @@ import time
 import traceback
 
 from fuzz import bounds, targets_checkpoints, targets_data, targets_runs
-from fuzz.isolate import isolated, one_arena
+from fuzz.isolate import isolated, plain_memory
 from fuzz.target import Files, Target
 
 TARGETS: dict[str, Target] = {
@@ -116,7 +116,7 @@ class Fuzzer:
     """
 
     def __init__(self, failures: pathlib.Path, compare: bool = True, strict: bool = False):
-        one_arena()
+        plain_memory()
         self._failures, self._compare, self._strict = failures, compare, strict
         self._references = References()
         self._seeds: dict[str, list[Files]] = {}
