@@ -267,7 +267,7 @@ def _is_node(field: tuple[int, int, int | bytes]) -> bool:
     if [one[:2] for one in inner[:1]] != [(1, LENGTH)] or not re.match(rb"[\w.]", inner[0][2]):
         return False
     # The name may be longer than what is looked at.
-    return len(inner) < 2 or (inner[1][0] == 2 and re.match(rb"[A-Z_]", inner[1][2]) is not None)
+    return len(inner) < 2 or (inner[1][:2] == (2, LENGTH) and re.match(rb"[A-Z_]", inner[1][2]) is not None)
 
 
 def _inner(octets: bytes) -> list[tuple[int, int, int | bytes]]:

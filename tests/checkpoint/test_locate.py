@@ -10,6 +10,7 @@ import pytest
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
 from slimft.checkpoint.locate import latest_in_state
+from slimft.checkpoint.protobuf import field
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = {"n", "p", "s", "w"}
@@ -218,3 +219,11 @@ def test_files_of_one_byte_or_a_few(tmp_path):
     for octets in (*(bytes([byte]) for byte in range(256)), *several):
         (tmp_path / "some").write_bytes(octets)
         fails(tmp_path / "some", "some")
+
+
+def test_a_graph_whose_first_op_is_a_number(tmp_path):
+    node = field(1, b"a") + field(2, 7)
+    (tmp_path / "x").write_bytes(field(1, node))
+    fails(tmp_path / "x", "is of no kind that is known here")
+    (tmp_path / "x.pb").write_bytes(field(1, node))
+    fails(tmp_path / "x.pb", "x.pb")

@@ -171,3 +171,20 @@ def test_pipes_devices_folders_and_links_in_the_place_of_files(run_python, tmp_p
     may |= {"flags flags.txt empty", "tfrecord x_train.tfrecord empty"}
     may |= {f"note x.ckpt.sha256 {kind}" for kind in ("empty", "nowhere", "itself")}
     assert {name: said for name, said in found.items() if said and (said != "read" or name not in may)} == {}
+
+
+DENSE = {
+    "labels": b"1:\n" * 1_000_000,
+    "csv": b"path,label\n" + b"".join(b"%x,1\n" % number for number in range(300_000)),
+    "run": b'{"model": "vgg_16", "more": [' + b"[]," * 300_000 + b"1]}",
+    "state": b'model_checkpoint_path: "x"\n# ' + b"\n#" * 500_000,
+}
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_memory_where_each_byte_makes_the_most(name, tmp_path):
+    """Small inputs all fit into the fixed part of the bound; these do not."""
+    (tmp_path / "dense").write_bytes(DENSE[name])
+    read = [sys.executable, str(HERE / "run"), f"--target={name}", "--no-reference", f"--read={tmp_path / 'dense'}"]
+    done = subprocess.run(read, capture_output=True, text=True, timeout=300)
+    assert done.returncode in (0, 2), done.stdout + done.stderr
