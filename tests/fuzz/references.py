@@ -171,7 +171,8 @@ def keras(folder: pathlib.Path, ours: dict):
 def state_file(folder: pathlib.Path, ours: dict):
     """tf.train.get_checkpoint_state."""
     state = _tensorflow().train.get_checkpoint_state(str(folder))
-    return {"newest": state.model_checkpoint_path} if state and state.model_checkpoint_path else {}
+    newest = state.model_checkpoint_path if state else None
+    return {"newest": os.path.normpath(newest)} if newest else {}
 
 
 def tfrecord(folder: pathlib.Path, ours: dict):

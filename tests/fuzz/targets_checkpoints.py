@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import pathlib
 import pickle
 import random
@@ -403,7 +404,7 @@ class StateFile(Target):
         from slimft.checkpoint.locate import latest_in_state
 
         found = latest_in_state(folder)
-        return {} if found is None else {"newest": found}, len(found or "")
+        return {} if found is None else {"newest": os.path.normpath(found)}, len(found or "")
 
 
 class Note(Target):
