@@ -69,6 +69,7 @@ class Classifier:
     def _start(self, network: Network, top: int) -> None:
         self.network = network = network.sized()
         with tf.Graph().as_default() as graph:
+            tf.set_random_seed(0)  # As in evaluation.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
             self._top = tf.nn.top_k(tf.nn.softmax(network.logits(self._images)), min(top, network.num_classes))
             self._session = network.session()

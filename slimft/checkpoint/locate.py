@@ -247,14 +247,13 @@ def latest_in_state(directory: pathlib.Path, state: str = _STATE) -> str | None:
     if not file.is_file():
         return None
     try:
-        path = newest_checkpoint(read_bounded(file, _MOST_STATE_BYTES))
-        if path is None:
-            return None
-        named = str(directory / path)
-        return named if _is_there(named) else _moved(directory, path, file) or named
-    except (DataError, OSError, ValueError) as error:  # ValueError: a path with a NUL.
-        said = str(error) if isinstance(error, DataError) else f"{file} cannot be read: {reason(error)}"
-        raise CheckpointError(said) from None
+        newest = newest_checkpoint(read_bounded(file, _MOST_STATE_BYTES))
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
+    if newest is None:
+        return None
+    named = str(directory / newest)
+    return named if _is_there(named) else _moved(directory, newest, file) or named
 
 
 def _moved(directory: pathlib.Path, path: str, state: pathlib.Path) -> str | None:

@@ -41,8 +41,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("train_dir", None, "Directory of a run of bin/finetune.", **define)
     flags.DEFINE_string(
         "checkpoint", None,
-        "A checkpoint's path, directory or name; by default what the run in --train_dir ended with (the best in "
-        "validation is in its folder best). One that lies in the directory of a run is used as that run used it.",
+        "A checkpoint's path, directory or name (hf:OWNER/NAME too); by default what the run in --train_dir ended "
+        "with (the best in validation is in its folder best). One that lies in the directory of a run is used as "
+        "that run used it.",
         **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)

@@ -48,7 +48,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 
 def settings_from(values: flags.FlagValues) -> Settings:
-    """The run's settings: the flags that were given, else what the recipe says, else a file's, else the defaults.
+    """The settings: the flags that were given, else a file's; what is left open, recipes and defaults fill.
 
     Raises:
         UsageError: a flag's value cannot work.
@@ -61,7 +61,9 @@ def settings_from(values: flags.FlagValues) -> Settings:
         # A recipe that is given counts more than a file.
         left = ("train_dir", *(OF_RECIPES if "recipe" in given else ()))
         saved = {name: value for name, value in saved.items() if name not in left}
-    return complete(Settings(**{**saved, **given}))
+    settings = Settings(**{**saved, **given})
+    complete(settings)  # So that what cannot work is said before anything is loaded.
+    return settings
 
 
 def _value(values: flags.FlagValues, field: dataclasses.Field):

@@ -41,9 +41,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_alias("model_name", "model", flag_values=values)
     flags.DEFINE_string(
         "checkpoint", None,
-        "A checkpoint's path, directory or name, its last layer included; by default what the run in --train_dir "
-        "ended with (the best in validation is in its folder best). One in the directory of a run is used as that "
-        "run used it.", **define,
+        "A checkpoint's path, directory or name (hf:OWNER/NAME too), its last layer included; by default what the "
+        "run in --train_dir ended with (the best in validation is in its folder best). One in a run's directory is "
+        "used as that run used it.", **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
     flags.DEFINE_string(

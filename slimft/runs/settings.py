@@ -55,7 +55,8 @@ class Settings:
     checkpoint: str | None = _flag(
         None,
         "What to start from: a checkpoint's path, a directory with one, or a name: hed, or an official TF-Slim "
-        "release such as vgg_16, which is fetched if need be. Without it all variables start afresh.",
+        "release such as vgg_16, or hf:OWNER/NAME[@REVISION][:FILE] for weights of a Hugging Face repository, "
+        "which are fetched if need be. Without it all variables start afresh.",
         alias="checkpoint_path",
     )
     exclude: tuple[str, ...] | None = _flag(
