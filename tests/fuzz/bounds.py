@@ -37,4 +37,5 @@ TEXT = Bound(FIXED_BYTES, 128, 1)
 RECORDS = Bound(FIXED_BYTES, 16, 2)
 ARCHIVE = Bound(FIXED_BYTES, 16, 0)
 # A picture, and what it is converted from, with up to four bytes a pixel and a float; `values` are its pixels.
-IMAGE = Bound(FIXED_BYTES, 16, 16, MAX_PIXELS)
+# libwebp reserves, and does not use, as much for each that is opened.
+IMAGE = Bound(FIXED_BYTES, 16, 16, 4 * MAX_PIXELS)

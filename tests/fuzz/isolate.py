@@ -86,15 +86,13 @@ def isolated(work: Callable[[], object], memory: int, seconds: float) -> Outcome
 
 def _received(descriptor: int, deadline: float) -> tuple[bytes, bool]:
     """What comes until the other end is closed, and whether that was not before the deadline."""
-    data = b""
+    pieces = []
     while True:
         ready, _, _ = select.select([descriptor], [], [], max(0, deadline - time.monotonic()))
-        if not ready:
-            return data, True
-        piece = os.read(descriptor, 1 << 16)
+        piece = os.read(descriptor, 1 << 20) if ready else b""
         if not piece:
-            return data, False
-        data += piece
+            return b"".join(pieces), not ready
+        pieces.append(piece)
 
 
 def _kill_group(process: int) -> None:
