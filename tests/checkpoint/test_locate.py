@@ -227,3 +227,10 @@ def test_a_graph_whose_first_op_is_a_number(tmp_path):
     fails(tmp_path / "x", "is of no kind that is known here")
     (tmp_path / "x.pb").write_bytes(field(1, node))
     fails(tmp_path / "x.pb", "x.pb")
+
+
+def test_a_state_file_that_names_what_no_file_can_be_called(folder):
+    state(folder, "x" * 5000)
+    with pytest.raises(CheckpointError, match="names a checkpoint that cannot be read: File name too long"):
+        latest_in_state(folder)
+    fails(folder, "File name too long")
