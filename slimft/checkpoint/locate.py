@@ -241,7 +241,7 @@ def latest_in_state(directory: pathlib.Path, state: str = _STATE) -> str | None:
     and said.
 
     Raises:
-        CheckpointError: the state file cannot be read.
+        CheckpointError: the state file cannot be read, or names what cannot be.
     """
     file = directory / state
     if not file.is_file():
@@ -253,7 +253,10 @@ def latest_in_state(directory: pathlib.Path, state: str = _STATE) -> str | None:
     if newest is None:
         return None
     named = str(directory / newest)
-    return named if _is_there(named) else _moved(directory, newest, file) or named
+    try:
+        return named if _is_there(named) else _moved(directory, newest, file) or named
+    except OSError as error:  # No file can have that name.
+        raise CheckpointError(f"{file} names a checkpoint that cannot be read: {error.strerror}") from None
 
 
 def _moved(directory: pathlib.Path, path: str, state: pathlib.Path) -> str | None:

@@ -194,7 +194,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
     if rest:
         close = difflib.get_close_matches(rest[0].lstrip("-"), list(values), n=1)
         hint = f"; did you mean --{close[0]}?" if close else "; flags are written --name=value"
-        raise UsageError(f"unexpected argument {rest[0]!r}{hint}")
+        raise UsageError(f"unexpected argument {rest[0][:200]!r}{hint}")
 
 
 def help_text(name: str, description: str, values: flags.FlagValues, positional: str | None = None) -> str:

@@ -117,10 +117,12 @@ def read_numbered_labels(path: str | os.PathLike) -> tuple[list[str], int | None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             raise DataError(f"{path} line {number} is empty; it has to be the name of a class")
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    if not all(numbered):
-        return [line.strip() for line in lines], None
-    names = {int(match[1]): match[2] for match in numbered}
+    names: dict[int, str] = {}
+    for line in lines:  # The matches of all lines would take many times the file.
+        match = _NUMBERED.fullmatch(line)
+        if match is None:
+            return [line.strip() for line in lines], None
+        names[int(match[1])] = match[2]
     first = min(min(names), 1)
     if sorted(names) != list(range(first, first + len(lines))):
         raise DataError(f"{path} does not number its {len(lines)} names 0 to {len(lines) - 1}, each once")

@@ -20,7 +20,7 @@ from slimft.report import write_report
 from slimft.report.results import write_result
 from slimft.restore import plan_restore
 from slimft.runs.data_record import write_data_record
-from slimft.runs.directory import BEST, locked
+from slimft.runs.directory import BEST, locked, prefix_of
 from slimft.runs.history import History
 from slimft.runs.settings import Settings, save_settings
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
@@ -209,7 +209,7 @@ def _train(state: State) -> float | None:
             due = time.monotonic() - last_save >= settings.save_secs
             is_saved = state.step == state.saved
             if improved and is_saved:  # By another process, which was stopped before it could keep it as the best.
-                run.keeper.keep_as_best(run.keeper.latest(), best)
+                run.keeper.keep_as_best(prefix_of(settings.train_dir, state.step), best)
             elif improved or (state.step and not is_saved and (done or due or stopping)):
                 _save(state, improved)
                 last_save = time.monotonic()

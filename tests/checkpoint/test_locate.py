@@ -10,6 +10,7 @@ import pytest
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
 from slimft.checkpoint.locate import latest_in_state
+from slimft.checkpoint.protobuf import field
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = {"n", "p", "s", "w"}
@@ -210,3 +211,26 @@ def test_what_is_there_is_not_taken_for_moved(folder, capsys):
         state(folder, named)
         fails(folder, "checkpoint")
     assert "three-?????-of-00003 is taken" in capsys.readouterr().err
+
+
+def test_files_of_one_byte_or_a_few(tmp_path):
+    """Whatever they begin as, there is no more of it."""
+    several = b"\xde\0", b"\xde\0\1", b"\x81\xa5", b"\x80\4", b"\x1f\x8b", b"BM"
+    for octets in (*(bytes([byte]) for byte in range(256)), *several):
+        (tmp_path / "some").write_bytes(octets)
+        fails(tmp_path / "some", "some")
+
+
+def test_a_graph_whose_first_op_is_a_number(tmp_path):
+    node = field(1, b"a") + field(2, 7)
+    (tmp_path / "x").write_bytes(field(1, node))
+    fails(tmp_path / "x", "is of no kind that is known here")
+    (tmp_path / "x.pb").write_bytes(field(1, node))
+    fails(tmp_path / "x.pb", "x.pb")
+
+
+def test_a_state_file_that_names_what_no_file_can_be_called(folder):
+    state(folder, "x" * 5000)
+    with pytest.raises(CheckpointError, match="names a checkpoint that cannot be read: File name too long"):
+        latest_in_state(folder)
+    fails(folder, "File name too long")

@@ -32,9 +32,10 @@ class Bound(NamedTuple):
 CHECKPOINT = Bound(FIXED_BYTES, BYTES_PER_BYTE, 3, FIXED_BYTES)
 # HDF5's child has limits of its own, and a chunk before and after its filters.
 HDF5 = Bound(FIXED_BYTES + (32 << 20), BYTES_PER_BYTE, 5, FIXED_BYTES)
-# A character of text takes up to four bytes, an empty list 64, and what is made of them as much again.
-TEXT = Bound(FIXED_BYTES, 64, 1)
+# A line of a few letters becomes several objects, of 50 bytes or more each; a list of JSON, `[],`, too.
+TEXT = Bound(FIXED_BYTES, 128, 1)
 RECORDS = Bound(FIXED_BYTES, 16, 2)
 ARCHIVE = Bound(FIXED_BYTES, 16, 0)
 # A picture, and what it is converted from, with up to four bytes a pixel and a float; `values` are its pixels.
-IMAGE = Bound(FIXED_BYTES, 16, 16, MAX_PIXELS)
+# libwebp reserves, and does not use, as much for each that is opened.
+IMAGE = Bound(FIXED_BYTES, 16, 16, 4 * MAX_PIXELS)

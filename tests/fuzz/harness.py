@@ -18,7 +18,7 @@ import time
 import traceback
 
 from fuzz import bounds, targets_checkpoints, targets_data, targets_runs
-from fuzz.isolate import isolated, one_arena
+from fuzz.isolate import isolated, plain_memory
 from fuzz.target import Files, Target
 
 TARGETS: dict[str, Target] = {
@@ -66,10 +66,16 @@ def fault_of(error: BaseException) -> str | None:
         return f"a message of {len(text)} characters in {text.count(chr(10)) + 1} lines: {text[:200]!r}"
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError):
+        if isinstance(cause, MemoryError) and not _of_pythons_parser(cause):
             return f"out of memory, which is not what should stop it: {text[:200]!r}"
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _of_pythons_parser(error: BaseException) -> bool:
+    """Whether it only says that an expression, such as NumPy's header, is nested deeper than Python parses."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and pathlib.Path(frames[-1].filename).name == "ast.py"
 
 
 def observed(target: Target, folder: pathlib.Path) -> dict:
@@ -116,7 +122,7 @@ class Fuzzer:
     """
 
     def __init__(self, failures: pathlib.Path, compare: bool = True, strict: bool = False):
-        one_arena()
+        plain_memory()
         self._failures, self._compare, self._strict = failures, compare, strict
         self._references = References()
         self._seeds: dict[str, list[Files]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickletools
 import random
 
 NUMBERS = [
@@ -251,3 +252,32 @@ def changed_message(rng: random.Random, data: bytes) -> bytes:
             octets = octets[: len(value)].ljust(len(value), b"\0")
         fields[at] = number, wire_type, octets
     return written(fields)
+
+
+def changed_pickle(rng: random.Random, data: bytes) -> bytes:
+    """A pickle with opcodes and their arguments gone, repeated, changed or put in."""
+    if rng.random() < 0.3:
+        return changed(rng, data[:400]) + data[400:]
+    places = [at for _, _, at in pickletools.genops(data)] + [len(data)]
+    parts = [data[start:stop] for start, stop in zip(places, places[1:])]
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        at = rng.randrange(len(parts))
+        kind = rng.randrange(5)
+        if kind == 0:
+            del parts[at]
+        elif kind == 1:
+            parts[at:at] = [rng.choice(parts)] * rng.choice([1, 1, 3, 500])
+        elif kind == 2:
+            parts[at] = parts[at][:1] + changed(rng, parts[at][1:60], 1) + parts[at][60:]
+        elif kind == 3:
+            parts[at] = rng.choice([
+                *(b"N", b"K\xff", b"}", b"]", b"(", b")", b"t", b"R", b"b", b"0", b".", b"2", b"\x85", b"\x86"),
+                b"h\0", b"a", b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\2os\x8c\6system\x93",
+                b"q\1", b"h\1", b"cnumpy\ndtype\n",
+                b"J" + (rng.choice(NUMBERS) % (1 << 32)).to_bytes(4, "little"), b"\x8a\x06" + b"\xff" * 6,
+                b"u", b"s",
+                b"X\3\0\0\0<u8", b"U\2O8", b"\x96" + (1 << 35).to_bytes(8, "little") + b"x",
+            ])  # fmt: skip
+        else:
+            parts[at] = parts[at][:1] + parts[at][1:] * rng.choice([0, 2])
+    return b"".join(parts)

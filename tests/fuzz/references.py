@@ -12,7 +12,9 @@ import io
 import json
 import os
 import pathlib
+import pickle
 import sys
+import zipfile
 
 if __name__ == "__main__":
     sys.path[:0] = [str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(__file__).parents[2])]
@@ -159,17 +161,28 @@ def h5(folder: pathlib.Path, ours: dict):
     return found
 
 
+def keras(folder: pathlib.Path, ours: dict):
+    """zipfile and h5py."""
+    with zipfile.ZipFile(folder / "x.keras") as archive:
+        (folder / "x.h5").write_bytes(archive.read("model.weights.h5"))
+    return h5(folder, ours)
+
+
 def state_file(folder: pathlib.Path, ours: dict):
     """tf.train.get_checkpoint_state."""
     state = _tensorflow().train.get_checkpoint_state(str(folder))
-    return {"newest": state.model_checkpoint_path} if state and state.model_checkpoint_path else {}
+    newest = state.model_checkpoint_path if state else None
+    return {"newest": os.path.normpath(newest)} if newest else {}
 
 
 def tfrecord(folder: pathlib.Path, ours: dict):
     """TensorFlow's record reader and tf.train.Example."""
     tf = _tensorflow()
     found = {}
-    records = tf.compat.v1.io.tf_record_iterator(str(folder / "x_train.tfrecord"))
+    file = folder / "x_train.tfrecord"
+    kinds = tf.compat.v1.io.TFRecordCompressionType
+    kind = {b"\x1f": kinds.GZIP, b"\x78": kinds.ZLIB}.get(file.read_bytes()[:1], kinds.NONE)
+    records = tf.compat.v1.io.tf_record_iterator(str(file), tf.compat.v1.io.TFRecordOptions(kind))
     for index, record in enumerate(records):
         features = tf.train.Example.FromString(record).features.feature
         image, label = features["image/encoded"].bytes_list.value, features["image/class/label"].int64_list.value
@@ -198,19 +211,46 @@ def csv_manifest(folder: pathlib.Path, ours: dict):
     }  # fmt: skip
 
 
+class _Unpickler(pickle.Unpickler):
+    """With nothing but NumPy's functions."""
+
+    def find_class(self, module, name):
+        if name not in ("_reconstruct", "ndarray", "dtype", "_frombuffer", "encode", "scalar"):
+            raise pickle.UnpicklingError(name)
+        return super().find_class(module, name)
+
+
 def pickled(folder: pathlib.Path, ours: dict):
-    """pickle, with nothing but NumPy's functions."""
-    import pickle
-
-    class Unpickler(pickle.Unpickler):
-        def find_class(self, module, name):
-            if name not in ("_reconstruct", "ndarray", "dtype", "_frombuffer", "encode"):
-                raise pickle.UnpicklingError(name)
-            return super().find_class(module, name)
-
-    batch = Unpickler(io.BytesIO((folder / "data_batch_1").read_bytes()), encoding="bytes").load()
+    """pickle."""
+    batch = _Unpickler(io.BytesIO((folder / "data_batch_1").read_bytes()), encoding="bytes").load()
     images = batch[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return {"images": fingerprint(images), "labels": np.asarray(batch[b"labels"]).tolist()}
+
+
+def arrays_in_pickle(folder: pathlib.Path, ours: dict):
+    """pickle, its dictionaries and lists flattened."""
+    with open(folder / "x.npy", "rb") as stream:
+        if stream.read(6) == b"\x93NUMPY":
+            stream.seek(0)
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            read(stream)
+        else:
+            stream.seek(0)
+        value = _Unpickler(stream, encoding="latin1").load()
+    if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.item()
+    found = {}
+
+    def add(keys: tuple[str, ...], value) -> None:
+        if isinstance(value, (dict, list, tuple)):
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                add((*keys, key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)), inner)
+        elif isinstance(value, (np.ndarray, np.generic, bool, int, float)) and "/".join(keys) in ours:
+            found["/".join(keys)] = fingerprint(np.asarray(value))
+
+    add((), value)
+    return found
 
 
 def labels(folder: pathlib.Path, ours: dict):
@@ -262,10 +302,11 @@ def json_files(folder: pathlib.Path, ours: dict):
 
 
 READERS = {
-    "tensorflow_checkpoint": tensorflow_checkpoint, "tensorflow_restore": tensorflow_restore,
-    "frozen_graph": frozen_graph, "npz": npz, "safetensors": safetensors, "h5": h5, "state_file": state_file,
-    "tfrecord": tfrecord, "csv": csv_manifest, "pickle": pickled, "labels": labels,
-    "image": image, "archive": archive, "json_files": json_files,
+    **{reader.__name__: reader for reader in (
+        tensorflow_checkpoint, tensorflow_restore, frozen_graph, npz, safetensors, h5, keras, arrays_in_pickle,
+        state_file, tfrecord, labels, image, archive, json_files,
+    )},
+    "csv": csv_manifest, "pickle": pickled,
 }  # fmt: skip
 _OF_TENSORFLOW = {"tensorflow_checkpoint", "tensorflow_restore", "frozen_graph", "state_file", "tfrecord"}
 

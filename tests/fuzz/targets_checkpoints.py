@@ -5,14 +5,25 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
 import pathlib
+import pickle
 import random
 import zipfile
 
 import numpy as np
 
 from fuzz import bounds, containers, tables
-from fuzz.mutate import TEXTS, changed, changed_json, changed_message, changed_text, encoded, spliced
+from fuzz.mutate import (
+    TEXTS,
+    changed,
+    changed_json,
+    changed_message,
+    changed_pickle,
+    changed_text,
+    encoded,
+    spliced,
+)
 from fuzz.target import Target, digest, fingerprint
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "checkpoint" / "golden"
@@ -287,6 +298,89 @@ class KerasH5(Checkpoints):
         return {self.path: containers.with_h5_checksums(data) if rng.random() < 0.7 else data}
 
 
+class KerasZip(KerasH5):
+    name, kind, path = "keras", "Keras .keras", "x.keras"
+    references = ("keras",)
+
+    def seeds(self):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            for name, data in (("config.json", b"{}"), ("model.weights.h5", containers.h5("earliest"))):
+                archive.writestr(zipfile.ZipInfo(name), data)
+        return [{self.path: stream.getvalue()}]
+
+    def mutated(self, rng, seeds):
+        with zipfile.ZipFile(io.BytesIO(seeds[0][self.path])) as archive:
+            members = [(name, archive.read(name)) for name in archive.namelist()]
+        kind = rng.randrange(4)
+        if kind == 0:
+            return {self.path: containers.changed_zip(rng, seeds[0][self.path])}
+        if kind == 1:
+            members[1] = members[1][0], changed(rng, members[1][1])
+        elif kind == 2:
+            members.insert(rng.randrange(3), (rng.choice(["model.weights.h5", "x.npy", "data.pkl"]), b"x" * 9))
+        return {self.path: containers.zipped(rng, members)}
+
+
+class Pickled(Checkpoints):
+    name, kind, references = "pickle", "pickle of arrays (.npy, .pkl)", ("arrays_in_pickle",)
+    path = "x.npy"
+
+    def seeds(self):
+        layer = {"weights": np.arange(6, dtype=np.float32).reshape(2, 3), "biases": np.zeros(3, np.float64)}
+        listed = [np.asfortranarray(np.arange(6).reshape(3, 2)), np.float32(2.5)]
+        values = {"conv1_1": layer, "fc8": listed, "steps": 7}
+        found = [{self.path: pickle.dumps(values, protocol)} for protocol in (2, 3, 4, 5)]
+        stream = io.BytesIO()
+        np.save(stream, values, allow_pickle=True)
+        return [*found, {self.path: stream.getvalue()}]
+
+    def mutated(self, rng, seeds):
+        data = rng.choice(seeds)[self.path]
+        if data.startswith(b"\x93"):
+            head = 10 + int.from_bytes(data[8:10], "little")
+            start = containers.changed_npy(rng, data[:head]) if rng.random() < 0.3 else data[:head]
+            return {self.path: start + changed_pickle(rng, data[head:])}
+        return {self.path: changed_pickle(rng, data)}
+
+
+class Kinds(Checkpoints):
+    """Files of any kind, and heads of files, under any suffix: mostly what is no checkpoint, and told so."""
+
+    name, kind, path = "kinds", "files of other kinds", "x"
+    _suffixes = [
+        *(".ckpt", ".pb", ".h5", ".npz", ".npy", ".pkl"),
+        *(".safetensors", ".pth", ".meta", ".tar.gz", ".part", ""),
+    ]
+
+    def seeds(self):
+        return [{"x": files[Safetensors.path]} for files in Safetensors().seeds()[1:]]
+
+    def mutated(self, rng, seeds):
+        from fuzz.harness import TARGETS
+
+        others = [target for target in TARGETS.values() if target is not self]
+        if self._files is None:
+            self._files = [data for target in others for files in target.seeds() for data in files.values()]
+            self._files += [b"<!DOCTYPE html>", b"{}", b"\x08\x07\x12", b"version https://git-lfs", b"(dp0\n", b""]
+        data = rng.choice(self._files)
+        kind = rng.randrange(4)
+        if kind == 0:
+            data = data[: rng.choice([1, 4, 8, 48, 300])]
+        elif kind == 1:
+            data = spliced(rng, data, rng.choice(self._files))
+        elif kind == 2:
+            data = changed(rng, data)
+        return {f"x{rng.choice(self._suffixes)}": data}
+
+    _files = None
+
+    def read(self, folder):
+        (file,) = folder.iterdir()
+        self.path = file.name
+        return super().read(folder)
+
+
 class StateFile(Target):
     name, kind, references, bound = "state", "`checkpoint` state file", ("state_file",), bounds.TEXT
 
@@ -310,7 +404,7 @@ class StateFile(Target):
         from slimft.checkpoint.locate import latest_in_state
 
         found = latest_in_state(folder)
-        return {} if found is None else {"newest": found}, len(found or "")
+        return {} if found is None else {"newest": os.path.normpath(found)}, len(found or "")
 
 
 class Note(Target):
@@ -334,4 +428,7 @@ class Note(Target):
         return found, 0
 
 
-TARGETS = [V1(), V2(), Protos(), FrozenGraph(), Npz(), Safetensors(), KerasH5(), StateFile(), Note()]
+TARGETS = [
+    V1(), V2(), Protos(), FrozenGraph(), Npz(), Safetensors(), KerasH5(), KerasZip(), Pickled(), StateFile(),
+    Note(), Kinds(),
+]  # fmt: skip
