@@ -31,10 +31,10 @@ def read_varint(data, position: int) -> tuple[int, int]:
     raise Malformed("a varint is cut off or has over 64 bits")
 
 
-def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | memoryview]]:
+def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | bytes | memoryview]]:
     """Yields each field of a message: its number, its wire type and its value.
 
-    The value of a varint is an unsigned int, of every other wire type a view of its bytes.
+    The value of a varint is an unsigned int, of a number of fixed size its bytes, and of what has a length a view.
 
     Raises:
         Malformed: the bytes are no message.
@@ -58,7 +58,8 @@ def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | me
             raise Malformed(f"a field has wire type {wire_type}")
         if size > end - position:
             raise Malformed("a field is longer than its message")
-        yield number, wire_type, message[position : position + size]
+        value = message[position : position + size]
+        yield number, wire_type, value if wire_type == LENGTH else bytes(value)
         position += size
 
 
@@ -112,9 +113,9 @@ def joined(message: memoryview | bytearray, more: memoryview) -> memoryview | by
     return message
 
 
-def expect_bytes(value: int | memoryview) -> memoryview:
-    """Returns `value` if it is bytes, as a field that holds a string or a message must be."""
-    if isinstance(value, int):
+def expect_bytes(value: int | bytes | memoryview) -> memoryview:
+    """Returns `value` if it is what has a length, as a field that holds a string or a message must be."""
+    if not isinstance(value, memoryview):
         raise Malformed("a number stands where bytes should be")
     return value
 

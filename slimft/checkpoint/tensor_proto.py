@@ -206,7 +206,7 @@ def _chunk(wire_type: int, value: int | memoryview, enum: int, dtype: np.dtype) 
         if wire_type == VARINT:
             return _narrowed(np.array([value], np.uint64), dtype)
         return packed_varints(expect_bytes(value), lambda integers: _narrowed(integers, dtype), dtype)
-    octets = np.frombuffer(expect_bytes(value), np.uint8)
+    octets = np.frombuffer(expect_bytes(value) if wire_type in (VARINT, LENGTH) else value, np.uint8)
     if wire_type == LENGTH:
         if octets.size % dtype.itemsize:
             raise Malformed(f"its values are not of dtype {dtype}")

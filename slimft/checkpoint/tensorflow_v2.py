@@ -19,7 +19,7 @@ from slimft.checkpoint.binary_file import ALIGNMENT, BinaryFile, Malformed, alig
 from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
 from slimft.checkpoint.memory import Allowance
-from slimft.checkpoint.protobuf import EMPTY, expect_bytes, expect_int, fields, joined, leading_varints
+from slimft.checkpoint.protobuf import EMPTY, FIXED32, expect_bytes, expect_int, fields, joined, leading_varints
 from slimft.checkpoint.slices import Slice, join, parse_slice, resolve, slice_bytes, slice_key, slice_shape
 from slimft.checkpoint.table import Table
 from slimft.checkpoint.tensor_proto import check_versions, parse_shape
@@ -198,11 +198,13 @@ def _parse_entry(record: memoryview, allowance: Allowance | None = None) -> _Ent
     allowance = allowance or Allowance(len(record))
     values: dict[str, object] = {}
     shape, slices = EMPTY, []
-    for number, _, value in fields(record):
+    for number, wire_type, value in fields(record):
         if number == 2:
             shape = joined(shape, expect_bytes(value))
         elif number == 6:
-            values["checksum"] = int.from_bytes(expect_bytes(value), "little")
+            if wire_type != FIXED32:
+                raise Malformed("its checksum is none")
+            values["checksum"] = int.from_bytes(value, "little")
         elif number == 7:
             slices.append(parse_slice(expect_bytes(value)))
             allowance.take(slice_bytes(slices[-1]))

@@ -92,7 +92,7 @@ def _dispatch(argv, name, values, command, description, positional) -> int:
     if positional is None:
         parse(values, argv)
         return command(values) or 0
-    return command(values, values(list(argv))[1:]) or 0
+    return command(values, _parsed(values, argv)) or 0
 
 
 def _in_short(error: Exception) -> str:
@@ -190,11 +190,21 @@ def quiet_standard_error() -> Iterator[None]:
 
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
     """Parses `argv`; raises `flags.Error` or UsageError if it is not all good flags."""
-    rest = values(list(argv))[1:]
+    rest = _parsed(values, argv)
     if rest:
         close = difflib.get_close_matches(rest[0].lstrip("-"), list(values), n=1)
         hint = f"; did you mean --{close[0]}?" if close else "; flags are written --name=value"
         raise UsageError(f"unexpected argument {rest[0][:200]!r}{hint}")
+
+
+def _parsed(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
+    """Parses the flags in `argv`; returns the other arguments."""
+    try:
+        return values(list(argv))[1:]
+    except flags.Error:
+        raise
+    except ValueError as error:  # absl's for a --noflag=value.
+        raise UsageError(str(error)) from None
 
 
 def help_text(name: str, description: str, values: flags.FlagValues, positional: str | None = None) -> str:

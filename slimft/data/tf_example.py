@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from slimft.checkpoint import protobuf
 from slimft.checkpoint.binary_file import Malformed
+from slimft.checkpoint.protobuf import EMPTY, joined
 from slimft.messages import printable
 
 IMAGE_KEY, LABEL_KEY = "image/encoded", "image/class/label"
@@ -57,42 +58,51 @@ def parse_example(record: memoryview, keys: Keys = SLIMS_KEYS) -> LabelledImage:
         Malformed: it is no such message, or lacks the image or the label.
     """
     image, label = keys.image.encode("utf-8", "surrogateescape"), keys.label.encode("utf-8", "surrogateescape")
-    wanted = (image, label, _FORMAT, _TEXT)
-    features: dict[bytes, list[memoryview]] = {}
-    for part in _messages(record, 1):
-        for entry in _messages(part, 1):
-            names = _messages(entry, 1)
-            if names and bytes(names[-1]) in wanted:
-                features[bytes(names[-1])] = _messages(entry, 2)
-    encoded = _image(record, features.get(image, ()), keys.image)
-    texts = _strings(features, _TEXT)
-    text = _decoded(texts[0]) if len(texts) == 1 else None
+    features = _features(record, (image, label, _FORMAT, _TEXT))
+    encoded = _image(record, features.get(image, EMPTY), keys.image)
+    count, text = _only(_strings(features.get(_TEXT, EMPTY)))
+    text = _decoded(text) if count == 1 else None
+    found: int | str | None
     if keys.label == LABEL_KEY and label not in features and text:
-        found: list[int | str] = [text]
+        count, found = 1, text
     else:
-        found = [*_integers(features, label), *map(_decoded, _strings(features, label))]
-    if len(found) != 1 or found[0] is None:
-        raise Malformed(_lacks(record, "label", keys.label, len(found)))
-    if found[0] == "":
+        integers, integer = _numbers(features.get(label, EMPTY))
+        strings, string = _only(_strings(features.get(label, EMPTY)))
+        count, found = integers + strings, integer if integers else string if string is None else _decoded(string)
+    if count != 1 or found is None:
+        raise Malformed(_lacks(record, "label", keys.label, count))
+    if found == "":
         raise Malformed(f"its {keys.label} is empty")
-    return LabelledImage(encoded, b"".join(map(bytes, _strings(features, _FORMAT))), found[0], text or None)
+    kind = bytearray()
+    for part in _strings(features.get(_FORMAT, EMPTY)):
+        kind += part
+    return LabelledImage(encoded, bytes(kind), found, text or None)
 
 
 def encoded_image(record: memoryview, key: str) -> memoryview:
     """The image file's bytes in a tf.train.Example; raises Malformed."""
-    wanted, feature = key.encode("utf-8", "surrogateescape"), []
+    wanted = key.encode("utf-8", "surrogateescape")
+    return _image(record, _features(record, (wanted,)).get(wanted, EMPTY), key)
+
+
+def _features(record: memoryview, wanted: Sequence[bytes]) -> dict[bytes, memoryview | bytearray]:
+    """The features of these names: a Feature each."""
+    found: dict[bytes, memoryview | bytearray] = {}
     for part in _messages(record, 1):
         for entry in _messages(part, 1):
-            if [bytes(name) for name in _messages(entry, 1)[-1:]] == [wanted]:
-                feature = _messages(entry, 2)
-    return _image(record, feature, key)
+            name = bytes(_last(_messages(entry, 1)))
+            if name in wanted:
+                found[name] = EMPTY
+                for feature in _messages(entry, 2):
+                    found[name] = joined(found[name], feature)
+    return found
 
 
-def _image(record: memoryview, feature: Sequence[memoryview], key: str) -> memoryview:
-    found = [value for values in _lists(feature, _BYTES) for value in _messages(values, 1)]
-    if len(found) != 1:
-        raise Malformed(_lacks(record, "image", key, len(found)))
-    return found[0]
+def _image(record: memoryview, feature: memoryview | bytearray, key: str) -> memoryview:
+    count, encoded = _only(_strings(feature))
+    if encoded is None or count != 1:
+        raise Malformed(_lacks(record, "image", key, count))
+    return encoded
 
 
 def _decoded(text: memoryview) -> str | None:
@@ -111,9 +121,9 @@ def _lacks(record: memoryview, what: str, key: str, count: int) -> str:
     found, like = [], []
     for part in _messages(record, 1):
         for entry in _messages(part, 1):
-            name = printable("".join(str(bytes(name), "utf-8", "replace") for name in _messages(entry, 1)[-1:]))
+            name = printable(str(_last(_messages(entry, 1))[:_MOST_TEXT_BYTES], "utf-8", "replace"))
             name = name if len(name) <= _MOST_LETTERS else f"{name[:_MOST_LETTERS]}..."
-            kind, looks = _kind(_messages(entry, 2))
+            kind, looks = _kind(_last(_messages(entry, 2)))
             if name == key:
                 return f"its {key} is {kind}, which is no {what}"
             found.append(f"{name} ({kind})")
@@ -127,46 +137,53 @@ def _lacks(record: memoryview, what: str, key: str, count: int) -> str:
     return f"it has no {key}; {told}; say with {flag} which is the {what}" if found else f"it has no {key}; {told}"
 
 
-def _kind(feature: list[memoryview]) -> tuple[str, str | None]:
+def _kind(feature: memoryview) -> tuple[str, str | None]:
     """What a feature holds, in words, and whether that looks like an image or a label."""
-    strings = [value for values in _lists(feature, _BYTES) for value in _messages(values, 1)]
-    integers = _numbers(feature)
-    if strings:
-        looks = "image" if bytes(strings[0][:4]).startswith(_IMAGES) else None
-        short = len(strings) == 1 and len(strings[0]) <= _MOST_LETTERS
-        return _many(len(strings), "bytes"), looks or ("label" if short and looks is None else None)
+    strings, string = _only(_strings(feature))
+    integers, _ = _numbers(feature)
+    if string is not None:
+        looks = "image" if bytes(string[:4]).startswith(_IMAGES) else None
+        short = strings == 1 and len(string) <= _MOST_LETTERS
+        return _many(strings, "bytes"), looks or ("label" if short and looks is None else None)
     if integers:
-        return _many(len(integers), "int64"), "label" if len(integers) == 1 else None
-    return ("float" if _lists(feature, _FLOATS) else "empty"), None
+        return _many(integers, "int64"), "label" if integers == 1 else None
+    return ("float" if _only(_messages(feature, _FLOATS))[0] else "empty"), None
 
 
 def _many(count: int, kind: str) -> str:
     return kind if count == 1 else f"{count} {kind}"
 
 
-def _strings(features: dict, key: bytes) -> list[memoryview]:
-    return [value for values in _lists(features.get(key, ()), _BYTES) for value in _messages(values, 1)]
+def _strings(feature: memoryview | bytearray) -> Iterator[memoryview]:
+    return (value for values in _messages(feature, _BYTES) for value in _messages(values, 1))
 
 
-def _integers(features: dict, key: bytes) -> list[int]:
-    return _numbers(features.get(key, ()))
-
-
-def _numbers(feature: list[memoryview]) -> list[int]:
-    found: list[int] = []
-    for numbers in _lists(feature, _INTEGERS):
+def _numbers(feature: memoryview | bytearray) -> tuple[int, int | None]:
+    """How many integers a feature has, and the first of them."""
+    count, first = 0, None
+    for numbers in _messages(feature, _INTEGERS):
         for field, wire_type, value in protobuf.fields(numbers):
             if field == 1:
-                packed = protobuf.packed_varints(value).tolist() if wire_type == protobuf.LENGTH else [value]
-                found += map(protobuf.signed, packed)
-    return found
+                packed = protobuf.packed_varints(value) if wire_type == protobuf.LENGTH else [value]
+                if not count and len(packed):
+                    first = protobuf.signed(int(packed[0]))
+                count += len(packed)
+    return count, first
 
 
-def _lists(feature: list[memoryview], kind: int) -> list[memoryview]:
-    """The lists of one kind that the messages of a feature hold."""
-    return [values for message in feature for values in _messages(message, kind)]
+def _messages(message: memoryview | bytearray, number: int) -> Iterator[memoryview]:
+    """The fields of that number, which are bytes; one at a time, since there may be one for each two bytes."""
+    return (protobuf.expect_bytes(value) for field, _, value in protobuf.fields(message) if field == number)
 
 
-def _messages(message: memoryview, number: int) -> list[memoryview]:
-    """The fields of that number, which are bytes."""
-    return [protobuf.expect_bytes(value) for field, _, value in protobuf.fields(message) if field == number]
+def _only(values: Iterator[memoryview]) -> tuple[int, memoryview | None]:
+    """How many there are, and the first."""
+    first = next(values, None)
+    return (0 if first is None else 1 + sum(1 for _ in values)), first
+
+
+def _last(values: Iterator[memoryview]) -> memoryview:
+    last = EMPTY
+    for last in values:  # noqa: B007
+        pass
+    return last

@@ -14,7 +14,7 @@ from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import object_graph, protobuf, tensor_proto, tensorflow_v1, tensorflow_v2
 from slimft.checkpoint.binary_file import BinaryFile, Malformed
 from slimft.checkpoint.checksum import crc32c, masked
-from slimft.checkpoint.protobuf import varint
+from slimft.checkpoint.protobuf import field, varint
 from slimft.checkpoint.slices import parse_slice
 from slimft.checkpoint.table import MAGIC, Table, build_table
 
@@ -212,3 +212,22 @@ def mutated(data, rng):
         else:
             data[at : at + size] = data[other : other + size]
     return bytes(data)
+
+
+def test_a_number_of_fixed_size_is_no_string_and_no_message(tmp_path):
+    """To protobuf it is a field that is not known; taken for a name, it would hide a variable."""
+    eight, four = varint(1 << 3 | 1) + b"another!", varint(1 << 3 | 5) + b"name"
+    for octets in (eight, four):
+        (number, _, value), = protobuf.fields(memoryview(octets))
+        assert number == 1
+        for read in (protobuf.expect_bytes, protobuf.utf8, protobuf.text):
+            with pytest.raises(Malformed, match="a number stands where bytes should be"):
+                read(value)
+    value = field(5, field(1, b"value") + field(2, field(8, field(1, 1) + field(2, field(2, field(1, 1))))))
+    read = field(1, field(1, b"a/read") + field(2, b"Identity") + field(3, b"a"))
+    graph = field(1, field(1, b"a") + field(2, b"Const") + value) + read
+    (tmp_path / "x.pb").write_bytes(graph)
+    assert list(open_checkpoint(tmp_path / "x.pb")) == ["a"]
+    (tmp_path / "x.pb").write_bytes(field(1, field(1, b"a") + field(2, b"Const") + value + eight) + read)
+    with pytest.raises(CheckpointError, match="a number stands where bytes should be"):
+        open_checkpoint(tmp_path / "x.pb")

@@ -72,6 +72,8 @@ def fingerprint(array: np.ndarray) -> list:
         kind = str(array.dtype.descr)
     else:
         kind = array.dtype.name if array.dtype.kind == "V" else array.dtype.str
+        if kind.startswith("|") and array.dtype.kind in "iufc" and array.dtype.itemsize > 1:
+            kind = np.dtype(kind[1:]).str  # No byte order, which a pickle may say, is the machine's.
     return [kind, list(array.shape), digest(octets)]
 
 

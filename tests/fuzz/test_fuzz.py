@@ -8,6 +8,9 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from fuzz.containers import framed, message  # noqa: E402
+
 FUZZER = f"""
 import json, os, pathlib, signal, sys, time
 sys.path[:0] = [{str(HERE.parent)!r}, {str(HERE.parents[1])!r}]
@@ -177,6 +180,7 @@ DENSE = {
     "labels": b"1:\n" * 1_000_000,
     "csv": b"path,label\n" + b"".join(b"%x,1\n" % number for number in range(300_000)),
     "run": b'{"model": "vgg_16", "more": [' + b"[]," * 300_000 + b"1]}",
+    "tfrecord": framed(message((1, message((1, b"\n\0" * 1_000_000))))),
     "state": b'model_checkpoint_path: "x"\n# ' + b"\n#" * 500_000,
 }
 
