@@ -67,8 +67,8 @@ setup(
         "keras": ["h5py"],
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
-        # tf-keras: the batch normalization that slim used to stand on, as the tests' reference.
-        "test": [*DEMO, "hypothesis", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
+        # tf-keras: the batch normalization that slim used to stand on, as the tests' reference. cramjam: another Snappy.
+        "test": [*DEMO, "cramjam", "hypothesis", "onnx", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
                  "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"],
     },
     classifiers=[

@@ -23,7 +23,9 @@ def open_checkpoint(path, *, verify: bool = True, memory_map: bool = True) -> Ch
             - a TensorFlow checkpoint, V1 (one file, as TF-Slim's ``vgg_16.ckpt``, or ``NAME-?????-of-?????``)
               or V2 (the prefix, the ``.index`` or a ``.data-?????-of-?????`` file);
             - a directory with a ``checkpoint`` state file, or with exactly one checkpoint in it;
-            - a Keras ``.h5``, an ``.npz`` or a ``.safetensors`` file, or a frozen graph (``.pb``);
+            - a directory of a SavedModel or of a TF-Hub module, whose variables are a checkpoint;
+            - a Keras ``.h5`` or ``.keras``, an ``.npz`` or a ``.safetensors`` file, a frozen graph (``.pb``), or a
+              dictionary of arrays in a pickle or an ``.npy`` file. What a file is, its content tells;
             - a name: ``hed``, or an official TF-Slim release such as ``vgg_16``, which is downloaded the
               first time.
         verify: whether the checksums of TensorFlow's formats are checked as variables are read.
@@ -61,6 +63,14 @@ def _open(found: Found, verify: bool, memory_map: bool) -> Checkpoint:
             from slimft.checkpoint.keras_h5 import KerasH5Checkpoint
 
             return KerasH5Checkpoint(path)
+        if kind == "keras":
+            from slimft.checkpoint.keras_zip import KerasZipCheckpoint
+
+            return KerasZipCheckpoint(path)
+        if kind in ("npy", "pickle"):
+            from slimft.checkpoint.pickled import PickledCheckpoint
+
+            return PickledCheckpoint(path, npy=kind == "npy")
         if kind == "npz":
             from slimft.checkpoint.npz import NpzCheckpoint
 

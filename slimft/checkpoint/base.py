@@ -22,8 +22,8 @@ class Checkpoint(Mapping, abc.ABC):
 
     Attributes:
         path: where it was read from, for messages.
-        format: ``tensorflow_v1``, ``tensorflow_v2``, ``keras_h5``, ``npz``, ``safetensors`` or
-            ``frozen_graph``.
+        format: ``tensorflow_v1``, ``tensorflow_v2``, ``keras_h5``, ``keras``, ``npz``, ``npy``, ``pickle``,
+            ``safetensors`` or ``frozen_graph``.
     """
 
     path: str

@@ -60,7 +60,7 @@ class FrozenGraphCheckpoint(Checkpoint):
                     were_variables.add(source)
         self._tensors = {name: constants[name] for name in sorted(constants) if name in were_variables}
         if not self._tensors:
-            raise Malformed("it is no frozen graph: it has no constants that were variables")
+            raise Malformed("it is no frozen graph: it has no constants that were variables; give its checkpoint")
         self._variables = {}
         for name, tensor in self._tensors.items():
             enum, shape = describe_tensor(tensor)

@@ -56,7 +56,7 @@ class NpzCheckpoint(Checkpoint):
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise Malformed(f"{name} is compressed in a way that NumPy does not use")
             with self._open(member) as stream:
-                shape, dtype, _ = _read_header(stream)
+                shape, dtype, _ = read_header(stream)
             self._members[name] = member
             self._variables[name] = shape, dtype
         if not self._members:
@@ -69,7 +69,7 @@ class NpzCheckpoint(Checkpoint):
         member = self._members[name]
         with self._open(member) as stream:
             try:
-                shape, dtype, fortran_order = _read_header(stream)
+                shape, dtype, fortran_order = read_header(stream)
                 size = math.prod(shape) * dtype.itemsize
                 most = member.compress_size * (1 if member.compress_type == zipfile.ZIP_STORED else _MOST_EXPANSION)
                 if size > min(member.file_size, most):
@@ -118,8 +118,16 @@ def _write_array(stream, array: np.ndarray) -> None:
     stream.write(array.reshape(-1).view(np.uint8).data)
 
 
-def _read_header(stream) -> tuple[tuple[int, ...], np.dtype, bool]:
-    """Shape, dtype and whether the order is Fortran's, from the head of a `.npy` file."""
+def read_header(stream, objects: bool = False) -> tuple[tuple[int, ...], np.dtype, bool]:
+    """Shape, dtype and whether the order is Fortran's, from the head of a `.npy` file.
+
+    Args:
+        stream: the file, which is left where the header ends.
+        objects: whether the dtype may be that of Python objects.
+
+    Raises:
+        Malformed: it is damaged, or the dtype is not one of plain values.
+    """
     try:
         # As much as the header has and no more: NumPy reads all that it claims to have before looking at how much it is.
         head = stream.read(np.lib.format.MAGIC_LEN)
@@ -144,7 +152,7 @@ def _read_header(stream) -> tuple[tuple[int, ...], np.dtype, bool]:
         raise
     except Exception as error:  # The header is Python, which NumPy parses: errors of any kind come up.
         raise Malformed(f"an array's header is damaged: {error}") from None
-    if dtype.hasobject:
+    if dtype.hasobject and not objects:
         raise Malformed("it holds Python objects, which could run code when read; they are not read")
     if not dtype.itemsize or dtype.subdtype:
         raise Malformed(f"its dtype, {dtype}, is not one of plain values")

@@ -4,9 +4,10 @@ A V1 checkpoint is one table, the `.index` of a V2 checkpoint another. Source: t
 (format.h, block.cc, table_builder.cc), which comes from LevelDB's doc/table_format.md.
 
 A block is a run of entries, where they restart (positions, then their count, 4 bytes each), a byte that tells
-the compression and a masked CRC-32C of all that. An entry is three varints (bytes its key shares with the key
-before, bytes of its own, bytes of the value), the rest of the key and the value. The last block, the index,
-has for each other block a key not below the block's keys and the block's place; the footer has the index's.
+the compression (none, or Snappy as in some official releases' indices) and a masked CRC-32C of all that. An entry
+is three varints (bytes its key shares with the key before, bytes of its own, bytes of the value), the rest of the
+key and the value. The last block, the index, has for each other block a key not below the block's keys and the
+block's place; the footer has the index's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer
 from slimft.checkpoint.checksum import crc32c, join, masked
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.protobuf import read_varint, varint
+from slimft.checkpoint.snappy import decompress
 
 MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
 _FOOTER_BYTES = 48
@@ -33,6 +35,9 @@ _FEW_KEY_BYTES = 1 << 20
 # An entry that is kept: a tuple, two numbers, and the key's object.
 _POSITION_BYTES = 200
 _WINDOW_BYTES = 1 << 16
+_NOT_COMPRESSED, _SNAPPY = 0, 1
+# A block of several values has about _BLOCK_BYTES; a larger one is that of a single value, which is read once.
+_MOST_KEPT_BYTES = 1 << 20
 
 
 class Table:
@@ -54,6 +59,7 @@ class Table:
         self._verify = verify
         self._verified: set[int] = set()
         self._positions: dict[int, list[tuple[bytes, int, int]]] = {}
+        self._decompressed: tuple[int, memoryview] | None = None  # The last compressed block, and its number.
         if file.size < _FOOTER_BYTES:
             raise Malformed("it is too short for a table file")
         footer = file.read(file.size - _FOOTER_BYTES, _FOOTER_BYTES)
@@ -104,14 +110,24 @@ class Table:
         if block == len(self._keys):
             return None
         offset, size = self._blocks[block]
+        whole = self._whole_if_compressed(block)
         if block not in self._positions:
-            self._positions[block] = list(self._keep(_positions(self._window(offset), size)))
+            if whole is None:
+                positions = _positions(self._window(offset), size)
+            else:
+                positions = _positions(lambda at, count: whole[at : at + count], len(whole))
+            self._positions[block] = list(self._keep(positions))
         entries = self._positions[block]
         found = bisect.bisect_left(entries, key, key=lambda entry: entry[0])
         if found == len(entries) or entries[found][0] != key:
-            self._check_block(block)  # Only of an intact block is it true that there is no such key.
+            if whole is None:
+                self._check_block(block)  # Only of an intact block is it true that there is no such key.
             return None
         _, start, length = entries[found]
+        if whole is not None:
+            buffer = aligned_buffer(length, at=max(0, length - align_last))
+            buffer[:] = np.frombuffer(whole, np.uint8, length, start)
+            return buffer
         if 2 * length <= size:
             self._check_block(block)
         buffer = aligned_buffer(length, at=max(0, length - align_last))
@@ -159,7 +175,20 @@ class Table:
         offset, size = handle
         block = self._file.read(offset, size + _TRAILER_BYTES)
         _check_trailer(block[size:], (lambda: crc32c(block[: size + 1])) if self._verify else None)
-        return block[:size]
+        return decompress(block[:size]) if block[size] == _SNAPPY else block[:size]
+
+    def _whole_if_compressed(self, block: int) -> memoryview | None:
+        """The contents of a compressed block, the last of which are kept; None where it is not compressed."""
+        if self._decompressed is not None and self._decompressed[0] == block:
+            return self._decompressed[1]
+        offset, size = self._blocks[block]
+        if self._file.read(offset + size, 1)[0] != _SNAPPY:
+            return None
+        self._decompressed = None  # Before there is another.
+        whole = self._checked_block((offset, size))
+        if len(whole) <= _MOST_KEPT_BYTES:
+            self._decompressed = block, whole
+        return whole
 
     def _window(self, offset: int):
         """A function that reads a block's bytes, keeping the last stretch it read."""
@@ -220,9 +249,7 @@ def _block(items: list[tuple[bytes, bytes]]) -> bytes:
 def _check_trailer(trailer: memoryview, checksum) -> None:
     if checksum is not None and int.from_bytes(trailer[1:], "little") != masked(checksum()):
         raise Malformed("a block's checksum does not match: the file is damaged")
-    if trailer[0] == 1:
-        raise Malformed("a block is compressed with Snappy, as TensorFlow's checkpoints never are")
-    if trailer[0] != 0:
+    if trailer[0] not in (_NOT_COMPRESSED, _SNAPPY):
         raise Malformed("a block is compressed in an unknown way")
 
 

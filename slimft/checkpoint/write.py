@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from slimft.checkpoint import kinds
 from slimft.checkpoint.base import Checkpoint, reason
 from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import ArraysInMemory
@@ -16,24 +17,25 @@ from slimft.errors import CheckpointError
 
 _V2_FILE = re.compile(r"(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
 _MOST_NPZ_NAME_BYTES = 65535 - len(".npy")
-_UNWRITABLE = {".h5": "HDF5", ".hdf5": "HDF5", ".keras": "Keras' own format", ".pb": "a frozen graph"}
 
 
 def format_to_write(path: str) -> str:
     """The format that `write_checkpoint` gives to `path`: ``npz``, ``safetensors`` or ``tensorflow_v2``.
 
     Raises:
-        CheckpointError: `path` names a format that is only read, or no file.
+        CheckpointError: the suffix is that of a format which is not written, or `path` names no file.
     """
-    suffix = pathlib.Path(path).suffix
+    suffix = pathlib.Path(path).suffix.lower()
     prefix = _V2_FILE.sub("", path)
     if prefix != path:
         raise CheckpointError(f"{path} is the name of one file of a V2 checkpoint; write to its prefix, {prefix}")
     if suffix in (".npz", ".safetensors"):
         return suffix[1:]
-    if suffix in _UNWRITABLE:
+    kind = kinds.of_suffix(path)
+    if kind is not None and not os.path.isdir(path):
+        does = "is read, not written" if kind.format else "is not written"
         raise CheckpointError(
-            f"{path}: {_UNWRITABLE[suffix]} is read, not written; write .npz, .safetensors or a V2 prefix (.ckpt)"
+            f"{path}: {kind.name} {does}; name an .npz, a .safetensors or the prefix of a V2 checkpoint (.ckpt)"
         )
     if not os.path.basename(path) or os.path.isdir(path):
         raise CheckpointError(f"{path} is a directory; add a name, such as {os.path.join(path, 'model.ckpt')}")
@@ -52,7 +54,7 @@ def write_checkpoint(path: str | os.PathLike, variables: Checkpoint | Mapping[st
 
     Args:
         path: a file that ends in ``.npz`` or ``.safetensors``, else the prefix of a TensorFlow V2 checkpoint,
-            which `tf.train.load_checkpoint` and `tf.train.Saver` read.
+            which `tf.train.load_checkpoint` and `tf.train.Saver` read. Not one with another format's suffix.
         variables: what to write.
 
     Raises:

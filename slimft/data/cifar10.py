@@ -14,7 +14,7 @@ import pathlib
 import numpy as np
 
 from slimft import system
-from slimft.data.array_pickle import load_arrays
+from slimft.array_pickle import load_arrays
 from slimft.data.dataset import SPLITS, DataOptions, Dataset
 from slimft.errors import DataError
 

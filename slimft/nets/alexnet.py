@@ -11,8 +11,13 @@ Images are RGB in [0, 255] minus (123.68, 116.78, 103.94). Signature, variable n
 are those of research/slim/nets/alexnet.py (github.com/tensorflow/models).
 """
 
+import functools
+
 from slimft.compat import slim, tf
 from slimft.nets.fully_connected import fully_connected_conv2d
+
+# Of a standard deviation, as scripts call it.
+trunc_normal = functools.partial(tf.truncated_normal_initializer, 0.0)
 
 
 def alexnet_v2_arg_scope(weight_decay=0.0005):
@@ -90,7 +95,7 @@ def alexnet_v2(
             net = _features(inputs)
             with slim.arg_scope(
                 [slim.conv2d],
-                weights_initializer=tf.truncated_normal_initializer(0.0, 0.005),
+                weights_initializer=trunc_normal(0.005),
                 biases_initializer=tf.constant_initializer(0.1),
             ):
                 net = fully_connected_conv2d(net, 4096, 5, "VALID", scope="fc6")

@@ -5,10 +5,14 @@ A network is a sequence of `Layer`s, whose scopes are its end points; `mixed` is
 Source of the numbers and names: research/slim/nets/inception_utils.py (github.com/tensorflow/models).
 """
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from slimft.compat import slim, tf
+
+# Of a standard deviation, as scripts call it.
+trunc_normal = functools.partial(tf.truncated_normal_initializer, 0.0)
 
 
 def inception_arg_scope(

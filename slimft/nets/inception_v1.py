@@ -16,6 +16,7 @@ from slimft.nets import inception_utils
 from slimft.nets.inception_utils import conv, max_pool, mixed
 
 inception_v1_arg_scope = inception_utils.inception_arg_scope
+trunc_normal = inception_utils.trunc_normal
 
 
 def _module(scope, *filters, last_of_branch_2="Conv2d_0b_3x3"):
@@ -84,7 +85,7 @@ def inception_v1_base(inputs, final_endpoint="Mixed_5c", include_root_block=True
     with (
         tf.variable_scope(scope, "InceptionV1", [inputs]),
         slim.arg_scope(
-            [slim.conv2d, slim.fully_connected], weights_initializer=tf.truncated_normal_initializer(0.0, 0.01)
+            [slim.conv2d, slim.fully_connected], weights_initializer=trunc_normal(0.01)
         ),
         slim.arg_scope([slim.conv2d, slim.max_pool2d], stride=1, padding="SAME"),
     ):

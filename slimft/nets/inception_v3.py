@@ -18,6 +18,7 @@ from slimft.nets import inception_utils
 from slimft.nets.inception_utils import avg_pool, conv, max_pool, mixed, side_by_side
 
 inception_v3_arg_scope = inception_utils.inception_arg_scope
+trunc_normal = inception_utils.trunc_normal
 
 _REDUCE = {"stride": 2, "padding": "VALID"}
 
@@ -168,14 +169,14 @@ def _aux_logits(net, num_classes, depth, spatial_squeeze, global_pool):
         net = slim.conv2d(net, depth(128), [1, 1], scope="Conv2d_1b_1x1")
         kernel_size = _reduced_kernel_size_for_small_input(net, [5, 5])
         net = slim.conv2d(
-            net, depth(768), kernel_size, weights_initializer=tf.truncated_normal_initializer(0.0, 0.01),
+            net, depth(768), kernel_size, weights_initializer=trunc_normal(0.01),
             padding="VALID", scope="Conv2d_2a_{}x{}".format(*kernel_size),
         )  # fmt: skip
         if global_pool and spatial_squeeze and net.shape.as_list()[1:3] != [1, 1]:
             net = tf.reduce_mean(net, [1, 2], keepdims=True, name="GlobalPool")
         net = slim.conv2d(
             net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
-            weights_initializer=tf.truncated_normal_initializer(0.0, 0.001), scope="Conv2d_2b_1x1",
+            weights_initializer=trunc_normal(0.001), scope="Conv2d_2b_1x1",
         )  # fmt: skip
         return tf.squeeze(net, [1, 2], name="SpatialSqueeze") if spatial_squeeze else net
 

@@ -244,12 +244,12 @@ def mobilenet_v1(
         return logits, end_points
 
 
-def _thinner(depth_multiplier):
-    function = functools.partial(mobilenet_v1, depth_multiplier=depth_multiplier)
-    return functools.update_wrapper(function, mobilenet_v1)
+def wrapped_partial(func, *args, **kwargs):
+    """`functools.partial` of a network, with its name, docstring and attributes."""
+    return functools.update_wrapper(functools.partial(func, *args, **kwargs), func)
 
 
 mobilenet_v1.default_image_size = 224
-mobilenet_v1_075 = _thinner(0.75)
-mobilenet_v1_050 = _thinner(0.50)
-mobilenet_v1_025 = _thinner(0.25)
+mobilenet_v1_075 = wrapped_partial(mobilenet_v1, depth_multiplier=0.75)
+mobilenet_v1_050 = wrapped_partial(mobilenet_v1, depth_multiplier=0.50)
+mobilenet_v1_025 = wrapped_partial(mobilenet_v1, depth_multiplier=0.25)

@@ -8,14 +8,15 @@ depthwise one and a 1x1 one that projects, the last without a non-linearity; the
         logits, end_points = mobilenet_v2.mobilenet(images, num_classes=10)
 
 Images are RGB in [-1, 1]. Signatures, variable names, op names and end points are those of
-research/slim/nets/mobilenet/mobilenet_v2.py (github.com/tensorflow/models).
+research/slim/nets/mobilenet/mobilenet_v2.py (github.com/tensorflow/models); but `V2_DEF` is the paper's table here,
+and there is no group normalization. docs/networks.md lists the names that differ.
 """
 
 import collections
-import functools
 
 from slimft.compat import slim, tf
 from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates
+from slimft.nets.mobilenet_v1 import wrapped_partial
 
 Conv = collections.namedtuple("Conv", ["kernel", "stride", "depth"])
 Conv.__doc__ = """A full convolution: the height and width of its kernel, its stride and number of filters."""
@@ -243,13 +244,9 @@ def mobilenet_base(input_tensor, depth_multiplier=1.0, **kwargs):
     return mobilenet(input_tensor, depth_multiplier=depth_multiplier, base_only=True, **kwargs)
 
 
-def _with(**arguments):
-    return functools.update_wrapper(functools.partial(mobilenet, **arguments), mobilenet)
-
-
 mobilenet.default_image_size = 224
 mobilenet_v2 = mobilenet
-mobilenet_v2_140 = _with(depth_multiplier=1.4)
+mobilenet_v2_140 = wrapped_partial(mobilenet, depth_multiplier=1.4)
 # The last layer, which the logits see, stays as wide as at 1.0.
-mobilenet_v2_050 = _with(depth_multiplier=0.50, finegrain_classification_mode=True)
-mobilenet_v2_035 = _with(depth_multiplier=0.35, finegrain_classification_mode=True)
+mobilenet_v2_050 = wrapped_partial(mobilenet, depth_multiplier=0.50, finegrain_classification_mode=True)
+mobilenet_v2_035 = wrapped_partial(mobilenet, depth_multiplier=0.35, finegrain_classification_mode=True)

@@ -4,7 +4,7 @@
     logits, end_points = network_fn(images)
 
 Names and signatures are those of research/slim/nets/nets_factory.py (github.com/tensorflow/models). Here are the
-networks of `slimft.nets`, and Inception V2, ResNet V2 200 and OverFeat beside them.
+networks of `slimft.nets`, and Inception V2, ResNet V1 and V2 200 and OverFeat beside them.
 """
 
 import functools
@@ -13,13 +13,14 @@ from tf_slim.nets import overfeat
 
 from slimft.compat import slim, tf
 from slimft.errors import LegacyNameError, UsageError
-from slimft.nets import inception, resnet_v2
+from slimft.nets import inception, resnet_v1, resnet_v2
 from slimft.nets.registry import get_network, network_names
 
 # What the registry does not know: function, arg_scope and height and width of the images.
 _OTHERS = {
     "inception_v2": (inception.inception_v2, inception.inception_v2_arg_scope, 224),
     "overfeat": (overfeat.overfeat, overfeat.overfeat_arg_scope, 231),
+    "resnet_v1_200": (resnet_v1.resnet_v1_200, resnet_v1.resnet_arg_scope, 224),
     "resnet_v2_200": (resnet_v2.resnet_v2_200, resnet_v2.resnet_arg_scope, 224),
 }
 

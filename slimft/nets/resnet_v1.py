@@ -1,7 +1,8 @@
 """The original residual networks (He et al., arXiv:1512.03385) under TF-Slim's names.
 
-ResNet-50, 101 and 152 of the paper's table 1, with bottleneck units and batch normalization after each
-convolution. As in TF-Slim, a block's stride is in its last unit, not in the next block's first.
+ResNet-50, 101 and 152 of the paper's table 1, and ResNet-200 with as many units as in arXiv:1603.05027: bottleneck
+units, batch normalization after each convolution. As in TF-Slim, a block's stride is in its last unit, not in the
+next block's first.
 
     with slim.arg_scope(resnet_v1.resnet_arg_scope()):
         logits, end_points = resnet_v1.resnet_v1_50(images, num_classes=10, is_training=True)
@@ -10,10 +11,13 @@ Images are RGB in [0, 255] minus (123.68, 116.78, 103.94). Signatures, variable 
 points are those of research/slim/nets/resnet_v1.py (github.com/tensorflow/models).
 """
 
+import contextlib
+
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
+NoOpScope = contextlib.nullcontext
 
 
 def arguments_for(image_size, is_training):
@@ -194,5 +198,23 @@ def resnet_v1_152(
     )  # fmt: skip
 
 
-for _function in (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152):
+def resnet_v1_200(
+    inputs,
+    num_classes=None,
+    is_training=True,
+    global_pool=True,
+    output_stride=None,
+    spatial_squeeze=True,
+    reuse=None,
+    scope="resnet_v1_200",
+    store_non_strided_activations=False,
+):
+    """ResNet-200 (He et al., arXiv:1603.05027, table 5, with V1's units); arguments and result as `resnet_v1`."""
+    return resnet_v1(
+        inputs, resnet_utils.four_blocks(bottleneck, 3, 24, 36, 3), num_classes, is_training, global_pool,
+        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
+    )  # fmt: skip
+
+
+for _function in (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152, resnet_v1_200):
     _function.default_image_size = 224

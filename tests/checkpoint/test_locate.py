@@ -147,3 +147,38 @@ def test_names_of_formats_do_not_matter_where_files_tell(folder):
     assert open_checkpoint(folder / "x.safetensors").format == "npz"
     write_checkpoint(folder / "y.ckpt.safetensors", {"a": np.zeros(2)})
     assert open_checkpoint(folder / "y.ckpt.safetensors").format == "safetensors"
+
+
+@pytest.mark.parametrize(
+    "named", ["/home/another/run/two", r"C:\\Users\\me\\run\\two", "runs/first/two", "//server/two", "../gone/two"]
+)
+def test_a_directory_that_was_moved(folder, named, capsys):
+    """Its state file names the old place; what is of that name here is taken, and said once."""
+    state(folder, named)
+    for _ in range(2):
+        checkpoint = open_checkpoint(folder)
+        assert set(checkpoint) == NAMES and checkpoint.path == str(folder / "two")
+        assert open_checkpoint(folder / "checkpoint").path == checkpoint.path
+    lines = capsys.readouterr().err.splitlines()
+    gone = named.replace("\\\\", "\\")
+    assert lines == [f"note: {folder}/checkpoint names {gone}, which is not there; {folder}/two is taken"]
+
+
+def test_what_is_there_is_not_taken_for_moved(folder, capsys):
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    for file in folder.glob("two.*"):
+        shutil.copy(file, elsewhere)
+    state(folder, str(elsewhere / "two"))
+    assert open_checkpoint(folder).path == str(elsewhere / "two")
+    # Broken there, but there: nothing else is taken for it.
+    (elsewhere / "two.data-00000-of-00001").unlink()
+    fails(folder, "elsewhere/two.index has no two.data-*")
+    state(folder, "/gone/three-?????-of-00003")
+    assert len(open_checkpoint(folder)) == 9
+    state(folder, "/gone/four")
+    fails(folder, "'/gone/four', which is not there")
+    for named in ("/gone/", "/gone/..", "/gone/checkpoint", r"C:\\"):
+        state(folder, named)
+        fails(folder, "checkpoint")
+    assert "three-?????-of-00003 is taken" in capsys.readouterr().err

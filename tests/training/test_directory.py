@@ -204,6 +204,22 @@ def test_a_second_process_in_a_directory_is_refused(tiny_command, tmp_path):
         first.communicate()
 
 
+def test_a_run_that_was_moved_goes_on(tiny, tmp_path, capsys):
+    """Its state files name absolute paths, as TensorFlow's Saver writes them, of a place that is no more."""
+    finetune(settings(tmp_path, steps=6))
+    for folder in (tmp_path / "run", tmp_path / "run/best"):
+        state = folder / "checkpoint"
+        if state.exists():
+            state.write_text(state.read_text().replace(': "', ': "/home/gone/run/'))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    capsys.readouterr()
+    finetune(settings(tmp_path, train_dir=str(tmp_path / "moved")))
+    said = capsys.readouterr().err
+    note = f"note: {tmp_path}/moved/checkpoint names /home/gone/run/model.ckpt-6, which is not there"
+    assert said.count(note) == 1
+    assert int(slimft.open_checkpoint(tmp_path / "moved")["global_step"]) == 12
+
+
 def test_a_run_with_averages_is_continued_by_another_from_them(tiny, tmp_path, capsys):
     finetune(settings(tmp_path, ema=0.9, steps=6))
     saved = slimft.open_checkpoint(tmp_path / "run")

@@ -1,0 +1,82 @@
+"""Every public name of the modules of research/slim and tf_slim that slimft replaces is here, or documented."""
+
+import ast
+import importlib
+import pathlib
+
+import pytest
+import tf_slim
+
+# As in github.com/tensorflow/models, research/slim/nets, of 2020, its last.
+RESEARCH_SLIM = {
+    "alexnet": "alexnet_v2 alexnet_v2_arg_scope trunc_normal",
+    "inception": """inception_resnet_v2 inception_resnet_v2_arg_scope inception_resnet_v2_base inception_v1
+        inception_v1_arg_scope inception_v1_base inception_v2 inception_v2_arg_scope inception_v2_base inception_v3
+        inception_v3_arg_scope inception_v3_base inception_v4 inception_v4_arg_scope inception_v4_base""",
+    "inception_utils": "inception_arg_scope",
+    "inception_v1": "inception_v1 inception_v1_arg_scope inception_v1_base trunc_normal",
+    "inception_v3": "inception_v3 inception_v3_arg_scope inception_v3_base trunc_normal",
+    "mobilenet_v1": """Conv DepthSepConv MOBILENETV1_CONV_DEFS mobilenet_v1 mobilenet_v1_025 mobilenet_v1_050
+        mobilenet_v1_075 mobilenet_v1_arg_scope mobilenet_v1_base wrapped_partial""",
+    "mobilenet_v2": """V2_DEF V2_DEF_GROUP_NORM expand_input mobilenet mobilenet_base mobilenet_base_group_norm
+        mobilenet_v2_035 mobilenet_v2_050 mobilenet_v2_140 op training_scope wrapped_partial""",
+    "nets_factory": "arg_scopes_map get_network_fn networks_map",
+    "resnet_utils": "Block conv2d_same resnet_arg_scope stack_blocks_dense subsample",
+    "resnet_v1": """NoOpScope bottleneck resnet_arg_scope resnet_v1 resnet_v1_101 resnet_v1_152 resnet_v1_200
+        resnet_v1_50 resnet_v1_block""",
+    "resnet_v2": """bottleneck resnet_arg_scope resnet_v2 resnet_v2_101 resnet_v2_152 resnet_v2_200 resnet_v2_50
+        resnet_v2_block""",
+    "vgg": "vgg_16 vgg_19 vgg_a vgg_arg_scope vgg_d vgg_e",
+}
+# What docs/networks.md lists as different or not here.
+DIFFERENT = {
+    "inception": {
+        *("inception_v4", "inception_v4_arg_scope", "inception_v4_base"),
+        *("inception_resnet_v2", "inception_resnet_v2_arg_scope", "inception_resnet_v2_base"),
+    },
+    "mobilenet_v2": {"V2_DEF", "V2_DEF_GROUP_NORM", "expand_input", "mobilenet_base_group_norm", "op"},
+}
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "networks.md"
+
+
+def names_of_tf_slim(module):
+    """The public names that a module of tf_slim.nets defines; it is not imported."""
+    file = pathlib.Path(tf_slim.__file__).parent / "nets" / f"{module}.py"
+    names = set()
+    for node in ast.parse(file.read_text()).body if file.exists() else ():
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+    return {name for name in names if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("module", RESEARCH_SLIM)
+def test_public_names(module):
+    here = vars(importlib.import_module(f"slimft.nets.{module}"))
+    names = {*RESEARCH_SLIM[module].split(), *names_of_tf_slim(module)}
+    different = DIFFERENT.get(module, set())
+    assert names - different <= set(here)
+    documented = DOCS.read_text()
+    for name in different:
+        assert f"`{module}.{name}`" in documented
+
+
+def test_names_of_tf_slim_are_found():
+    assert {"resnet_v1_200", "resnet_v1_50", "bottleneck"} <= names_of_tf_slim("resnet_v1")
+
+
+def test_resnet_v1_200_is_tf_slims():
+    from slimft.compat import slim, tf
+    from slimft.nets import nets_factory, resnet_v1
+
+    def build(network, arg_scope):
+        with tf.Graph().as_default(), slim.arg_scope(arg_scope()):
+            network(tf.zeros([1, 64, 64, 3]), 10, is_training=False)
+            return [(v.op.name, v.shape.as_list()) for v in tf.global_variables()]
+
+    theirs = importlib.import_module("tf_slim.nets.resnet_v1")
+    ours = build(resnet_v1.resnet_v1_200, resnet_v1.resnet_arg_scope)
+    expected = build(theirs.resnet_v1_200, theirs.resnet_arg_scope)
+    assert ours == expected and len(ours) == 1017
+    assert nets_factory.networks_map["resnet_v1_200"] is resnet_v1.resnet_v1_200
