@@ -30,8 +30,8 @@ DESCRIPTION = (
     "or V2 checkpoint, a Keras .h5, an .npz, a .safetensors or a frozen graph (.pb), a directory with a "
     "checkpoint, or a name: hed, or an official release such as vgg_16. DST ends in .npz or .safetensors, or is "
     "the prefix of a TensorFlow V2 checkpoint, such as model.ckpt. What SRC has checksums for is checked; DST gets "
-    "its name when all of it is on the disk. With --model, SRC holds Keras Applications' or torchvision's weights "
-    "of that network, and DST gets TF-Slim's variables. The last line on standard output is the result as JSON."
+    "its name when all of it is on the disk. With --model, SRC holds Keras Applications', torchvision's or timm's "
+    "weights of that network, and DST gets TF-Slim's variables. The last line on standard output is the result as JSON."
 )
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _OBJECT_CONFIG = "/.ATTRIBUTES/OBJECT_CONFIG_JSON"
@@ -62,9 +62,15 @@ def define_flags(values: flags.FlagValues) -> None:
     )  # fmt: skip
     flags.DEFINE_string(
         "model", None,
-        "SRC holds Keras Applications' or torchvision's weights of this network, such as resnet_v1_50: write "
-        "them as TF-Slim's variables, float32; the other flags are about these.", **define,
+        "SRC holds Keras Applications', torchvision's or timm's weights of this network, such as mobilenet_v2: "
+        "write them as TF-Slim's variables, float32; the other flags are about these.", **define,
     )  # fmt: skip
+    for flag in ("mean", "std"):
+        flags.DEFINE_list(
+            flag, None,
+            f"R,G,B: of torchvision's or timm's weights, the {flag} that images, from 0 to 1, were normalized with, "
+            "where they are not those of the library's own weights.", **define,
+        )  # fmt: skip
     flags.DEFINE_boolean("overwrite", False, "Replace DST if it is there.", **define)
 
 
@@ -78,7 +84,9 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
     source = open_checkpoint(paths[0], memory_map=False)
     _check_destination(source, destination, values.overwrite)
     if values.model:
-        source = _converted(source, values.model)
+        source = _converted(source, values)
+    elif values.mean or values.std:
+        raise UsageError("--mean and --std say what images a network takes; give --model too")
     names = _names(source, kind, values)
     dtype = dtype_of_name(values.dtype) if values.dtype else None
     with _terminated_by_exception(), ReadProgress(source, names, dtype) as variables:
@@ -96,18 +104,25 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
     })  # fmt: skip
 
 
-def _converted(source: Checkpoint, network: str) -> Checkpoint:
-    """Another library's weights of `network` as TF-Slim's; says on standard error what is left out.
+def _converted(source: Checkpoint, values: flags.FlagValues) -> Checkpoint:
+    """Another library's weights as TF-Slim's; says on standard error what is left out and what differs.
 
     Raises:
         UsageError, CheckpointError: as from `converted`.
     """
     from slimft.conversion import converted
 
-    checkpoint = converted(source, network)
+    checkpoint = converted(source, values.model, _floats("mean", values.mean), _floats("std", values.std))
     for note in checkpoint.notes:
         say(f"convert_checkpoint: {note}")
     return checkpoint
+
+
+def _floats(flag: str, texts: list[str] | None) -> list[float] | None:
+    try:
+        return texts and [float(text) for text in texts]
+    except ValueError:
+        raise UsageError(f"--{flag}={','.join(texts)}: give three numbers, of red, green and blue") from None
 
 
 def _check_destination(source: Checkpoint, destination: str, overwrite: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -57,15 +58,16 @@ def fit(source: Checkpoint, found: SourceLayers, weights: Weights) -> ConvertedC
     while layers and len(weights.layers) - len(layers) < weights.top and not _names(layers[-1]) & entries.keys():
         layers.pop()
     recipes: dict[str, Recipe] = {}
-    for layer in layers:
+    auxiliary = weights.auxiliary if any(_names(layer) & entries.keys() for layer in weights.auxiliary) else ()
+    for layer in (*layers, *auxiliary):
         recipes |= recipes_of(layer, entries, source, weights)
     used = {entry for recipe in recipes.values() for entry in recipe.sources}
     for layer, parts in entries.items():
         for part, entry in parts.items():
-            if entry not in used:
+            if entry not in used and not layer.startswith(weights.unused):
                 whole = "the layer" if used.isdisjoint(parts.values()) else f"{part} of the layer"
                 raise Mismatch(f"it has {whole} {layer}, which the network has not")
-    return ConvertedCheckpoint(source, recipes, _notes(weights, layers))
+    return ConvertedCheckpoint(source, recipes, _notes(weights, layers, auxiliary, entries))
 
 
 def _names(layer: Layer) -> set[str]:
@@ -85,10 +87,17 @@ def _by_name(found: SourceLayers, weights: Weights) -> dict[str, Entries]:
     return entries | {f"{kind} number {number}": of_layer for (kind, number), of_layer in numbered.items()}
 
 
-def _notes(weights: Weights, layers: Sequence[Layer]) -> list[str]:
+def _notes(
+    weights: Weights, layers: Sequence[Layer], auxiliary: Sequence[Layer], entries: Mapping[str, Entries]
+) -> list[str]:
     left_out = weights.layers[len(layers) :]
     notes = [f"{scope} left out: the library has none" for scope in weights.not_published]
+    if len(auxiliary) < len(weights.auxiliary):
+        notes.append(f"{posixpath.commonpath([layer.scope for layer in weights.auxiliary])} left out: not in the file")
+    for prefix in weights.unused:
+        if any(name.startswith(prefix) for name in entries):
+            notes.append(f"{prefix}* left out: TF-Slim's network has no such layers")
     if left_out:
         scopes = ", ".join(layer.scope for layer in left_out)
         notes.append(f"{scopes} left out: {', '.join(layer.convolution for layer in left_out)} not in the file")
-    return notes
+    return [*notes, *weights.remarks]
