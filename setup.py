@@ -67,6 +67,8 @@ setup(
         "keras": ["h5py"],
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
+        # What conversions of torchvision's and timm's weights are compared with, in tests marked slow.
+        "test-torch": ["timm>=1.0", "torch>=2.4", "torchvision>=0.19"],
         # tf-keras: the batch normalization that slim used to stand on, as the tests' reference. cramjam: another Snappy.
         "test": [*DEMO, "cramjam", "hypothesis", "onnx", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
                  "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"],

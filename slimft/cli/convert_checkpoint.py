@@ -31,7 +31,8 @@ DESCRIPTION = (
     "checkpoint, or a name: hed, or an official release such as vgg_16. DST ends in .npz or .safetensors, or is "
     "the prefix of a TensorFlow V2 checkpoint, such as model.ckpt. What SRC has checksums for is checked; DST gets "
     "its name when all of it is on the disk. With --model, SRC holds Keras Applications', torchvision's or timm's "
-    "weights of that network, and DST gets TF-Slim's variables. The last line on standard output is the result as JSON."
+    "weights of that network, and DST gets TF-Slim's variables. The last line on standard output is the result as "
+    "JSON."
 )
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _OBJECT_CONFIG = "/.ATTRIBUTES/OBJECT_CONFIG_JSON"
@@ -68,8 +69,8 @@ def define_flags(values: flags.FlagValues) -> None:
     for flag in ("mean", "std"):
         flags.DEFINE_list(
             flag, None,
-            f"R,G,B: of torchvision's or timm's weights, the {flag} that images, from 0 to 1, were normalized with, "
-            "where they are not those of the library's own weights.", **define,
+            f"R,G,B: of torchvision's or timm's weights, the {flag} that images, from 0 to 1, were normalized "
+            "with; by default that of the library's own weights.", **define,
         )  # fmt: skip
     flags.DEFINE_boolean("overwrite", False, "Replace DST if it is there.", **define)
 

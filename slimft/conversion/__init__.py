@@ -53,12 +53,13 @@ def converted(
         CheckpointError: `source` does not hold weights of `network`; says how it differs, and which network's it
             holds if that is known, or which there are.
     """
-    if network not in NETWORKS:
+    found = find_layers(source)
+    problem = _why_not(found)
+    if network not in NETWORKS and problem is None:
         raise UsageError(
             f"--model={network}: neither Keras Applications nor {PYTORCH} has weights that fit it; "
             f"choose one of {', '.join(NETWORKS)}"
         )
-    found = find_layers(source)
     images = _normalization(mean, std)
     if found.library is None:
         raise CheckpointError(
@@ -67,7 +68,6 @@ def converted(
         )
     if images and found.library != PYTORCH:
         raise UsageError(f"--mean and --std are for files of {PYTORCH}; {source.path} is of {found.library}")
-    problem = _why_not(found)
     if problem is None and network not in _LIBRARIES[found.library]:
         problem = f"{found.library} has no such network"
     elif problem is None:
@@ -92,7 +92,8 @@ def conversion_advice(source: Checkpoint) -> str | None:
     if found.library == PYTORCH and not fitting:
         return f"its names are PyTorch's, of a network that is not known here{_advice(source, found)}"
     network = fitting[0] if len(fitting) == 1 else "NETWORK"
-    return f"it holds weights of {found.library}; convert them first: bin/convert_checkpoint --model={network} SRC DST"
+    command = f"bin/convert_checkpoint --model={network} SRC DST"
+    return f"it holds weights of {found.library}; convert them first: {command}"
 
 
 def _normalization(mean: Sequence[float] | None, std: Sequence[float] | None) -> Normalization | None:
@@ -122,7 +123,7 @@ def _advice(source: Checkpoint, found: SourceLayers) -> str:
     if fitting:
         return f"; they are those of {fitting[0]}: give --model={fitting[0]}"
     if found.library == PYTORCH and _why_not(found) is None:
-        return f"; of {PYTORCH} these can be converted: {pytorch.published_names()}"
+        return f"; known are {pytorch.published_names()}"
     return ""
 
 

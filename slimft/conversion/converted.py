@@ -93,11 +93,13 @@ def _notes(
     left_out = weights.layers[len(layers) :]
     notes = [f"{scope} left out: the library has none" for scope in weights.not_published]
     if len(auxiliary) < len(weights.auxiliary):
-        notes.append(f"{posixpath.commonpath([layer.scope for layer in weights.auxiliary])} left out: not in the file")
+        scope = posixpath.commonpath([layer.scope for layer in weights.auxiliary])
+        notes.append(f"{scope} left out: not in the file")
     for prefix in weights.unused:
         if any(name.startswith(prefix) for name in entries):
-            notes.append(f"{prefix}* left out: TF-Slim's network has no such layers")
+            notes.append(f"{prefix}* left out: TF-Slim's network has none")
+    notes += weights.remarks
     if left_out:
         scopes = ", ".join(layer.scope for layer in left_out)
         notes.append(f"{scopes} left out: {', '.join(layer.convolution for layer in left_out)} not in the file")
-    return [*notes, *weights.remarks]
+    return notes

@@ -64,9 +64,11 @@ def _resnet_v1(network: str) -> Weights:
             scope = f"{here}/conv{number}" if number else f"{here}/shortcut"
             layers.append(both(f"{there}_{number}_conv", f"{there}_{number}_bn", scope))
     layers.append(Layer("predictions", f"{network}/logits", kind="dense"))
+    remark = "the logits are Keras' at sizes of 4k + 1, as --image_size=225: at others it pads otherwise"
     return Weights(
-        official_variables(network), tuple(layers), reverse_channels=True, epsilon=1.001e-5, slim_epsilon=1e-5
-    )
+        official_variables(network), tuple(layers), reverse_channels=True, epsilon=1.001e-5, slim_epsilon=1e-5,
+        remarks=(remark,),
+    )  # fmt: skip
 
 
 def _resnet_v2(network: str) -> Weights:
@@ -79,7 +81,10 @@ def _resnet_v2(network: str) -> Weights:
         layers.append(Layer(f"{there}_3_conv", f"{here}/conv3"))
     layers.append(Layer(batch_norm="post_bn", statistics=f"{network}/postnorm"))
     layers.append(Layer("predictions", f"{network}/logits", kind="dense"))
-    return Weights(official_variables(network), tuple(layers), epsilon=1.001e-5, slim_epsilon=1e-5)
+    remark = "the logits are nearly Keras': its first pooling pads zeros on both sides, which TF-Slim's does not"
+    return Weights(
+        official_variables(network), tuple(layers), epsilon=1.001e-5, slim_epsilon=1e-5, remarks=(remark,)
+    )
 
 
 def _units(network: str, unit_name: str, units: tuple[int, ...]) -> Iterator[tuple[str, str, bool]]:

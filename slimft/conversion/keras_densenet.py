@@ -15,6 +15,11 @@ _BOTTLENECK = 4 * _GROWTH
 IMAGES = less_means(0.017)
 _SLIM_EPSILON = 1.1e-5
 
+PADDING = (
+    "the logits are the library's at sizes of 4k + 1, as --image_size=225, but for half a grey level outside of "
+    "the image: at others it pads otherwise"
+)
+
 
 def densenet_weights(network: str, names: Collection[str]) -> Weights:
     """How the weights of `network`, a key of `DENSENET`, are published; the arguments are `weights_of`'s."""
@@ -47,8 +52,9 @@ def densenet_weights(network: str, names: Collection[str]) -> Weights:
     variables |= _batch_norm(f"{root}/final_block/BatchNorm", channels)
     variables |= {f"{root}/logits/weights": (1, 1, channels, 1000), f"{root}/logits/biases": (1000,)}
     return Weights(
-        variables, tuple(layers), **input_of(IMAGENET, IMAGES), epsilon=1.001e-5, slim_epsilon=_SLIM_EPSILON
-    )
+        variables, tuple(layers), **input_of(IMAGENET, IMAGES), epsilon=1.001e-5, slim_epsilon=_SLIM_EPSILON,
+        remarks=(PADDING,),
+    )  # fmt: skip
 
 
 def _batch_norm(scope: str, channels: int) -> dict[str, Shape]:

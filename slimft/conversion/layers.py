@@ -95,7 +95,7 @@ def less_means(scale: float = 1.0) -> Normalization:
 
 
 def input_of(library: Normalization, slim: Normalization) -> dict[str, tuple[float, float, float]]:
-    """`scale` and `offset` of `Weights`, for networks that are given `library` images there and `slim` images here."""
+    """`scale` and `offset` of `Weights`: what makes images of the library's normalization of TF-Slim's."""
     if library == slim:
         return {}
     pairs = list(zip(slim.mean, slim.deviation, library.mean, library.deviation))

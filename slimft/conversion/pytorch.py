@@ -55,7 +55,7 @@ def _vgg(network: str, names: Collection[str]) -> Weights:
         for scope in (*scopes, *classifier)
         for name in ("weights", "biases")
     }
-    remark = "batch normalization became a part of weights and biases: TF-Slim's VGG has none"
+    remark = "batch normalization became a part of weights and biases, as TF-Slim's VGG has none"
     return Weights(
         variables, tuple(layers), top=len(classifier), epsilon=1e-5, remarks=(remark,) if normalized else ()
     )
@@ -84,8 +84,7 @@ def _densenet(network: str, names: Collection[str]) -> Weights:
         )
         for layer in keras.layers
     )
-    remark = "the logits are the library's at sizes of 4k + 1, as --image_size=225: at others it pads otherwise"
-    return dataclasses.replace(keras, layers=layers, epsilon=1e-5, remarks=(remark,))
+    return dataclasses.replace(keras, layers=layers, epsilon=1e-5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +137,9 @@ def weights_of(network: str, names: Collection[str], images: Normalization | Non
 
 def published_names() -> str:
     """What the networks are called by those who publish their weights, as a text."""
-    return ", ".join(name for entry in _NETWORKS.values() for name in entry.published)
+    names = [name for entry in _NETWORKS.values() for name in entry.published]
+    plain = [name for name in names if not name.endswith("_bn")]
+    return ", ".join(f"{name}[_bn]" if f"{name}_bn" in names else name for name in plain)
 
 
 def why_not(names: Collection[str]) -> str | None:
@@ -147,16 +148,18 @@ def why_not(names: Collection[str]) -> str | None:
         return "they are those of a ResNet of two convolutions a unit (ResNet-18, 34), which TF-Slim has not"
     if "layer1.0.conv1" in names:
         return (
-            "they are those of a ResNet V1.5, whose 3x3 convolutions with stride see the full resolution, where "
-            "TF-Slim's ResNets have the stride one unit before: no network here computes the same; use "
-            "--checkpoint=resnet_v1_50 (_101, _152), or Keras' ResNet50"
+            "they are those of a ResNet V1.5, whose 3x3 convolutions stride; TF-Slim's ResNets stride one unit "
+            "before, so that none computes the same: use --checkpoint=resnet_v1_50 (_101, _152), or Keras' ResNet50"
         )
     if "stages.0.blocks.0.conv1" in names and "stages.0.blocks.0.norm1" in names:
         return (
-            "they are those of timm's ResNetV2, whose 3x3 convolutions with stride see the full resolution (BiT's "
-            "also standardize weights), where TF-Slim's have the stride one unit before: no network here computes "
-            "the same; use --checkpoint=resnet_v2_50 (_101, _152), or Keras' ResNet50V2"
+            "they are those of timm's ResNetV2, whose 3x3 convolutions stride (BiT's are standardized, too); "
+            "TF-Slim's ResNets stride one unit before, so that none computes the same: use "
+            "--checkpoint=resnet_v2_50 (_101, _152), or Keras' ResNet50V2"
         )
     if {name for name in names if name.startswith("features.")} == {f"features.{i}" for i in (0, 3, 6, 8, 10)}:
-        return "they are those of torchvision's AlexNet, whose conv4 has 256 filters and alexnet_v2's 384"
+        return (
+            "they are those of torchvision's AlexNet, another network than alexnet_v2: conv4 has 256 filters, not "
+            "384, and fc6 sees 6x6 positions, not 5x5"
+        )
     return None

@@ -17,13 +17,12 @@ _V3_MODULES = {
     ("7a",): "3x3_1 3x3_2 7x7x3_1 7x7x3_2 7x7x3_3 7x7x3_4",
     ("7b", "7c"): "1x1 3x3_1 3x3_2a 3x3_2b 3x3dbl_1 3x3dbl_2 3x3dbl_3a 3x3dbl_3b _pool",
 }
-_V3_AUXILIARY = {"conv0": "Conv2d_1b_1x1", "conv1": "Conv2d_2a_5x5", "fc": "Conv2d_2b_1x1"}
 _V1_BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
 _V1_STEM = {"conv1": "Conv2d_1a_7x7", "conv2": "Conv2d_2b_1x1", "conv3": "Conv2d_2c_3x3"}
 
 _GAMMA = (
-    "batch normalization's scales became a part of the weights, as TF-Slim's Inception has none: in training, which "
-    "normalizes anew, they count no longer"
+    "batch normalization's scales became a part of the weights, as TF-Slim's Inception has none: in training, "
+    "which normalizes anew, they count no longer"
 )
 
 
@@ -37,12 +36,11 @@ def inception_v3(network: str, names: Collection[str]) -> Weights:
             here = [scope for scope in scopes if scope.startswith(f"Mixed_{module}/")]
             for scope, branch in zip(here, branches.split(), strict=True):
                 layers.append(_both(f"Mixed_{module}.branch{branch}", f"InceptionV3/{scope}"))
-    auxiliary = [
-        _both(f"AuxLogits.{there}", f"InceptionV3/AuxLogits/{scope}")
-        for there, scope in _V3_AUXILIARY.items()
-        if there != "fc"
-    ]
-    auxiliary.append(Layer("AuxLogits.fc", f"InceptionV3/AuxLogits/{_V3_AUXILIARY['fc']}"))
+    auxiliary = (
+        _both("AuxLogits.conv0", "InceptionV3/AuxLogits/Conv2d_1b_1x1"),
+        _both("AuxLogits.conv1", "InceptionV3/AuxLogits/Conv2d_2a_5x5"),
+        Layer("AuxLogits.fc", "InceptionV3/AuxLogits/Conv2d_2b_1x1"),
+    )
     layers.append(Layer("fc", "InceptionV3/Logits/Conv2d_1c_1x1"))
     remarks = (
         "images are taken to be RGB in [-1, 1], as of all published weights but timm's gluon_in1k; for these give "
@@ -50,11 +48,11 @@ def inception_v3(network: str, names: Collection[str]) -> Weights:
         "averages beside a map's border are of what is in the map, as in TF-Slim, where PyTorch counts zeros too",
         _GAMMA,
     )
-    return Weights(variables, tuple(layers), auxiliary=tuple(auxiliary), remarks=remarks)
+    return Weights(variables, tuple(layers), auxiliary=auxiliary, remarks=remarks)
 
 
 def inception_v1(network: str, names: Collection[str]) -> Weights:
-    """GoogLeNet, which is Inception V1 with batch normalization, as TF-Slim's; its auxiliary logits are not there."""
+    """GoogLeNet, with batch normalization as in TF-Slim's Inception V1; which has no auxiliary logits."""
     variables = official_variables(network)
     scopes = _scopes(variables, "InceptionV1")
     layers = [_both(there, f"InceptionV1/{scope}") for there, scope in _V1_STEM.items()]
@@ -74,8 +72,8 @@ def inception_v1(network: str, names: Collection[str]) -> Weights:
 
 def _scopes(variables: Iterable[str], root: str) -> list[str]:
     """The scopes of all convolutions below `root`, sorted: in each module, branch by branch from the input on."""
-    names = (name.removeprefix(f"{root}/").removesuffix("/weights") for name in variables if name.endswith("/weights"))
-    return sorted(names)
+    weights = [name.removeprefix(f"{root}/") for name in variables if name.endswith("/weights")]
+    return sorted(name.removesuffix("/weights") for name in weights)
 
 
 def _both(there: str, scope: str) -> Layer:

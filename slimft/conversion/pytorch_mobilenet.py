@@ -12,7 +12,11 @@ from slimft.conversion.layers import Layer, Weights, both, official_variables
 _DEPTHWISE = "depthwise_conv2d"
 # The number of blocks in each of timm's stages: rows of the papers' tables, those of one resolution together in V1.
 _TIMM_V1, _TIMM_V2 = (1, 2, 2, 6, 2), (1, 2, 3, 4, 3, 3, 1)
-_REMARK = "the logits are the library's at sizes of 32k + 1, as --image_size=225: at others it pads otherwise"
+_V1_REMARK = "the logits are timm's at sizes of 32k + 1, as --image_size=225: at others it pads otherwise"
+_V2_REMARK = (
+    "the logits are the library's at sizes of 32k + 1, as --image_size=225, but for what is outside of the image: "
+    "grey here, the mean colour there; at other sizes it pads otherwise"
+)
 _PARTS = ("expand", "depthwise", "project")
 
 
@@ -24,7 +28,7 @@ def mobilenet_v1(network: str, names: Collection[str]) -> Weights:
         layers.append(both(f"{block}.conv_dw", f"{block}.bn1", f"{scope}_depthwise", _DEPTHWISE))
         layers.append(both(f"{block}.conv_pw", f"{block}.bn2", f"{scope}_pointwise"))
     layers.append(Layer("classifier", "MobilenetV1/Logits/Conv2d_1c_1x1"))
-    return _weights(network, layers)
+    return Weights(official_variables(network), tuple(layers), epsilon=1e-5, remarks=(_V1_REMARK,))
 
 
 def mobilenet_v2(network: str, names: Collection[str]) -> Weights:
@@ -45,7 +49,7 @@ def mobilenet_v2(network: str, names: Collection[str]) -> Weights:
             layers.append(both(convolution, batch_norm, f"{scope}/{part}", kind))
     layers.append(both(*ends[2:4], "MobilenetV2/Conv_1"))
     layers.append(Layer(ends[4], "MobilenetV2/Logits/Conv2d_1c_1x1"))
-    return _weights(network, layers)
+    return Weights(official_variables(network), tuple(layers), epsilon=1e-5, remarks=(_V2_REMARK,))
 
 
 def _v2_names(parts: tuple[str, ...], timm: bool) -> list[tuple[str, str]]:
@@ -59,7 +63,3 @@ def _v2_names(parts: tuple[str, ...], timm: bool) -> list[tuple[str, str]]:
 
 def _blocks(stages: tuple[int, ...]) -> list[str]:
     return [f"blocks.{stage}.{i}" for stage, number in enumerate(stages) for i in range(number)]
-
-
-def _weights(network: str, layers: list[Layer]) -> Weights:
-    return Weights(official_variables(network), tuple(layers), epsilon=1e-5, remarks=(_REMARK,))

@@ -1,15 +1,19 @@
 """Writes networks of torchvision and timm with random weights, as safetensors saves state dicts, and their logits.
 
     python torch_files.py FOLDER IMAGES.npy NETWORK...
+    python torch_files.py --outlines torch_outlines.json.gz
 
 A NETWORK is a key of SHAPES, such as timm.vgg11. For each: NETWORK.safetensors; NETWORK.exact.npy, the logits of
-images of a size at which it pads as TF-Slim's does, where also what lies outside of the image and the averages at the
-border are taken as in TF-Slim; NETWORK.same_size.npy, those of the library's own function at that size; and NETWORK.npy,
-those of its own function at its own size. Of Inception V3 also NETWORK.auxiliary.npy.
+images of a size at which it pads as TF-Slim's does, where what lies outside of the image and the averages at the
+border are as in TF-Slim too; NETWORK.same_size.npy, those of the library's own function at that size; NETWORK.npy,
+those of its own function at its own size. Of Inception V3 also NETWORK.auxiliary.npy. The outlines are the names
+and shapes of these networks and of OTHERS.
 Its own process, as torch and TensorFlow need not be in one.
 """
 
 import functools
+import gzip
+import json
 import pathlib
 import sys
 from unittest import mock
@@ -49,11 +53,11 @@ SHAPES = {
     "timm.mobilenetv2_100": (IMAGENET, GREY, 225, 224),
     "timm.mobilenetv2_140": (IMAGENET, GREY, 225, 224),
 }
-# Networks that cannot be equal: only their state dicts are written.
+# Networks that cannot be equal.
 OTHERS = (
-    "torchvision.resnet18", "torchvision.resnet50", "torchvision.alexnet", "torchvision.vgg13", "torchvision.mnasnet1_0",
-    "timm.resnet50", "timm.resnetv2_50", "timm.resnetv2_50x1_bit", "timm.mobilenetv1_100h", "timm.mobilenetv2_050",
-    "timm.inception_v4", "timm.efficientnet_b0",
+    "torchvision.resnet18", "torchvision.resnet50", "torchvision.alexnet", "torchvision.vgg13",
+    "torchvision.mnasnet1_0", "timm.resnet50", "timm.resnetv2_50", "timm.resnetv2_50x1_bit",
+    "timm.mobilenetv1_100h", "timm.mobilenetv2_050", "timm.inception_v4", "timm.efficientnet_b0",
 )  # fmt: skip
 
 
@@ -135,17 +139,20 @@ def write(folder, images, name):
             np.save(folder / f"{name}.auxiliary.npy", model.AuxLogits(features[0]).numpy())
 
 
+def outlines():
+    """The names and shapes of all state dicts."""
+    states = {name: made(name).state_dict() for name in (*SHAPES, *OTHERS)}
+    return {name: {key: list(value.shape) for key, value in state.items()} for name, state in states.items()}
+
+
 def main(folder, images, *names):
-    folder, images = pathlib.Path(folder), np.load(images)
+    if folder == "--outlines":
+        with gzip.GzipFile(images, "wb", mtime=0) as file:
+            file.write(json.dumps(outlines(), separators=(",", ":")).encode())
+        return
     for name in names:
-        if name in SHAPES:
-            write(folder, images, name)
-        else:
-            # As float16: these are large, and only their names and shapes count.
-            state = {key: torch.zeros_like(value, dtype=torch.float16) for key, value in made(name).state_dict().items()}
-            safetensors.torch.save_file(state, folder / f"{name}.safetensors")
+        write(pathlib.Path(folder), np.load(images), name)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     main(*sys.argv[1:])
