@@ -208,6 +208,8 @@ def _opcodes(stream: BinaryIO, end: int):
         if opcode is None:
             raise ValueError(f"it holds the byte {code[0]:#04x} where an instruction should be")
         name = opcode.name
+        if name == "LONG4":  # Its reader takes the memory for any length before it looks for the bytes.
+            raise ValueError("it holds a LONG4, which no pickled array does")
         if name in _LENGTH_BYTES:
             width = _LENGTH_BYTES[name]
             length = int.from_bytes(stream.read(width), "little", signed=name == "BINSTRING")
@@ -222,6 +224,8 @@ def _opcodes(stream: BinaryIO, end: int):
 
 
 def _set_items(dictionary: dict, items: list):
+    if len(items) % 2:
+        raise ValueError("it has a key without a value")
     # Not tuples: to hash a tuple of tuples can take forever.
     if not all(isinstance(key, (bytes, str, int)) for key in items[::2]):
         raise ValueError("it has a key that is neither a string nor a number")
@@ -279,11 +283,17 @@ def as_array(call: object) -> PickledArray:
     code, byte_order = _text(dtype.arguments[0]), _text(dtype.state[1])
     if not _CODE.fullmatch(code):
         raise ValueError(f"it holds an array of {code}, which is not of numbers")
+    # Fields, subarrays, or flags that let NumPy take numbers for objects.
+    if dtype.state[2:5] != (None, None, None) or any(dtype.state[7:8]):
+        raise ValueError(f"it holds an array of {code} that is not plain")
     if not isinstance(raw, (bytes, bytearray, Span)):
         raise ValueError("it holds an array without values")
     if isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
         raise ValueError("it holds an array without a shape")
-    return PickledArray(np.dtype(code).newbyteorder(byte_order), tuple(shape), _text(order), raw)
+    order = _text(order)
+    if order not in ("C", "F"):
+        raise ValueError("it holds an array in an order that is neither C nor F")
+    return PickledArray(np.dtype(code).newbyteorder(byte_order), tuple(shape), order, raw)
 
 
 def _text(text: bytes | str) -> str:

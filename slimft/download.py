@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import http.client
 import json
@@ -15,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from slimft.errors import DataError
 from slimft.files import (
@@ -26,7 +27,7 @@ from slimft.files import (
     temporary_directory,
     write_atomically,
 )
-from slimft.messages import say
+from slimft.messages import printable, say
 from slimft.transport import TooMuch, TooSlow, opener
 
 _CHUNK = 1 << 20
@@ -47,6 +48,8 @@ _MOST_ENTRIES = 10_000
 _MOST_HEADER_BYTES = 1 << 20
 _LEAST_HEADER_COST, _GLOBAL_HEADER_COST = 64, 100
 _MOST_NOTE_BYTES = 1 << 16
+# Errors of the system that come of an entry's name: too long, or of a file where a folder has to be.
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EILSEQ, errno.EINVAL)
 _PASSING_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 # What a later request may say back to a server: it comes from one, or from a file.
 _VALIDATOR = re.compile(r"[ -~]{1,500}")
@@ -69,7 +72,12 @@ class _Cut(Exception):
         self.tries = tries or _TRIES
 
 
-def download(url: str, file: pathlib.Path, advice: str = "run the same command again to continue") -> None:
+def download(
+    url: str,
+    file: pathlib.Path,
+    advice: str = "run the same command again to continue",
+    headers: Mapping[str, str] | None = None,
+) -> None:
     """Downloads `url` to `file`, which gets its name when all of it is on the disk.
 
     Until then the bytes are in ``FILE.part``, from where a later call goes on, unless the file on the server
@@ -80,6 +88,7 @@ def download(url: str, file: pathlib.Path, advice: str = "run the same command a
         url: ``http`` or ``https``.
         file: in a folder that exists.
         advice: ends the message of an error, saying what to do.
+        headers: of the request, such as a token; other servers, that this one redirects to, do not get them.
 
     Raises:
         DataError: it cannot be had. What has arrived stays in ``FILE.part``; `Unreachable` if that is nothing.
@@ -92,7 +101,7 @@ def download(url: str, file: pathlib.Path, advice: str = "run the same command a
         tries, furthest = 0, part.size
         while True:
             try:
-                _receive(url, part)
+                _receive(url, part, headers or {})
                 break
             except _Cut as cut:
                 tries = 1 if part.size >= furthest + _CHUNK else tries + 1
@@ -209,7 +218,7 @@ def _validator(response: http.client.HTTPResponse) -> str | None:
     return validator if _VALIDATOR.fullmatch(validator) else None
 
 
-def _receive(url: str, part: _Part) -> None:
+def _receive(url: str, part: _Part, headers: Mapping[str, str]) -> None:
     """One request. When it returns, all bytes are in `part`.
 
     Raises:
@@ -219,8 +228,11 @@ def _receive(url: str, part: _Part) -> None:
     from slimft.progress_bar import ProgressBar
 
     asked = part.size
+    request = urllib.request.Request(url, headers=part.headers())
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
     try:
-        response = opener().open(urllib.request.Request(url, headers=part.headers()), timeout=_TIMEOUT_SECONDS)
+        response = opener().open(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and asked:
@@ -342,7 +354,7 @@ def unpack(
 
     Raises:
         DataError: it is no such archive or corrupt, or has an entry that is a link or a device, leads out of
-            `folder`, or is absurdly large.
+            `folder`, has a name that no file can have or another one has, or is absurdly large.
         OSError: the disk is full or `folder` cannot be written.
     """
     try:
@@ -358,7 +370,13 @@ def unpack(
                     if entry.size < 0 or size > _MOST_BYTES or number > _MOST_ENTRIES:
                         most = f"{_MOST_BYTES} bytes or {_MOST_ENTRIES} entries"
                         raise DataError(f"{archive.name} is not safe to unpack: it holds over {most}")
-                    _extract(tar, entry, path, folder, choose)
+                    try:
+                        _extract(tar, entry, path, folder, choose)
+                    except OSError as error:
+                        if error.errno not in _OF_NAMES:
+                            raise
+                        what = f"{printable(entry.name[:200])} cannot be made: {error.strerror}"
+                        raise DataError(f"{archive.name} is not a good .tar.gz archive: {what}") from None
                     tar.members.clear()  # With all their headers.
             while stream.read(_CHUNK):
                 if stream.tell() > 2 * _MOST_BYTES:

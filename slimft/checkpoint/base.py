@@ -11,7 +11,7 @@ from slimft.checkpoint.binary_file import Malformed
 from slimft.errors import CheckpointError
 from slimft.messages import one_line, printable
 
-# Characters of a reason: NumPy's, for one, repeat all of a header that they cannot read.
+# Characters of a name, and of a reason: NumPy's, for one, repeat all of a header that they cannot read.
 _MOST_SAID = 500
 
 
@@ -47,9 +47,13 @@ class Checkpoint(Mapping, abc.ABC):
         if name not in self:
             raise KeyError(name)
         try:
-            return self._read(name)
+            array = self._read(name)
+            # To NumPy such a bool is true, and yet not equal to True.
+            if array.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
+                raise Malformed("it has bytes that are neither true nor false")
+            return array
         except (Malformed, OSError, MemoryError) as error:
-            raise CheckpointError(f"{self.path}: cannot read {printable(name)}: {reason(error)}") from None
+            raise CheckpointError(f"{self.path}: cannot read {_shown(name)}: {reason(error)}") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a variable, without reading it. Raises KeyError where it is unknown."""
@@ -90,6 +94,11 @@ class Checkpoint(Mapping, abc.ABC):
     # A mapping compares by its values; for hundreds of megabytes that is never what is meant.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
+
+
+def _shown(name: str) -> str:
+    """A name as a message has it: not all of one that is absurdly long."""
+    return printable(name if len(name) <= _MOST_SAID else f"{name[:_MOST_SAID]}...")
 
 
 def reason(error: Exception) -> str:

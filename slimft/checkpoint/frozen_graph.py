@@ -7,20 +7,34 @@ of a ReadVariableOp.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint, one_line
 from slimft.checkpoint.binary_file import BinaryFile, Malformed
 from slimft.checkpoint.dtypes import dtype_of_enum
 from slimft.checkpoint.memory import Allowance, most_bytes
-from slimft.checkpoint.protobuf import EMPTY, FIXED32, LENGTH, VARINT, expect_bytes, fields, joined, utf8
-from slimft.checkpoint.tensor_proto import describe_tensor, parse_tensor
+from slimft.checkpoint.protobuf import (
+    EMPTY,
+    FIXED32,
+    LENGTH,
+    VARINT,
+    check_messages,
+    expect_bytes,
+    fields,
+    joined,
+    utf8,
+)
+from slimft.checkpoint.tensor_proto import SHAPE_FIELDS, TENSOR_FIELDS, describe_tensor, parse_tensor
 
 # What a constant takes that is listed, but for its name.
 _CONSTANT_BYTES = 1 << 9
 # An AttrValue has one of these, the last one that is given: its fields and their wire types.
 _TENSOR = 8
-_OTHER_VALUES = {1: LENGTH, 2: LENGTH, 3: VARINT, 4: FIXED32, 5: VARINT, 6: VARINT, 7: LENGTH, 9: LENGTH, 10: LENGTH}
+# Of an AttrValue: the fields that are messages, but for functions.
+_VALUE = {1: {7: SHAPE_FIELDS, 8: TENSOR_FIELDS}, 7: SHAPE_FIELDS, 8: TENSOR_FIELDS}
+_OTHER_VALUES = {**dict.fromkeys((1, 2, 7, 9, 10), LENGTH), **dict.fromkeys((3, 5, 6), VARINT), 4: FIXED32}
 
 
 class FrozenGraphCheckpoint(Checkpoint):
@@ -51,12 +65,12 @@ class FrozenGraphCheckpoint(Checkpoint):
             if op == "Const" and tensor is not None:
                 if name in constants:
                     raise Malformed(f"two of its constants are called {one_line(name)}")
-                allowance.take(_CONSTANT_BYTES + 4 * len(name))
+                allowance.take(_CONSTANT_BYTES + sys.getsizeof(name))
                 constants[name] = tensor
             elif op == "Identity" and first_input:
                 source = first_input.removesuffix(":0")
                 if name == f"{source}/read" or name.rsplit("/", 1)[-1].startswith("ReadVariableOp"):
-                    allowance.take(_CONSTANT_BYTES + 4 * len(source))
+                    allowance.take(_CONSTANT_BYTES + sys.getsizeof(source))
                     were_variables.add(source)
         self._tensors = {name: constants[name] for name in sorted(constants) if name in were_variables}
         if not self._tensors:
@@ -81,25 +95,29 @@ def _parse_node(node: memoryview) -> tuple[str, str, str, memoryview | None]:
             name = utf8(value)
         elif number == 2:
             op = utf8(value)
-        elif number == 3 and first_input is None:
-            first_input = utf8(value)
+        elif number == 3:
+            source = utf8(value)
+            first_input = source if first_input is None else first_input
         elif number == 5:
             key, attribute = _parse_attribute(expect_bytes(value))
-            if key == b"value":
+            if key == "value":
                 tensor = attribute  # Of several entries with the same key a map has the last.
     return name, op, first_input or "", tensor
 
 
-def _parse_attribute(entry: memoryview) -> tuple[bytes, memoryview | None]:
+def _parse_attribute(entry: memoryview) -> tuple[str, memoryview | None]:
     """The key of an entry of a node's attributes and, if its value is one, the TensorProto."""
-    key, content = b"", EMPTY
+    key, content = "", EMPTY
     for number, _, value in fields(entry):
         if number == 1:
-            key = bytes(expect_bytes(value))
+            key = utf8(value)
         elif number == 2:
             content = joined(content, expect_bytes(value))
-    if key != b"value":
-        return key, None
+        else:
+            # Of such an entry protobuf's implementations make different things.
+            raise Malformed(f"an attribute of a node has a field {number}")
+    # protobuf reads all of the graph before any of it, so damage elsewhere is damage too.
+    check_messages(content, _VALUE)
     tensor = None
     for number, wire_type, value in fields(content):
         if number == _TENSOR:

@@ -1,14 +1,15 @@
 """Reads one HDF5 file in a process of its own, for `keras_h5`: HDF5's C code crashes on damaged files, or hangs.
 
 A script: run by its path, with the settings as JSON in its only argument. It imports nothing of slimft, so that it
-starts as fast as Python, NumPy and h5py do. A request is a line of JSON on standard input. A reply on standard output
-is 8 bytes with the length of a JSON object, that object, and behind it the values where it tells their `bytes`.
+starts as fast as Python, NumPy and h5py do. A request is a line of JSON on standard input. A reply on standard
+output is 8 bytes with the length of a JSON object, that object, and behind it the values where it tells their
+`bytes`.
 
-    {"list": most}      the datasets and what Keras notes about layers, while the names are not longer than `most` bytes
+    {"list": most}      the datasets and what Keras notes about layers, while the names have at most so many bytes
     {"read": name}      the values of a dataset, in as many replies as they take
 
-A reply of {"error": reason} says why not, or why not all. What the process may take of memory and of the processor's time is part of each
-request; where the system has no such limits, the parent's clock remains.
+A reply of {"error": reason} says why not, or why not all. What the process may take of memory and of the
+processor's time is part of each request; where the system has no such limits, the parent's clock remains.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import math
 import os
 import sys
 
-# Keras' names of nested models have hundreds of characters. To walk down a chain of groups takes the cube of its length.
+# Keras' names of nested models have hundreds of characters. The time for a chain of groups grows with its cube.
 _MOST_NAME = 4096
 _MOST_DEPTH = 200
 # NumPy's largest number is a complex one of two long doubles; opening larger types costs memory for nothing.
@@ -42,7 +43,8 @@ def main() -> None:
         request = json.loads(line)
         limit(request["memory"], request["seconds"])
         try:
-            file = file or h5py.File(settings["file"], "r")
+            # Each chunk is read once, and a cache would keep whatever its filters took on the way.
+            file = file or h5py.File(settings["file"], "r", rdcc_nbytes=0)
             if "list" in request:
                 send(replies, listing(file, request["list"]))
             else:

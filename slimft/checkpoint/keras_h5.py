@@ -1,9 +1,9 @@
 """Keras weight files (HDF5) as checkpoints.
 
-HDF5 is read by a child process: its C code crashes, hangs or takes any memory on damaged files. A process that is started
-afresh, and not forked, has none of TensorFlow's threads and locks, of what the parent holds in memory and of its open
-files; it costs the start of Python and the import of h5py, less than a tenth of a second. Values that lie in the file just
-as NumPy has them, which is how Keras writes them, are then read here as those of other formats are.
+HDF5 is read by a child process: its C code crashes, hangs or takes any memory on damaged files. A process that is
+started afresh, and not forked, has nothing of TensorFlow's threads and locks, of the parent's memory and of its
+open files; it costs the start of Python and the import of h5py, a tenth of a second. Values that lie in the file
+just as NumPy has them, which is how Keras writes them, are then read here as those of other formats are.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from slimft.checkpoint.dtypes import dtype_of_name
 from slimft.checkpoint.tensor_proto import checked_shape
 
 _CHILD = str(pathlib.Path(__file__).with_name("hdf5_child.py"))
-# What the child may take of memory: for itself, for each byte of the file, and for each byte of the values that are read,
-# as filters have a chunk before and after them.
+# What the child may take of memory: for itself, for each byte of the file, and for each byte of the values that are
+# read, as filters have a chunk before and after them.
 _FIXED_BYTES = 64 << 20
 _BYTES_PER_BYTE = 2
 _BYTES_PER_VALUE_BYTE = 5
@@ -40,8 +40,6 @@ _BYTES_PER_SECOND = 10_000_000
 _CLOCK_FACTOR = 6
 # Deflate, the usual compression, makes at most 1032 bytes of one.
 _MOST_EXPANSION = 1032
-# So much passes at a time; the usual 64 KiB would cost a third more.
-_PIPE_BYTES = 1 << 20
 
 
 class KerasH5Checkpoint(Checkpoint):
@@ -91,8 +89,9 @@ class KerasH5Checkpoint(Checkpoint):
         if size > self._file.size * _MOST_EXPANSION:
             raise Malformed(f"its shape {list(shape)} is more than what is stored in {self._file.size} bytes")
         if name in self._offsets:
-            if self._offsets[name] + size > self._file.size:
-                raise Malformed(f"it ends at byte {self._offsets[name] + size} of {self._file.size}; the file is cut short")
+            end = self._offsets[name] + size
+            if end > self._file.size:
+                raise Malformed(f"it ends at byte {end} of {self._file.size}; the file is cut short")
             octets = aligned_buffer(size)
             self._file.read_into(octets, self._offsets[name])
         else:
@@ -173,7 +172,7 @@ class _Child:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", _CHILD, settings],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            bufsize=0, pipesize=_PIPE_BYTES, env=environment,
+            bufsize=0, env=environment,
             pass_fds=[self._file.fileno()] if inherited else (),
         )  # fmt: skip
         self._owner = os.getpid()

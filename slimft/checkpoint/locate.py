@@ -10,14 +10,15 @@ import re
 from slimft.checkpoint import kinds
 from slimft.checkpoint.base import reason
 from slimft.checkpoint.binary_file import Malformed
-from slimft.errors import CheckpointError
+from slimft.checkpoint.state_file import newest_checkpoint
+from slimft.errors import CheckpointError, DataError
+from slimft.files import read_bounded
 from slimft.messages import say
 
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")
 # One of several V1 files, or the pattern by which TensorFlow names all of them.
 _V1_SHARD = re.compile(r"(?P<prefix>.*)-(?:\d{5}|\?{5})-of-(?P<count>\d{5}|\?{5})$", re.DOTALL)
-_STATE_LINE = re.compile(rb'^model_checkpoint_path:\s*"(?P<path>(?:[^"\\\n]|\\.)*)"\s*$', re.MULTILINE)
-_ESCAPE = re.compile(rb"\\(?:(?P<octal>[0-7]{1,3})|(?P<char>.))", re.DOTALL)
+# Of ten thousand checkpoints that were all kept it has about as many.
 _MOST_STATE_BYTES = 1 << 20
 _STATE = "checkpoint"
 # Formats of a single file, whose name has to tell that it is a checkpoint for it to be the one of a directory.
@@ -238,20 +239,24 @@ def latest_in_state(directory: pathlib.Path, state: str = _STATE) -> str | None:
     A relative path in the state file counts from the directory, as in `tf.train.latest_checkpoint`. Where what it
     names is not there, as after a directory was moved, but the same name beside the state file is, that is taken
     and said.
+
+    Raises:
+        CheckpointError: the state file cannot be read, or names what cannot be.
     """
     file = directory / state
+    if not file.is_file():
+        return None
     try:
-        if not file.is_file():
-            return None
-        with open(file, "rb") as stream:
-            match = _STATE_LINE.search(stream.read(_MOST_STATE_BYTES))
-        if match is None:
-            return None
-        path = os.fsdecode(_ESCAPE.sub(_unescaped, match["path"]))
-        named = str(directory / path)
-        return named if _is_there(named) else _moved(directory, path, file) or named
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL.
-        raise CheckpointError(f"{file} cannot be read: {reason(error)}") from None
+        newest = newest_checkpoint(read_bounded(file, _MOST_STATE_BYTES))
+    except DataError as error:
+        raise CheckpointError(str(error)) from None
+    if newest is None:
+        return None
+    named = str(directory / newest)
+    try:
+        return named if _is_there(named) else _moved(directory, newest, file) or named
+    except OSError as error:  # No file can have that name.
+        raise CheckpointError(f"{file} names a checkpoint that cannot be read: {error.strerror}") from None
 
 
 def _moved(directory: pathlib.Path, path: str, state: pathlib.Path) -> str | None:
@@ -275,13 +280,6 @@ def _is_there(prefix: str) -> bool:
         return _locate_v1_shards(pathlib.Path(prefix)) is not None
     except CheckpointError:  # Some of its files are there.
         return True
-
-
-def _unescaped(escape: re.Match) -> bytes:
-    """What an escape in a text-format protocol buffer stands for; whatever is not ASCII is escaped there."""
-    if escape["octal"]:
-        return bytes([int(escape["octal"], 8) & 0xFF])
-    return {b"n": b"\n", b"r": b"\r", b"t": b"\t"}.get(escape["char"], escape["char"])
 
 
 def _locate_v1_shards(file: pathlib.Path) -> Found | None:

@@ -38,5 +38,5 @@ class Allowance:
         """
         self._left -= octets
         if self._left < 0:
-            most = most_bytes(self._file_bytes) >> 20
-            raise Malformed(f"it would take over {most} MiB of memory, absurdly much for its {self._file_bytes} bytes")
+            most, size = most_bytes(self._file_bytes) >> 20, self._file_bytes
+            raise Malformed(f"it would take over {most} MiB of memory, absurdly much for its {size} bytes")

@@ -129,7 +129,7 @@ def read_header(stream, objects: bool = False) -> tuple[tuple[int, ...], np.dtyp
         Malformed: it is damaged, or the dtype is not one of plain values.
     """
     try:
-        # As much as the header has and no more: NumPy reads all that it claims to have before looking at how much it is.
+        # NumPy reads all that a header claims to have before it looks at how much that is.
         head = stream.read(np.lib.format.MAGIC_LEN)
         version = np.lib.format.read_magic(io.BytesIO(head))
         if version not in ((1, 0), (2, 0), (3, 0)):

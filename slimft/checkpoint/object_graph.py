@@ -5,14 +5,15 @@ Source: tensorflow/core/protobuf/trackable_object_graph.proto.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.protobuf import expect_bytes, fields, text
 
 KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
-# What a name and its key take, but for their characters.
-_NAME_BYTES = 200
+# What a name and its key take beside themselves.
+_NAME_BYTES = 100
 
 
 def full_names(graph: memoryview) -> Mapping[str, str]:
@@ -32,6 +33,6 @@ def full_names(graph: memoryview) -> Mapping[str, str]:
             values = {inner: text(value) for inner, _, value in fields(expect_bytes(attribute)) if inner in (2, 3)}
             name, key = values.get(2), values.get(3)
             if name and key:
-                allowance.take(_NAME_BYTES + 4 * (len(name) + len(key)))
+                allowance.take(_NAME_BYTES + sys.getsizeof(name) + sys.getsizeof(key))
                 keys[name] = key if keys.get(name, key) == key else None
     return {name: key for name, key in keys.items() if key is not None}

@@ -199,8 +199,8 @@ def is_darknet(peek: Peek) -> bool:
 
 def is_msgpack(peek: Peek) -> bool:
     """A map of MessagePack with short strings as keys, which is how Flax saves."""
-    start = 1 if 0x81 <= peek.head[0] <= 0x8F else 3 if peek.head[0] == 0xDE else None
-    if start is None or not 0xA1 <= peek.head[start] <= 0xBF:
+    start = 1 if 0x81 <= peek.head[0] <= 0x8F else 3 if peek.head[0] == 0xDE else len(peek.head)
+    if start >= len(peek.head) or not 0xA1 <= peek.head[start] <= 0xBF:
         return False
     key = peek.head[start + 1 : start + 1 + (peek.head[start] & 0x1F)]
     return re.fullmatch(rb"[\w./-]+", key) is not None
@@ -267,7 +267,7 @@ def _is_node(field: tuple[int, int, int | bytes]) -> bool:
     if [one[:2] for one in inner[:1]] != [(1, LENGTH)] or not re.match(rb"[\w.]", inner[0][2]):
         return False
     # The name may be longer than what is looked at.
-    return len(inner) < 2 or (inner[1][0] == 2 and re.match(rb"[A-Z_]", inner[1][2]) is not None)
+    return len(inner) < 2 or (inner[1][:2] == (2, LENGTH) and re.match(rb"[A-Z_]", inner[1][2]) is not None)
 
 
 def _inner(octets: bytes) -> list[tuple[int, int, int | bytes]]:

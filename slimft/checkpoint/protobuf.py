@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed
+from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 EMPTY = memoryview(b"")
@@ -62,6 +62,21 @@ def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | me
         position += size
 
 
+def check_messages(message: memoryview | bytearray, schema: dict[int, dict]) -> None:
+    """Checks also those parts of a message that are not used, as protobuf does, which reads all or nothing.
+
+    Args:
+        message: the message.
+        schema: the numbers of fields that are messages, each with the schema of these.
+
+    Raises:
+        Malformed: it is no message, or something in it that should be is none.
+    """
+    for number, wire_type, value in fields(message):
+        if wire_type == LENGTH and number in schema:
+            check_messages(value, schema[number])
+
+
 def signed(value: int) -> int:
     """The int64 that an unsigned varint stands for."""
     return value - (1 << 64) if value >> 63 else value
@@ -83,8 +98,8 @@ def utf8(value: int | memoryview) -> str:
 def joined(message: memoryview | bytearray, more: memoryview) -> memoryview | bytearray:
     """One message of what several occurrences of a field hold that is not repeated, as protocol buffers join them.
 
-    Numbers in them overwrite each other, repeated fields add up, messages are joined in their turn: all that is what
-    the message of all their bytes says. Source: "Last One Wins" in the guide to the encoding.
+    Numbers in them overwrite each other, repeated fields add up, messages are joined in their turn: just that is
+    what all their bytes mean as one message. Source: "Last One Wins" in the guide to the encoding.
 
     Args:
         message: what is joined so far; empty at first. A bytearray is extended.
@@ -112,7 +127,7 @@ def expect_int(value: int | memoryview) -> int:
 
 
 def packed_varints(data: memoryview, narrowed=lambda values: values, dtype=np.uint64) -> np.ndarray:
-    """Decodes varints that follow each other.
+    """Decodes varints that follow each other, into memory that is aligned.
 
     Args:
         data: the varints.
@@ -122,7 +137,8 @@ def packed_varints(data: memoryview, narrowed=lambda values: values, dtype=np.ui
     octets = np.frombuffer(data, np.uint8)
     if octets.size and octets[-1] >= 0x80:
         raise Malformed("a varint is cut off")
-    values, count = np.empty(np.count_nonzero(octets < 0x80), dtype), 0
+    dtype, count = np.dtype(dtype), 0
+    values = aligned_buffer(np.count_nonzero(octets < 0x80) * dtype.itemsize).view(dtype)
     # In pieces: to decode one takes fifty bytes of memory for a byte.
     while octets.size:
         last = np.flatnonzero(octets[:_PIECE] < 0x80)

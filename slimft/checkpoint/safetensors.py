@@ -1,8 +1,9 @@
 """The safetensors format, read and written one tensor at a time.
 
 Source: the format as described at github.com/huggingface/safetensors: 8 bytes with the length of a JSON header,
-the header (name to dtype, shape and place), the values. The reader is as strict as the reference of version 0.8, and
-stricter where that takes what the description forbids (a name twice) or no writer makes (a tensor described by an array).
+the header (name to dtype, shape and place), the values. The reader is as strict as the reference (version 0.8), and
+stricter where that takes what the description forbids (a name twice) or what no writer makes (a tensor described by
+an array instead of an object).
 """
 
 from __future__ import annotations

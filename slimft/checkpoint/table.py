@@ -28,8 +28,8 @@ _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # The compression and the checksum.
 _BLOCK_BYTES = 1 << 18
 _RESTART_INTERVAL = 16
-# A key repeats what it shares with the one before, but every sixteenth is written whole: so the keys of a block that
-# TensorFlow or build_table wrote have at most 16 times the block's bytes. The rest is for blocks made otherwise.
+# A key repeats what it shares with the one before, but every sixteenth is written whole: so the keys of a block
+# that TensorFlow or build_table wrote have at most 16 times the block's bytes. The rest is for other blocks.
 _KEY_BYTES_PER_BYTE = _RESTART_INTERVAL
 _FEW_KEY_BYTES = 1 << 20
 # An entry that is kept: a tuple, two numbers, and the key's object.

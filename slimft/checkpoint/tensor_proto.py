@@ -30,6 +30,9 @@ _MOST_PIECES = 1 << 14
 _VERSION = 1
 
 _DTYPE, _SHAPE, _CONTENT = 1, 2, 4
+# The messages in a TensorShapeProto and in a TensorProto, for `check_messages`.
+SHAPE_FIELDS = {2: {}}
+TENSOR_FIELDS = {_SHAPE: SHAPE_FIELDS}
 # Of each dtype's number: the field with its values. Some dtypes have none and come as contents only.
 _FIXED = {1: 5, 2: 6, 8: 9, 18: 12}
 _VARINTS = {
@@ -66,15 +69,22 @@ def checked_shape(dimensions) -> tuple[int, ...]:
 
 def check_versions(message: memoryview) -> None:
     """Raises Malformed if a checkpoint's VersionDef says that readers of today must not read it."""
-    least, bad = 0, False
+    producer, least, bad = 0, 0, False
     for number, wire_type, value in fields(message):
-        if number == 2:
-            least = expect_int(value)
+        if number == 1:
+            producer = _int32(expect_int(value))
+        elif number == 2:
+            least = _int32(expect_int(value))
         elif number == 3:
             numbers = [value] if wire_type == VARINT else packed_varints(expect_bytes(value))
-            bad |= _VERSION in numbers
-    if least > _VERSION or bad:
+            bad |= _VERSION in map(_int32, map(int, numbers))
+    if producer < 0 or least > _VERSION or bad:
         raise Malformed("its format is of a version that TensorFlow's readers must not read either")
+
+
+def _int32(value: int) -> int:
+    """The value that a varint has where the field is an int32: the lowest 32 bits."""
+    return ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
 def describe_tensor(message: memoryview) -> tuple[int, tuple[int, ...]]:
@@ -108,7 +118,8 @@ def parse_tensor(message: memoryview, most: int | None = None) -> np.ndarray:
     if values.size > count or (values.size < count and has_contents(message)):
         raise Malformed(f"it has {values.size} values, but the shape {list(shape)}")
     if values.size < count and most is not None and octets > most:
-        raise Malformed(f"its shape {list(shape)} makes {octets} bytes of {values.size} values; at most {most} are made")
+        made = f"makes {octets} bytes of {values.size} values; at most {most} are made"
+        raise Malformed(f"its shape {list(shape)} {made}")
     if enum == STRING:
         whole = np.empty(count, object)
     else:

@@ -8,6 +8,7 @@ values of each slice lie under a key made of the name and the slice.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned
 from slimft.checkpoint.dtypes import dtype_of_enum
 from slimft.checkpoint.memory import Allowance
-from slimft.checkpoint.protobuf import EMPTY, expect_bytes, expect_int, fields, joined, utf8
+from slimft.checkpoint.protobuf import EMPTY, check_messages, expect_bytes, expect_int, fields, joined, utf8
 from slimft.checkpoint.slices import (
     Slice,
     check_cover,
@@ -28,10 +29,12 @@ from slimft.checkpoint.slices import (
     slice_shape,
 )
 from slimft.checkpoint.table import Table
-from slimft.checkpoint.tensor_proto import check_versions, least_bytes, parse_shape, parse_values
+from slimft.checkpoint.tensor_proto import TENSOR_FIELDS, check_versions, least_bytes, parse_shape, parse_values
 
 # What a variable takes that is listed, but for its slices and its name.
 _VARIABLE_BYTES = 1 << 9
+# The messages in a SavedSlice.
+_SAVED_FIELDS = {2: {1: {}}, 3: TENSOR_FIELDS}
 
 
 class TensorFlowV1Checkpoint(Checkpoint):
@@ -127,8 +130,7 @@ def _parse_variable(meta: memoryview, allowance: Allowance) -> tuple[str, tuple[
             slices.append(parse_slice(expect_bytes(value)))
             allowance.take(slice_bytes(slices[-1]))
     dimensions = parse_shape(shape)
-    # Names of other than Latin characters take up to four bytes for one in the file.
-    allowance.take(4 * len(name) + 40 * len(dimensions))
+    allowance.take(sys.getsizeof(name) + 40 * len(dimensions))
     return name, dimensions, enum, slices
 
 
@@ -140,6 +142,7 @@ def _parse_record(record: memoryview, name: str, piece: Slice) -> memoryview:
             saved = joined(saved, expect_bytes(value))
     if not len(saved):
         raise Malformed("its record holds no values")
+    check_messages(saved, _SAVED_FIELDS)
     filed, place, values = "", EMPTY, EMPTY
     for number, _, value in fields(saved):
         if number == 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -69,15 +70,16 @@ class TensorFlowV2Checkpoint(Checkpoint):
         allowance = Allowance(index.size)
         shard_count = None
         for key, value in Table(index, verify, allowance):
-            # Names of other than Latin characters take up to four bytes for one in the file.
-            allowance.take(_ENTRY_BYTES + 4 * len(key))
+            allowance.take(_ENTRY_BYTES)
             if not key:
                 shard_count = _parse_header(value)
             elif key.startswith(b"\0"):
-                allowance.take(len(value))
+                allowance.take(len(key) + len(value))
                 self._slice_records[key] = bytes(value)
             else:
-                self._entries[key.decode("utf-8", "surrogateescape")] = _parse_entry(value, allowance)
+                name = key.decode("utf-8", "surrogateescape")
+                allowance.take(sys.getsizeof(name))
+                self._entries[name] = _parse_entry(value, allowance)
         if shard_count is None:
             raise Malformed("its index has no header")
         self._shard_count = shard_count

@@ -18,6 +18,7 @@ from typing import TextIO
 from absl import flags
 
 from slimft.cli.flag_files import check_flag_files
+from slimft.cli.slim_flags import ForeignFlag
 from slimft.errors import SlimftError, UsageError
 from slimft.messages import SafeStream, one_line, say
 
@@ -26,6 +27,8 @@ _FAULT_STATUS = 70
 # What any write may meet: no space, no more quota, a file too large, a read-only or failing disk.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 STANDARD_OUTPUT = "standard output"
+# Of an error: a path may have 4,096 characters, a flag's value any number.
+_MOST_SAID = 8192
 
 
 def run(
@@ -56,10 +59,10 @@ def run(
             sys.stdout.flush()
             return status
         except SlimftError as error:
-            say(f"{name}: {one_line(error)}")
+            say(f"{name}: {_in_short(error)}")
             return error.exit_status
         except flags.Error as error:
-            say(f"{name}: {one_line(error)} (see {name} --help)")
+            say(f"{name}: {_in_short(error)} (see {name} --help)")
             return 2
         except BrokenPipeError:  # Who read the output, such as head, has seen enough.
             return 128 + 13  # As a shell reports a command that SIGPIPE ended.
@@ -90,6 +93,12 @@ def _dispatch(argv, name, values, command, description, positional) -> int:
         parse(values, argv)
         return command(values) or 0
     return command(values, values(list(argv))[1:]) or 0
+
+
+def _in_short(error: Exception) -> str:
+    """What an error says, in one line; where that is absurdly long, its beginning and its end."""
+    said = one_line(error)
+    return said if len(said) <= _MOST_SAID else f"{said[: _MOST_SAID // 2]} ... {said[-_MOST_SAID // 2 :]}"
 
 
 def _fault(error: Exception) -> str:
@@ -185,7 +194,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
     if rest:
         close = difflib.get_close_matches(rest[0].lstrip("-"), list(values), n=1)
         hint = f"; did you mean --{close[0]}?" if close else "; flags are written --name=value"
-        raise UsageError(f"unexpected argument {rest[0]!r}{hint}")
+        raise UsageError(f"unexpected argument {rest[0][:200]!r}{hint}")
 
 
 def help_text(name: str, description: str, values: flags.FlagValues, positional: str | None = None) -> str:
@@ -194,6 +203,8 @@ def help_text(name: str, description: str, values: flags.FlagValues, positional:
     own: dict[str, flags.Flag] = {}
     for flag_name in values:
         help_line = values[flag_name].help
+        if isinstance(values[flag_name], ForeignFlag):
+            continue
         if help_line.startswith("Alias for --"):
             aliases.setdefault(help_line.removeprefix("Alias for --").rstrip("."), []).append(flag_name)
         else:

@@ -11,15 +11,17 @@ from slimft.files import read_bounded
 # Of all files together, each as often as it is named; a run's flags.txt has some hundreds.
 _MOST_BYTES = 1 << 20
 _MOST_DEPTH = 10
+# To suggest others, absl compares the name of an unknown flag with all there are, letter by letter, recursively.
+_MOST_NAME = 100
 _SPELLINGS = ("--flagfile", "-flagfile")
 
 
 def check_flag_files(arguments: Iterable[str]) -> None:
-    """Checks the files that the arguments name with --flagfile, and those that these name.
+    """Checks the files that the arguments name with --flagfile, and those that these name; and the flags' names.
 
     Raises:
-        DataError: one cannot be read.
-        UsageError: one is no text, or names itself, or they have too much in them.
+        DataError: a file cannot be read.
+        UsageError: one is no text, or names itself, or they have too much in them; a flag's name is absurdly long.
     """
     _check(list(arguments), (), _MOST_BYTES)
 
@@ -36,6 +38,8 @@ def _check(lines: list[str], above: tuple[str, ...], left: int) -> int:
         name, equals, value = line.strip().partition("=")
         if line == "--" and not above:
             break
+        if name.startswith("-") and len(name) > _MOST_NAME:
+            raise UsageError(f"unknown flag {name[:_MOST_NAME]}..., of {len(name):,} characters; see --help")
         file = os.path.expanduser((value if equals else following).strip())
         if name not in _SPELLINGS or not file:
             continue

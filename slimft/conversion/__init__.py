@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from slimft.checkpoint import Checkpoint
-from slimft.conversion import keras_applications, pytorch
+from slimft.conversion import caffe, keras_applications, pytorch
 from slimft.conversion.converted import ConvertedCheckpoint, fit
 from slimft.conversion.layers import Normalization, Weights
 from slimft.conversion.recipes import Mismatch
@@ -24,7 +24,12 @@ __all__ = ["NETWORKS", "ConvertedCheckpoint", "conversion_advice", "converted"]
 _LIBRARIES = {
     "Keras Applications": keras_applications.NETWORKS,
     PYTORCH: pytorch.NETWORKS,
+    **dict.fromkeys(caffe.LIBRARIES, caffe.NETWORKS),
 }
+_ALEXNET = (
+    "holds Caffe's AlexNet (bvlc_alexnet), another network than alexnet_v2: its conv2, conv4 and conv5 are grouped "
+    "convolutions, of half the channels each; its weights fit no network here"
+)
 NETWORKS = tuple(dict.fromkeys(name for names in _LIBRARIES.values() for name in names))
 
 
@@ -38,8 +43,9 @@ def converted(
 
     Args:
         source: the weights: a Keras ``.h5`` in the layout of Keras' own downloads, of ``model.save("x.h5")`` or of
-            ``model.save_weights("x.weights.h5")``; or a state dict of torchvision or timm, as ``.safetensors`` or
-            ``.npz``.
+            ``model.save_weights("x.weights.h5")``, or a ``.keras``, where the network may be a layer of another
+            model; a state dict of torchvision or timm, as ``.safetensors`` or ``.npz``; or VGG as ``vgg16.npy``,
+            ``vgg19.npy`` or ``vgg16_weights.npz``.
         network: one of `NETWORKS`.
         mean, std: of a state dict: what its network's images, RGB from 0 to 1, were normalized with; three numbers
             each, `std` greater than 0. None for what the library's published weights take.
@@ -54,17 +60,19 @@ def converted(
             holds if that is known, or which there are.
     """
     found = find_layers(source)
+    if caffe.is_caffe_alexnet(source, found):
+        raise CheckpointError(f"{source.path} {_ALEXNET}")
     problem = _why_not(found)
     if network not in NETWORKS and problem is None:
         raise UsageError(
-            f"--model={network}: neither Keras Applications nor {PYTORCH} has weights that fit it; "
+            f"--model={network}: no library whose files are known here has weights that fit it; "
             f"choose one of {', '.join(NETWORKS)}"
         )
     images = _normalization(mean, std)
     if found.library is None:
         raise CheckpointError(
-            f"{source.path} has no names of layers of {' or '.join(_LIBRARIES)}; "
-            f"leave --model out if its names are TF-Slim's already"
+            f"{source.path} has no names of layers of Keras Applications, {PYTORCH} or Caffe; leave --model "
+            "out if its names are TF-Slim's already"
         )
     if images and found.library != PYTORCH:
         raise UsageError(f"--mean and --std are for files of {PYTORCH}; {source.path} is of {found.library}")
@@ -72,7 +80,7 @@ def converted(
         problem = f"{found.library} has no such network"
     elif problem is None:
         try:
-            return fit(source, found, _weights(found, network, images))
+            return _fitted(source, found, network, images)
         except Mismatch as error:
             problem = printable(str(error))
     raise CheckpointError(
@@ -83,6 +91,8 @@ def converted(
 def conversion_advice(source: Checkpoint) -> str | None:
     """What to do if the names in `source` are those of another library; None if they are not."""
     found = find_layers(source)
+    if caffe.is_caffe_alexnet(source, found):
+        return f"it {_ALEXNET}"
     if found.library is None:
         return None
     problem = _why_not(found)
@@ -107,9 +117,31 @@ def _normalization(mean: Sequence[float] | None, std: Sequence[float] | None) ->
     return Normalization(tuple(mean), tuple(std))
 
 
+def _fitted(
+    source: Checkpoint, found: SourceLayers, network: str, images: Normalization | None = None
+) -> ConvertedCheckpoint:
+    """The network in a file, or in a model that is a layer of the file's; raises Mismatch where neither fits."""
+    try:
+        return fit(source, found, _weights(found, network, images))
+    except Mismatch:
+        fitting = [name for name, inner in found.inner.items() if _fits(source, inner, network)]
+        if len(fitting) != 1 and len(found.inner) != 1:
+            raise
+        # Of a single model it is worth knowing why it does not fit.
+        name = fitting[0] if fitting else next(iter(found.inner))
+    inner = found.inner[name]
+    checkpoint = fit(source, inner, _weights(inner, network))
+    around = [*found.named, *(f"{kind} number {number}" for kind, number in found.numbered)]
+    around += [other for other in found.inner if other != name]
+    notes = [f"{', '.join(around)} left out: around the model {name}"] if around else []
+    return ConvertedCheckpoint(source, checkpoint.recipes, [*checkpoint.notes, *notes])
+
+
 def _weights(found: SourceLayers, network: str, images: Normalization | None = None) -> Weights:
     if found.library == PYTORCH:
         return pytorch.weights_of(network, found.named, images)
+    if found.library in caffe.LIBRARIES:
+        return caffe.weights_of(network, found.library)
     return keras_applications.weights_of(network, found.named)
 
 
@@ -136,7 +168,7 @@ def _fitting(source: Checkpoint, found: SourceLayers) -> list[str]:
 
 def _fits(source: Checkpoint, found: SourceLayers, network: str) -> bool:
     try:
-        fit(source, found, _weights(found, network))
+        _fitted(source, found, network)
     except Mismatch:
         return False
     return True

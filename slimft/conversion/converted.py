@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +16,8 @@ from slimft.conversion.layers import Layer, Weights
 from slimft.conversion.recipes import Mismatch, Recipe, recipes_of
 from slimft.conversion.source import Entries, SourceLayers
 
+# What Keras calls layers that are put on top of a network without its own, for another task.
+_HEAD = re.compile(r"(dense|batch_normalization)(_\d+)?")
 _DTYPE = np.dtype(np.float32)  # Of all of TF-Slim's variables.
 
 
@@ -29,14 +32,14 @@ class ConvertedCheckpoint(Checkpoint):
 
     def __init__(self, source: Checkpoint, recipes: Mapping[str, Recipe], notes: Sequence[str]):
         self.path, self.format, self.notes = source.path, source.format, tuple(notes)
-        self._source, self._recipes = source, dict(recipes)
-        self._variables = {name: (recipe.shape, _DTYPE) for name, recipe in self._recipes.items()}
+        self._source, self.recipes = source, dict(recipes)
+        self._variables = {name: (recipe.shape, _DTYPE) for name, recipe in self.recipes.items()}
 
     def _shapes_and_dtypes(self):
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
-        recipe = self._recipes[name]
+        recipe = self.recipes[name]
         array = recipe.make(*(self._source[entry] for entry in recipe.sources))
         if array.dtype == _DTYPE and array.flags.c_contiguous:
             return array
@@ -62,12 +65,18 @@ def fit(source: Checkpoint, found: SourceLayers, weights: Weights) -> ConvertedC
     for layer in (*layers, *auxiliary):
         recipes |= recipes_of(layer, entries, source, weights)
     used = {entry for recipe in recipes.values() for entry in recipe.sources}
+    headless, head = len(weights.layers) - len(layers) == weights.top, []
     for layer, parts in entries.items():
-        for part, entry in parts.items():
-            if entry not in used and not layer.startswith(weights.unused):
-                whole = "the layer" if used.isdisjoint(parts.values()) else f"{part} of the layer"
-                raise Mismatch(f"it has {whole} {layer}, which the network has not")
-    return ConvertedCheckpoint(source, recipes, _notes(weights, layers, auxiliary, entries))
+        unused = [part for part, entry in parts.items() if entry not in used]
+        if headless and _HEAD.fullmatch(layer) and len(unused) == len(parts):
+            head.append(layer)
+        elif unused and not layer.startswith(weights.unused):
+            whole = "the layer" if len(unused) == len(parts) else f"{unused[0]} of the layer"
+            raise Mismatch(f"it has {whole} {layer}, which the network has not")
+    notes = _notes(weights, layers, auxiliary, entries)
+    if head:
+        notes.append(f"{', '.join(head)} left out: on top of the network")
+    return ConvertedCheckpoint(source, recipes, notes)
 
 
 def _names(layer: Layer) -> set[str]:

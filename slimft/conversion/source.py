@@ -1,10 +1,10 @@
-"""Finding the layers of Keras Applications, torchvision and timm in a file, by its names."""
+"""Finding the layers of Keras Applications, torchvision, timm and Caffe in a file, by its names."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from slimft.checkpoint import Checkpoint
 from slimft.checkpoint.keras_h5 import KerasH5Checkpoint
@@ -20,7 +20,8 @@ _PARTS = {
     "moving_variance": "variance", "running_std": "variance",
 }  # fmt: skip
 _LEGACY_NAME = re.compile(rf"(?:.*_)?({'|'.join(_PARTS)})(?:_\d+)?(?::\d+)?")
-_KERAS_3_NAME = re.compile(r"layers/(([a-z0-9_]+?)(?:_(\d{1,9}))?)/vars/(\d{1,9})")
+# Layers of a model that is a layer of another are below it.
+_KERAS_3_NAME = re.compile(r"((?:layers/[a-z0-9_]+/)*)layers/(([a-z0-9_]+?)(?:_(\d{1,9}))?)/vars/(\d{1,9})")
 # What is no layer's weight: the optimizer's state, sums of metrics, the state of dropout's random numbers.
 _KERAS_3_STATE = re.compile(r"optimizer/|_?(compile_)?metrics/|.*/seed_generator/")
 # How a layer's variables are numbered; a batch normalization of three has no gamma.
@@ -32,6 +33,9 @@ _TORCH_NAME = re.compile(r"([^/]+)\.(weight|bias|running_mean|running_var|num_ba
 # What training programs put a network in, or torch.compile and DataParallel.
 _TORCH_WRAPPERS = re.compile(r"(?:(?:_orig_mod|module|model|net|network|backbone|timm_model)\.)+")
 _TORCH_PARTS = {"weight": "kernel", "running_mean": "mean", "running_var": "variance"}
+# As in vgg16.npy (a list of two for each layer), caffe-tensorflow's later files and vgg16_weights.npz.
+_CAFFE_NAME = re.compile(r"((?:conv\d(?:_\d)?|fc\d))(?:/(0|1|weights|biases)|_(W|b))")
+_CAFFE_PARTS = {"0": "kernel", "weights": "kernel", "W": "kernel", "1": "bias", "biases": "bias", "b": "bias"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +43,10 @@ class SourceLayers:
     """The layers of a file.
 
     Attributes:
-        library: ``Keras Applications`` or `PYTORCH`; None if the file's names are of neither kind.
+        library: ``Keras Applications``, `PYTORCH`, ``Caffe`` (for BGR images) or ``Caffe (RGB)``; None if the file
+            has the names of none of them.
         named: each layer's entries, by its name.
+        inner: of Keras' models that are layers of this one, the layers, by the model's name.
         numbered: where the file has no layers' names, each layer's entries by its Keras class and number among
             its likes in the order of `Model.layers`.
     """
@@ -48,24 +54,27 @@ class SourceLayers:
     library: str | None
     named: Mapping[str, Entries] = dataclasses.field(default_factory=dict)
     numbered: Mapping[tuple[str, int], Entries] = dataclasses.field(default_factory=dict)
+    inner: Mapping[str, SourceLayers] = dataclasses.field(default_factory=dict)
 
 
 def find_layers(source: Checkpoint) -> SourceLayers:
     """Finds the layers in the file `source`, of whichever layout it is.
 
     The layouts are Keras' legacy one (a group for each layer, below ``model_weights`` if there is more in the
-    file), that of Keras 3's ``.weights.h5`` (``layers/conv2d_1/vars/0``) and PyTorch's state dicts
-    (``features.0.weight``), whosever network it is. Sources: keras/src/legacy/saving/legacy_h5_format.py and
-    keras/src/saving/saving_lib.py of Keras 3.15; torch/nn/modules/module.py.
+    file), that of Keras 3's ``.weights.h5`` and ``.keras`` (``layers/conv2d_1/vars/0``), PyTorch's state dicts
+    (``features.0.weight``), whosever network it is, and dictionaries with Caffe's names of layers (``conv1_1``).
+    Sources: keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving_lib.py of Keras 3.15;
+    torch/nn/modules/module.py; github.com/machrisaa/tensorflow-vgg; www.cs.toronto.edu/~frossard/post/vgg16.
     """
+    if source.format in ("npy", "pickle", "npz") and any(_CAFFE_NAME.fullmatch(name) for name in source):
+        return _caffe_layers(source)
     if any(_TORCH_NAME.fullmatch(name) for name in source):
         return SourceLayers(PYTORCH, _torch_layers(source))
     if not isinstance(source, KerasH5Checkpoint):
         return SourceLayers(None)
     if any(_KERAS_3_NAME.fullmatch(name) for name in source):
         return _keras_3_layers(source)
-    layers = _legacy_layers(source)
-    return SourceLayers("Keras Applications" if layers else None, layers)
+    return _legacy_layers(source)
 
 
 def _add(layers: dict[str, Entries], layer: str, part: str, name: str) -> None:
@@ -91,18 +100,47 @@ def _torch_layers(source: Checkpoint) -> dict[str, Entries]:
     return layers
 
 
+def _caffe_layers(names: Iterable[str]) -> SourceLayers:
+    layers: dict[str, Entries] = {}
+    rgb = False
+    for name in names:
+        match = _CAFFE_NAME.fullmatch(name)
+        if match:
+            layer, part, letter = match.groups()
+            rgb |= letter is not None
+            _add(layers, layer, _CAFFE_PARTS[part or letter], name)
+        else:
+            _add(layers, name, name, name)
+    return SourceLayers("Caffe (RGB)" if rgb else "Caffe", layers)
+
+
 def _keras_3_layers(source: KerasH5Checkpoint) -> SourceLayers:
-    named: dict[str, Entries] = {}
-    numbered: dict[tuple[str, int], Entries] = {}
-    groups: dict[tuple[str, str, int], list[str]] = {}
+    others: dict[str, Entries] = {}
+    models: dict[str, dict[tuple[str, str, int], list[str]]] = {"": {}}
     for name in source:
         match = _KERAS_3_NAME.fullmatch(name)
         if match:
-            group, kind, number, _ = match.groups()
-            groups.setdefault((f"layers/{group}/vars", kind, int(number or 0)), []).append(name)
+            model, group, kind, number, _ = match.groups()
+            groups = models.setdefault(model, {})
+            groups.setdefault((f"{model}layers/{group}/vars", kind, int(number or 0)), []).append(name)
         elif not _KERAS_3_STATE.match(name):
-            _add(named, name, name, name)
-    names = source.layers
+            _add(others, name, name, name)
+    found = {model.rstrip("/"): _layers_of_model(groups, source.layers) for model, groups in models.items()}
+    outer = found.pop("")
+    return dataclasses.replace(outer, named={**others, **outer.named}, inner=found)
+
+
+def _layers_of_model(
+    groups: Mapping[tuple[str, str, int], list[str]], names: Mapping[str, str]
+) -> SourceLayers:
+    """The layers of one of Keras 3's models, without those of models that are layers of it.
+
+    Args:
+        groups: the variables of each layer, by the path of its variables, its class and number.
+        names: of the layers, by such paths.
+    """
+    named: dict[str, Entries] = {}
+    numbered: dict[tuple[str, int], Entries] = {}
     for (group, kind, number), variables in groups.items():
         parts = dict(enumerate(_NUMBERED.get((kind, len(variables)), ("kernel", "bias"))))
         for name in variables:
@@ -114,20 +152,37 @@ def _keras_3_layers(source: KerasH5Checkpoint) -> SourceLayers:
     return SourceLayers("Keras Applications", named, numbered)
 
 
-def _legacy_layers(source: KerasH5Checkpoint) -> dict[str, Entries]:
-    """The layers in Keras' legacy layout; none if there is no weight with a name of Keras' own."""
+def _legacy_layers(source: KerasH5Checkpoint) -> SourceLayers:
+    """The layers in Keras' legacy layout; none if there is no weight with a name of Keras' own.
+
+    A model that is a layer of another has one group, in which the paths of weights tell its own layers.
+    """
     top = "model_weights/" if any(name.startswith("model_weights/") for name in source) else ""
     groups = source.layers
-    layers: dict[str, Entries] = {}
+    weights: dict[str, list[tuple[str, str, str]]] = {}
     known = False
     for name in source:
         if not name.startswith(top):
             continue  # The optimizer's state.
-        path, _, weight = name.rpartition("/")
+        scope, _, weight = name.rpartition("/")
+        path = scope
         while path and path not in groups:
             path = path.rpartition("/")[0]
         layer = groups[path].removeprefix(top) if path else name.removeprefix(top).partition("/")[0]
         match = _LEGACY_NAME.fullmatch(weight)
         known |= match is not None and "/" in name
-        _add(layers, layer, _PARTS[match[1]] if match else weight, name)
-    return layers if known else {}
+        weights.setdefault(layer, []).append((scope, _PARTS[match[1]] if match else weight, name))
+    if not known:
+        return SourceLayers(None)
+    layers: dict[str, Entries] = {}
+    inner: dict[str, dict[str, Entries]] = {}
+    for layer, of_layer in weights.items():
+        is_model = len({scope for scope, _, _ in of_layer}) > 1
+        for scope, part, name in of_layer:
+            if is_model:
+                _add(inner.setdefault(layer, {}), scope.rpartition("/")[2], part, name)
+            else:
+                _add(layers, layer, part, name)
+    library = "Keras Applications"
+    models = {name: SourceLayers(library, of_model) for name, of_model in inner.items()}
+    return SourceLayers(library, layers, inner=models)

@@ -20,7 +20,7 @@ from slimft.report import write_report
 from slimft.report.results import write_result
 from slimft.restore import plan_restore
 from slimft.runs.data_record import write_data_record
-from slimft.runs.directory import BEST, locked
+from slimft.runs.directory import BEST, locked, prefix_of
 from slimft.runs.history import History
 from slimft.runs.settings import Settings, save_settings
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
@@ -138,8 +138,9 @@ def _load_history(run: Run, history: History, step: int) -> None:
     kept = run.keeper.best_step()
     if kept is not None and kept > step:
         say(f"the best checkpoint, of step {kept}, is of what comes after step {step}; it is removed")
-        run.keeper.forget_best()
         kept = None
+    if run.plan.checkpoint.path != run.newest:
+        run.keeper.go_back_to(run.plan.checkpoint.path)
     if history.agree_with_kept(kept, step):
         only = f"step {kept}, which is kept in {BEST}/, and" if kept is not None else "only"
         say(f"the best by {history.metric} is chosen anew: {only} what comes from step {step} on counts")
@@ -208,7 +209,7 @@ def _train(state: State) -> float | None:
             due = time.monotonic() - last_save >= settings.save_secs
             is_saved = state.step == state.saved
             if improved and is_saved:  # By another process, which was stopped before it could keep it as the best.
-                run.keeper.keep_as_best(run.keeper.latest(), best)
+                run.keeper.keep_as_best(prefix_of(settings.train_dir, state.step), best)
             elif improved or (state.step and not is_saved and (done or due or stopping)):
                 _save(state, improved)
                 last_save = time.monotonic()

@@ -136,28 +136,35 @@ class CheckpointKeeper:
             sync_directory(self.best_directory)
         _remove_others(self.best_directory, {name})
 
-    def forget_best(self) -> None:
-        """Removes the checkpoint in ``best/``.
+    def go_back_to(self, prefix: str) -> None:
+        """Makes the checkpoint at `prefix` the newest; removes what was saved after it, and the best if it was.
 
         Raises:
-            TrainingError: it cannot be removed.
+            TrainingError: the directory cannot be written.
         """
+        name, step, best = os.path.basename(prefix), _step_of(os.path.basename(prefix)), self.best_step()
         try:
-            (self.best_directory / "checkpoint").unlink(missing_ok=True)
-            _remove_others(self.best_directory, set())
+            _write_state(self.directory, name)
+            later = {other for other in self._saved() if _step_of(other) > step}
+            _remove_others(self.directory, set(self._saved()) - later)
+            if best is not None and best > step:
+                (self.best_directory / _STATE).unlink(missing_ok=True)
+                _remove_others(self.best_directory, set())
         except OSError as error:
-            raise TrainingError(f"cannot write {self.best_directory}: {error.strerror}") from None
+            raise TrainingError(f"cannot write {self.directory}: {error.strerror}") from None
+
+    def _saved(self) -> list[str]:
+        """The names of the checkpoints in the directory, the oldest first."""
+        names = [file.stem for file in self.directory.glob("model.ckpt-*.index")]
+        return sorted((name for name in names if name.rsplit("-", 1)[1].isdigit()), key=_step_of)
 
     def _prune(self, newest: str) -> None:
-        steps = sorted(
-            (int(file.stem.rsplit("-", 1)[1]), file.stem)
-            for file in self.directory.glob("model.ckpt-*.index")
-            if file.stem.rsplit("-", 1)[1].isdigit()
-        )
-        # Later ones are of a run that went on from an older checkpoint.
-        steps = [(step, name) for step, name in steps if step <= int(newest.rsplit("-", 1)[1])]
-        kept = {newest, *(name for _, name in steps[-self._keep:])} if self._keep > 1 else {newest}
+        kept = {newest, *self._saved()[-self._keep:]} if self._keep > 1 else {newest}
         _remove_others(self.directory, kept)
+
+
+def _step_of(name: str) -> int:
+    return int(name.rsplit("-", 1)[1])
 
 
 def _reason(error: Exception) -> str:

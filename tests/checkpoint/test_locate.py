@@ -9,6 +9,8 @@ import pytest
 
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
+from slimft.checkpoint.locate import latest_in_state
+from slimft.checkpoint.protobuf import field
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = {"n", "p", "s", "w"}
@@ -63,6 +65,33 @@ def test_state_files_as_tensorflow_writes_them(folder):
             assert tf.train.get_checkpoint_state(str(folder)).model_checkpoint_path == str(path)
             checkpoint = open_checkpoint(folder)
             assert set(checkpoint) == NAMES and checkpoint.path == str(path)
+
+
+def test_state_files_written_otherwise(folder):
+    """As TensorFlow reads them: of any layout that such a text may have, and none where it is no such text."""
+    from slimft.compat import tf
+
+    path = b'model_checkpoint_path: "one.ckpt"\n'
+    for octets in (
+        path, b"# a note\n" + path, path.replace(b'"', b"'"), path.replace(b"\n", b";"), path + b"other: 1",
+        b'model_checkpoint_path:"one" ".ckpt" # x', b'model_checkpoint_path: "two"\n' + path, path + b"\0", b"",
+        b'all_model_checkpoint_paths: "two"\n' + path, b'model_checkpoint_path: "\\157ne\\x2eckpt"',
+        b'model_checkpoint_path: "\\u006fne.ckpt"\nlast_preserved_timestamp: 1e9', b"# model_checkpoint_path",
+        path + b'model_checkpoint_path: "', b'model_checkpoint_path: "\xff"', b"model_checkpoint_path: 1",
+        path + b"x", path + b"last_preserved_timestamp: 'x'", path + b"last_preserved_timestamp: x",
+        b'model_checkpoint_path: "o\ne.ckpt"', b'model_checkpoint_path: "\\x"', b'model_checkpoint_path: "o\\qne"',
+    ):  # fmt: skip
+        (folder / "checkpoint").write_bytes(octets)
+        try:
+            expected = tf.train.get_checkpoint_state(str(folder))
+        except ValueError:
+            expected = None
+        assert latest_in_state(folder) == (expected.model_checkpoint_path or None if expected else None), octets
+
+
+def test_a_state_file_that_is_too_large(folder):
+    (folder / "checkpoint").write_bytes(b" " * (2 << 20))
+    fails(folder, "checkpoint is not what it should be: it has more than 1,048,576 bytes")
 
 
 @pytest.mark.parametrize("named", ["", ".", "..", "./", "sub", "sub/..", "/", "checkpoint"])
@@ -182,3 +211,26 @@ def test_what_is_there_is_not_taken_for_moved(folder, capsys):
         state(folder, named)
         fails(folder, "checkpoint")
     assert "three-?????-of-00003 is taken" in capsys.readouterr().err
+
+
+def test_files_of_one_byte_or_a_few(tmp_path):
+    """Whatever they begin as, there is no more of it."""
+    several = b"\xde\0", b"\xde\0\1", b"\x81\xa5", b"\x80\4", b"\x1f\x8b", b"BM"
+    for octets in (*(bytes([byte]) for byte in range(256)), *several):
+        (tmp_path / "some").write_bytes(octets)
+        fails(tmp_path / "some", "some")
+
+
+def test_a_graph_whose_first_op_is_a_number(tmp_path):
+    node = field(1, b"a") + field(2, 7)
+    (tmp_path / "x").write_bytes(field(1, node))
+    fails(tmp_path / "x", "is of no kind that is known here")
+    (tmp_path / "x.pb").write_bytes(field(1, node))
+    fails(tmp_path / "x.pb", "x.pb")
+
+
+def test_a_state_file_that_names_what_no_file_can_be_called(folder):
+    state(folder, "x" * 5000)
+    with pytest.raises(CheckpointError, match="names a checkpoint that cannot be read: File name too long"):
+        latest_in_state(folder)
+    fails(folder, "File name too long")

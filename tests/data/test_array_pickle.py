@@ -204,3 +204,42 @@ def test_what_numpy_saves_of_a_dictionary():
     stream.seek(stream.getvalue().index(b"\n") + 1)
     found = object_in_array(read_pickle(stream))
     assert [as_array(one).shape for one in found["conv"]] == [(3,), (2,)]
+
+
+def test_a_key_without_a_value_is_refused_as_python_refuses_it():
+    data = b"\x80\x02}(U\x04dataK\x01U\x06labelsu."
+    with pytest.raises(pickle.UnpicklingError, match="odd number"):
+        pickle.loads(data, encoding="bytes")
+    with pytest.raises(ValueError, match="key without a value"):
+        load_arrays(data)
+
+
+def test_a_dtype_with_flags_is_refused():
+    """By one of them NumPy's unpickler takes the numbers for objects."""
+    data = pickle.dumps({b"data": np.arange(3, dtype=np.int64)}, 2)
+    flags = data.index(b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\0") + 11
+    assert load_arrays(data)[b"data"].tolist() == [0, 1, 2]
+    for flag in (1, 4, 63):
+        with pytest.raises(ValueError, match="is not plain"):
+            load_arrays(data[:flags] + bytes([flag]) + data[flags + 1 :])
+
+
+def test_a_long_number_takes_no_memory():
+    """Python's pickletools takes as much as the file says before it looks how much there is."""
+    data = b"\x80\x02}(U\x04data\x8b\xff\xff\xff\x7fx"
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="LONG4"):
+            load_arrays(data)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_order_that_is_none_is_refused():
+    data = pickle.dumps({b"data": np.arange(4, dtype=np.int64)}, 5)
+    assert load_arrays(data)[b"data"].tolist() == [0, 1, 2, 3]
+    at = data.index(b"\x8c\x01C")
+    for order in (b"\x8c\x01A", b"\x8c\x01<", b"K\x01"):
+        with pytest.raises(ValueError, match="neither C nor F|ascii|int"):
+            load_arrays(data[:at] + order + data[at + 3 :])

@@ -1,8 +1,8 @@
 """Makes cases, lets slimft and a reference read each, and says what is a failure.
 
-A failure is: a signal, a hang, memory beyond the bound, an exception that is no `SlimftError` or has no message of one line,
-an assertion of the target, data other than the reference's, a good file that is refused, and what is read although the
-reference refuses it, where the target is strict.
+A failure is: a signal, a hang, memory beyond the bound, an exception that is no `SlimftError` or has no message of
+one line, an assertion of the target, data other than the reference's, a good file that is refused, and what is read
+although the reference refuses it, where the target is strict.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import time
 import traceback
 
 from fuzz import bounds, targets_checkpoints, targets_data, targets_runs
-from fuzz.isolate import isolated, one_arena
+from fuzz.isolate import isolated, plain_memory
 from fuzz.target import Files, Target
 
 TARGETS: dict[str, Target] = {
     target.name: target for module in (targets_checkpoints, targets_data, targets_runs) for target in module.TARGETS
 }
-_MOST_MESSAGE = 4000
+_MOST_MESSAGE = 8192
 CASE_FILE = "case.json"
 
 
@@ -37,19 +37,22 @@ class Tally:
         read: how many of them were read, all or in part.
         compared: how many of these a reference reader read too.
         lenient: how many were read in part, or all, that the reference refuses (crashes count as refusing).
+        refusal: the error of the last one; None where it was read.
         failures: a line each.
         peak: the most memory, in bytes; `file`: the size of that case's files.
-        seconds: the longest time.
+        seconds: the longest time, and `slowest` the case's number.
     """
 
     cases: int = 0
     read: int = 0
     compared: int = 0
     lenient: int = 0
+    refusal: str | None = None
     failures: list[str] = dataclasses.field(default_factory=list)
     peak: int = 0
     file: int = 0
     seconds: float = 0.0
+    slowest: int = 0
 
 
 def fault_of(error: BaseException) -> str | None:
@@ -63,10 +66,16 @@ def fault_of(error: BaseException) -> str | None:
         return f"a message of {len(text)} characters in {text.count(chr(10)) + 1} lines: {text[:200]!r}"
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError):
+        if isinstance(cause, MemoryError) and not _of_pythons_parser(cause):
             return f"out of memory, which is not what should stop it: {text[:200]!r}"
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _of_pythons_parser(error: BaseException) -> bool:
+    """Whether it only says that an expression, such as NumPy's header, is nested deeper than Python parses."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and pathlib.Path(frames[-1].filename).name == "ast.py"
 
 
 def observed(target: Target, folder: pathlib.Path) -> dict:
@@ -75,7 +84,7 @@ def observed(target: Target, folder: pathlib.Path) -> dict:
         found, largest = target.read(folder)
     except BaseException as error:
         fault = fault_of(error)
-        return {"refused": str(error)} if fault is None else {"fault": fault}
+        return {"refused": str(error), "largest": target.claimed(folder)} if fault is None else {"fault": fault}
     return {"read": found, "largest": largest}
 
 
@@ -85,14 +94,15 @@ class References:
     def __init__(self):
         self._process: subprocess.Popen | None = None
 
-    def read(self, reader: str, folder: pathlib.Path) -> dict | None:
-        """What the reader reads; None if it refuses."""
+    def read(self, readers: tuple[str, ...], folder: pathlib.Path, ours: dict) -> dict | None:
+        """What the first of the readers reads that does not refuse; None if all do. `ours` is what slimft read."""
         if self._process is None:
             command = [sys.executable, str(pathlib.Path(__file__).with_name("references.py"))]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-        print(json.dumps({"reader": reader, "folder": str(folder)}), file=self._process.stdin, flush=True)
+        request = {"readers": readers, "folder": str(folder), "ours": ours}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
     def close(self) -> None:
@@ -112,7 +122,7 @@ class Fuzzer:
     """
 
     def __init__(self, failures: pathlib.Path, compare: bool = True, strict: bool = False):
-        one_arena()
+        plain_memory()
         self._failures, self._compare, self._strict = failures, compare, strict
         self._references = References()
         self._seeds: dict[str, list[Files]] = {}
@@ -129,7 +139,7 @@ class Fuzzer:
         with tempfile.TemporaryDirectory() as folder:
             for number, files in enumerate(self._seeds[target.name][:1]):
                 place = pathlib.Path(folder, str(number))
-                _write(place, files)
+                write(place, files)
                 if target.warm:
                     target.read(place)
 
@@ -140,7 +150,7 @@ class Fuzzer:
         files = seeds[number] if number < len(seeds) else target.mutated(rng, seeds)
         with tempfile.TemporaryDirectory(prefix="slimft-fuzz-") as folder:
             place = pathlib.Path(folder, "case")
-            _write(place, files)
+            write(place, files)
             failure = self.check(target, place, good=number < len(seeds))
         if failure:
             name = f"{target.name}-{seed}-{number}"
@@ -152,10 +162,11 @@ class Fuzzer:
         """Reads the files at `place`; returns what failed."""
         tally = self.tallies[target.name]
         size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-        most = target.bound.most(size, 0)
-        outcome = isolated(lambda: observed(target, place), most + (1 << 30), bounds.SECONDS)
+        most = target.bound.most(size, target.bound.most_values)
+        outcome = isolated(lambda: observed(target, place), most, bounds.SECONDS)
         tally.cases += 1
-        tally.seconds = max(tally.seconds, outcome.seconds)
+        if outcome.seconds > tally.seconds:
+            tally.seconds, tally.slowest = outcome.seconds, tally.cases - 1
         if outcome.peak > tally.peak:
             tally.peak, tally.file = outcome.peak, size
         if outcome.end:
@@ -163,34 +174,39 @@ class Fuzzer:
         answer = outcome.answer
         if "fault" in answer:
             return answer["fault"]
-        if outcome.peak > target.bound.most(size, answer.get("largest", 0)):
+        if outcome.peak > target.bound.most(size, answer["largest"]):
             return f"{outcome.peak >> 20} MiB of memory for {size} bytes"
-        if "refused" in answer:
+        tally.refusal = answer.get("refused")
+        if tally.refusal:
             return f"a good file is refused: {answer['refused']}" if good else None
         tally.read += 1
-        if not self._compare or target.reference is None:
+        if not self._compare or not target.references:
             return None
-        return self._compared(target, answer["read"], self._references.read(target.reference, place), good)
+        ours = {name: value for name, value in answer["read"].items() if value is not None}
+        return self._compared(target, answer["read"], self._references.read(target.references, place, ours), good)
 
     def _compared(self, target: Target, ours: dict, theirs: dict | None, good: bool) -> str | None:
         tally = self.tallies[target.name]
         tally.compared += theirs is not None
         values = {name: value for name, value in ours.items() if value is not None}
         known = {name: value for name, value in (theirs or {}).items() if value is not None}
-        if good and known.keys() - values.keys():
+        if good and (theirs is None or known.keys() - values.keys()):
             return f"a good file is not read as by the reference: {_difference(known, values)}"
         others = {name: value for name, value in values.items() if name in known and value != known[name]}
         if others:
             return f"other data than the reference's: {_difference(others, known)}"
         refused = sorted(values.keys() - known.keys())
-        if theirs is not None and (missing := theirs.keys() - ours.keys()):
+        missing = (theirs or {}).keys() - ours.keys()
+        if missing:
             return f"not even listed: {sorted(missing)[:3]}"
         tally.lenient += bool(refused)
-        return f"read, and the reference refuses it: {refused[:3]}" if refused and (target.strict or self._strict) else None
+        if refused and (target.strict or self._strict):
+            return f"read, and the reference refuses it: {refused[:3]}"
+        return None
 
     def _keep(self, name: str, files: Files, case: dict) -> None:
         folder = self._failures / name
-        _write(folder, files)
+        write(folder, files)
         (folder / CASE_FILE).write_text(json.dumps(case, indent=1) + "\n")
 
 
@@ -201,7 +217,8 @@ def _difference(ours: dict, theirs: dict) -> str:
     return "none"
 
 
-def _write(folder: pathlib.Path, files: Files) -> None:
+def write(folder: pathlib.Path, files: Files) -> None:
+    """Writes the files of a case."""
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,15 +227,16 @@ def _write(folder: pathlib.Path, files: Files) -> None:
 
 def table(tallies: dict[str, Tally]) -> str:
     """What came of it, as a table of Markdown."""
-    rows = [["kind of input", "cases", "read", "compared", "lenient", "most memory", "x file", "longest", "failures"]]
+    header = ["kind of input", "cases", "read", "compared", "lenient", "memory", "x file", "longest", "failures"]
+    rows = [header, ["---"] * len(header)]
     for name, tally in tallies.items():
         if tally.cases:
             factor = f"{tally.peak / tally.file:,.0f}" if tally.file else "-"
+            counts = tally.cases, tally.read, tally.compared, tally.lenient
             rows.append([
-                f"{TARGETS[name].kind} (`{name}`)", *(f"{n:,}" for n in (tally.cases, tally.read, tally.compared, tally.lenient)),
+                f"{TARGETS[name].kind} (`{name}`)", *(f"{count:,}" for count in counts),
                 f"{tally.peak / (1 << 20):.1f} MiB", factor, f"{tally.seconds:.2f} s", f"{len(tally.failures)}",
             ])  # fmt: skip
-    rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -237,4 +255,5 @@ def run(names: list[str], seed: int, fuzzer: Fuzzer, cases: int | None, minutes:
                 print(f"FAILED {name}-{seed}-{case}: {failure.strip().splitlines()[-1]}", flush=True)
             case += 1
         tally = fuzzer.tallies[name]
-        print(f"{name}: {tally.cases} cases, {len(tally.failures)} failures ({number + 1} of {len(names)})", flush=True)
+        of, failed, slowest = f"{number + 1} of {len(names)}", len(tally.failures), f"{name}-{seed}-{tally.slowest}"
+        print(f"{name}: {tally.cases} cases, {failed} failures, the slowest {slowest} ({of})", flush=True)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 _SLACK_BYTES = 256 << 20
 # Of all files that the work writes, each.
 _FILE_BYTES = 256 << 20
-_ARENAS = -8  # M_ARENA_MAX of malloc.h.
+_LIBC = ctypes.CDLL(None)
+_ARENAS, _MAPPED_FROM = -8, -3  # M_ARENA_MAX and M_MMAP_THRESHOLD of malloc.h.
 
 
 class Outcome(NamedTuple):
@@ -41,9 +42,13 @@ def resident_bytes() -> int:
         return int(stream.read().split()[1]) * resource.getpagesize()
 
 
-def one_arena() -> None:
-    """Lets all threads share one heap: each of their own reserves 64 MiB of address space."""
-    ctypes.CDLL(None).mallopt(_ARENAS, 1)
+def plain_memory() -> None:
+    """Lets memory be measured: one heap for all threads, and what is freed of large arrays goes back at once.
+
+    A heap of each thread's own would reserve 64 MiB of address space.
+    """
+    _LIBC.mallopt(_ARENAS, 1)
+    _LIBC.mallopt(_MAPPED_FROM, 1 << 18)
 
 
 def isolated(work: Callable[[], object], memory: int, seconds: float) -> Outcome:
@@ -55,6 +60,7 @@ def isolated(work: Callable[[], object], memory: int, seconds: float) -> Outcome
         seconds: after which it is killed, with the processes it started.
     """
     receiving, sending = os.pipe()
+    _LIBC.malloc_trim(0)  # What is free here could be taken there, and not be seen.
     start = time.monotonic()
     process = os.fork()
     if not process:
@@ -80,15 +86,13 @@ def isolated(work: Callable[[], object], memory: int, seconds: float) -> Outcome
 
 def _received(descriptor: int, deadline: float) -> tuple[bytes, bool]:
     """What comes until the other end is closed, and whether that was not before the deadline."""
-    data = b""
+    pieces = []
     while True:
         ready, _, _ = select.select([descriptor], [], [], max(0, deadline - time.monotonic()))
-        if not ready:
-            return data, True
-        piece = os.read(descriptor, 1 << 16)
+        piece = os.read(descriptor, 1 << 20) if ready else b""
         if not piece:
-            return data, False
-        data += piece
+            return b"".join(pieces), not ready
+        pieces.append(piece)
 
 
 def _kill_group(process: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickletools
 import random
 
 NUMBERS = [
@@ -135,11 +136,12 @@ def _changed_value(rng: random.Random, value, raw: dict[str, str]):
     if kind < 4 and isinstance(value, str):
         return rng.choice([*TEXTS, value * 2, value.upper(), [value]])
     if kind < 9:
-        return rng.choice([None, True, False, 0, -1, 2.5, 1e308, "", "x", [], {}, [[]], {"a": {}}, [value], [1] * 50])
+        return rng.choice([None, True, False, 0, -1, 2.5, 1e308, "", "x", [], {}, [[]], {"a": {}}, [value], [1, 1]])
     mark = f"mark {len(raw)} {rng.random()}"
     depth = rng.choice([50, 120, 127, 128, 500, 3000, 50_000])
     raw[mark] = rng.choice([
-        "NaN", "-Infinity", "1e999", "-0", "-0.0", "1E5", "9" * rng.choice([20, 310, 5000]), "01", "+1", "1.", "'x'",
+        "NaN", "-Infinity", "1e999", "-0", "-0.0", "1E5", "9" * rng.choice([20, 310, 5000]), "01", "+1", "1.",
+        "'x'",
         "[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth, "[" * depth,
         '{"step": 1, "step": 2}', '"\\ud800"', '"\t"', '"\\x"', "tru", "// x\n1",
     ])  # fmt: skip
@@ -236,7 +238,8 @@ def changed_message(rng: random.Random, data: bytes) -> bytes:
     elif kind == 8:
         start, end = written(fields[:at]), written(fields[at + 1 :])
         odd = rng.choice([
-            varint(number << 3 | rng.choice([3, 4, 6, 7])), varint(number << 3 | _LENGTH) + varint(rng.choice(NUMBERS)),
+            varint(number << 3 | rng.choice([3, 4, 6, 7])),
+            varint(number << 3 | _LENGTH) + varint(rng.choice(NUMBERS)),
             varint(number << 3, 3) + varint(5, rng.randrange(1, 12)), b"\0", b"\x80" * 11, b"\xff" * 9 + b"\x02",
             varint(number << 3 | 3) + varint(number << 3 | 4),
         ])  # fmt: skip
@@ -245,5 +248,36 @@ def changed_message(rng: random.Random, data: bytes) -> bytes:
         fields[at] = number, wire_type, number_near(rng, value)
     else:
         octets = changed(rng, value, 1)
-        fields[at] = number, wire_type, octets if wire_type == _LENGTH else octets[: len(value)].ljust(len(value), b"\0")
+        if wire_type != _LENGTH:
+            octets = octets[: len(value)].ljust(len(value), b"\0")
+        fields[at] = number, wire_type, octets
     return written(fields)
+
+
+def changed_pickle(rng: random.Random, data: bytes) -> bytes:
+    """A pickle with opcodes and their arguments gone, repeated, changed or put in."""
+    if rng.random() < 0.3:
+        return changed(rng, data[:400]) + data[400:]
+    places = [at for _, _, at in pickletools.genops(data)] + [len(data)]
+    parts = [data[start:stop] for start, stop in zip(places, places[1:])]
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        at = rng.randrange(len(parts))
+        kind = rng.randrange(5)
+        if kind == 0:
+            del parts[at]
+        elif kind == 1:
+            parts[at:at] = [rng.choice(parts)] * rng.choice([1, 1, 3, 500])
+        elif kind == 2:
+            parts[at] = parts[at][:1] + changed(rng, parts[at][1:60], 1) + parts[at][60:]
+        elif kind == 3:
+            parts[at] = rng.choice([
+                *(b"N", b"K\xff", b"}", b"]", b"(", b")", b"t", b"R", b"b", b"0", b".", b"2", b"\x85", b"\x86"),
+                b"h\0", b"a", b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\2os\x8c\6system\x93",
+                b"q\1", b"h\1", b"cnumpy\ndtype\n",
+                b"J" + (rng.choice(NUMBERS) % (1 << 32)).to_bytes(4, "little"), b"\x8a\x06" + b"\xff" * 6,
+                b"u", b"s",
+                b"X\3\0\0\0<u8", b"U\2O8", b"\x96" + (1 << 35).to_bytes(8, "little") + b"x",
+            ])  # fmt: skip
+        else:
+            parts[at] = parts[at][:1] + parts[at][1:] * rng.choice([0, 2])
+    return b"".join(parts)

@@ -1,22 +1,26 @@
-"""What readers that are not slimft's find in the same files: TensorFlow, NumPy, safetensors, h5py, csv, pickle, Pillow, tarfile.
+"""What others read in the same files: TensorFlow, NumPy, safetensors, h5py, csv, pickle, Pillow and tarfile.
 
-Run as a script it answers requests, a line of JSON each, with a line of JSON: what was read, in the form of `Target.read`, or
-null where the reader refuses, crashes, hangs or takes too much memory.
+Run as a script it answers requests, a line of JSON each, with a line of JSON: what was read, in the form of
+`Target.read`, or null where the reader refuses, crashes, hangs or takes too much memory.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
 import pathlib
+import pickle
 import sys
+import zipfile
 
 if __name__ == "__main__":
     sys.path[:0] = [str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(__file__).parents[2])]
 
 import numpy as np
+
 from fuzz.isolate import isolated
 from fuzz.target import digest, fingerprint
 
@@ -31,30 +35,52 @@ def _tensorflow():
     return tf
 
 
-def tensorflow_checkpoint(folder: pathlib.Path):
-    """tf.train.load_checkpoint, which reads no slices; these tf.raw_ops.RestoreV2 does."""
+def tensorflow_checkpoint(folder: pathlib.Path, ours: dict):
+    """tf.train.load_checkpoint, which reads no slices; these, tf.raw_ops.RestoreV2 does."""
     tf = _tensorflow()
-    path = folder / "model.ckpt"
-    shards = sorted(folder.glob("model.ckpt-*-of-*"))
-    pattern = f"{path}-?????-of-{shards[0].name[-5:]}" if shards else str(path)
-    reader = tf.train.load_checkpoint(pattern)
+    reader = tf.train.load_checkpoint(_pattern(folder))
     found, objects, dtypes = {}, None, reader.get_variable_to_dtype_map()
-    for name in reader.get_variable_to_shape_map():
+    # Slices that no variable has are listed too, by the keys they have in the table.
+    for name in (name for name in reader.get_variable_to_shape_map() if not name.startswith("\0")):
         try:
             try:
                 value = reader.get_tensor(name)
             except tf.errors.UnimplementedError:
-                (value,) = tf.raw_ops.RestoreV2(
-                    prefix=pattern, tensor_names=[name], shape_and_slices=[""], dtypes=[dtypes[name]]
-                )
-                value = value.numpy()
+                value = _restored(folder, name, dtypes[name])
             found[name] = fingerprint(value)
             objects = value if name == "_CHECKPOINTABLE_OBJECT_GRAPH" else objects
         except Exception:
             found[name] = None
-    if os.path.exists(f"{path}.index"):
+    if os.path.exists(folder / "model.ckpt.index"):
         found["names of variables"] = _names_of_variables(objects, found)
     return found
+
+
+def tensorflow_restore(folder: pathlib.Path, ours: dict):
+    """tf.raw_ops.RestoreV2 of what slimft read: one bad record ends the process of the reader of V2 checkpoints."""
+    tf = _tensorflow()
+    found = {name: None for name in ours}
+    for name, value in ours.items():
+        try:
+            kind = {"|O": "string"}.get(value[0]) or value[0]
+            dtype = tf.as_dtype(kind if kind[0] not in "<|" else np.dtype(kind))
+            found[name] = fingerprint(_restored(folder, name, dtype))
+        except Exception:
+            pass
+    return found
+
+
+def _pattern(folder: pathlib.Path) -> str:
+    shards = sorted(folder.glob("model.ckpt-*-of-*"))
+    return str(folder / (f"model.ckpt-?????-of-{shards[0].name[-5:]}" if shards else "model.ckpt"))
+
+
+def _restored(folder: pathlib.Path, name: str, dtype):
+    (value,) = _tensorflow().raw_ops.RestoreV2(
+        prefix=_pattern(folder), tensor_names=[name.encode("utf-8", "surrogateescape")], shape_and_slices=[""],
+        dtypes=[dtype],
+    )  # fmt: skip
+    return value.numpy()
 
 
 def _names_of_variables(value, found: dict) -> dict | None:
@@ -72,7 +98,7 @@ def _names_of_variables(value, found: dict) -> dict | None:
     return dict(sorted((name, key) for name, key in alone.items() if key in found and name not in found))
 
 
-def frozen_graph(folder: pathlib.Path):
+def frozen_graph(folder: pathlib.Path, ours: dict):
     """GraphDef as protobuf parses it, and tf.make_ndarray."""
     tf = _tensorflow()
     graph = tf.compat.v1.GraphDef.FromString((folder / "x.pb").read_bytes())
@@ -93,7 +119,7 @@ def frozen_graph(folder: pathlib.Path):
     return found
 
 
-def npz(folder: pathlib.Path):
+def npz(folder: pathlib.Path, ours: dict):
     """numpy.load."""
     found = {}
     with np.load(folder / "x.npz", allow_pickle=False) as archive:
@@ -106,7 +132,7 @@ def npz(folder: pathlib.Path):
     return found
 
 
-def safetensors(folder: pathlib.Path):
+def safetensors(folder: pathlib.Path, ours: dict):
     """The package safetensors, written in Rust."""
     import safetensors as reference
 
@@ -116,7 +142,7 @@ def safetensors(folder: pathlib.Path):
     return found
 
 
-def h5(folder: pathlib.Path):
+def h5(folder: pathlib.Path, ours: dict):
     """h5py in this process."""
     import h5py
 
@@ -135,17 +161,28 @@ def h5(folder: pathlib.Path):
     return found
 
 
-def state_file(folder: pathlib.Path):
+def keras(folder: pathlib.Path, ours: dict):
+    """zipfile and h5py."""
+    with zipfile.ZipFile(folder / "x.keras") as archive:
+        (folder / "x.h5").write_bytes(archive.read("model.weights.h5"))
+    return h5(folder, ours)
+
+
+def state_file(folder: pathlib.Path, ours: dict):
     """tf.train.get_checkpoint_state."""
     state = _tensorflow().train.get_checkpoint_state(str(folder))
-    return {"newest": state.model_checkpoint_path} if state and state.model_checkpoint_path else {}
+    newest = state.model_checkpoint_path if state else None
+    return {"newest": os.path.normpath(newest)} if newest else {}
 
 
-def tfrecord(folder: pathlib.Path):
+def tfrecord(folder: pathlib.Path, ours: dict):
     """TensorFlow's record reader and tf.train.Example."""
     tf = _tensorflow()
     found = {}
-    records = tf.compat.v1.io.tf_record_iterator(str(folder / "x_train.tfrecord"))
+    file = folder / "x_train.tfrecord"
+    kinds = tf.compat.v1.io.TFRecordCompressionType
+    kind = {b"\x1f": kinds.GZIP, b"\x78": kinds.ZLIB}.get(file.read_bytes()[:1], kinds.NONE)
+    records = tf.compat.v1.io.tf_record_iterator(str(file), tf.compat.v1.io.TFRecordOptions(kind))
     for index, record in enumerate(records):
         features = tf.train.Example.FromString(record).features.feature
         image, label = features["image/encoded"].bytes_list.value, features["image/class/label"].int64_list.value
@@ -153,12 +190,13 @@ def tfrecord(folder: pathlib.Path):
     return found
 
 
-def csv_manifest(folder: pathlib.Path):
+def csv_manifest(folder: pathlib.Path, ours: dict):
     """The csv module on all of the text."""
     text = (folder / "images.csv").read_bytes().decode("utf-8-sig")
     head = text.partition("\n")[0]
     for delimiter in ",;\t":
-        names = [name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter, skipinitialspace=True))]
+        names = next(csv.reader([head], delimiter=delimiter, skipinitialspace=True))
+        names = [name.strip().lower() for name in names]
         path = next((names.index(n) for n in ("path", "image", "filename", "file") if n in names), None)
         label = next((names.index(n) for n in ("label", "class") if n in names), None)
         if None not in (path, label):
@@ -173,22 +211,49 @@ def csv_manifest(folder: pathlib.Path):
     }  # fmt: skip
 
 
-def pickled(folder: pathlib.Path):
-    """pickle, with nothing but NumPy's functions."""
-    import pickle
+class _Unpickler(pickle.Unpickler):
+    """With nothing but NumPy's functions."""
 
-    class Unpickler(pickle.Unpickler):
-        def find_class(self, module, name):
-            if name not in ("_reconstruct", "ndarray", "dtype", "_frombuffer", "encode"):
-                raise pickle.UnpicklingError(name)
-            return super().find_class(module, name)
+    def find_class(self, module, name):
+        if name not in ("_reconstruct", "ndarray", "dtype", "_frombuffer", "encode", "scalar"):
+            raise pickle.UnpicklingError(name)
+        return super().find_class(module, name)
 
-    batch = Unpickler(io.BytesIO((folder / "data_batch_1").read_bytes()), encoding="bytes").load()
+
+def pickled(folder: pathlib.Path, ours: dict):
+    """pickle."""
+    batch = _Unpickler(io.BytesIO((folder / "data_batch_1").read_bytes()), encoding="bytes").load()
     images = batch[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return {"images": fingerprint(images), "labels": np.asarray(batch[b"labels"]).tolist()}
 
 
-def labels(folder: pathlib.Path):
+def arrays_in_pickle(folder: pathlib.Path, ours: dict):
+    """pickle, its dictionaries and lists flattened."""
+    with open(folder / "x.npy", "rb") as stream:
+        if stream.read(6) == b"\x93NUMPY":
+            stream.seek(0)
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            read(stream)
+        else:
+            stream.seek(0)
+        value = _Unpickler(stream, encoding="latin1").load()
+    if isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
+        value = value.item()
+    found = {}
+
+    def add(keys: tuple[str, ...], value) -> None:
+        if isinstance(value, (dict, list, tuple)):
+            for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                add((*keys, key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)), inner)
+        elif isinstance(value, (np.ndarray, np.generic, bool, int, float)) and "/".join(keys) in ours:
+            found["/".join(keys)] = fingerprint(np.asarray(value))
+
+    add((), value)
+    return found
+
+
+def labels(folder: pathlib.Path, ours: dict):
     """research/slim's datasets/dataset_utils.read_label_file, or a name a line."""
     lines = (folder / "labels.txt").read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     while lines and not lines[-1]:
@@ -205,22 +270,22 @@ def labels(folder: pathlib.Path):
         return {str(number): line.strip() for number, line in enumerate(lines)}
 
 
-def image(folder: pathlib.Path):
+def image(folder: pathlib.Path, ours: dict):
     """Pillow alone, for images that need no more than a conversion."""
     from PIL import Image, ImageOps
 
     with Image.open(folder / "x.jpg") as opened:
         if opened.has_transparency_data or opened.mode not in ("1", "L", "P", "RGB", "CMYK", "YCbCr"):
-            return None
+            return {}
         opened.load()
         try:
             turned = ImageOps.exif_transpose(opened)
         except Exception:
-            return None
+            return {}
         return {"image": fingerprint(np.asarray(turned.convert("RGB")))}
 
 
-def archive(folder: pathlib.Path):
+def archive(folder: pathlib.Path, ours: dict):
     """tarfile."""
     import tarfile
 
@@ -230,18 +295,20 @@ def archive(folder: pathlib.Path):
         }
 
 
-def json_files(folder: pathlib.Path):
+def json_files(folder: pathlib.Path, ours: dict):
     """The json module."""
-    files = [path for path in folder.rglob("*.json") if path.name != "case.json"]
-    return {str(path.relative_to(folder)): repr(json.loads(path.read_bytes().decode("utf-8-sig"))) for path in files}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*.json") if path.name != "case.json"}
+    return {name: repr(json.loads(path.read_bytes().decode("utf-8-sig"))) for name, path in files.items()}
 
 
 READERS = {
-    "tensorflow_checkpoint": tensorflow_checkpoint, "frozen_graph": frozen_graph, "npz": npz, "safetensors": safetensors,
-    "h5": h5, "state_file": state_file, "tfrecord": tfrecord, "csv": csv_manifest, "pickle": pickled, "labels": labels,
-    "image": image, "archive": archive, "json_files": json_files,
+    **{reader.__name__: reader for reader in (
+        tensorflow_checkpoint, tensorflow_restore, frozen_graph, npz, safetensors, h5, keras, arrays_in_pickle,
+        state_file, tfrecord, labels, image, archive, json_files,
+    )},
+    "csv": csv_manifest, "pickle": pickled,
 }  # fmt: skip
-_OF_TENSORFLOW = {"tensorflow_checkpoint", "frozen_graph", "state_file", "tfrecord"}
+_OF_TENSORFLOW = {"tensorflow_checkpoint", "tensorflow_restore", "frozen_graph", "state_file", "tfrecord"}
 
 
 def main() -> None:
@@ -251,18 +318,22 @@ def main() -> None:
     os.dup2(null, 1)
     for line in sys.stdin:
         request = json.loads(line)
-        reader = READERS[request["reader"]]
-        if request["reader"] in _OF_TENSORFLOW:
-            _tensorflow()
-
-        def read(reader=reader, folder=request["folder"]):
-            try:
-                return reader(pathlib.Path(folder))
-            except Exception:
-                return None
-
-        answer = isolated(read, _MEMORY, _SECONDS).answer
+        answer = None
+        for name in request["readers"]:
+            if name in _OF_TENSORFLOW:
+                _tensorflow()
+            work = functools.partial(_read, READERS[name], pathlib.Path(request["folder"]), request["ours"])
+            answer = isolated(work, _MEMORY, _SECONDS).answer
+            if answer is not None:
+                break
         print(json.dumps(answer), file=replies, flush=True)
+
+
+def _read(reader, folder: pathlib.Path, ours: dict) -> dict | None:
+    try:
+        return reader(folder, ours)
+    except Exception:
+        return None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 
 import google_crc32c
+
 from fuzz.mutate import NUMBERS, changed, changed_message, number_near, parsed, spliced, varint, written
 
 MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
@@ -71,6 +72,7 @@ class Builder:
 
     def __init__(self, rng: random.Random, wrong: float):
         self._rng, self._wrong = rng, wrong
+        self._compressed = wrong and rng.random() < 0.2
 
     def table(self, items: Items) -> bytes:
         """The file of these items, which are written in their order."""
@@ -108,8 +110,15 @@ class Builder:
     def _append(self, out: bytearray, block: bytes) -> bytes:
         if self._is_wrong():
             block = changed(self._rng, block, 1)
+        kind = 0
+        if self._compressed:
+            block, kind = snappy(self._rng, block), 1
+            if self._is_wrong():
+                block = changed(self._rng, block, 1)
+        if self._is_wrong():
+            kind = self._rng.choice([1, 2, 255])
         handle = self._number(len(out)) + self._number(len(block))
-        block += bytes([self._rng.choice([1, 2, 255])]) if self._is_wrong() else b"\0"
+        block += bytes([kind])
         checksum = masked_crc(block) ^ (self._is_wrong() and self._rng.random() < 0.2)
         out += block + checksum.to_bytes(4, "little")
         return handle
@@ -135,6 +144,32 @@ class Builder:
         return bytes(out) + b"".join((number % (1 << 32)).to_bytes(4, "little") for number in numbers)
 
 
+def snappy(rng: random.Random, data: bytes) -> bytes:
+    """Data in Snappy's raw format: literals, and copies of what came before, also of what they make themselves."""
+    out, at = bytearray(varint(len(data))), 0
+    while at < len(data):
+        distance = rng.choice([1, 2, 3, 8, 100, 1000])
+        length = 0
+        while at + length < len(data) and at >= distance and data[at + length] == data[at + length - distance]:
+            length += 1
+        if length >= 4:
+            length = min(length, rng.choice([11, 64]))
+            if length < 12 and distance < 2048:
+                out += bytes([1 | length - 4 << 2 | distance >> 8 << 5, distance & 255])
+            else:
+                width = rng.choice([2, 4])
+                out += bytes([(2 if width == 2 else 3) | length - 1 << 2]) + distance.to_bytes(width, "little")
+        else:
+            length = min(rng.choice([1, 7, 60, 61, 300]), len(data) - at)
+            if length <= 60:
+                out.append(length - 1 << 2)
+            else:
+                out += bytes([61 << 2]) + (length - 1).to_bytes(2, "little")
+            out += data[at : at + length]
+        at += length
+    return bytes(out)
+
+
 def changed_items(rng: random.Random, items: Items, others: Items) -> Items:
     """Some records changed, gone, taken from another table, in another order or with long keys."""
     items = list(items)
@@ -155,7 +190,7 @@ def changed_items(rng: random.Random, items: Items, others: Items) -> Items:
         elif kind == 4:
             items.append((key + rng.choice([b"x", b"\0", b"\xff", b"/y"]), value))
         elif kind == 5 and rng.random() < 0.2:
-            start = rng.randbytes(rng.choice([1, 100, 5000]))
+            start = rng.randbytes(rng.choice([1, 100, 2000]))
             items += [(start + number.to_bytes(3, "big"), value[:99]) for number in range(rng.choice([10, 3000]))]
         elif kind == 6:
             items[at] = key, spliced(rng, value, rng.choice(others)[1])

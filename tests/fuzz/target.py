@@ -6,9 +6,9 @@ import abc
 import hashlib
 import pathlib
 import random
-from collections.abc import Callable
 
 import numpy as np
+
 from fuzz.bounds import Bound
 
 # The files of a case, by name.
@@ -24,7 +24,7 @@ class Target(abc.ABC):
         name: what it is called on the command line.
         kind: what the table calls it.
         bound: of its memory.
-        reference: the function of `fuzz.references` that reads the same files; None if there is none.
+        references: the functions of `fuzz.references` that read the same files: the next where one refuses.
         strict: whether what the reference refuses has to be refused too.
         warm: whether a good file is read once in the process that forks; not where that would start threads.
         share: how many of a run's cases it gets, by the others' 1: those that take long get fewer.
@@ -33,7 +33,7 @@ class Target(abc.ABC):
     name: str
     kind: str
     bound: Bound
-    reference: str | None = None
+    references: tuple[str, ...] = ()
     strict = False
     share = 1.0
     warm = True
@@ -53,6 +53,10 @@ class Target(abc.ABC):
         Returns:
             what was read, and the bytes of the largest value.
         """
+
+    def claimed(self, folder: pathlib.Path) -> int:
+        """The bytes of a value that is refused, which may have been taken nevertheless."""
+        return 0
 
 
 def fingerprint(array: np.ndarray) -> list:
@@ -74,13 +78,3 @@ def fingerprint(array: np.ndarray) -> list:
 def digest(octets: bytes) -> str:
     """A short digest."""
     return hashlib.blake2b(octets, digest_size=12).hexdigest()
-
-
-def one_file(name: str, seeds: list[bytes], change: Callable[[random.Random, bytes, list[bytes]], bytes]):
-    """`seeds` and `mutated` of a target with a single file."""
-    files = [{name: data} for data in seeds]
-
-    def mutated(rng: random.Random, _) -> Files:
-        return {name: change(rng, rng.choice(seeds), seeds)}
-
-    return files, mutated

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pathlib
 import pickle
-import pickletools
 import tarfile
+import tempfile
+import unittest.mock
+import zlib
 
+import google_crc32c
 import numpy as np
-from fuzz import bounds, containers
-from fuzz.mutate import NUMBERS, TEXTS, changed, changed_message, changed_text, encoded, number_near, spliced
-from fuzz.target import Target, digest, fingerprint
 from PIL import Image
+
+from fuzz import bounds, containers
+from fuzz.mutate import (
+    NUMBERS,
+    TEXTS,
+    changed,
+    changed_message,
+    changed_pickle,
+    changed_text,
+    encoded,
+    number_near,
+    spliced,
+)
+from fuzz.target import Target, digest, fingerprint
+from slimft.data.images import MAX_PIXELS, MOST_PIXELS_AT_A_TIME
+from slimft.errors import DataError
+from slimft.files import open_regular
+
+# Lines of a file that is compared.
+MOST_COMPARED = 10_000
+_OUTSIDE = os.path.join(tempfile.gettempdir(), "slimft-fuzz-outside")
 
 
 def picture(kind: str, mode: str = "RGB", side: int = 9, **options) -> bytes:
@@ -26,7 +48,7 @@ def picture(kind: str, mode: str = "RGB", side: int = 9, **options) -> bytes:
 
 
 class TfRecord(Target):
-    name, kind, reference, bound = "tfrecord", "TFRecord", "tfrecord", bounds.RECORDS
+    name, kind, references, bound = "tfrecord", "TFRecord", ("tfrecord",), bounds.RECORDS
     _file = "x_train.tfrecord"
 
     def seeds(self):
@@ -46,7 +68,11 @@ class TfRecord(Target):
             return {self._file: containers.framed(records[0], length) + containers.framed(records[1])}
         if kind == 2:
             return {self._file: spliced(rng, containers.tfrecord(records), containers.tfrecord(records))}
-        return {self._file: containers.tfrecord(records * rng.choice([1, 1, 50]))}
+        data = containers.tfrecord(records * rng.choice([1, 1, 50]))
+        if rng.random() < 0.2:
+            data = gzip.compress(data, mtime=0) if rng.random() < 0.5 else zlib.compress(data)
+            data = changed(rng, data) if rng.random() < 0.4 else data
+        return {self._file: data}
 
     def read(self, folder):
         from slimft.data import tfrecord
@@ -59,7 +85,7 @@ class TfRecord(Target):
 
 
 class CsvManifest(Target):
-    name, kind, reference, bound = "csv", "CSV manifest", "csv", bounds.TEXT
+    name, kind, references, bound = "csv", "CSV manifest", ("csv",), bounds.TEXT
     _file = "images.csv"
 
     def seeds(self):
@@ -73,8 +99,9 @@ class CsvManifest(Target):
     def mutated(self, rng, seeds):
         text = rng.choice(seeds)[self._file].decode()
         tokens = [
-            *",;\t\"'\n\r\0 /", "\r\n", '""', '"\n"', "path", "label", "split", "group", "train", "val", "test", "a.jpg",
-            "path,label\n", "../../x", "/etc/passwd", "\ufeff", "\u2028", "x" * 140_000, "x," * 999, '"' * 99, *TEXTS,
+            *",;\t\"'\n\r\0 /", "\r\n", '""', '"\n"', "path", "label", "split", "group", "train", "val", "test",
+            "a.jpg", "path,label\n", "../../x", "/etc", "\ufeff", "\u2028", "x" * 140_000, "x," * 999, '"' * 99,
+            *TEXTS,
         ]  # fmt: skip
         return {self._file: encoded(rng, changed_text(rng, text, tokens))}
 
@@ -82,11 +109,12 @@ class CsvManifest(Target):
         from slimft.data.csv_manifest import read_manifest
 
         entries = read_manifest(folder / self._file).entries
-        return {entry.path: [entry.label, entry.group] for entry in entries}, 0
+        few = entries if len(entries) < MOST_COMPARED else ()
+        return {entry.path: [entry.label, entry.group] for entry in few}, 0
 
 
 class Cifar(Target):
-    name, kind, reference, bound = "cifar", "CIFAR-10 batch (pickle)", "pickle", bounds.RECORDS
+    name, kind, references, bound = "cifar", "CIFAR-10 batch (pickle)", ("pickle",), bounds.RECORDS
     _file = "data_batch_1"
 
     def seeds(self):
@@ -99,30 +127,7 @@ class Cifar(Target):
         return found
 
     def mutated(self, rng, seeds):
-        data = rng.choice(seeds)[self._file]
-        if rng.random() < 0.3:
-            return {self._file: changed(rng, data[:400]) + data[400:]}
-        places = [at for _, _, at in pickletools.genops(data)] + [len(data)]
-        parts = [data[start:stop] for start, stop in zip(places, places[1:])]
-        for _ in range(rng.choice([1, 1, 2, 3])):
-            at = rng.randrange(len(parts))
-            kind = rng.randrange(5)
-            if kind == 0:
-                del parts[at]
-            elif kind == 1:
-                parts[at:at] = [rng.choice(parts)] * rng.choice([1, 1, 3, 500])
-            elif kind == 2:
-                parts[at] = parts[at][:1] + changed(rng, parts[at][1:60], 1) + parts[at][60:]
-            elif kind == 3:
-                parts[at] = rng.choice([
-                    b"N", b"K\xff", b"}", b"]", b"(", b")", b"t", b"R", b"b", b"0", b".", b"2", b"\x85", b"\x86", b"h\0", b"a",
-                    b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\2os\x8c\6system\x93", b"q\1", b"h\1", b"cnumpy\ndtype\n",
-                    b"J" + (rng.choice(NUMBERS) % (1 << 32)).to_bytes(4, "little"), b"\x8a\x06" + b"\xff" * 6, b"u", b"s",
-                    b"X\3\0\0\0<u8", b"U\2O8", b"\x96" + (1 << 35).to_bytes(8, "little") + b"x",
-                ])  # fmt: skip
-            else:
-                parts[at] = parts[at][:1] + parts[at][1:] * rng.choice([0, 2])
-        return {self._file: b"".join(parts)}
+        return {self._file: changed_pickle(rng, rng.choice(seeds)[self._file])}
 
     def read(self, folder):
         from slimft.data import cifar10
@@ -133,10 +138,11 @@ class Cifar(Target):
 
 
 class Labels(Target):
-    name, kind, reference, bound = "labels", "labels.txt", "labels", bounds.TEXT
+    name, kind, references, bound = "labels", "labels.txt", ("labels",), bounds.TEXT
 
     def seeds(self):
-        return [{"labels.txt": text.encode()} for text in ("0:cat\n1:dog: a\n2:\n", "cat\n dog\nplus\n", "1:b\n0:a")]
+        texts = "0:cat\n1:dog: a\n2:\n", "cat\n dog\nplus\n", "1:b\n0:a"
+        return [{"labels.txt": text.encode()} for text in texts]
 
     def mutated(self, rng, seeds):
         tokens = [*":\n\r0123456789 \t", "\r\n", "00:", "-1:", "9" * 12 + ":", "٣:", "\ufeff", *TEXTS, "x" * 9000]
@@ -145,25 +151,24 @@ class Labels(Target):
     def read(self, folder):
         from slimft.data.class_names import read_labels
 
-        return dict(enumerate_texts(read_labels(folder / "labels.txt"))), 0
-
-
-def enumerate_texts(texts: list[str]):
-    """Pairs of an index, as JSON has names, and a text."""
-    return ((str(index), text) for index, text in enumerate(texts))
+        names = read_labels(folder / "labels.txt")
+        # What is compared is not to count for the parser.
+        found = {str(index): name for index, name in enumerate(names)} if len(names) < MOST_COMPARED else {}
+        return found, 0
 
 
 class Images(Target):
-    name, kind, reference, bound = "images", "image file", "image", bounds.IMAGE
+    name, kind, references, bound = "images", "image file", ("image",), bounds.IMAGE
     _file = "x.jpg"
 
     def seeds(self):
         exif = Image.Exif()
         exif[0x0112] = 6
         files = [
-            picture("JPEG", side=24), picture("JPEG", "L", exif=exif), picture("JPEG", "CMYK"), picture("JPEG", progressive=True),
-            picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"), picture("PNG", "L", transparency=7), picture("PNG", "I;16"),
-            picture("WEBP", lossless=True), picture("WEBP", "RGBA"), picture("GIF", "P"), picture("GIF", "P", transparency=3),
+            picture("JPEG", side=24), picture("JPEG", "L", exif=exif), picture("JPEG", "CMYK"),
+            picture("JPEG", progressive=True), picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"),
+            picture("PNG", "L", transparency=7), picture("PNG", "I;16"), picture("WEBP", lossless=True),
+            picture("WEBP", "RGBA"), picture("GIF", "P"), picture("GIF", "P", transparency=3),
             picture("BMP"), picture("BMP", "1"), picture("TIFF"), picture("TIFF", compression="tiff_lzw"),
             picture("TIFF", "RGBA", compression="tiff_deflate"),
         ]  # fmt: skip
@@ -187,13 +192,20 @@ class Images(Target):
         from slimft.data.images import read_image
 
         image = read_image(folder / self._file)
-        return {"image": fingerprint(image)}, image.shape[0] * image.shape[1]
+        return {"image": fingerprint(image)}, self.claimed(folder)
+
+    def claimed(self, folder):
+        try:
+            with open_regular(folder / self._file) as stream, Image.open(stream) as image:
+                return min(image.width * image.height, MAX_PIXELS)
+        except Exception:
+            return 0
 
 
 class Squares(Images):
     """The same by way of the data sets' threads, which make squares of them."""
 
-    name, kind, reference, warm = "squares", "image file, in a data set", None, False
+    name, kind, references, warm = "squares", "image file, in a data set", (), False
 
     def read(self, folder):
         from slimft.data.image_files import FileSource, ImageFiles
@@ -201,16 +213,14 @@ class Squares(Images):
         files = ImageFiles([FileSource(str(folder / self._file))] * 4, "off")
         images = files.read(range(4), 8)
         assert all((image == images[0]).all() for image in images), "threads read different images"
-        return {"square": fingerprint(images[0])}, _pixels(folder / self._file) * 4
+        return {"square": fingerprint(images[0])}, self.claimed(folder)
 
-
-def _pixels(file: pathlib.Path) -> int:
-    with Image.open(file) as image:
-        return image.width * image.height
+    def claimed(self, folder):
+        return min(4 * super().claimed(folder), max(MOST_PIXELS_AT_A_TIME, super().claimed(folder)))
 
 
 class Archive(Target):
-    name, kind, reference, bound = "archive", "tar.gz of a download", "archive", bounds.ARCHIVE
+    name, kind, references, bound = "archive", "tar.gz of a download", ("archive",), bounds.ARCHIVE
     _file = "x.tar.gz"
 
     def seeds(self):
@@ -236,7 +246,7 @@ class Archive(Target):
                 break
             at = rng.choice(heads)
             kind = rng.randrange(9)
-            if kind == 0:
+            if kind == 0:  # What it is.
                 tar[at + 156] = rng.choice(b"0123456789LKxgSVDNX\0")
             elif kind == 1:
                 number = rng.choice(["77777777777", "00000002000", "-1", "x", " 0", "\0", "00000000000"])
@@ -244,10 +254,12 @@ class Archive(Target):
             elif kind == 2:
                 tar[at + 124 : at + 136] = rng.choice([b"\x80", b"\xff"]) + rng.choice(NUMBERS).to_bytes(11, "big")
             elif kind == 3:
-                name = rng.choice(["../x", "/tmp/slimft-fuzz", "a/../../x", "..", ".", "", "d", "d/a.bin/x", "a\nb", "d//e/./f", "~"])
+                names = ["../x", _OUTSIDE, "a/../../x", "..", ".", "", "d", "d/a.bin/x", "a\nb", "d//e/./f", "~"]
+                name = rng.choice(names)
                 tar[at : at + 100] = name.encode().ljust(100, b"\0")
             elif kind == 4:
-                tar[at + 157 : at + 257] = rng.choice([b"/etc/passwd", b"../../x", b"d/a.bin", b"d"]).ljust(100, b"\0")
+                link = rng.choice([b"/etc/passwd", b"../../x", b"d/a.bin", b"d"])
+                tar[at + 157 : at + 257] = link.ljust(100, b"\0")
                 tar[at + 156] = rng.choice(b"12")
             elif kind == 5:
                 tar[at:at] = tar[at : at + 1536] * rng.choice([1, 1, 200])
@@ -269,11 +281,11 @@ class Archive(Target):
         finally:
             others = {path for path in folder.rglob("*") if target not in (path, *path.parents)}
             assert others == before, f"it wrote {others - before}"
-            assert not pathlib.Path("/tmp/slimft-fuzz").exists()
-            links = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
-            assert not links, links
+            assert not os.path.exists(_OUTSIDE)
+            plain = (path.is_file() or path.is_dir() for path in target.rglob("*") if not path.is_symlink())
+            assert sum(plain) == len(list(target.rglob("*"))), "it made a link, or a device"
         files = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
-        return {name: digest(data) for name, data in files.items()}, max(map(len, files.values()), default=0)
+        return {name: digest(data) for name, data in files.items()}, 0
 
 
 def _with_tar_checksums(tar: bytearray) -> bytearray:
@@ -284,4 +296,46 @@ def _with_tar_checksums(tar: bytearray) -> bytearray:
     return tar
 
 
-TARGETS = [TfRecord(), CsvManifest(), Cifar(), Labels(), Images(), Squares(), Archive()]
+class Cache(Target):
+    """A file of decoded images: what is read of it has to be what was written, or not be there."""
+
+    name, kind, bound = "cache", "cache of decoded images", bounds.RECORDS
+    _side = 4
+
+    def _images(self) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 255, (3, self._side, self._side, 3), np.uint8)
+
+    def seeds(self):
+        from slimft.data import image_shard
+        from slimft.data.image_cache import hashes
+
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(image_shard, "MOST_PLACES", 5):
+            shard = image_shard.Shard.create(pathlib.Path(folder), self._side)
+            for place, image in enumerate(self._images()):
+                shard.write(place, image, hashes([str(place)]))
+            return [{f"slimft/images/{'0' * 16}-{self._side}{image_shard.SUFFIX}": shard.file.read_bytes()}]
+
+    def mutated(self, rng, seeds):
+        (name, data), = seeds[0].items()
+        start = rng.choice([0, 0, 64, 4096])
+        data = data[:start] + changed(rng, data[start : start + 150]) + data[start + 150 :]
+        if rng.random() < 0.5:  # A head that is intact, whatever it says.
+            data = data[:24] + google_crc32c.value(data[:24]).to_bytes(4, "little") + data[28:]
+        return {name: data}
+
+    def read(self, folder):
+        from slimft.data.image_cache import Cache as ImageCache
+
+        os.environ["XDG_CACHE_HOME"] = str(folder)
+        try:
+            cache = ImageCache(["0", "1", "2"], self._side)
+        except OSError as error:  # Which is told, and images are decoded then.
+            raise DataError(error.strerror) from None
+        images, before = np.empty((3, self._side, self._side, 3), np.uint8), self._images()
+        missing = cache.read(np.arange(3), images)
+        there = [place for place in range(3) if place not in missing]
+        assert all((images[place] == before[place]).all() for place in there), "another image than was written"
+        return {"there": there}, 0
+
+
+TARGETS = [TfRecord(), CsvManifest(), Cifar(), Labels(), Images(), Squares(), Cache(), Archive()]

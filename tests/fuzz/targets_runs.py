@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import os
 
 from fuzz import bounds
 from fuzz.mutate import TEXTS, changed, changed_json, changed_text, encoded
@@ -21,8 +22,8 @@ def run_files() -> dict[str, bytes]:
     rows = [{"step": step, **record} for step in (5, 10, 15)]
     sums = {"step": 15, "steps": 0, "seconds": 0.5, "loss": 0.0, "accuracy": 0.0}
     history = {
-        "train": rows, "validation": [{**row, "macro_f1": 0.4, "balanced_accuracy": 0.5} for row in rows], "sums": [sums],
-        "best_step": 10, "metric": "accuracy", "best_from": 0, "kept": None, "saved": 15,
+        "train": rows, "validation": [{**row, "macro_f1": 0.4, "balanced_accuracy": 0.5} for row in rows],
+        "sums": [sums], "best_step": 10, "metric": "accuracy", "best_from": 0, "kept": None, "saved": 15,
     }  # fmt: skip
     url = "data:image/jpeg;base64," + base64.b64encode(picture("JPEG")).decode()
     bins = [{"low": 0.0, "high": 0.5, "examples": 2, "confidence": 0.3, "accuracy": 0.5}]
@@ -34,7 +35,8 @@ def run_files() -> dict[str, bytes]:
         "calibration": {"ece": 0.1, "bins": bins}, "versions": {"numpy": "2"},
         "mistakes": [{"name": "a.jpg", "label": 0, "predicted": 1, "confidence": 0.9, "image": url}],
     }  # fmt: skip
-    data = {"version": 1, "splits": {"train": {"keys": ["a", "b"], "digests": ["0" * 16, "f" * 16]}}, "trained_before": []}
+    train = {"keys": ["a", "b"], "digests": ["0" * 16, "f" * 16]}
+    data = {"version": 1, "splits": {"train": train}, "trained_before": []}
     whole = {
         "settings.json": settings, "history.json": history, "result.json": result, "data.json": data,
         "best/metrics.json": {"step": 10, "accuracy": 0.5, "loss": 1.0},
@@ -45,7 +47,7 @@ def run_files() -> dict[str, bytes]:
 class RunFile(Target):
     """One of the files, by its own readers."""
 
-    name, kind, bound, reference = "run", "files of a run (JSON)", bounds.TEXT, "json_files"
+    name, kind, bound, references = "run", "files of a run (JSON)", bounds.TEXT, ("json_files",)
 
     def seeds(self):
         return [run_files()]
@@ -60,7 +62,6 @@ class RunFile(Target):
         return files
 
     def read(self, folder):
-        from slimft.errors import SlimftError
         from slimft.report.run_files import read_run
         from slimft.runs.checked_json import read_json
         from slimft.runs.data_record import read_data_record
@@ -72,11 +73,12 @@ class RunFile(Target):
         as_flags(settings)
         history = History(str(folder), settings.best_metric())
         history.load(10)
-        history.best(), history.seconds, history.validations_since_best()
+        history.best()
+        history.validations_since_best()
         read_data_record(folder)
         run = read_run(folder)
-        run.notes(), run.given(), run.flags(run.settings)
-        del SlimftError
+        run.notes()
+        run.flags(run.given())
         return found, 0
 
 
@@ -84,7 +86,7 @@ class Report(RunFile):
     """The same, by the page that shows them."""
 
     name, kind, share = "report", "report of a run", 0.2
-    reference = None
+    references = ()
 
     def read(self, folder):
         from slimft.report import write_report
@@ -95,21 +97,22 @@ class Report(RunFile):
 
 
 class Flags(Target):
-    name, kind, bound = "flags", "file of flags", bounds.TEXT
+    name, kind, bound, warm = "flags", "file of flags", bounds.TEXT, False
 
     def seeds(self):
-        return [{"flags.txt": b"--model=vgg_16\n--exclude=vgg_16/fc8,vgg_16/fc7\n--noflip\n--steps=100\n# a note\n"}]
+        import slimft.cli.finetune  # noqa: F401  (so that it counts for no case)
+
+        return [{"flags.txt": b"--model=vgg_16\n--exclude=vgg_16/fc8,vgg_16/fc7\n--noflip\n--steps=9\n# a note\n"}]
 
     def mutated(self, rng, seeds):
         tokens = [
-            *"-=\n,\"' #\0", "--", "--flagfile=flags.txt\n", "--flagfile\n", "--flagfile=/dev/zero\n", "--steps=", "1e999", "nan",
-            "--model=", "--no", "--undefok=x\n", "-" * 99, "9" * 5000, "--exclude=", "\r\n", "--flagfile=../flags.txt\n", *TEXTS,
+            *"-=\n,\"' #\0", "--", "--flagfile=flags.txt\n", "--flagfile\n", "--flagfile=/dev/zero\n", "nan",
+            "--steps=", "--model=", "--no", "--undefok=x\n", "-" * 99, "9" * 5000, "--exclude=", "\r\n", "1e999",
+            "--flagfile=../flags.txt\n", *TEXTS,
         ]  # fmt: skip
         return {"flags.txt": encoded(rng, changed_text(rng, seeds[0]["flags.txt"].decode(), tokens))}
 
     def read(self, folder):
-        import os
-
         from absl import flags
 
         from slimft.cli import common, finetune
@@ -124,7 +127,7 @@ class Flags(Target):
         try:
             common.parse(values, ["finetune", *arguments])
         except flags.Error as error:
-            raise UsageError(" ".join(str(error).split())) from None
+            raise UsageError(common._in_short(error)) from None
         return {name: repr(values[name].value) for name in values}, 0
 
 
