@@ -71,7 +71,7 @@ def converted(
     images = _normalization(mean, std)
     if found.library is None:
         raise CheckpointError(
-            f"{source.path} has no names of layers of Keras Applications, {PYTORCH} or Caffe; leave --model "
+            f"{source.path} has no names of layers of Keras Applications or {PYTORCH} or Caffe; leave --model "
             "out if its names are TF-Slim's already"
         )
     if images and found.library != PYTORCH:
