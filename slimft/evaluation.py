@@ -220,6 +220,8 @@ def _predict(network: Network, data: Dataset, batch_size: int) -> Predictions:
     """What a network makes of `data`, in a graph of its own."""
     size = network.image_size
     with tf.Graph().as_default():
+        # The initializers never run, but after a deterministic run in this process they have to have a seed.
+        tf.set_random_seed(0)
         evaluator = build_evaluator(
             network.spec, data.image_shape(size), size, network.num_classes, batch_size, head=network.head
         )

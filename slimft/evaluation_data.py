@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 
 from slimft.data import WHOLE, DataOptions, Dataset, load_dataset, load_for_evaluation
-from slimft.data.dataset import never_changes
+from slimft.data.dataset import OF_READING, never_changes
 from slimft.data.fingerprint import Fingerprint, changes, leave_out
+from slimft.data.image_checks import check_images
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
 from slimft.runs.data_record import read_data_record
@@ -73,8 +74,9 @@ def choose_data(
     if data_dir is None and settings and dataset == settings.dataset:
         data_dir = settings.data_dir
     data_dir = None if data_dir is None else os.fspath(data_dir)
-    reads = {"group": settings.group} if settings and dataset == settings.dataset else {}
-    reads |= {name: options[name] for name in ("cache", "group") if name in options}
+    options = {name: value for name, value in options.items() if name not in OF_READING or value is not None}
+    reads = _as_the_run_reads(network, dataset)
+    reads |= {name: options[name] for name in (*OF_READING, "group") if name in options}
     whole = _Whole(dataset, data_dir, DataOptions(**reads), network)
     record = read_data_record(network.run) if network.run else None
     own, notes = _is_own(network, record, whole), []
@@ -89,6 +91,7 @@ def choose_data(
     total = sum(data.num_examples for data in splits.values())
     whose = "the run's own" if own else "not the run's own" if settings else "of no run"
     notes = [_said_of(chosen, total, data_dir, whose, split), *chosen.notes, *notes]
+    notes += check_images({chosen.split: chosen})
     left_out = 0
     if record is not None and chosen.split != "train":
         chosen, left_out, names = leave_out(chosen, record.trained)
@@ -96,6 +99,15 @@ def choose_data(
             these = "image" if left_out == 1 else "images"
             notes.append(f"left out: {left_out} {these} that the run trained on, such as {names[0]}")
     return ChosenData(chosen, data_dir, left_out, tuple(notes))
+
+
+def _as_the_run_reads(network: Network, dataset: str) -> dict[str, object]:
+    """The options by which the run read its data, as far as they are about `dataset` too."""
+    if network.settings is None or never_changes(dataset):
+        return {}
+    same = dataset == network.settings.dataset
+    names = ("group", *OF_READING) if same else ("grey_bits",)
+    return {name: getattr(network.settings, name) for name in names if name != "cache"}
 
 
 @dataclasses.dataclass
@@ -143,8 +155,8 @@ def _place(data_dir: str | None) -> str | None:
 def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, split: str | None, options: dict):
     """The splits of the run's own data, and what is to be said of its changes."""
     ours = network.settings.data_options()
-    cache = options.get("cache", ours.cache)
-    splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, cache=cache))
+    reading = {name: options[name] for name in OF_READING if name in options}
+    splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
     notes = []
     if record is not None:
         changed = changes(record, Fingerprint.of(splits))
@@ -158,17 +170,18 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
         )
     if split == WHOLE:
         splits = whole.splits
-    elif set(options) - {"cache"}:
+    elif set(options) - set(OF_READING):
         splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **options))
     return splits, notes
 
 
 def _others_splits(whole: _Whole, split: str | None, options: dict) -> dict[str, Dataset]:
     """The splits of other data: its own or the whole, unless something asks for others."""
-    draws = set(options) - {"cache"} or (split is not None and WHOLE in whole.splits)
+    draws = set(options) - set(OF_READING) or (split is not None and WHOLE in whole.splits)
     if split == WHOLE or not draws:
         return whole.splits
-    return load_dataset(whole.dataset, whole.data_dir, DataOptions(**options))
+    reading = {name: getattr(whole.options, name) for name in OF_READING}
+    return load_dataset(whole.dataset, whole.data_dir, DataOptions(**{**reading, **options}))
 
 
 def _default(splits: dict[str, Dataset]) -> str:

@@ -1,4 +1,4 @@
-"""Writing files so that a crash leaves the old one or the new one, never half of it; reading small ones.
+"""Writing files so that a crash leaves the old one or the new one, never half of it; reading what may be none.
 
 What is not whole yet lies in a directory ``.slimft-XXXXXXXX`` beside its place. The writer holds a lock on it, that
 the system releases when a process ends, in whatever way: so the next writer in that place can tell what a killed
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import os
 import pathlib
@@ -188,6 +189,15 @@ def sha256_of(file: pathlib.Path) -> str:
     return digest.hexdigest()
 
 
+def open_regular(file: str | os.PathLike, buffering: int = -1) -> BinaryIO:
+    """Opens a file for reading; raises OSError, also of a pipe, which could hang, and of a device without end."""
+    stream = open(file, "rb", buffering, opener=system.open_descriptor)
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is no regular file", os.fspath(file))
+    return stream
+
+
 def read_bounded(file: str | os.PathLike, most_bytes: int) -> bytes:
     """Reads all of a file that ought to be small.
 
@@ -196,11 +206,9 @@ def read_bounded(file: str | os.PathLike, most_bytes: int) -> bytes:
             `most_bytes`.
     """
     try:
-        with open(file, "rb", opener=system.open_descriptor) as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise DataError(f"{file} is no regular file")
-            data = stream.read(most_bytes + 1) if status.st_size <= most_bytes else None
+        with open_regular(file) as stream:
+            small = os.fstat(stream.fileno()).st_size <= most_bytes
+            data = stream.read(most_bytes + 1) if small else None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL.
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{file} cannot be read: {reason}") from error

@@ -69,6 +69,7 @@ class Classifier:
     def _start(self, network: Network, top: int) -> None:
         self.network = network = network.sized()
         with tf.Graph().as_default() as graph:
+            tf.set_random_seed(0)  # As in evaluation.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
             self._top = tf.nn.top_k(tf.nn.softmax(network.logits(self._images)), min(top, network.num_classes))
             self._session = network.session()
@@ -111,7 +112,7 @@ class Classifier:
         return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
 
     def classify_files(
-        self, paths: Iterable[str], batch_size: int = 32, crop: float = 1.0
+        self, paths: Iterable[str], batch_size: int = 32, crop: float = 1.0, grey_bits: int | None = None
     ) -> Iterator[tuple[str, TopClasses | DataError]]:
         """Classifies image files; while the network has one batch, threads read the next.
 
@@ -119,11 +120,14 @@ class Classifier:
             paths: the files, which are read as evaluation reads them; only a few are open, or in memory, at a time.
             batch_size: images at a time.
             crop: as in `slimft.data.images.central_square`.
+            grey_bits: as in `slimft.data.images.read_image`; None for the run's.
 
         Yields:
             Each path in turn, with the image's predictions, as of `classify`, or with why it cannot be read.
         """
-        squares = read_in_order(map(FileSource, paths), self.image_size, crop, ahead=batch_size)
+        settings = self.network.settings
+        grey_bits = grey_bits or (settings and settings.grey_bits)
+        squares = read_in_order(map(FileSource, paths), self.image_size, crop, batch_size, grey_bits)
         with contextlib.closing(squares):
             while True:
                 batch, readable = [], []

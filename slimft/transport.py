@@ -109,7 +109,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if new.netloc != old.netloc:
             there = f"{new.scheme}://{new.netloc}"[:_MOST_SHOWN]
             say(f"{old.scheme}://{old.netloc} redirects to {there}")
-        return super().redirect_request(request, answer, code, message, headers, new_url)
+        redirected = super().redirect_request(request, answer, code, message, headers, new_url)
+        if (old.scheme, old.netloc) == (new.scheme, new.netloc):
+            redirected.unredirected_hdrs.update(request.unredirected_hdrs)  # A token is for this server alone.
+        return redirected
 
 
 def opener() -> urllib.request.OpenerDirector:

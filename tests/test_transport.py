@@ -246,3 +246,23 @@ def test_a_proxy_that_drips_is_given_up_on(serve, file, impatient, monkeypatch):
     monkeypatch.setenv("https_proxy", url.rsplit("/", 1)[0])
     monkeypatch.delenv("no_proxy")
     assert "too slow" in refusal("https://models.invalid/file", file)
+
+
+def test_headers_of_a_request_stay_with_its_server(serve, ranged_file, file):
+    tokens = []
+
+    def there(handler):
+        tokens.append(("there", handler.headers.get("Authorization")))
+        ranged_file(DATA)(handler)
+
+    elsewhere = serve(there)
+
+    def here(handler):
+        tokens.append((handler.path, handler.headers.get("Authorization")))
+        handler.send_response(307)
+        handler.send_header("Location", "/second" if handler.path == "/first" else elsewhere)
+        handler.end_headers()
+
+    download.download(serve(here, "first"), file, headers={"Authorization": "Bearer secret"})
+    assert file.read_bytes() == DATA
+    assert tokens == [("/first", "Bearer secret"), ("/second", "Bearer secret"), ("there", None)]

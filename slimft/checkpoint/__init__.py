@@ -26,8 +26,9 @@ def open_checkpoint(path, *, verify: bool = True, memory_map: bool = True) -> Ch
             - a directory of a SavedModel or of a TF-Hub module, whose variables are a checkpoint;
             - a Keras ``.h5`` or ``.keras``, an ``.npz`` or a ``.safetensors`` file, a frozen graph (``.pb``), or a
               dictionary of arrays in a pickle or an ``.npy`` file. What a file is, its content tells;
-            - a name: ``hed``, or an official TF-Slim release such as ``vgg_16``, which is downloaded the
-              first time.
+            - a name: ``hed``, or an official TF-Slim release such as ``vgg_16``, or
+              ``hf:OWNER/NAME[@REVISION][:FILE]`` for weights of a Hugging Face repository, which are downloaded
+              the first time.
         verify: whether the checksums of TensorFlow's formats are checked as variables are read.
         memory_map: whether large variables of V2 checkpoints are mapped instead of read, where they lie at a
             multiple of 64 bytes in their file (see docs/checkpoints.md for what that means to the file).

@@ -47,7 +47,11 @@ class Checkpoint(Mapping, abc.ABC):
         if name not in self:
             raise KeyError(name)
         try:
-            return self._read(name)
+            array = self._read(name)
+            # To NumPy such a bool is true, and yet not equal to True.
+            if array.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
+                raise Malformed("it has bytes that are neither true nor false")
+            return array
         except (Malformed, OSError, MemoryError) as error:
             raise CheckpointError(f"{self.path}: cannot read {printable(name)}: {reason(error)}") from None
 

@@ -37,7 +37,7 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> pathlib.Path
     try:
         if not release.is_in(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone_in(folder):
+            with alone_in(folder):
                 # Another process may have fetched it meanwhile.
                 if not release.is_in(folder):
                     _download_and_install(release, folder)
@@ -158,7 +158,7 @@ def _install(files: list[pathlib.Path], folder: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone_in(folder: pathlib.Path) -> Iterator[None]:
+def alone_in(folder: pathlib.Path) -> Iterator[None]:
     """Waits until no other process fetches into `folder`, where the system can tell."""
     try:
         import fcntl

@@ -1,4 +1,4 @@
-"""Checkpoints that go by a name: the official TF-Slim releases, and `hed`."""
+"""Checkpoints that go by a name: the official TF-Slim releases, `hed`, and what the Hugging Face Hub has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import importlib.util
 import pathlib
 
+from slimft.checkpoint import hub_names
 from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.official import ALIASES, OFFICIAL, checkpoint_directory, find_release
 from slimft.errors import CheckpointError
@@ -16,14 +17,15 @@ _VGG_16_BLOCKS = (2, 2, 3, 3, 3)
 
 def is_named(name: str) -> bool:
     """Whether `open_named` knows `name`."""
-    return name == "hed" or name in ALIASES or name in OFFICIAL
+    return name.startswith(hub_names.PREFIX) or name == "hed" or name in ALIASES or name in OFFICIAL
 
 
 def open_named(name: str, **options: bool) -> Checkpoint:
     """Opens the checkpoint called `name`, for which `is_named` holds; `options` are `open_checkpoint`'s.
 
     An official release is fetched if it is not in `checkpoint_directory` yet, with a progress bar on standard
-    error; if it is, it is compared with what was noted when it was fetched.
+    error; if it is, it is compared with what was noted when it was fetched. What `slimft.checkpoint.hub` fetches is
+    compared with the digest that the Hub states.
 
     Raises:
         CheckpointError: its package is not installed, it cannot be fetched, or it has changed since; says what to
@@ -32,6 +34,11 @@ def open_named(name: str, **options: bool) -> Checkpoint:
     if name == "hed":
         return open_hed()
     from slimft.checkpoint import open_checkpoint
+
+    if name.startswith(hub_names.PREFIX):
+        from slimft.checkpoint import hub
+
+        return open_checkpoint(hub.fetch(name), **options)
     from slimft.checkpoint.fetch import fetch, verify
 
     release, folder = find_release(name), checkpoint_directory()
@@ -48,7 +55,10 @@ def where_to_get(name: str) -> str:
     close = difflib.get_close_matches(name, [*names, *ALIASES], n=1)
     if close:
         return f"did you mean the name {close[0]!r}?"
-    return f"give a path, a directory or one of the names {', '.join(names)}"
+    return (
+        "give a path, a directory, hf:OWNER/NAME (a Hugging Face repository), hed or an official release, such as "
+        f"{', '.join(names[1:5])} (bin/fetch_checkpoint --list)"
+    )
 
 
 def open_hed() -> Checkpoint:

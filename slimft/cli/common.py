@@ -18,6 +18,7 @@ from typing import TextIO
 from absl import flags
 
 from slimft.cli.flag_files import check_flag_files
+from slimft.cli.slim_flags import ForeignFlag
 from slimft.errors import SlimftError, UsageError
 from slimft.messages import SafeStream, one_line, say
 
@@ -202,6 +203,8 @@ def help_text(name: str, description: str, values: flags.FlagValues, positional:
     own: dict[str, flags.Flag] = {}
     for flag_name in values:
         help_line = values[flag_name].help
+        if isinstance(values[flag_name], ForeignFlag):
+            continue
         if help_line.startswith("Alias for --"):
             aliases.setdefault(help_line.removeprefix("Alias for --").rstrip("."), []).append(flag_name)
         else:

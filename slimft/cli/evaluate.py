@@ -13,8 +13,10 @@ from absl import flags
 
 from slimft.cli import common
 from slimft.cli.setting_flags import define_setting_flags
+from slimft.cli.slim_flags import define_slim_flags
 from slimft.cli.text_table import text_table
 from slimft.data import SPLITS, WHOLE, dataset_names
+from slimft.data.dataset import OF_READING
 from slimft.errors import UsageError
 from slimft.files import atomic_file
 from slimft.inference import find_network
@@ -27,7 +29,7 @@ DESCRIPTION = (
     "all it takes; without it give --model, --dataset and --checkpoint. What was chosen and each class's figures "
     "are printed on standard error; the last line on standard output is the result as JSON."
 )
-_DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "group", "cache")
+_DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "group", *OF_READING)
 # Classes in the table, and in the JSON.
 _MOST_ROWS = 40
 _MOST_IN_JSON = 1000
@@ -39,8 +41,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("train_dir", None, "Directory of a run of bin/finetune.", **define)
     flags.DEFINE_string(
         "checkpoint", None,
-        "A checkpoint's path, directory or name; by default what the run in --train_dir ended with (the best in "
-        "validation is in its folder best). One that lies in the directory of a run is used as that run used it.",
+        "A checkpoint's path, directory or name (hf:OWNER/NAME too); by default what the run in --train_dir ended "
+        "with (the best in validation is in its folder best). One that lies in the directory of a run is used as "
+        "that run used it.",
         **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
@@ -74,6 +77,7 @@ def define_flags(values: flags.FlagValues) -> None:
         "predictions", None,
         "A CSV file to write with each example's name, label, predicted class and confidence.", **define,
     )  # fmt: skip
+    define_slim_flags(values)
 
 
 def evaluate(values: flags.FlagValues) -> None:

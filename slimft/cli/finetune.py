@@ -12,6 +12,7 @@ from absl import flags
 from slimft.cli import common
 from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flags
+from slimft.cli.slim_flags import define_slim_flags
 from slimft.runs.settings import OF_RECIPES, Settings, kind_of, read_settings
 from slimft.training.completion import complete
 
@@ -43,10 +44,11 @@ def define_flags(values: flags.FlagValues) -> None:
         "Try learning rates from small to large for some steps instead of training; print a suggestion and draw "
         "the losses to lr_finder.png in the run's directory.", **define,
     )  # fmt: skip
+    define_slim_flags(values)
 
 
 def settings_from(values: flags.FlagValues) -> Settings:
-    """The run's settings: the flags that were given, else what the recipe says, else a file's, else the defaults.
+    """The settings: the flags that were given, else a file's; what is left open, recipes and defaults fill.
 
     Raises:
         UsageError: a flag's value cannot work.
@@ -59,7 +61,9 @@ def settings_from(values: flags.FlagValues) -> Settings:
         # A recipe that is given counts more than a file.
         left = ("train_dir", *(OF_RECIPES if "recipe" in given else ()))
         saved = {name: value for name, value in saved.items() if name not in left}
-    return complete(Settings(**{**saved, **given}))
+    settings = Settings(**{**saved, **given})
+    complete(settings)  # So that what cannot work is said before anything is loaded.
+    return settings
 
 
 def _value(values: flags.FlagValues, field: dataclasses.Field):

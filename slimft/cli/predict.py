@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from absl import flags
 
 from slimft.cli import common
+from slimft.cli.setting_flags import define_setting_flags
+from slimft.cli.slim_flags import define_slim_flags
 from slimft.data.class_names import ClassNames
-from slimft.data.images import SUFFIXES, find_images
+from slimft.data.file_dataset import PassedOver
+from slimft.data.image_formats import READABLE, SOME_SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
 from slimft.inference import find_network
 from slimft.messages import printable, say, stream_for_bars
@@ -21,7 +24,7 @@ from slimft.runs.settings import PRECISIONS
 
 DESCRIPTION = (
     "Classifies images and prints the likeliest classes of each with their probabilities. An IMAGE is a file "
-    "(JPEG, PNG, WebP, GIF, BMP, TIFF) or a folder, of which all images count, those in folders below it too. "
+    f"({READABLE}) or a folder, of which all images count, those in folders below it too. "
     "Give --model and --checkpoint, or --train_dir, a run of bin/finetune; what was chosen is said on standard "
     "error. With 1000 classes, or 1001 with background first, the names are ImageNet's; those of a run are in its "
     "labels.txt. Exit status: 0; 1 if an image could not be read, which is said on standard error; 2 if anything "
@@ -38,9 +41,9 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_alias("model_name", "model", flag_values=values)
     flags.DEFINE_string(
         "checkpoint", None,
-        "A checkpoint's path, directory or name, its last layer included; by default what the run in --train_dir "
-        "ended with (the best in validation is in its folder best). One in the directory of a run is used as that "
-        "run used it.", **define,
+        "A checkpoint's path, directory or name (hf:OWNER/NAME too), its last layer included; by default what the "
+        "run in --train_dir ended with (the best in validation is in its folder best). One in a run's directory is "
+        "used as that run used it.", **define,
     )  # fmt: skip
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
     flags.DEFINE_string(
@@ -67,11 +70,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "Use the moving averages of the weights instead of the weights; by default where the checkpoint has them, "
         "as that of a run with --ema.", **define,
     )  # fmt: skip
+    define_setting_flags(values, ("grey_bits",))
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
     flags.DEFINE_boolean(
         "json", False, "Print one JSON object for each image, on a line of its own: path, predictions.", **define
     )
+    define_slim_flags(values)
 
 
 def predict(values: flags.FlagValues, arguments: list[str]) -> int:
@@ -95,7 +100,9 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     all_read = True
     with (
         Classifier.of(network, values.top) as classifier,
-        contextlib.closing(classifier.classify_files(paths, values.batch_size, values.crop)) as classified,
+        contextlib.closing(
+            classifier.classify_files(paths, values.batch_size, values.crop, values.grey_bits)
+        ) as classified,
         _progress(len(paths)) as progress,
     ):
         for path, found in classified:
@@ -120,9 +127,11 @@ def _find(arguments: list[str]) -> tuple[list[str], bool]:
     for argument in arguments:
         if os.path.isdir(argument):
             before = len(wrong)
-            found = find_images(argument, report)
+            found, others = find_images(argument, report)
+            for note in PassedOver.of_files(argument, others).notes():
+                say(f"predict: {note}, of {argument}")
             if not found and len(wrong) == before:
-                report(DataError(f"{argument} holds no images ({' '.join(SUFFIXES)})"))
+                report(DataError(f"{argument} holds no images ({SOME_SUFFIXES})"))
             paths += found
         elif os.path.lexists(argument):
             paths.append(argument)

@@ -17,6 +17,7 @@ from slimft import system
 from slimft.array_pickle import load_arrays
 from slimft.data.dataset import SPLITS, DataOptions, Dataset
 from slimft.errors import DataError
+from slimft.files import read_bounded
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 # The page above has an MD5 only, which does not tell files apart that were made to have the same one. This is what
@@ -98,14 +99,9 @@ def _join(batches):
 
 
 def _read_bytes(file: pathlib.Path, most: int) -> bytes:
-    try:
-        if file.stat().st_size > most:
-            raise DataError(f"{file} is {file.stat().st_size} bytes, more than the {most} it may be")
-        return file.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{file} is missing; the folder must hold all six batches") from None
-    except OSError as error:
-        raise DataError(f"{file}: {error.strerror}") from None
+    if not file.exists():
+        raise DataError(f"{file} is missing; the folder must hold all six batches")
+    return read_bounded(file, most)
 
 
 def _read_binary(folder: pathlib.Path, name: str):

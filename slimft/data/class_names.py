@@ -23,6 +23,7 @@ LABELS_FILE = "labels.txt"
 _MOST_BYTES = 16 << 20
 
 _NUMBERED = re.compile(r"([0-9]{1,9}):(.*)", re.DOTALL)
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 IMAGENET_CLASSES = 1000
 
 
@@ -100,6 +101,14 @@ def read_labels(path: str | os.PathLike) -> list[str]:
         DataError: the file is missing, no regular file, too large or not UTF-8; it has no names, an empty line
             between them, or numbers that are not 0, 1, 2 and so on.
     """
+    names, first = read_numbered_labels(path)
+    if first:
+        raise DataError(f"{path} does not number its {len(names)} names 0 to {len(names) - 1}, each once")
+    return names
+
+
+def read_numbered_labels(path: str | os.PathLike) -> tuple[list[str], int | None]:
+    """As `read_labels`, but the numbers may begin with 1; returns the first name's number, too, if it has one."""
     try:
         text = read_bounded(path, _MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -110,11 +119,19 @@ def read_labels(path: str | os.PathLike) -> list[str]:
             raise DataError(f"{path} line {number} is empty; it has to be the name of a class")
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
     if not all(numbered):
-        return [line.strip() for line in lines]
+        return [line.strip() for line in lines], None
     names = {int(match[1]): match[2] for match in numbered}
-    if sorted(names) != list(range(len(lines))):
+    first = min(min(names), 1)
+    if sorted(names) != list(range(first, first + len(lines))):
         raise DataError(f"{path} does not number its {len(lines)} names 0 to {len(lines) - 1}, each once")
-    return [names[label] for label in range(len(lines))]
+    return [names[label] for label in range(first, first + len(lines))], first
+
+
+def sorted_names(names: Iterable[str]) -> list[str]:
+    """Names of classes in the order of the alphabet; if all are integers, in that of numbers."""
+    names = list(names)
+    numbers = all(map(_INTEGER.fullmatch, names))
+    return sorted(names, key=lambda name: (int(name), name) if numbers else name)
 
 
 def _is_unicode(text: str) -> bool:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import collections
 import csv
+import itertools
 import os
 import pathlib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from slimft.data.class_names import sorted_names
+from slimft.data.csv_text import DIALECT, Header, read_header, read_lines
 from slimft.data.dataset import SPLITS, DataOptions
 from slimft.data.file_dataset import Examples, split_named
 from slimft.data.image_files import FileSource
+from slimft.data.image_formats import SUFFIXES
 from slimft.data.splits import few
 from slimft.errors import DataError, UsageError
+from slimft.files import open_regular
 
-# What a column may be called, in small letters; the first that there is counts.
-_COLUMNS = {
-    "path": ("path", "image", "filename", "file"),
-    "label": ("label", "class"),
-    "split": ("split", "set", "subset", "partition"),
-    "group": ("group",),
-}
-_DELIMITERS = ",;\t"
-_DIALECT = {"skipinitialspace": True, "strict": True}
-# Longer than any path and label; the csv module's own limit for one field is 131,072.
-_MOST_BYTES = 1 << 20
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+# In a folder, files of other suffixes are not looked at.
+_MANIFESTS = (".csv", ".tsv")
+_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|data:[a-z]+/)", re.IGNORECASE)
 
 
 class Entry(NamedTuple):
@@ -41,6 +38,7 @@ class Entry(NamedTuple):
         label: the name of its class.
         split: ``train``, ``validation`` or ``test``; None where the manifest has no splits.
         group: what it belongs to; None where that is empty, or the manifest has no groups.
+        fold: the part of a cross-validation that it is in; None where the manifest has none.
     """
 
     line: int
@@ -48,6 +46,7 @@ class Entry(NamedTuple):
     label: str
     split: str | None
     group: str | None = None
+    fold: str | None = None
 
 
 class Manifest(NamedTuple):
@@ -55,19 +54,13 @@ class Manifest(NamedTuple):
 
     Attributes:
         entries: sorted by path, each path once.
-        columns: which of ``split`` and ``group`` there are.
+        columns: which of ``split``, ``group`` and ``fold`` there are.
         notes: what was passed over, a line each.
     """
 
     entries: list[Entry]
     columns: frozenset[str]
     notes: tuple[str, ...]
-
-
-class _Header(NamedTuple):
-    delimiter: str
-    names: list[str]
-    columns: dict[str, int]
 
 
 def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Sequence[str] | None = None) -> Examples:
@@ -89,9 +82,8 @@ def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Seque
     manifest = read_manifest(file)
     entries = manifest.entries
     _check_files(file, entries)
-    labels = {entry.label for entry in entries}
-    numbers = all(map(_INTEGER.fullmatch, labels))
-    class_names = sorted(labels, key=lambda name: (int(name), name) if numbers else name)
+    _check_labels(file, entries)
+    class_names = sorted_names({entry.label for entry in entries})
     label_of = {name: label for label, name in enumerate(class_names)}
     split_of = None
     if "split" in manifest.columns:
@@ -105,6 +97,7 @@ def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Seque
         split_of,
         [entry.group for entry in entries] if "group" in manifest.columns else None,
         manifest.notes,
+        [entry.fold for entry in entries] if "fold" in manifest.columns else None,
     )
 
 
@@ -116,11 +109,11 @@ def _key(file: pathlib.Path, path: str) -> str:
 def read_manifest(file: pathlib.Path) -> Manifest:
     """Reads a manifest.
 
-    The first line names the columns: ``path`` (or image, filename, file), ``label`` (or class) and perhaps
-    ``split`` (or set, subset, partition), whose values are names of splits as
-    `slimft.data.file_dataset.split_named` knows them, and ``group``. A column set, subset or partition without one
-    such value is something else. Others are not looked at. They are separated by commas, semicolons or tabs. Paths
-    are relative to the folder of the manifest.
+    The first line names the columns, as `slimft.data.csv_text.COLUMNS` has them: a path, a label, and perhaps a
+    split, whose values are names of splits as `slimft.data.file_dataset.split_named` knows them, a group, and a
+    fold. A column for splits that is not called ``split``, and has no name of one, is something else; one that is
+    called ``fold`` may have such names, and is of splits then. Others are not looked at. Paths are relative to the
+    folder of the manifest.
 
     Args:
         file: the manifest, in UTF-8.
@@ -130,26 +123,27 @@ def read_manifest(file: pathlib.Path) -> Manifest:
     """
     rows: list[tuple[int, dict[str, str]]] = []
     try:
-        with open(file, "rb") as stream:
-            lines = _lines(file, stream)
-            header = _header(file, next(lines, ""))
-            for line, row in _rows(file, csv.reader(lines, delimiter=header.delimiter, **_DIALECT)):
+        with open_regular(file) as stream:
+            lines = read_lines(file, stream)
+            header, below = read_header(file, lines)
+            reader = csv.reader(itertools.chain(below, lines), delimiter=header.delimiter, **DIALECT)
+            for line, row in _rows(file, reader, header):
                 rows.append((line, _values(file, line, row, header)))
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from None
     if not rows:
         raise DataError(f"{file} lists no images")
-    columns = set(header.columns)
-    if not _has_splits(file, rows, header):
-        columns.discard("split")
+    _check_paths(file, rows)
+    columns, split_column = _split_columns(file, rows, header)
     entries: dict[str, Entry] = {}
     for line, values in rows:
         path = os.path.normpath(os.path.join(file.parent, values["path"]))
-        split = split_named(values["split"])[0] if "split" in columns else None
-        entry = Entry(line, path, values["label"], split, values.get("group") or None)
+        split = split_named(values[split_column])[0] if "split" in columns else None
+        fold = values["fold"] if "fold" in columns else None
+        entry = Entry(line, path, values["label"], split, values.get("group") or None, fold)
         _check_same(file, entries.setdefault(path, entry), entry)
     notes = []
-    used = {header.columns[column] for column in columns}
+    used = {header.columns[split_column if column == "split" else column] for column in columns}
     unused = [name for index, name in enumerate(header.names) if index not in used]
     if unused:
         column = "column" if len(unused) == 1 else "columns"
@@ -160,14 +154,31 @@ def read_manifest(file: pathlib.Path) -> Manifest:
     return Manifest(sorted(entries.values(), key=lambda entry: entry.path), frozenset(columns), tuple(notes))
 
 
-def _has_splits(file: pathlib.Path, rows: list[tuple[int, dict[str, str]]], header: _Header) -> bool:
-    """Whether the manifest has splits; raises DataError if a line has none that is known."""
-    if "split" not in header.columns:
-        return False
-    others = [(line, values["split"]) for line, values in rows if split_named(values["split"])[0] is None]
+def _split_columns(file: pathlib.Path, rows: list, header: Header) -> tuple[set[str], str]:
+    """What the manifest's columns are, and which of them is that of splits.
+
+    Raises:
+        DataError: a line has no split, or none that is known, or no fold.
+    """
+    columns = set(header.columns)
+    if "split" in columns and not _has_splits(file, rows, header, "split"):
+        columns.discard("split")
+    if "fold" not in columns:
+        return columns, "split"
+    if "split" not in columns and _has_splits(file, rows, header, "fold"):
+        return columns - {"fold"} | {"split"}, "fold"
+    empty = [line for line, values in rows if not values["fold"]]
+    if empty and len(empty) < len(rows):
+        raise DataError(f"{file} line {empty[0]}: the fold is empty")
+    return columns - ({"fold"} if empty else set()), "split"
+
+
+def _has_splits(file: pathlib.Path, rows: list, header: Header, column: str) -> bool:
+    """Whether a column names splits; raises DataError if a line has none that is known."""
+    others = [(line, values[column]) for line, values in rows if split_named(values[column])[0] is None]
     if not others:
         return True
-    name = header.names[header.columns["split"]]
+    name = header.names[header.columns[column]]
     if name != "split" and len(others) == len(rows):
         return False
     line, value = others[0]
@@ -183,55 +194,19 @@ def _find(data_dir: pathlib.Path) -> pathlib.Path:
     if not os.path.isdir(data_dir):
         raise DataError(f"--data_dir={data_dir}: there is no such file")
     try:
-        found = sorted(path for path in data_dir.iterdir() if path.suffix.lower() == ".csv")
+        found = sorted(path for path in data_dir.iterdir() if path.suffix.lower() in _MANIFESTS)
     except OSError as error:
         raise DataError(f"--data_dir={data_dir} cannot be read: {error.strerror}") from None
     if len(found) != 1:
-        raise DataError(f"--data_dir={data_dir} holds {len(found) or 'no'} CSV files; name the one to use")
+        folders = "" if found else "; of images in folders of their classes, --dataset=image_folder"
+        raise DataError(f"--data_dir={data_dir} holds {len(found) or 'no'} CSV files; name the one to use{folders}")
     return found[0]
 
 
-def _lines(file: pathlib.Path, stream: BinaryIO) -> Iterator[str]:
-    """The lines of a file, of bounded length."""
-    number = 0
-    while line := stream.readline(_MOST_BYTES):
-        number += 1
-        if len(line) == _MOST_BYTES:
-            raise DataError(f"{file} line {number} is longer than {_MOST_BYTES} bytes; is it a CSV file?")
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            raise DataError(f"{file} line {number} is not text in UTF-8; save the file in that encoding") from None
-
-
-def _header(file: pathlib.Path, line: str) -> _Header:
-    """The delimiter, the columns' names in small letters, and where those are that count."""
-    missing = "path"
-    for delimiter in _DELIMITERS:
-        try:
-            names = [name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter, **_DIALECT), [])]
-        except csv.Error:
-            continue
-        columns = {}
-        for column, aliases in _COLUMNS.items():
-            alias = next((alias for alias in aliases if alias in names), None)
-            if alias is not None:
-                columns[column] = names.index(alias)
-                if names.count(alias) > 1:
-                    raise DataError(f"{file} line 1 has two columns called {alias}; rename one")
-        if "path" in columns and "label" in columns:
-            return _Header(delimiter, names, columns)
-        if "path" in columns:
-            missing = "label"
-    raise DataError(
-        f"{file} line 1 has no column {missing}; it has to name the columns: path,label or path,label,split"
-    )
-
-
-def _rows(file: pathlib.Path, reader) -> Iterator[tuple[int, list[str]]]:
+def _rows(file: pathlib.Path, reader, header: Header) -> Iterator[tuple[int, list[str]]]:
     """What is below the header: the number of its first line, and the values; not the empty lines."""
     while True:
-        start = reader.line_num + 2
+        start = reader.line_num + header.line + 1
         try:
             row = next(reader)
             if row:
@@ -242,10 +217,10 @@ def _rows(file: pathlib.Path, reader) -> Iterator[tuple[int, list[str]]]:
             raise DataError(f"{file} line {start}: {error}") from None
 
 
-def _values(file: pathlib.Path, line: int, row: list[str], header: _Header) -> dict[str, str]:
+def _values(file: pathlib.Path, line: int, row: list[str], header: Header) -> dict[str, str]:
     """Column to value, of the columns that count."""
     if len(row) != len(header.names):
-        raise DataError(f"{file} line {line} has {len(row)} columns, and the first line {len(header.names)}")
+        raise DataError(f"{file} line {line} has {len(row)} columns, and line {header.line} {len(header.names)}")
     values = {column: row[index].strip() for column, index in header.columns.items()}
     for column, value in values.items():
         if not value and column in ("path", "label"):
@@ -255,13 +230,48 @@ def _values(file: pathlib.Path, line: int, row: list[str], header: _Header) -> d
     return values
 
 
+def _check_paths(file: pathlib.Path, rows: list) -> None:
+    """Raises DataError if there are addresses of the web where paths should be."""
+    addresses = [(line, values["path"]) for line, values in rows if _ADDRESS.match(values["path"])]
+    if addresses:
+        line, first = addresses[0]
+        raise DataError(
+            f"{file}: {len(addresses)} paths are addresses (URLs), the first in line {line}: {first:.60}; download "
+            "the images, and list where they are on the disk"
+        )
+
+
 def _check_same(file: pathlib.Path, first: Entry, second: Entry) -> None:
-    for column in ("label", "split", "group"):
+    for column in ("label", "split", "group", "fold"):
         before, now = getattr(first, column), getattr(second, column)
         if before != now:
+            several = "; an image of several labels is not supported" if column == "label" else ""
             raise DataError(
-                f"{file} line {second.line}: the {column} of {second.path} is {now}, in line {first.line} {before}"
+                f"{file} line {second.line}: the {column} of {second.path} is {now}, in line {first.line} "
+                f"{before}{several}"
             )
+
+
+def _check_labels(file: pathlib.Path, entries: list[Entry]) -> None:
+    """Raises DataError if a label is several in one: ``cat|dog`` where others have cat or dog, ``[cat, dog]``."""
+    line_of: dict[str, int] = {}
+    for entry in entries:
+        line_of[entry.label] = min(entry.line, line_of.get(entry.label, entry.line))
+    parts_of = {label: [part.strip() for part in re.split("[;|]", label)] for label in line_of}
+    times = collections.Counter(part for parts in parts_of.values() for part in set(parts))
+    wrong = []
+    for label, parts in parts_of.items():
+        listed = [part.strip() for part in label.split(",")]
+        if len(parts) > 1 and any(times[part] > 1 for part in parts):
+            wrong.append(label)
+        elif len(listed) > 1 and (all(part in line_of for part in listed) or label[0] + label[-1] in ("[]", "()")):
+            wrong.append(label)
+    if wrong:
+        first = min(wrong, key=line_of.get)
+        raise DataError(
+            f"{file} line {line_of[first]}: the label {first!r:.80} looks like several; an image of several labels "
+            "is not supported: choose one for each image"
+        )
 
 
 def _check_files(file: pathlib.Path, entries: list[Entry]) -> None:
@@ -269,4 +279,25 @@ def _check_files(file: pathlib.Path, entries: list[Entry]) -> None:
     if missing:
         first = min(missing)
         found = "image is" if len(missing) == 1 else "images are"
-        raise DataError(f"{file}: {len(missing)} {found} missing, the first in line {first.line}: {first.path}")
+        raise DataError(
+            f"{file}: {len(missing)} {found} missing, the first in line {first.line}: {first.path}"
+            f"{_hint(file, first.path)}"
+        )
+
+
+def _hint(file: pathlib.Path, path: str) -> str:
+    """Where an image that is missing may be; empty if nothing like it is found."""
+    turned = os.path.join(file.parent, path.replace("\\", "/"))
+    if turned != path and os.path.isfile(turned):
+        return "; write its path with / instead of \\"
+    suffix = next((suffix for suffix in SUFFIXES if os.path.isfile(path + suffix)), None)
+    if suffix is not None:
+        return f"; {os.path.basename(path)}{suffix} is there: list the images with their suffix"
+    name = re.split(r"[/\\]", path)[-1]
+    try:
+        folders = [file.parent, *sorted(one for one in file.parent.iterdir() if one.is_dir())]
+    except OSError:
+        return ""
+    places = (folder / (name + ending) for folder in folders for ending in ("", *SUFFIXES))
+    there = next((place for place in places if place.is_file()), None)
+    return f"; {there} is there: paths are absolute, or from the manifest's folder on" if there else ""

@@ -15,6 +15,7 @@ import numpy as np
 
 from slimft.data.fingerprint import digests
 from slimft.data.splits import few, subset
+from slimft.data.tf_example import IMAGE_KEY, LABEL_KEY
 from slimft.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ _FIXED = {"cifar10": "cifar10", "digits": "digits"}
 # And to that whose `find(data_dir, options, class_names)` returns the examples of `slimft.data.file_dataset`.
 _FILES = {"image_folder": "image_folder", "csv": "csv_manifest", "tfrecord": "tfrecord"}
 _MODULES = {**_FIXED, **_FILES}
+# Options of TFRecords alone.
+_OF_RECORDS = ("labels_offset", "image_key", "label_key")
+# What says how data is read, not how it is split.
+OF_READING = ("cache", "grey_bits", *_OF_RECORDS)
+# Datasets of research/slim's dataset_factory.py.
+_SLIMS = ("flowers", "imagenet", "mnist", "visualwakewords")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +53,10 @@ class DataOptions:
             neither.
         train_examples: how many examples of the training split to use, of each class its share; None for all.
         cache: whether decoded images are kept on the disk: ``auto``, ``on`` or ``off``.
+        grey_bits: how many bits 16-bit grey images use that do not tell; None for what the brightest of all needs.
+        labels_offset: of TFRecords, what to take off from labels that are numbers.
+        image_key: of TFRecords, the feature with the encoded image.
+        label_key: of TFRecords, the feature with the label.
     """
 
     validation_share: float = 0.1
@@ -56,6 +67,10 @@ class DataOptions:
     group: str | None = None
     train_examples: int | None = None
     cache: str = "auto"
+    grey_bits: int | None = None
+    labels_offset: int = 0
+    image_key: str = IMAGE_KEY
+    label_key: str = LABEL_KEY
 
     def check(self, what: str, own: Collection[str]) -> None:
         """Raises UsageError if they contradict each other, or are about splits that a dataset has already.
@@ -150,6 +165,11 @@ class Dataset:
         """Whether `images` is an array."""
         return isinstance(self.images, np.ndarray)
 
+    @property
+    def grey_bits(self) -> int | None:
+        """How many bits 16-bit grey images use that do not tell; None where there are no such."""
+        return None if self.in_memory else self.images.grey_bits
+
     def image_shape(self, side: int) -> tuple[int, int, int]:
         """The shape that `read` gives: that of the array, or ``(side, side, 3)`` of image files."""
         return tuple(self.images.shape[1:]) if self.in_memory else (side, side, 3)
@@ -238,6 +258,7 @@ def load_dataset(
         DataError: its files are missing, truncated or corrupt.
     """
     module, folder, options = _module(name), _expanded(data_dir), options or DataOptions()
+    _check_reading(name, options)
     if name in _FIXED:
         splits = module.load(folder, options)
     else:
@@ -274,6 +295,7 @@ def load_for_evaluation(
         DataError: its files are missing, truncated or corrupt, or of a class that is not among `class_names`.
     """
     module, folder, options = _module(name), _expanded(data_dir), options or DataOptions()
+    _check_reading(name, options)
     if name in _FIXED:
         splits = module.load(folder, DataOptions(cache=options.cache))
     else:
@@ -290,8 +312,20 @@ def _module(name: str):
     if name not in _MODULES:
         close = difflib.get_close_matches(name, _MODULES, n=1)
         hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(_MODULES)}"
+        if name in _SLIMS:
+            hint = "--dataset=tfrecord reads the files that slim's download_and_convert_data.py makes of it"
         raise UsageError(f"--dataset={name}: there is no such dataset; {hint}")
     return importlib.import_module(f"slimft.data.{_MODULES[name]}")
+
+
+def _check_reading(name: str, options: DataOptions) -> None:
+    """Raises UsageError if an option is about another kind of data."""
+    for option in _OF_RECORDS:
+        value = getattr(options, option)
+        if name != "tfrecord" and value != getattr(DataOptions, option):
+            raise UsageError(f"--{option}={value}: it is for TFRecords only, and this is --dataset={name}")
+    if name in _FIXED and options.grey_bits is not None:
+        raise UsageError(f"--grey_bits={options.grey_bits}: {name} has no grey images of 16 bits")
 
 
 def _expanded(data_dir: str | pathlib.Path | None) -> pathlib.Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import re
@@ -11,8 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from slimft.data import splits
+from slimft.data.class_names import sorted_names
 from slimft.data.dataset import SPLITS, WHOLE, DataOptions, Dataset
 from slimft.data.image_files import ImageFiles
+from slimft.data.splits import few
 from slimft.errors import DataError, UsageError
 
 # What a split may be called, in small letters.
@@ -33,6 +36,17 @@ SPLIT_NAMES = {
 
 # research/slim's preprocessing for Inception goes down to 5 %, but that is for training from nothing on a million.
 _MIN_AREA = 0.5
+# Suffixes of pictures in formats that are not read, some of which not every Pillow reads.
+_PICTURES = frozenset(
+    (
+        ".heic", ".heif", ".jxl", ".avif", ".jp2", ".jpx", ".j2k", ".psd", ".svg", ".dng", ".cr2", ".cr3", ".nef",
+        ".arw", ".raw", ".dcm", ".dicom", ".nii", ".exr", ".hdr", ".tga", ".ico", ".pcx", ".qoi", ".pfm", ".fits",
+        ".npy", ".pdf", ".svs", ".ndpi", ".czi", ".lif", ".nd2", ".webm", ".mp4", ".mov", ".avi",
+    )
+)  # fmt: skip
+_MOST_LETTERS = 12
+# Groups of names in a note.
+_MOST_ALIKE = 3
 # Unicode's categories of control characters, and of what is no character.
 _UNPRINTABLE = ("Cc", "Cs")
 _AT_THE_END = re.compile(rf"(?:(.*)[_-])?({'|'.join(SPLIT_NAMES)})", re.IGNORECASE | re.DOTALL)
@@ -53,6 +67,7 @@ class Examples:
             none.
         groups: what each example belongs to, None for one that stands alone; None where the data does not tell.
         notes: what was passed over, or understood in one of several ways, a line each.
+        folds: the part of a cross-validation that each example is in; None where the data does not tell.
     """
 
     name: str
@@ -63,6 +78,7 @@ class Examples:
     split_of: np.ndarray | None = None
     groups: Sequence[str | None] | None = None
     notes: tuple[str, ...] = ()
+    folds: Sequence[str] | None = None
 
     @property
     def own(self) -> list[str]:
@@ -84,6 +100,7 @@ class PassedOver:
     def __init__(self, root: str):
         self._root = root
         self._found: dict[tuple[str, str], list] = {}
+        self._suffixes: collections.Counter[str] = collections.Counter()
 
     def add(self, one: str, many: str, folder: str | os.PathLike, names: Sequence[str]) -> None:
         """Adds what is called `names` in `folder`; `one` and `many` say what one and several of these are."""
@@ -91,13 +108,31 @@ class PassedOver:
             path = os.path.relpath(os.path.join(folder, names[0]), self._root)
             self._found.setdefault((one, many), [0, path])[0] += len(names)
 
+    def add_files(self, folder: str | os.PathLike, names: Sequence[str]) -> None:
+        """Adds files in `folder` that have no suffix of an image's."""
+        self.add("file without an image's suffix", "files without an image's suffix", folder, names)
+        self._suffixes.update(os.path.splitext(name)[1].lower()[:_MOST_LETTERS] or "none" for name in names)
+
+    @classmethod
+    def of_files(cls, root: str, paths: Sequence[str]) -> PassedOver:
+        """That of files, which have no suffix of an image's."""
+        passed = cls(root)
+        for path in paths:
+            passed.add_files(*os.path.split(path)[:1], [os.path.basename(path)])
+        return passed
+
     def notes(self) -> tuple[str, ...]:
         """A line on all of it, if there is anything."""
         told = [
             f"1 {one} ({first})" if count == 1 else f"{count} {many} (such as {first})"
             for (one, many), (count, first) in self._found.items()
         ]
-        return (f"passed over: {', '.join(told)}",) if told else ()
+        pictures = [f"{count} {suffix}" for suffix, count in self._suffixes.most_common() if suffix in _PICTURES]
+        lines = [f"passed over: {', '.join(told)}"] if told else []
+        if pictures:
+            listed = ", ".join(pictures)
+            lines.append(f"of these, pictures that cannot be read ({listed}): convert them to JPEG or PNG")
+        return tuple(lines)
 
 
 def split_named(name: str, last: bool = False) -> tuple[str | None, str]:
@@ -143,7 +178,10 @@ def file_splits(examples: Examples, options: DataOptions) -> dict[str, Dataset]:
     options.check(str(place), own)
     units, notes = _units(examples, options)
     if set(own) <= {"train"}:
-        parts = _drawn(place, labels, units, np.arange(len(labels)), options, tests=True)
+        parts, of_folds = _drawn_of_all(examples, labels, units, options)
+        notes += of_folds
+        if examples.folds is not None:
+            _check_training(place, labels, class_names, parts)
     else:
         if "train" not in own:
             raise DataError(f"{place} has no training examples, only {' and '.join(own)}")
@@ -152,7 +190,7 @@ def file_splits(examples: Examples, options: DataOptions) -> dict[str, Dataset]:
             notes = ()  # Nothing is drawn.
         else:
             parts = {**_drawn(place, labels, units, parts["train"], options, tests=False), "test": parts["test"]}
-        notes += _apart(examples, parts, units)
+        notes += _apart(examples, parts, units, "the data's own splits")
     return _datasets(examples, labels, class_names, parts, options, notes)
 
 
@@ -184,7 +222,7 @@ def splits_to_evaluate(
     if not set(examples.own) <= {"train"}:
         parts = examples.own_parts()
         if examples.groups is not None:
-            notes = _apart(examples, parts, _names_of(examples, examples.groups))
+            notes = _apart(examples, parts, _names_of(examples, examples.groups), "the data's own splits")
     return _datasets(examples, labels, names, parts, options, notes)
 
 
@@ -195,13 +233,26 @@ def _class_names(examples: Examples) -> list[str]:
 
 
 def _datasets(examples, labels, class_names, parts, options, notes) -> dict[str, Dataset]:
-    images = ImageFiles(examples.sources, cache=options.cache)
+    images = ImageFiles(examples.sources, cache=options.cache, grey_bits=options.grey_bits)
     common = {"class_names": tuple(class_names), "image_size": None, "flip": True, "max_shift": 0.0}
-    common |= {"min_area": _MIN_AREA, "notes": (*examples.notes, *notes)}
+    common |= {"min_area": _MIN_AREA, "notes": (*examples.notes, *_alike(class_names), *notes)}
     return {
         split: Dataset(examples.name, split, images.select(part), labels[part], **common)
         for split, part in parts.items()
     }
+
+
+def _alike(class_names: Sequence[str]) -> tuple[str, ...]:
+    """A note on classes whose names are the same but for case and spaces, if there are any."""
+    found: dict[str, list[str]] = {}
+    for name in class_names:
+        same = unicodedata.normalize("NFKC", name).casefold()
+        found.setdefault(re.sub(r"[\s_-]+", "", same), []).append(name)
+    alike = [names for names in found.values() if len(names) > 1]
+    if not alike:
+        return ()
+    told = ", ".join(" and ".join(map(repr, names)) for names in alike[:_MOST_ALIKE])
+    return (f"classes that differ only in case or spaces are different classes: {told}",)
 
 
 def _check_classes(place: object, labels: np.ndarray, class_names: Sequence[str], least: int) -> None:
@@ -221,7 +272,7 @@ def _check_training(place: object, labels: np.ndarray, class_names: Sequence[str
     for split, count in counts.items():
         lacking = np.flatnonzero((count > 0) & (counts["train"] == 0))
         if len(lacking):
-            names = splits.few([class_names[label] for label in lacking])
+            names = few([class_names[label] for label in lacking])
             raise DataError(f"{place}: {split} has classes that the training split lacks: {names}")
 
 
@@ -265,8 +316,8 @@ def _matches(place: object, keys: list[str], pattern: str) -> list[str | None]:
     return groups
 
 
-def _apart(examples: Examples, parts: dict[str, np.ndarray], units: list[str]) -> tuple[str, ...]:
-    """A note on groups that the data's own splits divide, if there are any."""
+def _apart(examples: Examples, parts: dict[str, np.ndarray], units: list[str], by: str) -> tuple[str, ...]:
+    """A note on groups that are divided `by` something, if there are any."""
     where: dict[str, set] = {}
     for split, part in parts.items():
         for index in part:
@@ -278,7 +329,35 @@ def _apart(examples: Examples, parts: dict[str, np.ndarray], units: list[str]) -
     first = min(divided)
     listed = " and ".join(split for split in SPLITS if split in divided[first])
     are = "group is" if len(divided) == 1 else "groups are"
-    return (f"{len(divided)} {are} divided by the data's own splits, such as {first} in {listed}",)
+    return (f"{len(divided)} {are} divided by {by}, such as {first} in {listed}",)
+
+
+def _drawn_of_all(
+    examples: Examples, labels: np.ndarray, units: list[str], options: DataOptions
+) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Draws all splits: where the data tells the parts of a cross-validation, and --folds is given, as it does.
+
+    Raises:
+        UsageError: the data has another number of parts.
+    """
+    everything = np.arange(len(labels))
+    if examples.folds is None:
+        return _drawn(examples.place, labels, units, everything, options, tests=True), ()
+    names = sorted_names(set(examples.folds))
+    if options.folds is None:
+        note = f"the column fold, which has {len(names)} parts, is not used; --folds={len(names)} --fold=0 would"
+        return _drawn(examples.place, labels, units, everything, options, tests=True), (note,)
+    if options.folds != len(names):
+        raise UsageError(
+            f"--folds={options.folds}: the column fold of {examples.place} has {len(names)} parts ({few(names)}); "
+            f"give --folds={len(names)}, or rename the column"
+        )
+    tests = np.array([fold == names[options.fold] for fold in examples.folds])
+    parts = _drawn(examples.place, labels, units, everything[~tests], options, tests=False)
+    parts["test"] = everything[tests]
+    part = names[options.fold]
+    note = f"--fold={options.fold} tests the {len(parts['test'])} examples of which the column fold is {part}"
+    return parts, (note, *_apart(examples, parts, units, "the column fold"))
 
 
 def _drawn(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slimft.errors import DataError, SlimftError
+from slimft.files import open_regular
 
 if TYPE_CHECKING:
     from slimft.data.dataset import Dataset
@@ -47,7 +48,7 @@ def digest(content: bytes | memoryview) -> str:
 
 def file_digest(path: str | os.PathLike) -> str:
     """`digest` of a file, of which no more is read than that needs; raises OSError."""
-    with open(path, "rb", buffering=0) as stream:
+    with open_regular(path, buffering=0) as stream:
 
         def read(start: int, count: int) -> bytes:
             stream.seek(start)

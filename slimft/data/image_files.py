@@ -23,8 +23,9 @@ import numpy as np
 from slimft import system
 from slimft.data import image_cache
 from slimft.data.fingerprint import file_digest
-from slimft.data.images import open_file, read_square
+from slimft.data.images import read_square
 from slimft.errors import DataError, UsageError
+from slimft.files import open_regular
 
 # Twice the processors, so that some decode while others wait for the disk; each holds one image while it decodes.
 _THREADS_A_PROCESSOR = 2
@@ -96,7 +97,7 @@ class FileSource:
         return f"{path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
     def open(self) -> BinaryIO:
-        return open_file(self.path)
+        return open_regular(self.path)
 
     def digest(self) -> str:
         return file_digest(self.path)
@@ -105,17 +106,22 @@ class FileSource:
 class _Collection:
     """What an `ImageFiles` and all that were selected from it share: the sources, and the caches by side."""
 
-    def __init__(self, sources: Sequence[Source], cache: str):
+    def __init__(self, sources: Sequence[Source], cache: str, grey_bits: int | None):
         self.sources = sources
         self.cache = cache
+        self.grey_bits = grey_bits
         self.caches: dict[int, image_cache.Cache] = {}
         self.digests: np.ndarray | None = None
 
     def open_cache(self, side: int) -> image_cache.Cache:
         """The cache of the sources as they are now; raises what `image_cache.Cache` does."""
         if side not in self.caches:
-            self.caches[side] = image_cache.Cache((source.fingerprint for source in self.sources), side)
+            self.caches[side] = image_cache.Cache(map(self.fingerprint, self.sources), side)
         return self.caches[side]
+
+    def fingerprint(self, source: Source) -> str:
+        """What changes when the pixels that are read do."""
+        return source.fingerprint if self.grey_bits is None else f"{source.fingerprint} {self.grey_bits} bits"
 
 
 class ImageFiles:
@@ -124,14 +130,25 @@ class ImageFiles:
     Args:
         sources: where each is; may make its items when they are asked for.
         cache: ``auto``, ``on`` or ``off``: see `prepare`.
+        grey_bits: as of `slimft.data.images.read_image`; `slimft.data.image_checks` finds out one for all.
     """
 
-    def __init__(self, sources: Sequence[Source], cache: str = "auto"):
-        self._collection = _Collection(sources, cache)
+    def __init__(self, sources: Sequence[Source], cache: str = "auto", grey_bits: int | None = None):
+        self._collection = _Collection(sources, cache, grey_bits)
         self._indices = None  # Of the sources; None for all.
 
     def __len__(self) -> int:
         return len(self._all) if self._indices is None else len(self._indices)
+
+    @property
+    def grey_bits(self) -> int | None:
+        """How many bits 16-bit grey images use that do not tell; the same for all that was selected from this."""
+        return self._collection.grey_bits
+
+    @grey_bits.setter
+    def grey_bits(self, bits: int | None) -> None:
+        self._collection.grey_bits = bits
+        self._collection.caches.clear()
 
     def name(self, index: int) -> str:
         """What image `index` is called in messages."""
@@ -180,13 +197,14 @@ class ImageFiles:
             for place in places.tolist():
                 source = self._all[int(indices[place])]
                 try:
-                    images[place] = read_source(source, side)
+                    images[place] = read_source(source, side, grey_bits=self.grey_bits)
                 except DataError as error:
                     raise DataError(f"{error}; replace or remove it") from None
                 if cache is not None:
-                    cache.repair(int(indices[place]), source.fingerprint, images[place])
+                    fingerprint = self._collection.fingerprint(source)
+                    cache.repair(int(indices[place]), fingerprint, images[place])
 
-        for _ in _in_threads(decode, _parts(missing)):
+        for _ in in_threads(decode, _parts(missing)):
             pass
         return images
 
@@ -253,7 +271,8 @@ class ImageFiles:
                     continue
                 source = self._all[index]
                 try:
-                    cache.write(index, source.fingerprint, read_source(source, cache.side))
+                    pixels = read_source(source, cache.side, grey_bits=self.grey_bits)
+                    cache.write(index, self._collection.fingerprint(source), pixels)
                 except DataError as error:
                     failures[index] = error
             return len(indices)
@@ -261,18 +280,12 @@ class ImageFiles:
         options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1, "disable": not progress}
         with ProgressBar(desc="decoding", total=len(missing), **options) as bar, cache.filling():
             looked = time.monotonic()
-            for count in _in_threads(decode, _parts(missing)):
+            for count in in_threads(decode, _parts(missing)):
                 bar.update(count)
                 if time.monotonic() - looked >= image_cache.LOOK_SECONDS:
                     cache.look()
                     looked = time.monotonic()
-        if len(failures) == 1:
-            raise DataError(f"{next(iter(failures.values()))}; replace or remove it")
-        if failures:
-            named = [str(failures[index]) for index in sorted(failures)[:_NAMED]]
-            more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
-            listed = "; ".join(named)
-            raise DataError(f"{len(failures)} images cannot be read: {listed}{more}; replace or remove them")
+        raise_together([failures[index] for index in sorted(failures)])
 
     @property
     def _all(self) -> Sequence[Source]:
@@ -293,22 +306,35 @@ def _read_cached(cache: image_cache.Cache, indices: np.ndarray, images: np.ndarr
         part = slice(places[0], places[-1] + 1)
         return places[cache.read(indices[part], images[part])]
 
-    return np.concatenate(list(_in_threads(read, _parts(np.arange(len(indices))))))
+    return np.concatenate(list(in_threads(read, _parts(np.arange(len(indices))))))
 
 
-def read_source(source: Source, side: int, crop: float = 1.0) -> np.ndarray:
+def raise_together(failures: Sequence[DataError]) -> None:
+    """Raises a DataError that counts images which cannot be read and names the first, if there are any."""
+    if len(failures) == 1:
+        raise DataError(f"{failures[0]}; replace or remove it")
+    if failures:
+        more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
+        listed = "; ".join(map(str, failures[:_NAMED]))
+        raise DataError(f"{len(failures)} images cannot be read: {listed}{more}; replace or remove them")
+
+
+def read_source(source: Source, side: int, crop: float = 1.0, grey_bits: int | None = None) -> np.ndarray:
     """What a network sees of an image: `slimft.data.images.read_square` of a source. Raises DataError."""
+    return read_square(open_source(source), side, crop, source.name, grey_bits)
+
+
+def open_source(source: Source) -> BinaryIO:
+    """The encoded image as a stream; raises DataError."""
     try:
         stream = source.open()
     except OSError as error:
         raise DataError(f"{source.name} cannot be read: {error.strerror or error}") from None
-    if isinstance(stream, bytes):
-        stream = io.BytesIO(stream)
-    return read_square(stream, side, crop, source.name)
+    return io.BytesIO(stream) if isinstance(stream, bytes) else stream
 
 
 def read_in_order(
-    sources: Iterable[Source], side: int, crop: float, ahead: int
+    sources: Iterable[Source], side: int, crop: float, ahead: int, grey_bits: int | None = None
 ) -> Iterator[tuple[Source, np.ndarray | DataError]]:
     """Reads images in threads, at most `ahead` before they are asked for.
 
@@ -318,11 +344,11 @@ def read_in_order(
 
     def read(source: Source) -> tuple[Source, np.ndarray | DataError]:
         try:
-            return source, read_source(source, side, crop)
+            return source, read_source(source, side, crop, grey_bits)
         except DataError as error:
             return source, error
 
-    return _in_threads(read, sources, ahead)
+    return in_threads(read, sources, ahead)
 
 
 def _parts(indices: np.ndarray) -> Iterator[np.ndarray]:
@@ -331,7 +357,7 @@ def _parts(indices: np.ndarray) -> Iterator[np.ndarray]:
     return (indices[start : start + size] for start in range(0, len(indices), size))
 
 
-def _in_threads(work: Callable, items: Iterable, ahead: int = _TASKS_AHEAD) -> Iterator:
+def in_threads(work: Callable, items: Iterable, ahead: int = _TASKS_AHEAD) -> Iterator:
     """Yields ``work(item)`` for each of the items, in order; at most `ahead` are waiting, or done, at a time.
 
     Raises:

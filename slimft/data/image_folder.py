@@ -12,9 +12,11 @@ import numpy as np
 
 from slimft.data.dataset import SPLITS, DataOptions
 from slimft.data.file_dataset import Examples, PassedOver, split_named
+from slimft.data.first_bytes import read_head, what_it_is
 from slimft.data.image_files import FileSource
-from slimft.data.images import SUFFIXES
+from slimft.data.image_formats import SOME_SUFFIXES, SUFFIXES
 from slimft.data.splits import few
+from slimft.data.tfrecord_files import may_be_records
 from slimft.errors import DataError, UsageError
 
 # Hidden like what begins with a dot: macOS puts it into ZIP files.
@@ -75,12 +77,15 @@ def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Seque
     if data_dir is None:
         raise UsageError("--dataset=image_folder needs --data_dir, the folder with a folder for each class")
     if os.path.isfile(data_dir):
-        hint = "; use --dataset=csv" if data_dir.suffix.lower() == ".csv" else ""
+        told = what_it_is(read_head(data_dir))
+        hint = "; use --dataset=csv" if data_dir.suffix.lower() == ".csv" else f", but {told}" if told else ""
         raise DataError(f"--data_dir={data_dir} is a file, not a folder{hint}")
     root = _scan(data_dir)
     if not root.folders:
         found = f"has images ({few(root.images)}) but no folders" if root.images else "has no folders"
-        raise DataError(f"{data_dir} {found}; {_ARRANGEMENT}")
+        records = next((name for name in root.others if may_be_records(name)), None)
+        hint = f" (of TFRecords, such as {records}, --dataset=tfrecord)" if records else ""
+        raise DataError(f"{data_dir} {found}; {_ARRANGEMENT}{hint}")
     known = {_same(name) for name in class_names or ()}
     splits = _split_folders(root, known)
     around = splits or {"train": root}
@@ -191,7 +196,7 @@ def _check_full(folders: list[_Folder]) -> None:
         if not folder.total:
             others = [name for inner in folder.walk() for name in inner.others]
             what = f" but {len(others)} other files ({few(others)})" if others else ""
-            raise DataError(f"{folder.path} holds no images ({' '.join(SUFFIXES)}){what}; add some or remove it")
+            raise DataError(f"{folder.path} holds no images ({SOME_SUFFIXES}){what}; add some or remove it")
 
 
 def _check_is_class(root: _Folder, around: dict[str, _Folder], classes: list[_Folder], known: set[str]) -> None:
@@ -235,7 +240,7 @@ def _notes(root: _Folder, splits: dict[str, _Folder], classes: list[_Folder]) ->
         passed.add("class's folder without images", "classes' folders without images", one.path, empty)
     inner = [folder for one in classes for folder in one.walk()]
     for folder in [*around, *inner]:
-        passed.add("file without an image's suffix", "files without an image's suffix", folder.path, folder.others)
+        passed.add_files(folder.path, folder.others)
         passed.add("hidden file or folder", "hidden files or folders", folder.path, folder.hidden)
     for folder in inner:
         passed.add("link to a folder", "links to folders", folder.path, folder.links)

@@ -10,20 +10,27 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import pathlib
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from slimft import system
+from slimft.data.first_bytes import HEAD_BYTES, what_it_is
+from slimft.data.grey import (
+    grey_of_8_bits,
+    has_colours_of_16_bits,
+    is_grey_of_16_bits,
+    is_negative,
+    significant_bits,
+)
+from slimft.data.image_formats import FORMATS, READABLE
 from slimft.data.pixel_budget import PixelBudget
 from slimft.data.webp import decode_still
 from slimft.errors import DataError
+from slimft.files import open_regular
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 # A file of a few kilobytes may ask for as much; decoding takes 4 bytes for each (of an animated WebP 12).
 MAX_PIXELS = 100_000_000
 # Of all threads together: sixteen that decode 4 million each. A larger picture is decoded while no other is.
@@ -36,7 +43,8 @@ _BYTES_AT_A_TIME = 16 << 20
 _BAND_PIXELS = 1 << 20
 # Pixels of a picture whose memory is given back at once.
 _LARGE = 16_000_000
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# Of the upper bytes of 16-bit colours, which are all that Pillow reads: a picture of 12 bits has no more.
+_UPPER_OF_12_BITS = 15
 # Of floats that should be whole numbers.
 _ROUNDING = 1e-6
 _ORIENTATION = 0x0112
@@ -56,9 +64,12 @@ _budget = PixelBudget(MOST_PIXELS_AT_A_TIME)
 
 
 def read_image(
-    source: str | os.PathLike | BinaryIO, shorter_side: int | None = None, name: str | None = None
+    source: str | os.PathLike | BinaryIO,
+    shorter_side: int | None = None,
+    name: str | None = None,
+    grey_bits: int | None = None,
 ) -> np.ndarray:
-    """Reads a JPEG, PNG, WebP, GIF, BMP or TIFF file.
+    """Reads an image file of one of the `FORMATS`.
 
     Turned upright as its EXIF orientation says; the first picture of several; what is transparent shows white
     behind it; 16-bit grey is scaled to 8 bits. Colour profiles are not applied.
@@ -68,19 +79,26 @@ def read_image(
         shorter_side: a large JPEG may be decoded at a half, a quarter or an eighth of its size, which is faster, as
             long as its shorter side stays at least that many pixels; None for its full size.
         name: what to call a stream in messages.
+        grey_bits: how many of its 16 bits a grey TIFF or PNG uses that does not tell (see
+            `slimft.data.grey.told_bits`); None for what its brightest pixel needs, of 8, 10, 12, 14 and 16.
 
     Returns:
         uint8 ``[height, width, 3]``, RGB in 0..255.
 
     Raises:
-        DataError: the file is missing, is no image, is truncated or corrupt, or has more than `MAX_PIXELS` pixels.
+        DataError: the file is missing, is no image, is truncated or corrupt, has more than `MAX_PIXELS` pixels, or
+            is brighter than `grey_bits` tell.
     """
-    with _decoded(source, shorter_side, name) as picture:
+    with _decoded(source, shorter_side, name, grey_bits) as picture:
         return picture.region(0, 0, picture.height, picture.width)
 
 
 def read_square(
-    source: str | os.PathLike | BinaryIO, image_size: int, crop: float = 1.0, name: str | None = None
+    source: str | os.PathLike | BinaryIO,
+    image_size: int,
+    crop: float = 1.0,
+    name: str | None = None,
+    grey_bits: int | None = None,
 ) -> np.ndarray:
     """Reads what a network sees of an image file, in training, evaluation and prediction alike.
 
@@ -88,7 +106,7 @@ def read_square(
         source: as of `read_image`.
         image_size: height and width of the result.
         crop: as of `central_square`.
-        name: as of `read_image`.
+        name, grey_bits: as of `read_image`.
 
     Returns:
         uint8 ``[image_size, image_size, 3]``, RGB: the `central_square`, rounded.
@@ -98,44 +116,10 @@ def read_square(
     """
     square = np.empty((image_size, image_size, 3), np.uint8)
     # Twice what is needed, so that a JPEG decoded at a fraction of its size comes out the same.
-    with _decoded(source, math.ceil(2 * image_size / crop), name) as picture:
+    with _decoded(source, math.ceil(2 * image_size / crop), name, grey_bits) as picture:
         for rows, part in _square_parts(picture, image_size, crop):
             square[rows] = np.rint(part, out=part)
     return square
-
-
-def find_images(folder: str | os.PathLike, report: Callable[[DataError], None] | None = None) -> list[str]:
-    """The files in a folder and the folders below it that have an image's suffix, in order; not the hidden ones.
-
-    Args:
-        folder: the folder.
-        report: called with what is wrong with a folder that cannot be read, which is then left out.
-
-    Raises:
-        DataError: a folder cannot be read, and there is no `report`.
-    """
-
-    def fail(error: OSError):
-        wrong = DataError(f"{error.filename} cannot be read: {error.strerror}")
-        if report is None:
-            raise wrong
-        report(wrong)
-
-    found = []
-    for directory, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = (name for name in folders if not name.startswith("."))
-        images = (name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith("."))
-        found += (pathlib.Path(directory, name) for name in images)
-    return [str(path) for path in sorted(found)]
-
-
-def open_file(path: str | os.PathLike) -> BinaryIO:
-    """Opens an image file; raises OSError, also where it is a pipe or a device."""
-    stream = open(path, "rb", opener=system.open_descriptor)
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
-        raise OSError("it is not a regular file")
-    return stream
 
 
 def central_square(image: np.ndarray, image_size: int, crop: float) -> np.ndarray:
@@ -167,27 +151,28 @@ class _Picture:
     Args:
         image: of any mode; or uint8 ``[height, width, 3]`` or ``[height, width, 4]``, RGB and perhaps opacity.
         orientation: that of EXIF.
+        grey_bits: as of `read_image`.
 
     Attributes:
         height: rows of the upright image.
         width: its columns.
 
     Raises:
-        OSError: its pixels have more bits than can be brought to eight.
+        OSError: its pixels have more bits than can be brought to eight, or than `grey_bits`.
     """
 
-    def __init__(self, image: Image.Image | np.ndarray, orientation: int | None = None):
+    def __init__(
+        self, image: Image.Image | np.ndarray, orientation: int | None = None, grey_bits: int | None = None
+    ):
         self._image, self._upright = image, _UPRIGHT.get(orientation)
-        self._grey_of_16_bits = False
+        self._white = None
         if isinstance(image, np.ndarray):
             size = image.shape[1::-1]
         else:
             size = image.size
             # A part of an image does not know its format.
-            self._grey_of_16_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")
-            if image.mode in ("I", "F") and not self._grey_of_16_bits:
-                what = f"its pixels have 32 bits or a sign (Pillow's mode {image.mode})"
-                raise OSError(f"{what}; save it with 8 or 16 bits")
+            if is_grey_of_16_bits(image):
+                self._white = 2 ** significant_bits(image, grey_bits) - 1
         self._stored_width, self._stored_height = size
         self.width, self.height = size[::-1] if self._upright is not None and self._upright[1] else size
 
@@ -229,30 +214,57 @@ class _Picture:
             part = Image.fromarray(np.ascontiguousarray(part[top:bottom, left:right]))
         elif (left, top, right, bottom) != (0, 0, *part.size):
             part = part.crop((left, top, right, bottom))
-        part = _rgb(part, self._grey_of_16_bits)
+        part = _rgb(part, self._white)
         part = part if turn is None else part.transpose(turn)
         return part if factor == 1 else part.reduce(factor)
 
 
 @contextlib.contextmanager
 def _decoded(
-    source: str | os.PathLike | BinaryIO, shorter_side: int | None, name: str | None
+    source: str | os.PathLike | BinaryIO, shorter_side: int | None, name: str | None, grey_bits: int | None
 ) -> Iterator[_Picture]:
     """Decodes an image for the length of the block; what goes wrong in there, too, is a DataError."""
+    with opened(source, name) as (image, stream), loaded(image, stream, shorter_side, grey_bits) as picture:
+        yield picture
+
+
+@contextlib.contextmanager
+def opened(
+    source: str | os.PathLike | BinaryIO, name: str | None = None
+) -> Iterator[tuple[Image.Image, BinaryIO]]:
+    """Opens an image, reading no more than its head, and looks whether it is one that can be read.
+
+    Args:
+        source, name: as of `read_image`.
+
+    Yields:
+        The image and the stream of its file.
+
+    Raises:
+        DataError: as of `read_image`; also instead of an error that the block raises.
+    """
     is_path = isinstance(source, (str, os.PathLike))
     if name is None:
         name = os.fspath(source) if is_path else "the image"
-    size = None
+    size, head = None, b""
     try:
-        with open_file(source) if is_path else source as stream:
+        with open_regular(source) if is_path else source as stream:
             size = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            head = stream.read(HEAD_BYTES)
             if size > MOST_FILE_BYTES:
                 raise OSError(f"it has {size} bytes, more than the {MOST_FILE_BYTES} it may have")
-            with Image.open(stream, formats=_FORMATS) as image, _loaded(image, stream, shorter_side) as picture:
-                yield picture
+            with Image.open(stream, formats=FORMATS) as image:
+                _check(image)
+                yield image, stream
         return
     except Image.UnidentifiedImageError:
-        reason = "is no image of a kind that can be read (JPEG, PNG, WebP, GIF, BMP, TIFF), or its head is damaged"
+        told = what_it_is(head)
+        reason = f"is no image of a kind that can be read ({READABLE}), or its head is damaged"
+        if told is not None:
+            reason = f"is no image, but {told}"
+        elif head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+            reason = "is a TIFF that Pillow cannot read, or damaged; save it with 8 bits in 1, 3 or 4 channels"
         if size == 0:
             reason = "is empty"
     except Image.DecompressionBombError:
@@ -267,12 +279,23 @@ def _decoded(
     raise DataError(" ".join(f"{name} {reason}".split()))
 
 
-@contextlib.contextmanager
-def _loaded(image: Image.Image, stream: BinaryIO, shorter_side: int | None) -> Iterator[_Picture]:
-    """Decodes the pixels of an image opened from a stream, and has them for the length of the block."""
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
+def _check(image: Image.Image) -> None:
+    """Raises OSError for what the head of an image tells that cannot be read."""
+    if image.width * image.height > MAX_PIXELS:
         raise OSError(_TOO_LARGE)
+    if image.mode in ("I", "F") and not is_grey_of_16_bits(image):
+        what = f"its pixels have 32 bits or a sign (Pillow's mode {image.mode})"
+        raise OSError(f"{what}; save it with 8 or 16 bits")
+    if is_negative(image):
+        raise OSError("its 16-bit pixels are a negative (0 is white); invert it, or save it with 8 bits")
+
+
+@contextlib.contextmanager
+def loaded(
+    image: Image.Image, stream: BinaryIO, shorter_side: int | None = None, grey_bits: int | None = None
+) -> Iterator[_Picture]:
+    """Decodes the pixels of an image that is `opened`, and has them for the length of the block."""
+    pixels = image.width * image.height
     # Bytes decoded at a time: in small parts, a thread would wait for Python's lock after each.
     image.decodermaxblock = _BYTES_AT_A_TIME
     if shorter_side is not None and image.format in ("JPEG", "MPO"):
@@ -282,7 +305,13 @@ def _loaded(image: Image.Image, stream: BinaryIO, shorter_side: int | None) -> I
     with _budget.hold(pixels):
         picture = None
         try:
-            picture = _Picture(_pixels(image, stream), _orientation(image))
+            colours_of_16_bits = has_colours_of_16_bits(image)
+            picture = _Picture(_pixels(image, stream), _orientation(image), grey_bits)
+            if colours_of_16_bits and max(high for _, high in image.getextrema()) <= _UPPER_OF_12_BITS:
+                raise OSError(
+                    "its colours have 16 bits, but none is above 4095 of 65535, so it may be of 12 bits and would "
+                    "be black; scale it and save it with 8 bits"
+                )
             yield picture
         finally:
             # Before the next thread has its share.
@@ -327,25 +356,16 @@ def _orientation(image: Image.Image) -> int | None:
         return None  # An image whose EXIF is damaged is still an image.
 
 
-def _rgb(image: Image.Image, grey_of_16_bits: bool) -> Image.Image:
-    """An image of any mode in RGB."""
-    if grey_of_16_bits:
-        return _grey(image)
+def _rgb(image: Image.Image, white: int | None) -> Image.Image:
+    """An image of any mode in RGB; `white` is the value that is white, of 16-bit grey."""
+    if white is not None:
+        return grey_of_8_bits(image, white)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        return white
+        ground = Image.new("RGB", image.size, "white")
+        ground.paste(image, mask=image.getchannel("A"))
+        return ground
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.uint32)
-    grey = ((values + 128) // 257).astype(np.uint8)  # 65535 becomes 255; Pillow would cut off at 255.
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")
 
 
 def _square_parts(picture: _Picture, image_size: int, crop: float) -> Iterator[tuple[slice, np.ndarray]]:

@@ -1,153 +1,152 @@
-"""TFRecord files as research/slim writes them, read without TensorFlow.
+"""TFRecord files as research/slim and others write them, read without TensorFlow.
 
 The framing is that of tensorflow/core/lib/io/record_writer.h: the length of a record (uint64, little-endian), its
-masked CRC-32C, the record, its masked CRC-32C. A record is a tf.train.Example (tensorflow/core/example), with the
-features of research/slim's datasets/dataset_utils.py: ``image/encoded``, ``image/format``, ``image/class/label``.
-The files are called ``NAME_SPLIT-00000-of-00005.tfrecord``, or ``NAME_SPLIT.tfrecord``, or with the split before
-the name; ``labels.txt`` beside them has the names of the classes.
+masked CRC-32C, the record, its masked CRC-32C; all of it may be compressed by gzip or zlib. A record is a
+tf.train.Example; see `slimft.data.tf_example`. How the files are called: `slimft.data.tfrecord_files`.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import os
 import pathlib
-import re
 import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from slimft.checkpoint import protobuf
+from slimft import system
 from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.checksum import crc32c, masked
-from slimft.data.class_names import LABELS_FILE, read_labels
 from slimft.data.dataset import SPLITS, DataOptions
-from slimft.data.file_dataset import Examples, PassedOver, split_named
+from slimft.data.deflate import DeflateFile, unpacked_start
+from slimft.data.file_dataset import Examples
 from slimft.data.fingerprint import digest
+from slimft.data.first_bytes import HEAD_BYTES, what_it_is
+from slimft.data.record_labels import RecordLabels
+from slimft.data.tf_example import SLIMS_KEYS, Keys, encoded_image, parse_example
+from slimft.data.tfrecord_files import HEAD, begins_a_record, find_files, find_names
 from slimft.errors import DataError, UsageError
 
 # An image of 100 million pixels, the most that is decoded, is smaller unless it is stored without compression.
 MOST_RECORD_BYTES = 512 << 20
-# Without a labels.txt: a label is not to make names by the million.
-MOST_CLASSES = 100_000
+# Of a compressed file, which does not tell beforehand how much there is.
+MOST_COMPRESSED_RECORD_BYTES = 64 << 20
 
-_FILE = re.compile(
-    r"(?P<stem>.*?)(?:-(?P<shard>[0-9]{5})-of-(?P<shards>[0-9]{5}))?(?P<suffix>\.tfrecords?)?",
-    re.IGNORECASE | re.DOTALL,
-)
-_HEAD = struct.Struct("<QI")
 _FOOT = struct.Struct("<I")
-_ENCODED, _FORMAT, _LABEL = b"image/encoded", b"image/format", b"image/class/label"
 _BUFFER = 1 << 20
 _QUIET_SECONDS = 3
+# Places kept in compressed files, of all files together: 36 MB.
+_MOST_PLACES = 1024
 
 
 def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Sequence[str] | None = None) -> Examples:
-    """Reads every record of a folder once, to find its label and to check it; keeps none of them.
+    """Reads every record of a folder, or of one file, once, to find its label and to check it; keeps none of them.
 
     Args:
-        data_dir: the folder with the files.
-        options: of which only `group` counts, which is refused: records have no paths.
-        class_names: to evaluate, the classes that the labels may be of where there is no ``labels.txt``.
+        data_dir: the folder with the files, or the file.
+        options: of which `image_key`, `label_key` and `labels_offset` count, and `group`, which is refused: records
+            have no paths.
+        class_names: None to train; else a `group` is passed over.
 
     Raises:
         DataError: the folder, a file, a record (numbered from 0) or ``labels.txt`` is not as it should be.
         UsageError: there is a `group`.
     """
     if data_dir is None:
-        raise DataError("--dataset=tfrecord needs --data_dir=FOLDER, the folder with the .tfrecord files")
+        raise DataError("--dataset=tfrecord needs --data_dir=FOLDER, the folder with the TFRecord files")
     if options.group and class_names is None:
         raise UsageError(
             f"--group={options.group}: TFRecords have no paths that could tell what belongs together; use "
             "--dataset=csv with a column group, or write files for each split"
         )
     files, notes = find_files(data_dir)
-    labels_file = data_dir / LABELS_FILE
-    names = read_labels(labels_file) if labels_file.exists() else None
-    records = Records([file for file, _ in files], MOST_CLASSES if names is None else len(names))
-    split_of = np.array([SPLITS.index(split) for _, split in files], np.int8)[records.files]
-    return Examples("tfrecord", data_dir, records, records.labels, names, split_of, notes=notes)
+    names = find_names(data_dir, files, options.label_key)
+    records = Records([file.path for file in files], Keys(options.image_key, options.label_key))
+    found = records.found.numbered(names, options.labels_offset, lambda index: records[index].name)
+    split_of = None
+    if files[0].split is not None:
+        split_of = np.array([SPLITS.index(file.split) for file in files], np.int8)[records.files]
+    return Examples(
+        "tfrecord", data_dir, records, found.labels, found.class_names, split_of, notes=(*notes, *found.notes)
+    )
 
 
-def find_files(folder: pathlib.Path) -> tuple[list[tuple[pathlib.Path, str]], tuple[str, ...]]:
-    """The TFRecord files of a folder, in order, each with its split; and a note on what else is there.
+class _File:
+    """A file of records, compressed or not.
 
-    Raises:
-        DataError: there is no folder, or no such file in it; one of several shards is missing; they are of more
-            than one dataset.
+    Attributes:
+        path: its path.
     """
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
-    except OSError as error:
-        raise DataError(f"--data_dir={folder} cannot be read: {error.strerror}") from None
-    found, shards, passed = [], {}, PassedOver(str(folder))
-    for name in names:
-        match = _FILE.fullmatch(name)
-        split, dataset = split_named(match["stem"], last=True)
-        if match["shard"] is None and match["suffix"] is None:
-            if name != LABELS_FILE:
-                passed.add("file that is no TFRecord", "files that are no TFRecords", folder, [name])
-        elif split is None:
-            passed.add("TFRecord that names no split", "TFRecords that name no split", folder, [name])
-        else:
-            found.append((folder / name, split))
-            shards.setdefault((dataset, split, match["shards"]), set()).add(int(match["shard"] or 0))
-    if not found:
-        raise DataError(
-            f"--data_dir={folder} has no TFRecords: expected files like NAME_train-00000-of-00005.tfrecord or "
-            "NAME_train.tfrecord, with train, validation or test as the split"
-        )
-    datasets = sorted({name for name, _, _ in shards})
-    if len(datasets) > 1:
-        raise DataError(f"{folder} has TFRecords of {len(datasets)} datasets, {', '.join(datasets)}; choose one")
-    for (name, split, count), there in shards.items():
-        missing = set(range(int(count or 1))) - there
-        if missing:
-            whose = f"{name} {split}".strip()
-            raise DataError(
-                f"{folder} lacks {len(missing)} of the {int(count)} files of {whose}, such as the one of number "
-                f"{min(missing):05}; copy or make it again"
-            )
-    if len(shards) > len({split for _, split, _ in shards}):
-        raise DataError(f"{folder} has the same split in several sets of files; keep one of them")
-    return found, passed.notes()
+
+    def __init__(self, path: str, most_places: int):
+        self.path = path
+        self._packed: DeflateFile | None = None
+        self._most_places = most_places
+
+    def records(self) -> Iterator[tuple[int, memoryview, int]]:
+        """Yields each record with its offset, and how many bytes of the file were read so far.
+
+        Raises:
+            OSError: it cannot be read.
+            Malformed: it is damaged, or no TFRecord file.
+        """
+        with open(self.path, "rb", buffering=_BUFFER, opener=system.open_descriptor) as stream:
+            start = stream.peek(HEAD_BYTES)
+            if not begins_a_record(start) and begins_a_record(unpacked_start(start, HEAD.size)):
+                self._packed = DeflateFile(self.path, self._most_places)
+                unpacker = self._packed.in_order(stream.fileno())
+                for offset, record in read_records(unpacker, None):
+                    yield offset, record, unpacker.taken
+                return
+            told = what_it_is(start)
+            if told is not None and not begins_a_record(start):
+                raise Malformed(f"this is no TFRecord file, but {told}")
+            for offset, record in read_records(stream, os.fstat(stream.fileno()).st_size):
+                yield offset, record, offset + len(record) + _FOOT.size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Reads what is there; raises OSError, or Malformed if it is compressed and damaged."""
+        if self._packed is not None:
+            return self._packed.read(offset, size)
+        buffer = np.empty(size, np.uint8)
+        with open(self.path, "rb", buffering=0, opener=system.open_descriptor) as stream:
+            return buffer[: system.read_into(stream.fileno(), buffer, offset)].tobytes()
 
 
 class Record:
     """The encoded image of a record."""
 
-    __slots__ = ("_file", "_number", "_offset", "_size", "_crc", "key")
+    __slots__ = ("_crc", "_file", "_image_key", "_number", "_offset", "_size", "key")
 
-    def __init__(self, file: str, number: int, offset: int, size: int, crc: int, key: str):
+    def __init__(self, file: _File, number: int, offset: int, size: int, crc: int, key: str, image_key: str):
         self._file, self._number, self._offset, self._size, self._crc = file, number, offset, size, crc
-        self.key = key
-
-    @property
-    def fingerprint(self) -> str:
-        """What the image is, wherever it is: its digest, and a checksum of all of it."""
-        return f"record {self.digest()} {self._crc:08x}"
+        self.key, self._image_key = key, image_key
 
     def digest(self) -> str:
         """What was found when it was indexed."""
         return self.key[:16]
 
     @property
+    def fingerprint(self) -> str:
+        """What the image is, wherever it is: its digest, and a checksum of all of it."""
+        return f"record {self.digest()} {self._crc:08x}"
+
+    @property
     def name(self) -> str:
-        return f"{self._file} record {self._number}"
+        return f"{self._file.path} record {self._number}"
 
     def open(self) -> bytes:
         """Reads it; raises DataError if the file has changed."""
-        with open(self._file, "rb", buffering=0) as stream:
-            stream.seek(self._offset)
-            record = stream.read(self._size + _FOOT.size)
         try:
+            record = self._file.read(self._offset, self._size + _FOOT.size)
             if len(record) != self._size + _FOOT.size:
                 raise Malformed("it is cut off")
             data = memoryview(record)[: self._size]
             if _FOOT.unpack_from(record, self._size)[0] != masked(crc32c(data)):
                 raise Malformed("its checksum is wrong")
-            encoded = parse_example(data)[0]
+            encoded = encoded_image(data, self._image_key)
             if crc32c(encoded) != self._crc:
                 raise Malformed("it has another image")
             return bytes(encoded)
@@ -160,52 +159,44 @@ class Records(Sequence):
 
     Args:
         paths: the files.
-        num_classes: labels have to be below this.
+        keys: which features are the image and the label.
 
     Attributes:
-        labels: int32 ``[records]``.
+        found: the labels as they are in the records.
         files: int32 ``[records]``, the index of each record's file.
 
     Raises:
         DataError: a file cannot be read, or a record is not one of an image and its label.
     """
 
-    def __init__(self, paths: Sequence[pathlib.Path], num_classes: int):
-        from slimft.progress_bar import ProgressBar
-
-        self._paths = [str(path) for path in paths]
-        offsets, sizes, labels, self._first = array.array("q"), array.array("I"), array.array("i"), [0]
-        digests, crcs = array.array("Q"), array.array("I")
-        try:
-            total = sum(os.path.getsize(path) for path in paths)
-        except OSError as error:
-            raise DataError(f"{error.filename} cannot be read: {error.strerror}") from None
-        options = {"unit": "B", "unit_scale": True, "delay": _QUIET_SECONDS, "mininterval": 1}
-        with ProgressBar(desc="reading records", total=total, **options) as bar:
-            for path in self._paths:
-                for offset, size, label, content, crc in _index(path, num_classes):
+    def __init__(self, paths: Sequence[pathlib.Path], keys: Keys = SLIMS_KEYS):
+        most_places = max(1, _MOST_PLACES // len(paths))
+        self._files, self._keys = [_File(str(path), most_places) for path in paths], keys
+        offsets, sizes, self._first = array.array("q"), array.array("I"), [0]
+        digests, crcs, self.found = array.array("Q"), array.array("I"), RecordLabels(keys.label)
+        with _progress(self._files) as advance:
+            for file in self._files:
+                for offset, size, content, crc in _index(file, keys, self.found, advance):
                     digests.append(int(content, 16))
                     crcs.append(crc)
                     offsets.append(offset)
                     sizes.append(size)
-                    labels.append(label)
-                    bar.update(_HEAD.size + size + _FOOT.size)
-                self._first.append(len(labels))
+                self._first.append(len(sizes))
         self._offsets, self._sizes = np.array(offsets, np.int64), np.array(sizes, np.uint32)
         self._digests, self._crcs = np.array(digests, np.uint64), np.array(crcs, np.uint32)
         self._number_of_copy = _numbers_of_copies(self._digests)
-        self.labels = np.array(labels, np.int32)
         self.files = np.repeat(np.arange(len(paths), dtype=np.int32), np.diff(self._first))
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._sizes)
 
     def __getitem__(self, index: int) -> Record:
         file = int(self.files[index])
         number, offset = index - self._first[file], int(self._offsets[index])
         copy = self._number_of_copy.get(index)
         key = f"{int(self._digests[index]):016x}" + (f"-{copy}" if copy else "")
-        return Record(self._paths[file], number, offset, int(self._sizes[index]), int(self._crcs[index]), key)
+        size, crc = int(self._sizes[index]), int(self._crcs[index])
+        return Record(self._files[file], number, offset, size, crc, key, self._keys.image)
 
 
 def _numbers_of_copies(digests: np.ndarray) -> dict[int, int]:
@@ -218,47 +209,66 @@ def _numbers_of_copies(digests: np.ndarray) -> dict[int, int]:
     return numbers
 
 
-def _index(path: str, num_classes: int) -> Iterator[tuple[int, int, int, str, int]]:
-    """Yields where each record of a file is, how large, its label, and its image's digest and CRC-32C."""
-    number = 0
+@contextlib.contextmanager
+def _progress(files: list[_File]):
+    """A bar over the bytes of the files; gives what is to be called with how many more were read."""
+    from slimft.progress_bar import ProgressBar
+
     try:
-        with open(path, "rb", buffering=_BUFFER) as stream:
-            for offset, record in read_records(stream, os.fstat(stream.fileno()).st_size):
-                encoded, kind, label = parse_example(record)
-                if kind.lower() == b"raw":
-                    raise Malformed("its image is in raw format, which is not supported; encode it as PNG or JPEG")
-                if not len(encoded):
-                    raise Malformed("its image/encoded is empty")
-                if not 0 <= label < num_classes:
-                    raise Malformed(f"its image/class/label is {label}, which is not in 0..{num_classes - 1}")
-                yield offset, len(record), label, digest(encoded), crc32c(encoded)
-                number += 1
+        total = sum(os.path.getsize(file.path) for file in files)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}") from None
+    options = {"unit": "B", "unit_scale": True, "delay": _QUIET_SECONDS, "mininterval": 1}
+    with ProgressBar(desc="reading records", total=total, **options) as bar:
+        yield bar.update
+
+
+def _index(file: _File, keys: Keys, found: RecordLabels, advance) -> Iterator[tuple[int, int, str, int]]:
+    """Yields where each record of a file is, how large, its image's digest and CRC-32C; adds labels to `found`."""
+    number = read = 0
+    try:
+        for offset, record, taken in file.records():
+            example = parse_example(record, keys)
+            if example.format.lower() == b"raw":
+                raise Malformed("its image is in raw format, which is not supported; encode it as PNG or JPEG")
+            if not len(example.encoded):
+                raise Malformed(f"its {keys.image} is empty")
+            found.add(example.label, example.text)
+            yield offset, len(record), digest(example.encoded), crc32c(example.encoded)
+            advance(taken - read)
+            read, number = taken, number + 1
+    except OSError as error:
+        raise DataError(f"{file.path} cannot be read: {error.strerror}") from None
     except Malformed as error:
-        raise DataError(f"{path} record {number}: {error}") from None
+        raise DataError(f"{file.path} record {number}: {error}") from None
 
 
-def read_records(stream, size: int) -> Iterator[tuple[int, memoryview]]:
-    """Yields the records of a stream of `size` bytes, each with its offset; a record is valid until the next.
+def read_records(stream, size: int | None) -> Iterator[tuple[int, memoryview]]:
+    """Yields the records of a stream, each with its offset; a record is valid until the next.
+
+    Args:
+        stream: has `read` and `readinto`.
+        size: how many bytes it has; None if that is not known.
 
     Raises:
         Malformed: a record is cut off, too large, or its checksum is wrong.
     """
     position, buffer = 0, bytearray()
-    while position < size:
-        head = stream.read(_HEAD.size)
-        if len(head) != _HEAD.size:
+    most = MOST_COMPRESSED_RECORD_BYTES if size is None else MOST_RECORD_BYTES
+    while size is None or position < size:
+        head = stream.read(HEAD.size)
+        if not head and size is None:
+            return
+        if len(head) != HEAD.size:
             raise Malformed("its head is cut off; copy or make the file again")
-        length, checksum = _HEAD.unpack(head)
+        length, checksum = HEAD.unpack(head)
         if masked(crc32c(head[:8])) != checksum:
-            raise Malformed("its length has a wrong checksum; the file is damaged, compressed or no TFRecord file")
-        position += _HEAD.size
-        if length > min(size - position - _FOOT.size, MOST_RECORD_BYTES):
-            reason = "it is cut off; copy or make the file again"
-            if length > MOST_RECORD_BYTES:
-                reason = f"it has {length} bytes, more than the {MOST_RECORD_BYTES} it may have"
-            raise Malformed(reason)
+            raise Malformed("its length has a wrong checksum; the file is damaged, or no TFRecord file")
+        position += HEAD.size
+        if length > most:
+            raise Malformed(f"it has {length} bytes, more than the {most} it may have")
+        if size is not None and length > size - position - _FOOT.size:
+            raise Malformed("it is cut off; copy or make the file again")
         if len(buffer) < length + _FOOT.size:
             buffer = bytearray(length + _FOOT.size)
         whole = memoryview(buffer)[: length + _FOOT.size]
@@ -269,40 +279,3 @@ def read_records(stream, size: int) -> Iterator[tuple[int, memoryview]]:
             raise Malformed("its checksum is wrong; the file is damaged, copy or make it again")
         yield position, record
         position += len(whole)
-
-
-def parse_example(record: memoryview) -> tuple[memoryview, bytes, int]:
-    """The image, its format (empty if none is given) and the label of a tf.train.Example.
-
-    Raises:
-        Malformed: it is no such message, or lacks the image or the label.
-    """
-    features = {}
-    for part in _messages(record, 1):
-        for entry in _messages(part, 1):
-            keys = _messages(entry, 1)
-            if keys and bytes(keys[-1]) in (_ENCODED, _FORMAT, _LABEL):
-                features[bytes(keys[-1])] = _messages(entry, 2)
-    encoded = _values(features, _ENCODED, 1)
-    if len(encoded) != 1:
-        raise Malformed(f"it has {len(encoded) or 'no'} image/encoded; there has to be one")
-    labels = []
-    for numbers in _values(features, _LABEL, 3, lists=True):
-        for field, wire_type, value in protobuf.fields(numbers):
-            if field == 1:
-                packed = protobuf.packed_varints(value).tolist() if wire_type == protobuf.LENGTH else [value]
-                labels += map(protobuf.signed, packed)
-    if len(labels) != 1:
-        raise Malformed(f"it has {len(labels) or 'no'} image/class/label; there has to be one")
-    return encoded[0], b"".join(map(bytes, _values(features, _FORMAT, 1))), labels[0]
-
-
-def _values(features: dict, key: bytes, kind: int, lists: bool = False) -> list[memoryview]:
-    """The values of a feature's list of that kind (1 bytes, 3 int64), or such lists themselves."""
-    found = [values for feature in features.get(key, ()) for values in _messages(feature, kind)]
-    return found if lists else [value for values in found for value in _messages(values, 1)]
-
-
-def _messages(message: memoryview, number: int) -> list[memoryview]:
-    """The fields of that number, which are bytes."""
-    return [protobuf.expect_bytes(value) for field, _, value in protobuf.fields(message) if field == number]

@@ -55,7 +55,8 @@ class Settings:
     checkpoint: str | None = _flag(
         None,
         "What to start from: a checkpoint's path, a directory with one, or a name: hed, or an official TF-Slim "
-        "release such as vgg_16, which is fetched if need be. Without it all variables start afresh.",
+        "release such as vgg_16, or hf:OWNER/NAME[@REVISION][:FILE] for weights of a Hugging Face repository, "
+        "which are fetched if need be. Without it all variables start afresh.",
         alias="checkpoint_path",
     )
     exclude: tuple[str, ...] | None = _flag(
@@ -140,6 +141,18 @@ class Settings:
         "~/.cache/slimft/images): auto does where it helps.",
         choices=("auto", "on", "off"),
     )  # fmt: skip
+    grey_bits: int | None = _flag(
+        None,
+        "How many of their 16 bits grey TIFFs and PNGs use, such as 12, where they do not tell; by default what "
+        "the brightest of all images needs.", least=8, most=16,
+    )  # fmt: skip
+    labels_offset: int = _flag(
+        0, "Of TFRecords: what to take off from the labels, such as 1 where they are counted from 1.", least=0,
+    )  # fmt: skip
+    image_key: str = _flag(DataOptions.image_key, "Of TFRecords: the feature with the encoded image.")
+    label_key: str = _flag(
+        DataOptions.label_key, "Of TFRecords: the feature with the label, a number or a name."
+    )
     image_size: int | None = _flag(
         None, "Height and width the network sees; by default as the dataset suggests, or the network's own.",
         least=1, most=4096, alias="train_image_size",
@@ -196,7 +209,9 @@ class Settings:
     optimizer: str | None = _flag(
         None, "The optimizer; by default the recipe's, or momentum.", choices=OPTIMIZERS
     )
-    momentum: float = _flag(0.9, "Momentum, of momentum and rmsprop.", least=0, most=1)
+    momentum: float = _flag(
+        0.9, "Momentum, of momentum and rmsprop.", least=0, most=1, alias="rmsprop_momentum"
+    )
     weight_decay: float | None = _flag(
         None, "Factor of the L2 regularizer; by default the network's own.", least=0
     )
@@ -255,7 +270,7 @@ OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_r
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
     "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "group",
-    "train_examples",
+    "train_examples", "labels_offset", "image_key", "label_key",
 )  # fmt: skip
 # What says where and how often something is written, and nothing of the training.
 OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")

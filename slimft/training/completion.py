@@ -12,7 +12,6 @@ import secrets
 
 from slimft.errors import UsageError
 from slimft.filters import split_patterns
-from slimft.messages import say
 from slimft.nets import get_network
 from slimft.runs.settings import DEFAULTS, OF_RECIPES, Settings, kind_of
 from slimft.training.recipes import explain, recipe_flags
@@ -24,8 +23,6 @@ _DIGITS = "--dataset is missing: training on digits, scikit-learn's handwritten 
 
 def complete(settings: Settings) -> Settings:
     """Fills in what settings leave open, from their recipe, and checks them; complete ones it returns as they are.
-
-    Says in a line what a recipe sets, and which data are taken where none are named.
 
     Args:
         settings: what was told. Paths may be `os.PathLike`, and patterns a string with commas between them.
@@ -42,8 +39,6 @@ def complete(settings: Settings) -> Settings:
     if settings.model is None:
         raise UsageError("--model is missing; --list_models shows which there are")
     spec = get_network(settings.model)
-    if settings.dataset is None:
-        say(_DIGITS)
     settings = _with_recipe(settings, spec)
     open_fields = {name: value for name, value in DEFAULTS.items() if getattr(settings, name) is None}
     settings = dataclasses.replace(settings, **open_fields)
@@ -54,18 +49,28 @@ def complete(settings: Settings) -> Settings:
     return dataclasses.replace(settings, **places)
 
 
+def notes_on(given: Settings, completed: Settings) -> list[str]:
+    """What is to be said of what `complete` has filled in: data that nobody named, and what a recipe sets."""
+    notes = [_DIGITS] if given.dataset is None else []
+    if completed.recipe is not None:
+        advised = {name: getattr(completed, name) for name in OF_RECIPES if getattr(given, name) is None}
+        told = explain({name: value for name, value in advised.items() if value not in (None, DEFAULTS.get(name))})
+        if told:
+            notes.append(f"--recipe={completed.recipe} is {' '.join(told)}")
+    return notes
+
+
 def _with_recipe(settings: Settings, spec) -> Settings:
     if settings.recipe is None:
         return settings
     advised = recipe_flags(settings.recipe, spec, settings.head)
     if settings.stage:  # It says what to train.
         advised.pop("trainable", None)
-    advised = {name: value for name, value in advised.items() if getattr(settings, name) is None}
-    if not any(getattr(settings, name) is None for name in OF_RECIPES if name != "checkpoint"):
+    if all(getattr(settings, name) is not None for name in OF_RECIPES if name != "checkpoint"):
         return settings  # They are complete.
-    if advised:
-        say(f"--recipe={settings.recipe} is {' '.join(explain(advised))}")
-    return dataclasses.replace(settings, **advised)
+    return dataclasses.replace(
+        settings, **{name: value for name, value in advised.items() if getattr(settings, name) is None}
+    )
 
 
 def _new_directory(settings: Settings) -> str:

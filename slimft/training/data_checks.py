@@ -7,6 +7,7 @@ import dataclasses
 from slimft.checkpoint import open_checkpoint
 from slimft.data import Dataset
 from slimft.data.fingerprint import Fingerprint, changes, duplicates, leave_out
+from slimft.data.image_checks import check_images
 from slimft.errors import UsageError
 from slimft.inference import run_of
 from slimft.runs.data_record import DATA_FILE, read_data_record
@@ -39,21 +40,21 @@ def check_data(settings: Settings, splits: dict[str, Dataset], resumes: bool, tr
 
     Raises:
         UsageError: the directory does not tell what the run trained on.
-        DataError: a file cannot be read, or nothing is left of a split.
+        DataError: images cannot be read, or nothing is left of a split.
     """
+    notes = list(check_images(splits))
     before = read_data_record(settings.train_dir) if resumes else None
     # The weights of another run know that run's training images.
     inherited = None if resumes else _record_of_start(settings)
     record = Fingerprint.of(splits, before or inherited)
     if record is None:
-        return CheckedData(splits, None, ())
+        return CheckedData(splits, None, tuple(notes))
     if resumes and before is None:
         raise UsageError(
             f"--train_dir={settings.train_dir} holds a run that does not tell which images it trained on: its "
             f"{DATA_FILE} is missing, as in those of earlier versions, which split data otherwise; train anew in "
             "another directory"
         )
-    notes = []
     changed = before and changes(before, record)
     if changed:
         notes.append(f"the data has changed since the run was last trained: {changed}")

@@ -24,7 +24,7 @@ from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
 from slimft.runs.directory import find_checkpoint, older_checkpoints, step_of
 from slimft.runs.settings import OF_THE_DISK, Settings, differences, saved_settings
-from slimft.training.completion import complete
+from slimft.training.completion import complete, notes_on
 from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.saving import CheckpointKeeper
@@ -185,7 +185,7 @@ def prepare(
     Raises:
         SlimftError: some setting, file or pattern is bad.
     """
-    settings = complete(settings)
+    given, settings = settings, complete(settings)
     spec = get_network(settings.model)
     if settings.image_size is not None:
         spec.check_image_size(settings.image_size)
@@ -194,6 +194,8 @@ def prepare(
     latest = find_checkpoint(settings.train_dir, resume_from)
     step = 0 if latest is None else step_of(latest)
     starts, data, notes = splits is None, None, []
+    if saved and settings.grey_bits is None:
+        settings = dataclasses.replace(settings, grey_bits=saved.grey_bits)
     if starts:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
         _check_classes(settings, splits["train"])
@@ -206,7 +208,8 @@ def prepare(
     finished = latest is not None and step >= stages[-1].last_step
     if starts:
         data = check_data(settings, splits, resumes=latest is not None, trains=not finished)
-        splits, notes = data.splits, list(data.notes)
+        splits, notes = data.splits, [*notes_on(given, settings), *data.notes]
+        settings = dataclasses.replace(settings, grey_bits=splits["train"].grey_bits)
     if starts and saved:
         notes += differences(saved, settings)
         if latest is not None:

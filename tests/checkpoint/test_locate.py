@@ -9,6 +9,7 @@ import pytest
 
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
+from slimft.checkpoint.locate import latest_in_state
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = {"n", "p", "s", "w"}
@@ -63,6 +64,33 @@ def test_state_files_as_tensorflow_writes_them(folder):
             assert tf.train.get_checkpoint_state(str(folder)).model_checkpoint_path == str(path)
             checkpoint = open_checkpoint(folder)
             assert set(checkpoint) == NAMES and checkpoint.path == str(path)
+
+
+def test_state_files_written_otherwise(folder):
+    """As TensorFlow reads them: of any layout that such a text may have, and none where it is no such text."""
+    from slimft.compat import tf
+
+    path = b'model_checkpoint_path: "one.ckpt"\n'
+    for octets in (
+        path, b"# a note\n" + path, path.replace(b'"', b"'"), path.replace(b"\n", b";"), path + b"other: 1",
+        b'model_checkpoint_path:"one" ".ckpt" # x', b'model_checkpoint_path: "two"\n' + path, path + b"\0", b"",
+        b'all_model_checkpoint_paths: "two"\n' + path, b'model_checkpoint_path: "\\157ne\\x2eckpt"',
+        b'model_checkpoint_path: "\\u006fne.ckpt"\nlast_preserved_timestamp: 1e9', b"# model_checkpoint_path",
+        path + b'model_checkpoint_path: "', b'model_checkpoint_path: "\xff"', b"model_checkpoint_path: 1",
+        path + b"x", path + b"last_preserved_timestamp: 'x'", path + b"last_preserved_timestamp: x",
+        b'model_checkpoint_path: "o\ne.ckpt"', b'model_checkpoint_path: "\\x"', b'model_checkpoint_path: "o\\qne"',
+    ):  # fmt: skip
+        (folder / "checkpoint").write_bytes(octets)
+        try:
+            expected = tf.train.get_checkpoint_state(str(folder))
+        except ValueError:
+            expected = None
+        assert latest_in_state(folder) == (expected.model_checkpoint_path or None if expected else None), octets
+
+
+def test_a_state_file_that_is_too_large(folder):
+    (folder / "checkpoint").write_bytes(b" " * (2 << 20))
+    fails(folder, "checkpoint is not what it should be: it has more than 1,048,576 bytes")
 
 
 @pytest.mark.parametrize("named", ["", ".", "..", "./", "sub", "sub/..", "/", "checkpoint"])

@@ -278,3 +278,19 @@ def test_archives_that_are_no_npz(tmp_path):
         archive.writestr("notes.txt", b"abc")
     with pytest.raises(CheckpointError, match="is a zip archive; unpack it"):
         open_checkpoint(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x.safetensors", "x"])
+def test_bytes_that_are_neither_true_nor_false(tmp_path, name):
+    """NumPy takes such a bool for true, and for unequal to True."""
+    good = np.array([True, False, True])
+    write_checkpoint(tmp_path / name, {"flags": good})
+    assert open_checkpoint(tmp_path / name)["flags"].tolist() == good.tolist()
+    file = tmp_path / (f"{name}.data-00000-of-00001" if name == "x" else name)
+    odd = np.array([1, 0, 7], np.uint8)
+    if name == "x.npz":
+        np.savez(file, flags=odd.view(bool))
+    else:
+        file.write_bytes(file.read_bytes().replace(good.tobytes(), odd.tobytes()))
+    with pytest.raises(CheckpointError, match="neither true nor false"):
+        open_checkpoint(tmp_path / name, verify=False)["flags"]

@@ -76,7 +76,8 @@ def test_a_table_for_each_image(checkpoint, photos, capsys):
     assert call("--model=tiny", checkpoint(1000, 285), photos) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
-    assert captured.err == "" and len(lines) == 3 * 7
+    assert captured.err == f"predict: passed over: 1 file without an image's suffix (note.txt), of {photos}\n"
+    assert len(lines) == 3 * 7
     names = ("a.png", "b.jpg", "more/c.webp")
     assert [lines[start] for start in (0, 7, 14)] == [str(photos / name) for name in names]
     assert lines[1].split() == ["rank", "probability", "class", "name"]
@@ -146,9 +147,9 @@ def test_what_cannot_be_read_is_skipped(checkpoint, photos, tmp_path, capsys):
     captured = capsys.readouterr()
     assert [pathlib.Path(one["path"]).name for one in lines_of_json(captured)] == ["a.png", "b.jpg", "c.webp"]
     errors = captured.err.splitlines()
-    assert len(errors) == 4 and all(line.startswith("predict: ") for line in errors)
-    for error, words in zip(errors, ("nowhere is not there", "empty holds no images", "broken.png cannot be read",
-                                     "note.txt is no image")):  # fmt: skip
+    assert len(errors) == 5 and all(line.startswith("predict: ") for line in errors)
+    for error, words in zip(errors, ("nowhere is not there", "passed over: 1 file", "empty holds no images",
+                                     "broken.png cannot be read", "note.txt is no image")):  # fmt: skip
         assert words in error
 
 

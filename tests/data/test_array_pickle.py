@@ -204,3 +204,11 @@ def test_what_numpy_saves_of_a_dictionary():
     stream.seek(stream.getvalue().index(b"\n") + 1)
     found = object_in_array(read_pickle(stream))
     assert [as_array(one).shape for one in found["conv"]] == [(3,), (2,)]
+
+
+def test_a_key_without_a_value_is_refused_as_python_refuses_it():
+    data = b"\x80\x02}(U\x04dataK\x01U\x06labelsu."
+    with pytest.raises(pickle.UnpicklingError, match="odd number"):
+        pickle.loads(data, encoding="bytes")
+    with pytest.raises(ValueError, match="key without a value"):
+        load_arrays(data)

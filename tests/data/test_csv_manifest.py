@@ -160,10 +160,10 @@ def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "text, reason",
     [
-        ("", "line 1 has no column path; it has to name the columns: path,label or path,label,split"),
+        ("", "line 1 has no column path (it has nothing); it has to name the columns: path,label or"),
         ("name,label\na.png,cat\n", "line 1 has no column path"),
         ("path\tname\na.png\tcat\n", "line 1 has no column label"),
-        ("a.png,cat\n", "line 1 has no column path"),
+        ("a.png,cat\n", "has no header: line 1 is of data already (a.png); put a line above it that names the"),
         ("path,label,path\n", "line 1 has two columns called path; rename one"),
         ("path,label\n", "lists no images"),
         ("path,label\n\n\n", "lists no images"),
@@ -171,19 +171,19 @@ def test_paths_are_absolute_or_relative_to_the_manifest(tmp_path, monkeypatch):
         ("path,label\na.png,' '\n ,cat\n", "line 3: the path is empty"),
         ("path,label,split\na.png,cat,train\nb.png,cat,x\n", "line 3: the split is 'x', not train, validation"),
         ("path,label,split\na.png,cat,\n", "line 2: the split is empty"),
-        ("path,label\na.png\n", "line 2 has 1 columns, and the first line 2"),
-        ("path,label\na,b.png,cat\n", "line 2 has 3 columns, and the first line 2"),
+        ("path,label\na.png\n", "line 2 has 1 columns, and line 1 2"),
+        ("path,label\na,b.png,cat\n", "line 2 has 3 columns, and line 1 2"),
         ('path,label\n"a.png,cat\nb.png,cat\n', "line 2: unexpected end of data"),
         ('path,label\n"a"b.png,cat\n', "line 2: ',' expected after '\"'"),
         ('path,label\n"a\n.png",cat\nb.png,\n', "line 2: the path, 'a\\n.png', has a character that cannot be"),
         ("path,label\na.png,c\0t\n", "line 2"),
         (
             "path,label\na.png,cat\nb.png,c\xe4t\n".encode("latin-1"),
-            "line 3 is not text in UTF-8; save the file in",
+            "line 3 is not text in UTF-8; in Windows-1252 (Latin-1) it would read 'b.png,c\xe4t': save the file as",
         ),
-        ("path,label\na.png,cat\n".encode("utf-16"), "line 1 is not text in UTF-8; save the file in that encoding"),
+        ("path,label\na.png,cat\n".encode("utf-16"), "is text in UTF-16, as Excel's Unicode Text is; save it"),
         ("path,label\na.png,%s\n" % ("x" * 200_000), "line 2: field larger than field limit (131072)"),
-        ("path,label\na.png,%s\n" % (",x" * 600_000), "line 2 is longer than 1048576 bytes; is it a CSV file?"),
+        ("path,label\na.png,%s\n" % (",x" * 600_000), "line 2 is longer than 1048576 letters; is it a CSV file?"),
         ("path,label\na.png,cat\nb.png,cat\n./a.png,dog\n", "line 4: the label of {}/a.png is dog, in line 2 cat"),
         (
             "path,label,split\na.png,cat,test\na.png,cat,train\n",
@@ -216,7 +216,8 @@ def test_a_manifest_that_is_refused(tmp_path, text, reason):
 def test_a_data_dir_that_is_none(tmp_path):
     assert refusal(None, UsageError).startswith("--dataset=csv needs --data_dir")
     assert refusal(tmp_path / "gone.csv") == f"--data_dir={tmp_path / 'gone.csv'}: there is no such file"
-    assert refusal(tmp_path) == f"--data_dir={tmp_path} holds no CSV files; name the one to use"
+    folders = "of images in folders of their classes, --dataset=image_folder"
+    assert refusal(tmp_path) == f"--data_dir={tmp_path} holds no CSV files; name the one to use; {folders}"
     for name in ("a.csv", "B.CSV"):
         write(tmp_path, "x", name)
     assert refusal(tmp_path) == f"--data_dir={tmp_path} holds 2 CSV files; name the one to use"
@@ -226,7 +227,7 @@ def test_a_data_dir_that_is_none(tmp_path):
 def test_a_manifest_that_may_not_be_read(tmp_path, monkeypatch, method):
     file = write(tmp_path, "path,label\n")
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     if method == "open":

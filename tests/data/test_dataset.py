@@ -111,7 +111,7 @@ def test_a_part_that_is_too_small_or_large(digits, count, reason):
         ("CIFAR10", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
         ("digit", "did you mean digits?"),
         ("image-folder", "did you mean image_folder?"),
-        ("mnist", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
+        ("mnist", "--dataset=tfrecord reads the files that slim's download_and_convert_data.py makes of it"),
         ("", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
     ],
 )

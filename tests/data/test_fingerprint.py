@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import time
 
 import numpy as np
@@ -201,3 +202,13 @@ def test_many_files_are_quick(tmp_path):
     found = Fingerprint.of(splits)
     assert duplicates(splits) is None and len(found.trained) == splits["train"].num_examples
     assert time.monotonic() - began < 10
+
+
+def test_a_pipe_in_the_place_of_an_image_has_no_digest_and_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    signal.alarm(30)
+    try:
+        with pytest.raises(OSError, match="it is no regular file"):
+            file_digest(tmp_path / "a.jpg")
+    finally:
+        signal.alarm(0)

@@ -124,8 +124,9 @@ def test_what_is_passed_over_is_told(tmp_path):
     (tmp_path / "train" / "cat" / "more").unlink()
     (tmp_path / "train" / "cat" / "more").symlink_to(tmp_path / "test")
     splits = load(tmp_path)
-    (note,) = splits["train"].notes
-    assert note.startswith("passed over: ") and splits["test"].notes == (note,)
+    note, pictures = splits["train"].notes
+    assert note.startswith("passed over: ") and splits["test"].notes == (note, pictures)
+    assert pictures == "of these, pictures that cannot be read (2 .heic): convert them to JPEG or PNG"
     assert set(note.removeprefix("passed over: ").split(", ")) == {
         "1 image outside of classes' folders (cover.png)",
         "2 folders without images (such as docs)",

@@ -45,9 +45,9 @@ def decoded(monkeypatch):
     """The names of the images that were decoded."""
     names, read = [], image_files.read_source
 
-    def noted(source, side):
+    def noted(source, side, **options):
         names.append(source.name)
-        return read(source, side)
+        return read(source, side, **options)
 
     monkeypatch.setattr(image_files, "read_source", noted)
     return names
@@ -289,7 +289,7 @@ def test_whatever_collections_there_were_only_what_is_new_is_decoded(tmp_path_fa
     names, read = [], image_files.read_source
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
-        patch.setattr(image_files, "read_source", lambda *what: names.append(what[0].name) or read(*what))
+        patch.setattr(image_files, "read_source", lambda *what, **how: names.append(what[0].name) or read(*what))
         seen = set()
         for collection in collections:
             chosen = [paths[number] for number in sorted(collection)]
@@ -361,8 +361,8 @@ def test_a_page_that_never_got_to_the_disk(paths, folder, capfd):
 def test_an_image_that_changes_while_it_is_decoded_is_not_kept(paths, monkeypatch):
     read = image_files.read_source
 
-    def change(source, side):
-        image = read(source, side)
+    def change(source, side, **options):
+        image = read(source, side, **options)
         if source.name == paths[4]:
             save(paths[4])
         return image
@@ -422,10 +422,10 @@ from slimft.data import image_files
 from slimft.data.image_files import FileSource, ImageFiles
 read = image_files.read_source
 decoded = []
-def slowly(source, side):
+def slowly(source, side, **options):
     decoded.append(source.name)
     time.sleep(0.02)
-    return read(source, side)
+    return read(source, side, **options)
 image_files.read_source = slowly
 image_files._MOST_AT_A_TIME = 1
 image_files.image_cache.LOOK_SECONDS = 0

@@ -116,8 +116,8 @@ def test_any_records(tmp_path_factory, records):
 def test_any_example(image, label, others):
     feature = features(image, label)
     feature.update({name: tf.train.Feature(float_list=tf.train.FloatList(value=v)) for name, v in others.items()})
-    found, kind, number = tfrecord.parse_example(memoryview(serialized(feature)))
-    assert (bytes(found), kind, number) == (image, b"png", label)
+    found = tfrecord.parse_example(memoryview(serialized(feature)))
+    assert (bytes(found.encoded), found.format, found.label, found.text) == (image, b"png", label, None)
 
 
 def test_numbers_that_are_not_packed():
@@ -132,8 +132,8 @@ def test_numbers_that_are_not_packed():
     image, seven = sized(1, sized(1, b"abc")), sized(3, bytes([8, 7]))
     message = sized(1, entry(b"image/encoded", image) + entry(b"image/class/label", seven))
     assert tf.train.Example.FromString(message).features.feature["image/class/label"].int64_list.value == [7]
-    found, kind, label = tfrecord.parse_example(memoryview(message))
-    assert (bytes(found), kind, label) == (b"abc", b"", 7)
+    found = tfrecord.parse_example(memoryview(message))
+    assert (bytes(found.encoded), found.format, found.label) == (b"abc", b"", 7)
 
 
 @settings(deadline=None, max_examples=300)
@@ -144,11 +144,11 @@ def test_any_damage_to_an_example_is_an_error_or_an_example(start, changes):
         content[place % len(content)] = value
     for message in (bytes(content), start):
         try:
-            image, kind, label = tfrecord.parse_example(memoryview(message))
+            image, kind, label, _ = tfrecord.parse_example(memoryview(message))
         except Malformed as error:
             assert "\n" not in str(error)
         else:
-            assert isinstance(label, int) and isinstance(kind, bytes) and len(image) <= len(message)
+            assert isinstance(label, (int, str)) and isinstance(kind, bytes) and len(image) <= len(message)
 
 
 @pytest.mark.parametrize("name", ["train-00000-of-00001", "mnist_train.tfrecord", "a-b_c_train.tfrecords"])
@@ -242,7 +242,7 @@ def test_every_flipped_bit_and_every_cut_is_found(whole, data):
         del damaged[data.draw(st.integers(1, len(content) - 1).filter(lambda cut: cut % size)) :]
     path.write_bytes(damaged)
     with pytest.raises(DataError, match=r"^\S*a_train.tfrecord record [0-3]: [^\n]*$"):
-        tfrecord.Records([path], 2)
+        tfrecord.Records([path])
 
 
 def test_a_length_that_nobody_should_believe(tmp_path):
@@ -266,8 +266,9 @@ def test_folders_that_will_not_do(tmp_path):
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert "has no TFRecords: expected files like" in wrong("train.txt", "a_other.tfrecord", "train")
-    assert "lacks 2 of the 3 files of a train, such as the one of number 00000" in wrong("a_train-00001-of-00003")
+    assert "has no TFRecords, by what is in its files; expected" in wrong("train.txt", "train")
+    assert "holds no examples" in wrong("a_other.tfrecord")
+    assert "lacks 2 of the 3 files of a_train, such as the one of number 00000" in wrong("a_train-00001-of-00003")
     assert "TFRecords of 2 datasets, a, b;" in wrong("a_train.tfrecord", "b_test.tfrecord")
     assert "same split in several" in wrong("a_train.tfrecord", "a_train-00000-of-00001.tfrecord")
     assert "holds no examples" in wrong("a_train.tfrecord")
@@ -280,7 +281,7 @@ def test_folders_that_will_not_do(tmp_path):
 def test_the_index_of_many_records_is_small(tmp_path):
     record = serialized(features(b"x", 1))
     write(tmp_path / "a_train.tfrecord", [record] * 3000)
-    records = tfrecord.Records([pathlib.Path(tmp_path / "a_train.tfrecord")], 2)
+    records = tfrecord.Records([pathlib.Path(tmp_path / "a_train.tfrecord")])
     arrays = [value for value in vars(records).values() if isinstance(value, np.ndarray)]
     assert len(records) == 3000 and sum(array.nbytes for array in arrays) < 33 * 3000
     assert records[2999].name.endswith("record 2999") and bytes(records[2999].open()) == b"x"
@@ -290,7 +291,12 @@ def test_the_index_of_many_records_is_small(tmp_path):
 def test_records_that_are_added_moved_or_relabelled_decode_only_what_is_new(tmp_path, monkeypatch):
     decoded, read = [], image_files.read_source
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(image_files, "read_source", lambda *what: decoded.append(what[0].name) or read(*what))
+
+    def noted(source, side, **options):
+        decoded.append(source.name)
+        return read(source, side, **options)
+
+    monkeypatch.setattr(image_files, "read_source", noted)
     images = [encoded(RNG.integers(0, 256, (5, 5, 3), np.uint8)) for _ in range(24)]
 
     def prepared(folder, images, shift=0):
@@ -317,7 +323,7 @@ def test_a_record_that_has_another_image_by_now(tmp_path):
     assert len(images[0]) == len(images[1])
     path = tmp_path / "a_train.tfrecord"
     write(path, [serialized(features(images[0], 0)), serialized(features(images[0], 1))])
-    found = tfrecord.Records([path], 2)
+    found = tfrecord.Records([path])
     write(path, [serialized(features(images[0], 0)), serialized(features(images[1], 1))])
     assert found[0].open() == images[0]
     with pytest.raises(DataError, match="a_train.tfrecord record 1: it has another image; the file has changed"):
@@ -351,8 +357,8 @@ def test_what_is_passed_over_is_told(flowers):
     folder, _ = flowers
     write(folder / "flowers_more.tfrecord", records(2))
     assert load(folder)["train"].notes == (
-        "passed over: 1 TFRecord that names no split (flowers_more.tfrecord), "
-        "1 file that is no TFRecord (notes.txt)",
+        "passed over: 1 file that is no TFRecord (notes.txt), "
+        "1 TFRecord that names no split (flowers_more.tfrecord)",
     )
 
 

@@ -1,7 +1,7 @@
 """What reading may take of memory and of time: the promises of SECURITY.md, in the one place where they are tested.
 
-A process may have, more than when it began, at most ``fixed + per_byte * file + per_value * values`` bytes: `file` is the
-size of all the files that were read, `values` that of the largest variable (or image) that was.
+A process may have, more than when it began, at most ``fixed + per_byte * file + per_value * values`` bytes: `file`
+is the size of all the files that were read, `values` that of the largest variable (or image), read or refused.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from slimft.checkpoint.memory import BYTES_PER_BYTE, FIXED_BYTES
+from slimft.data.images import MAX_PIXELS
 
 # No input takes as long; the limit is for what hangs, on any machine.
 SECONDS = 20
 
 
 class Bound(NamedTuple):
-    """A limit of memory, in bytes."""
+    """A limit of memory, in bytes; and the largest value that a file of a few kilobytes may have."""
 
     fixed: int
     per_byte: int
     per_value: int
+    most_values: int = 0
 
     def most(self, file: int, values: int) -> int:
         """The bytes that may be taken."""
@@ -27,12 +29,12 @@ class Bound(NamedTuple):
 
 
 # Values are read once; what is compared and digested by the tests is there once more.
-CHECKPOINT = Bound(FIXED_BYTES, BYTES_PER_BYTE, 3)
+CHECKPOINT = Bound(FIXED_BYTES, BYTES_PER_BYTE, 3, FIXED_BYTES)
 # HDF5's child has limits of its own, and a chunk before and after its filters.
-HDF5 = Bound(FIXED_BYTES + (32 << 20), BYTES_PER_BYTE, 5)
+HDF5 = Bound(FIXED_BYTES + (32 << 20), BYTES_PER_BYTE, 5, FIXED_BYTES)
 # A character of text takes up to four bytes, an empty list 64, and what is made of them as much again.
 TEXT = Bound(FIXED_BYTES, 64, 1)
 RECORDS = Bound(FIXED_BYTES, 16, 2)
 ARCHIVE = Bound(FIXED_BYTES, 16, 0)
 # A picture, and what it is converted from, with up to four bytes a pixel and a float; `values` are its pixels.
-IMAGE = Bound(FIXED_BYTES, 16, 16)
+IMAGE = Bound(FIXED_BYTES, 16, 16, MAX_PIXELS)

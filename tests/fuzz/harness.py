@@ -1,8 +1,8 @@
 """Makes cases, lets slimft and a reference read each, and says what is a failure.
 
-A failure is: a signal, a hang, memory beyond the bound, an exception that is no `SlimftError` or has no message of one line,
-an assertion of the target, data other than the reference's, a good file that is refused, and what is read although the
-reference refuses it, where the target is strict.
+A failure is: a signal, a hang, memory beyond the bound, an exception that is no `SlimftError` or has no message of
+one line, an assertion of the target, data other than the reference's, a good file that is refused, and what is read
+although the reference refuses it, where the target is strict.
 """
 
 from __future__ import annotations
@@ -37,19 +37,22 @@ class Tally:
         read: how many of them were read, all or in part.
         compared: how many of these a reference reader read too.
         lenient: how many were read in part, or all, that the reference refuses (crashes count as refusing).
+        refusal: the error of the last one; None where it was read.
         failures: a line each.
         peak: the most memory, in bytes; `file`: the size of that case's files.
-        seconds: the longest time.
+        seconds: the longest time, and `slowest` the case's number.
     """
 
     cases: int = 0
     read: int = 0
     compared: int = 0
     lenient: int = 0
+    refusal: str | None = None
     failures: list[str] = dataclasses.field(default_factory=list)
     peak: int = 0
     file: int = 0
     seconds: float = 0.0
+    slowest: int = 0
 
 
 def fault_of(error: BaseException) -> str | None:
@@ -75,7 +78,7 @@ def observed(target: Target, folder: pathlib.Path) -> dict:
         found, largest = target.read(folder)
     except BaseException as error:
         fault = fault_of(error)
-        return {"refused": str(error)} if fault is None else {"fault": fault}
+        return {"refused": str(error), "largest": target.claimed(folder)} if fault is None else {"fault": fault}
     return {"read": found, "largest": largest}
 
 
@@ -130,7 +133,7 @@ class Fuzzer:
         with tempfile.TemporaryDirectory() as folder:
             for number, files in enumerate(self._seeds[target.name][:1]):
                 place = pathlib.Path(folder, str(number))
-                _write(place, files)
+                write(place, files)
                 if target.warm:
                     target.read(place)
 
@@ -141,7 +144,7 @@ class Fuzzer:
         files = seeds[number] if number < len(seeds) else target.mutated(rng, seeds)
         with tempfile.TemporaryDirectory(prefix="slimft-fuzz-") as folder:
             place = pathlib.Path(folder, "case")
-            _write(place, files)
+            write(place, files)
             failure = self.check(target, place, good=number < len(seeds))
         if failure:
             name = f"{target.name}-{seed}-{number}"
@@ -153,10 +156,11 @@ class Fuzzer:
         """Reads the files at `place`; returns what failed."""
         tally = self.tallies[target.name]
         size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
-        most = target.bound.most(size, 0)
-        outcome = isolated(lambda: observed(target, place), most + (1 << 30), bounds.SECONDS)
+        most = target.bound.most(size, target.bound.most_values)
+        outcome = isolated(lambda: observed(target, place), most, bounds.SECONDS)
         tally.cases += 1
-        tally.seconds = max(tally.seconds, outcome.seconds)
+        if outcome.seconds > tally.seconds:
+            tally.seconds, tally.slowest = outcome.seconds, tally.cases - 1
         if outcome.peak > tally.peak:
             tally.peak, tally.file = outcome.peak, size
         if outcome.end:
@@ -164,9 +168,10 @@ class Fuzzer:
         answer = outcome.answer
         if "fault" in answer:
             return answer["fault"]
-        if outcome.peak > target.bound.most(size, answer.get("largest", 0)):
+        if outcome.peak > target.bound.most(size, answer["largest"]):
             return f"{outcome.peak >> 20} MiB of memory for {size} bytes"
-        if "refused" in answer:
+        tally.refusal = answer.get("refused")
+        if tally.refusal:
             return f"a good file is refused: {answer['refused']}" if good else None
         tally.read += 1
         if not self._compare or not target.references:
@@ -189,11 +194,13 @@ class Fuzzer:
         if missing:
             return f"not even listed: {sorted(missing)[:3]}"
         tally.lenient += bool(refused)
-        return f"read, and the reference refuses it: {refused[:3]}" if refused and (target.strict or self._strict) else None
+        if refused and (target.strict or self._strict):
+            return f"read, and the reference refuses it: {refused[:3]}"
+        return None
 
     def _keep(self, name: str, files: Files, case: dict) -> None:
         folder = self._failures / name
-        _write(folder, files)
+        write(folder, files)
         (folder / CASE_FILE).write_text(json.dumps(case, indent=1) + "\n")
 
 
@@ -204,7 +211,8 @@ def _difference(ours: dict, theirs: dict) -> str:
     return "none"
 
 
-def _write(folder: pathlib.Path, files: Files) -> None:
+def write(folder: pathlib.Path, files: Files) -> None:
+    """Writes the files of a case."""
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,15 +221,16 @@ def _write(folder: pathlib.Path, files: Files) -> None:
 
 def table(tallies: dict[str, Tally]) -> str:
     """What came of it, as a table of Markdown."""
-    rows = [["kind of input", "cases", "read", "compared", "lenient", "most memory", "x file", "longest", "failures"]]
+    header = ["kind of input", "cases", "read", "compared", "lenient", "memory", "x file", "longest", "failures"]
+    rows = [header, ["---"] * len(header)]
     for name, tally in tallies.items():
         if tally.cases:
             factor = f"{tally.peak / tally.file:,.0f}" if tally.file else "-"
+            counts = tally.cases, tally.read, tally.compared, tally.lenient
             rows.append([
-                f"{TARGETS[name].kind} (`{name}`)", *(f"{n:,}" for n in (tally.cases, tally.read, tally.compared, tally.lenient)),
+                f"{TARGETS[name].kind} (`{name}`)", *(f"{count:,}" for count in counts),
                 f"{tally.peak / (1 << 20):.1f} MiB", factor, f"{tally.seconds:.2f} s", f"{len(tally.failures)}",
             ])  # fmt: skip
-    rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -240,4 +249,5 @@ def run(names: list[str], seed: int, fuzzer: Fuzzer, cases: int | None, minutes:
                 print(f"FAILED {name}-{seed}-{case}: {failure.strip().splitlines()[-1]}", flush=True)
             case += 1
         tally = fuzzer.tallies[name]
-        print(f"{name}: {tally.cases} cases, {len(tally.failures)} failures ({number + 1} of {len(names)})", flush=True)
+        of, failed, slowest = f"{number + 1} of {len(names)}", len(tally.failures), f"{name}-{seed}-{tally.slowest}"
+        print(f"{name}: {tally.cases} cases, {failed} failures, the slowest {slowest} ({of})", flush=True)

@@ -135,11 +135,12 @@ def _changed_value(rng: random.Random, value, raw: dict[str, str]):
     if kind < 4 and isinstance(value, str):
         return rng.choice([*TEXTS, value * 2, value.upper(), [value]])
     if kind < 9:
-        return rng.choice([None, True, False, 0, -1, 2.5, 1e308, "", "x", [], {}, [[]], {"a": {}}, [value], [1] * 50])
+        return rng.choice([None, True, False, 0, -1, 2.5, 1e308, "", "x", [], {}, [[]], {"a": {}}, [value], [1, 1]])
     mark = f"mark {len(raw)} {rng.random()}"
     depth = rng.choice([50, 120, 127, 128, 500, 3000, 50_000])
     raw[mark] = rng.choice([
-        "NaN", "-Infinity", "1e999", "-0", "-0.0", "1E5", "9" * rng.choice([20, 310, 5000]), "01", "+1", "1.", "'x'",
+        "NaN", "-Infinity", "1e999", "-0", "-0.0", "1E5", "9" * rng.choice([20, 310, 5000]), "01", "+1", "1.",
+        "'x'",
         "[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth, "[" * depth,
         '{"step": 1, "step": 2}', '"\\ud800"', '"\t"', '"\\x"', "tru", "// x\n1",
     ])  # fmt: skip
@@ -236,7 +237,8 @@ def changed_message(rng: random.Random, data: bytes) -> bytes:
     elif kind == 8:
         start, end = written(fields[:at]), written(fields[at + 1 :])
         odd = rng.choice([
-            varint(number << 3 | rng.choice([3, 4, 6, 7])), varint(number << 3 | _LENGTH) + varint(rng.choice(NUMBERS)),
+            varint(number << 3 | rng.choice([3, 4, 6, 7])),
+            varint(number << 3 | _LENGTH) + varint(rng.choice(NUMBERS)),
             varint(number << 3, 3) + varint(5, rng.randrange(1, 12)), b"\0", b"\x80" * 11, b"\xff" * 9 + b"\x02",
             varint(number << 3 | 3) + varint(number << 3 | 4),
         ])  # fmt: skip
@@ -245,5 +247,7 @@ def changed_message(rng: random.Random, data: bytes) -> bytes:
         fields[at] = number, wire_type, number_near(rng, value)
     else:
         octets = changed(rng, value, 1)
-        fields[at] = number, wire_type, octets if wire_type == _LENGTH else octets[: len(value)].ljust(len(value), b"\0")
+        if wire_type != _LENGTH:
+            octets = octets[: len(value)].ljust(len(value), b"\0")
+        fields[at] = number, wire_type, octets
     return written(fields)

@@ -1,7 +1,7 @@
-"""What readers that are not slimft's find in the same files: TensorFlow, NumPy, safetensors, h5py, csv, pickle, Pillow, tarfile.
+"""What others read in the same files: TensorFlow, NumPy, safetensors, h5py, csv, pickle, Pillow and tarfile.
 
-Run as a script it answers requests, a line of JSON each, with a line of JSON: what was read, in the form of `Target.read`, or
-null where the reader refuses, crashes, hangs or takes too much memory.
+Run as a script it answers requests, a line of JSON each, with a line of JSON: what was read, in the form of
+`Target.read`, or null where the reader refuses, crashes, hangs or takes too much memory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def tensorflow_checkpoint(folder: pathlib.Path, ours: dict):
     tf = _tensorflow()
     reader = tf.train.load_checkpoint(_pattern(folder))
     found, objects, dtypes = {}, None, reader.get_variable_to_dtype_map()
-    for name in reader.get_variable_to_shape_map():
+    # Slices that no variable has are listed too, by the keys they have in the table.
+    for name in (name for name in reader.get_variable_to_shape_map() if not name.startswith("\0")):
         try:
             try:
                 value = reader.get_tensor(name)
@@ -181,7 +182,8 @@ def csv_manifest(folder: pathlib.Path, ours: dict):
     text = (folder / "images.csv").read_bytes().decode("utf-8-sig")
     head = text.partition("\n")[0]
     for delimiter in ",;\t":
-        names = [name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter, skipinitialspace=True))]
+        names = next(csv.reader([head], delimiter=delimiter, skipinitialspace=True))
+        names = [name.strip().lower() for name in names]
         path = next((names.index(n) for n in ("path", "image", "filename", "file") if n in names), None)
         label = next((names.index(n) for n in ("label", "class") if n in names), None)
         if None not in (path, label):
@@ -255,13 +257,14 @@ def archive(folder: pathlib.Path, ours: dict):
 
 def json_files(folder: pathlib.Path, ours: dict):
     """The json module."""
-    files = [path for path in folder.rglob("*.json") if path.name != "case.json"]
-    return {str(path.relative_to(folder)): repr(json.loads(path.read_bytes().decode("utf-8-sig"))) for path in files}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*.json") if path.name != "case.json"}
+    return {name: repr(json.loads(path.read_bytes().decode("utf-8-sig"))) for name, path in files.items()}
 
 
 READERS = {
-    "tensorflow_checkpoint": tensorflow_checkpoint, "tensorflow_restore": tensorflow_restore, "frozen_graph": frozen_graph, "npz": npz, "safetensors": safetensors,
-    "h5": h5, "state_file": state_file, "tfrecord": tfrecord, "csv": csv_manifest, "pickle": pickled, "labels": labels,
+    "tensorflow_checkpoint": tensorflow_checkpoint, "tensorflow_restore": tensorflow_restore,
+    "frozen_graph": frozen_graph, "npz": npz, "safetensors": safetensors, "h5": h5, "state_file": state_file,
+    "tfrecord": tfrecord, "csv": csv_manifest, "pickle": pickled, "labels": labels,
     "image": image, "archive": archive, "json_files": json_files,
 }  # fmt: skip
 _OF_TENSORFLOW = {"tensorflow_checkpoint", "tensorflow_restore", "frozen_graph", "state_file", "tfrecord"}

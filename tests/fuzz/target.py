@@ -54,6 +54,10 @@ class Target(abc.ABC):
             what was read, and the bytes of the largest value.
         """
 
+    def claimed(self, folder: pathlib.Path) -> int:
+        """The bytes of a value that is refused, which may have been taken nevertheless."""
+        return 0
+
 
 def fingerprint(array: np.ndarray) -> list:
     """What tells an array apart from any other: dtype, shape and bits."""

@@ -29,17 +29,20 @@ class Checkpoints(Target):
         import slimft
 
         checkpoint = slimft.open_checkpoint(folder / self.path)
-        found, largest = {}, 0
+        found, largest, errors = {}, 0, []
         for name in checkpoint:
             try:
                 array = checkpoint[name]
             except slimft.CheckpointError as error:
                 check(error)
                 found[name] = None
+                errors.append(error)
                 continue
             assert (array.shape, array.dtype) == (checkpoint.shape(name), checkpoint.dtype(name)), name
             largest = max(largest, array.nbytes)
             found[name] = self.described(array)
+        if found and len(errors) == len(found):
+            raise errors[0]
         return found, largest
 
     def described(self, array: np.ndarray):
@@ -243,7 +246,7 @@ class Safetensors(Checkpoints):
 
 
 def _varied(rng: random.Random, header: dict) -> bytes:
-    """A header with what the format may allow: other names, empty tensors, further members, numbers spelled otherwise."""
+    """A header with what the format may allow: other names, empty tensors, more members, other spellings."""
     names = ["", "__metadata__ ", "é", "\U0001f642", "a\nb", "x" * 300, "a/../b", "\x7f", "\ud800", "net/F32"]
     for _ in range(rng.choice([1, 1, 2])):
         kind = rng.randrange(6)
@@ -297,7 +300,8 @@ class StateFile(Target):
     def mutated(self, rng, seeds):
         text = rng.choice(seeds)["checkpoint"].decode()
         tokens = [
-            *'"\\\n:;,{}#\'', "\\n", "\\303", "\\x41", "\\0", "\\777", "\\u00e9", "é", "\0", "model_checkpoint_path",
+            *'"\\\n:;,{}#\'', "\\n", "\\303", "\\x41", "\\0", "\\777", "\\u00e9", "é", "\0",
+            "model_checkpoint_path",
             'model_checkpoint_path: "x"\n', "/", "..", "a" * 5000, "last_preserved_timestamp: 1", "\r\n", "\t", " ",
         ]  # fmt: skip
         return {"checkpoint": encoded(rng, changed_text(rng, text, tokens))}

@@ -19,6 +19,9 @@ from PIL import Image
 from fuzz import bounds, containers
 from fuzz.mutate import NUMBERS, TEXTS, changed, changed_message, changed_text, encoded, number_near, spliced
 from fuzz.target import Target, digest, fingerprint
+from slimft.data.images import MAX_PIXELS, MOST_PIXELS_AT_A_TIME
+from slimft.errors import DataError
+from slimft.files import open_regular
 
 _OUTSIDE = os.path.join(tempfile.gettempdir(), "slimft-fuzz-outside")
 
@@ -80,8 +83,9 @@ class CsvManifest(Target):
     def mutated(self, rng, seeds):
         text = rng.choice(seeds)[self._file].decode()
         tokens = [
-            *",;\t\"'\n\r\0 /", "\r\n", '""', '"\n"', "path", "label", "split", "group", "train", "val", "test", "a.jpg",
-            "path,label\n", "../../x", "/etc/passwd", "\ufeff", "\u2028", "x" * 140_000, "x," * 999, '"' * 99, *TEXTS,
+            *",;\t\"'\n\r\0 /", "\r\n", '""', '"\n"', "path", "label", "split", "group", "train", "val", "test",
+            "a.jpg", "path,label\n", "../../x", "/etc", "\ufeff", "\u2028", "x" * 140_000, "x," * 999, '"' * 99,
+            *TEXTS,
         ]  # fmt: skip
         return {self._file: encoded(rng, changed_text(rng, text, tokens))}
 
@@ -125,7 +129,8 @@ class Cifar(Target):
                     *(b"N", b"K\xff", b"}", b"]", b"(", b")", b"t", b"R", b"b", b"0", b".", b"2", b"\x85", b"\x86"),
                     b"h\0", b"a", b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x8c\2os\x8c\6system\x93",
                     b"q\1", b"h\1", b"cnumpy\ndtype\n",
-                    b"J" + (rng.choice(NUMBERS) % (1 << 32)).to_bytes(4, "little"), b"\x8a\x06" + b"\xff" * 6, b"u", b"s",
+                    b"J" + (rng.choice(NUMBERS) % (1 << 32)).to_bytes(4, "little"), b"\x8a\x06" + b"\xff" * 6,
+                    b"u", b"s",
                     b"X\3\0\0\0<u8", b"U\2O8", b"\x96" + (1 << 35).to_bytes(8, "little") + b"x",
                 ])  # fmt: skip
             else:
@@ -144,7 +149,8 @@ class Labels(Target):
     name, kind, references, bound = "labels", "labels.txt", ("labels",), bounds.TEXT
 
     def seeds(self):
-        return [{"labels.txt": text.encode()} for text in ("0:cat\n1:dog: a\n2:\n", "cat\n dog\nplus\n", "1:b\n0:a")]
+        texts = "0:cat\n1:dog: a\n2:\n", "cat\n dog\nplus\n", "1:b\n0:a"
+        return [{"labels.txt": text.encode()} for text in texts]
 
     def mutated(self, rng, seeds):
         tokens = [*":\n\r0123456789 \t", "\r\n", "00:", "-1:", "9" * 12 + ":", "٣:", "\ufeff", *TEXTS, "x" * 9000]
@@ -196,7 +202,14 @@ class Images(Target):
         from slimft.data.images import read_image
 
         image = read_image(folder / self._file)
-        return {"image": fingerprint(image)}, image.shape[0] * image.shape[1]
+        return {"image": fingerprint(image)}, self.claimed(folder)
+
+    def claimed(self, folder):
+        try:
+            with open_regular(folder / self._file) as stream, Image.open(stream) as image:
+                return min(image.width * image.height, MAX_PIXELS)
+        except Exception:
+            return 0
 
 
 class Squares(Images):
@@ -210,12 +223,10 @@ class Squares(Images):
         files = ImageFiles([FileSource(str(folder / self._file))] * 4, "off")
         images = files.read(range(4), 8)
         assert all((image == images[0]).all() for image in images), "threads read different images"
-        return {"square": fingerprint(images[0])}, _pixels(folder / self._file) * 4
+        return {"square": fingerprint(images[0])}, self.claimed(folder)
 
-
-def _pixels(file: pathlib.Path) -> int:
-    with Image.open(file) as image:
-        return image.width * image.height
+    def claimed(self, folder):
+        return min(4 * super().claimed(folder), max(MOST_PIXELS_AT_A_TIME, super().claimed(folder)))
 
 
 class Archive(Target):
@@ -257,7 +268,8 @@ class Archive(Target):
                 name = rng.choice(names)
                 tar[at : at + 100] = name.encode().ljust(100, b"\0")
             elif kind == 4:
-                tar[at + 157 : at + 257] = rng.choice([b"/etc/passwd", b"../../x", b"d/a.bin", b"d"]).ljust(100, b"\0")
+                link = rng.choice([b"/etc/passwd", b"../../x", b"d/a.bin", b"d"])
+                tar[at + 157 : at + 257] = link.ljust(100, b"\0")
                 tar[at + 156] = rng.choice(b"12")
             elif kind == 5:
                 tar[at:at] = tar[at : at + 1536] * rng.choice([1, 1, 200])
@@ -280,8 +292,8 @@ class Archive(Target):
             others = {path for path in folder.rglob("*") if target not in (path, *path.parents)}
             assert others == before, f"it wrote {others - before}"
             assert not os.path.exists(_OUTSIDE)
-            links = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
-            assert not links, links
+            plain = (path.is_file() or path.is_dir() for path in target.rglob("*") if not path.is_symlink())
+            assert sum(plain) == len(list(target.rglob("*"))), "it made a link, or a device"
         files = {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
         return {name: digest(data) for name, data in files.items()}, 0
 
@@ -311,7 +323,7 @@ class Cache(Target):
             shard = image_shard.Shard.create(pathlib.Path(folder), self._side)
             for place, image in enumerate(self._images()):
                 shard.write(place, image, hashes([str(place)]))
-            return [{f"slimft/images/{shard.file.name}": shard.file.read_bytes()}]
+            return [{f"slimft/images/{'0' * 16}-{self._side}{image_shard.SUFFIX}": shard.file.read_bytes()}]
 
     def mutated(self, rng, seeds):
         (name, data), = seeds[0].items()
@@ -325,7 +337,10 @@ class Cache(Target):
         from slimft.data.image_cache import Cache as ImageCache
 
         os.environ["XDG_CACHE_HOME"] = str(folder)
-        cache = ImageCache(["0", "1", "2"], self._side)
+        try:
+            cache = ImageCache(["0", "1", "2"], self._side)
+        except OSError as error:  # Which is told, and images are decoded then.
+            raise DataError(error.strerror) from None
         images, before = np.empty((3, self._side, self._side, 3), np.uint8), self._images()
         missing = cache.read(np.arange(3), images)
         there = [place for place in range(3) if place not in missing]

@@ -97,15 +97,17 @@ class Report(RunFile):
 
 
 class Flags(Target):
-    name, kind, bound = "flags", "file of flags", bounds.TEXT
+    name, kind, bound, warm = "flags", "file of flags", bounds.TEXT, False
 
     def seeds(self):
+        import slimft.cli.finetune  # noqa: F401  (so that it counts for no case)
+
         return [{"flags.txt": b"--model=vgg_16\n--exclude=vgg_16/fc8,vgg_16/fc7\n--noflip\n--steps=9\n# a note\n"}]
 
     def mutated(self, rng, seeds):
         tokens = [
-            *"-=\n,\"' #\0", "--", "--flagfile=flags.txt\n", "--flagfile\n", "--flagfile=/dev/zero\n", "--steps=", "nan",
-            "--model=", "--no", "--undefok=x\n", "-" * 99, "9" * 5000, "--exclude=", "\r\n", "1e999",
+            *"-=\n,\"' #\0", "--", "--flagfile=flags.txt\n", "--flagfile\n", "--flagfile=/dev/zero\n", "nan",
+            "--steps=", "--model=", "--no", "--undefok=x\n", "-" * 99, "9" * 5000, "--exclude=", "\r\n", "1e999",
             "--flagfile=../flags.txt\n", *TEXTS,
         ]  # fmt: skip
         return {"flags.txt": encoded(rng, changed_text(rng, seeds[0]["flags.txt"].decode(), tokens))}

@@ -14,7 +14,7 @@ from slimft.cli.finetune import define_flags, settings_from
 from slimft.nets import get_network
 from slimft.runs.settings import DEFAULTS, as_flags, kind_of, load_settings, read_settings, save_settings
 from slimft.training import Settings
-from slimft.training.completion import complete
+from slimft.training.completion import complete, notes_on
 from slimft.training.stages import parse_multipliers, parse_stages, stages_of
 
 
@@ -22,7 +22,7 @@ def parsed(*arguments):
     values = flags.FlagValues()
     define_flags(values)
     assert values(["finetune", *arguments])[1:] == []
-    return settings_from(values)
+    return complete(settings_from(values))
 
 
 LETTERS = st.characters(codec="ascii", categories=["L", "N"], include_characters="/_*,. '\"")
@@ -48,6 +48,8 @@ def any_settings():
     for field in dataclasses.fields(Settings):
         choices = field.metadata["choices"]
         fields[field.name] = st.sampled_from(choices) if choices else VALUES[kind_of(field)]
+        if kind_of(field) == "int" and (field.metadata["least"] or 0) > 2:
+            fields[field.name] = st.integers(field.metadata["least"], field.metadata["most"])
         if field.default is None:
             fields[field.name] |= st.none()
     return st.builds(Settings, **{**fields, "model": st.just("vgg_16")})
@@ -143,12 +145,13 @@ def test_a_file_of_settings_is_held_to_the_same_bounds(tmp_path):
             parsed(f"--settings={file}")
 
 
-def test_a_recipe_gives_way_to_the_flags_that_are_given(capsys):
+def test_a_recipe_gives_way_to_the_flags_that_are_given():
+    given = Settings(model="mobilenet_v1", recipe="features", learning_rate=0.5, checkpoint="hed")
     found = parsed("--model=mobilenet_v1", "--recipe=features", "--learning_rate=0.5", "--checkpoint=hed")
     assert (found.learning_rate, found.checkpoint) == (0.5, "hed")
     assert found.trainable == ("MobilenetV1/Logits",)
-    told = capsys.readouterr().err
-    assert told.splitlines()[1].startswith("--recipe=features is ") and "--trainable=MobilenetV1/Logits" in told
+    _, told = notes_on(given, found)
+    assert told.startswith("--recipe=features is ") and "--trainable=MobilenetV1/Logits" in told
     assert "learning_rate" not in told
     assert complete(found) == found
 

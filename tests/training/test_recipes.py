@@ -10,7 +10,7 @@ from slimft.errors import UsageError
 from slimft.filters import VariableFilter
 from slimft.nets import HEADS, get_network, network_names
 from slimft.runs.settings import Settings
-from slimft.training.completion import complete
+from slimft.training.completion import complete, notes_on
 from slimft.training.recipes import RECIPES, explain, recipe_flags
 
 FINE_TUNING = [name for name in RECIPES if name != "scratch"]
@@ -105,13 +105,14 @@ def test_a_network_without_official_checkpoint_needs_another(recipe):
     )
 
 
-def test_the_command_takes_the_recipe_for_its_head_and_given_flags_before_it(capsys):
+def test_the_command_takes_the_recipe_for_its_head_and_given_flags_before_it():
     from slimft.cli import finetune
 
     values = flags.FlagValues()
     finetune.define_flags(values)
     values(["finetune", "--recipe=top", "--model=mobilenet_v1", "--head=mlp", "--learning_rate=0.25", "--exclude="])
-    settings = finetune.settings_from(values)
+    given = finetune.settings_from(values)
+    settings = complete(given)
     assert settings.trainable == (*get_network("mobilenet_v1").top_scopes, "head")
     assert (settings.learning_rate, settings.optimizer, settings.exclude) == (0.25, "adam", ())
-    assert "--optimizer=adam" in capsys.readouterr().err
+    assert "--optimizer=adam" in notes_on(given, settings)[-1]
