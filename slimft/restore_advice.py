@@ -58,8 +58,8 @@ def without_statistics(missing: Sequence[str], excluded: Sequence[str], can_excl
     """
     layers = len({name.rpartition("/")[0] for name in missing})
     text = (
-        f"batch normalization's statistics ({' and '.join(_STATISTICS)} of {layers} layers) are not in it: its Saver "
-        "had the trainable variables only, and so has lost them; "
+        f"batch normalization's statistics ({' and '.join(_STATISTICS)} of {layers} layers) are not in it: its "
+        "Saver had the trainable variables only, and so has lost them; "
     )
     if not can_exclude:
         return f"{text}without them it cannot be used: find one of all variables, or fine-tune from this one"

@@ -90,7 +90,7 @@ def test_a_saver_of_the_trainable_variables(tmp_path):
     with tf.Graph().as_default():
         build()
         said = message(path)
-        assert "batch normalization's statistics (moving_mean and moving_variance of 27 layers) are not in it" in said
+        assert "statistics (moving_mean and moving_variance of 27 layers) are not in it" in said
         assert "--exclude=*/moving_mean,*/moving_variance starts them afresh" in said
         plan_restore(path, exclude="*/moving_mean,*/moving_variance").check()
         assert "without them it cannot be used" in message(path, can_exclude=False)
