@@ -26,14 +26,14 @@ from slimft.messages import say
 from slimft.renaming import parse_renames, renamed
 
 DESCRIPTION = (
-    "Writes the variables of the checkpoint SRC to DST, one at a time, without TensorFlow. SRC is a TensorFlow V1 "
-    "or V2 checkpoint, a Keras .h5, an .npz, a .safetensors or a frozen graph (.pb), a directory with a "
-    "checkpoint, or a name: hed, an official release such as vgg_16, or hf:OWNER/NAME[@REVISION][:FILE] for "
-    "weights of a Hugging Face repository. DST ends in .npz or .safetensors, or is "
-    "the prefix of a TensorFlow V2 checkpoint, such as model.ckpt. What SRC has checksums for is checked; DST gets "
-    "its name when all of it is on the disk. With --model, SRC holds Keras Applications', torchvision's or timm's "
-    "weights of that network, and DST gets TF-Slim's variables. The last line on standard output is the result as "
-    "JSON."
+    "Writes the variables of the checkpoint SRC to DST, one at a time, without TensorFlow. SRC is a TensorFlow "
+    "V1 or V2 checkpoint, a Keras .h5 or .keras, an .npz, a .safetensors, a frozen graph (.pb), a pickle or "
+    ".npy of named arrays, a directory with a checkpoint or of a SavedModel, or a name: hed, an official "
+    "release such as vgg_16, or hf:OWNER/NAME[@REVISION][:FILE] for weights of a Hugging Face repository. DST "
+    "ends in .npz or .safetensors, or is the prefix of a TensorFlow V2 checkpoint, such as model.ckpt. What SRC "
+    "has checksums for is checked; DST gets its name when all of it is on the disk. With --model, SRC holds "
+    "Keras Applications', torchvision's, timm's or Caffe's weights (vgg16.npy) of that network, and DST gets "
+    "TF-Slim's variables. The last line on standard output is the result as JSON."
 )
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _OBJECT_CONFIG = "/.ATTRIBUTES/OBJECT_CONFIG_JSON"
