@@ -21,11 +21,19 @@ from slimft.checkpoint import Checkpoint, open_checkpoint
 from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import cast, castable
 from slimft.compat import slim, tf
-from slimft.conversion import conversion_advice
 from slimft.errors import RestoreError, UsageError
 from slimft.filters import Patterns, VariableFilter, scopes_of
 from slimft.leftovers import explain, find_left_over, of_restored_layers, patterns_of
 from slimft.renaming import Rename, renamed
+from slimft.restore_advice import (
+    another_network,
+    brief_patterns,
+    listing,
+    only_averages,
+    only_statistics,
+    other_names,
+    without_statistics,
+)
 
 # Bytes of copies handed to TensorFlow at a time, where it copies once more: little beside a network's size.
 _CHUNK_BYTES = 64 << 20
@@ -91,8 +99,11 @@ class RestorePlan:
         if self.left_over:
             raise RestoreError(f"{self.checkpoint.path}: {self._what_is_left_over(can_exclude, exclude_with)}")
         if self.missing or self.mismatched:
+            of_other_names = self._of_other_names(can_exclude)
+            if of_other_names is not None:
+                raise RestoreError(of_other_names)
             if not self.restored and not self.mismatched:
-                raise RestoreError(self._of_another_network())
+                raise RestoreError(another_network(self.checkpoint, self.variables))
             reasons = self._what_fails(self.missing, self.excluded, can_exclude, exclude_with)
             raise RestoreError(f"{self.checkpoint.path}: {reasons}")
         if not self.restored:
@@ -101,28 +112,42 @@ class RestorePlan:
                 "out; change --include or --exclude, or restore no checkpoint"
             )
 
-    def _of_another_network(self) -> str:
-        theirs = _top_scopes(name for name in self.checkpoint if "/" in name)
-        advice = conversion_advice(self.checkpoint) or "choose the model or the checkpoint to match"
-        return (
-            f"{self.checkpoint.path} is a checkpoint of another network: it has {theirs or 'no scopes'}, "
-            f"the model {_top_scopes(self.variables)}; {advice}"
-        )
+    def _of_other_names(self, can_exclude: bool) -> str | None:
+        """What is said where most variables are there under other names; None where they are not."""
+        if 2 * len(self.missing) < len(self.missing) + len(self.restored) + len(self.mismatched):
+            return None
+        text = only_averages(self.checkpoint, self.missing)
+        if text is None:
+            selected = [*self.restored, *self.missing, *(mismatch.name for mismatch in self.mismatched)]
+            text = other_names(
+                self.checkpoint.path, {**{name: name for name in self.checkpoint}, **self.checkpoint.aliases()},
+                {name: self.checkpoint.shape(name) for name in self.checkpoint},
+                {name: _shape(self.variables[name]) for name in selected}, len(self.restored), can_exclude,
+            )  # fmt: skip
+        return None if text is None else f"{self.checkpoint.path}: {text}"
 
     def _what_fails(
         self, missing: Sequence[str], excluded: Sequence[str], can_exclude: bool, exclude_with: str | None
     ) -> str:
         """What is missing, of `missing`, and mismatched; and what to exclude, beside `excluded`."""
+        if not self.mismatched and only_statistics(missing) and exclude_with is None:
+            return without_statistics(missing, covering_scopes(excluded, self.variables), can_exclude)
         reasons = []
         if self.mismatched:
             first = self.mismatched[0]
             more = f" and {len(self.mismatched) - 1} more" if len(self.mismatched) > 1 else ""
             reasons.append(f"{first.name}{more} differs from the model ({first})")
         if missing:
-            reasons.append(f"{_listing(missing)} {'is' if len(missing) == 1 else 'are'} not in it")
+            reasons.append(f"{listing(missing)} {'is' if len(missing) == 1 else 'are'} not in it")
         failing = [*missing, *(mismatch.name for mismatch in self.mismatched)]
-        scopes = covering_scopes([*failing, *excluded], self.variables)
-        advice = exclude_with.format(scopes) if exclude_with else f"exclude with --exclude={','.join(scopes)}"
+        failing += excluded
+        scopes = covering_scopes(failing, self.variables)
+        patterns = brief_patterns(scopes, failing, self.variables)
+        if patterns is None:
+            advice = f"exclude the {len(scopes)} scopes that --dry_run lists, {listing(scopes, 2)}"
+        else:
+            advice = f"exclude with --exclude={','.join(patterns)}"
+            advice = exclude_with.format(patterns) if exclude_with else advice
         if not missing and all(mismatch.castable for mismatch in self.mismatched):
             advice = f"convert with --cast (cast=True), or {advice}"
         if not can_exclude:
@@ -135,7 +160,7 @@ class RestorePlan:
         lacking = [name for name in [*self.missing, *self.excluded] if name not in self.checkpoint]
         text = (
             f"{entries} to layers that are restored, but the model has no variable for "
-            f"{_listing(self.left_over, 2)}: {explain(self.left_over, lacking, self.restored)}"
+            f"{listing(self.left_over, 2)}: {explain(self.left_over, lacking, self.restored)}"
         )
         if can_exclude:
             text += f"; if it is meant to be so, pass ignore_unused={patterns_of(self.left_over)}"
@@ -213,12 +238,12 @@ class RestorePlan:
         rows = [
             ("restored", len(self.restored), f"{restored:,} parameters"),
             ("excluded", len(self.excluded), ", ".join(covering_scopes(self.excluded, self.variables))),
-            ("missing", len(self.missing), _listing(self.missing)),
-            ("mismatched", len(self.mismatched), _listing([m.name for m in self.mismatched])),
-            ("unused", len(self.unused), _listing(self.unused)),
+            ("missing", len(self.missing), listing(self.missing)),
+            ("mismatched", len(self.mismatched), listing([m.name for m in self.mismatched])),
+            ("unused", len(self.unused), listing(self.unused)),
         ]
         if self.left_over:
-            rows.append(("left over", len(self.left_over), f"of restored layers: {_listing(self.left_over)}"))
+            rows.append(("left over", len(self.left_over), f"of restored layers: {listing(self.left_over)}"))
         lines = [f"restore from {self.checkpoint.path} ({self.checkpoint.format})"]
         lines += [f"  {state:<10} {count:>5}  {note}".rstrip() for state, count, note in rows]
         return "\n".join(lines)
@@ -347,15 +372,6 @@ def _shape(variable: tf.Variable) -> tuple[int, ...]:
 
 def _dtype(variable: tf.Variable) -> np.dtype:
     return np.dtype(variable.dtype.base_dtype.as_numpy_dtype)
-
-
-def _top_scopes(names: Iterable[str]) -> str:
-    return ", ".join(list(dict.fromkeys(name.split("/", 1)[0] for name in names))[:4])
-
-
-def _listing(names: Sequence[str], most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 class _CallableModule(types.ModuleType):

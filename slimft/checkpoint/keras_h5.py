@@ -77,6 +77,8 @@ class KerasH5Checkpoint(Checkpoint):
             self._variables[name] = checked_shape(shape), known
             if offset is not None:
                 self._offsets[name] = offset
+        if not self._variables:
+            raise Malformed("it holds no arrays of numbers")
         if len(self._offsets) == len(self._variables):
             self._child.end()
 

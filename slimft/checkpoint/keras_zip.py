@@ -34,13 +34,20 @@ class KerasZipCheckpoint(KerasH5Checkpoint):
         self._copy = tempfile.NamedTemporaryFile(suffix=f"-{_WEIGHTS}")  # Which is removed with this object.
         try:
             with zipfile.ZipFile(path) as archive, archive.open(_WEIGHTS) as stream:
-                left = most_bytes(archive.getinfo(_WEIGHTS).compress_size)
+                member = archive.getinfo(_WEIGHTS)
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Malformed(f"its {_WEIGHTS} is compressed in a way that Keras does not use")
+                left = most_bytes(member.compress_size)
                 while piece := stream.read(_PIECE):
                     left -= len(piece)
                     if left < 0:
                         raise Malformed(f"its {_WEIGHTS} is absurdly large for what is stored of it")
                     self._copy.write(piece)
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
+        except Malformed:
+            raise
+        except EOFError:
+            raise Malformed(f"its {_WEIGHTS} is cut off") from None
+        except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, ValueError) as error:
             raise Malformed(str(error)) from None
         self._copy.flush()
         super().__init__(self._copy.name)

@@ -156,6 +156,11 @@ KINDS = (
     ),
     Kind("compressed (zstd)", "decompress it (unzstd FILE)", (".zst",), magic=_begins(b"\x28\xb5\x2f\xfd")),
     Kind(
+        "compressed (zlib), as joblib's pickles may be",
+        "where it was written, save its arrays by name with numpy.savez",
+        magic=_begins(b"\x78\x9c", b"\x78\x01", b"\x78\xda"),
+    ),
+    Kind(
         "a 7z or RAR archive",
         "unpack it, and give the checkpoint that is in it",
         (".7z", ".rar"),
@@ -181,6 +186,12 @@ KINDS = (
         magic=(*_begins(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*"), (8, b"WEBP")),
         test=look.is_bmp,
     ),
+    Kind(
+        "what macOS keeps beside a file, of its attributes",
+        "give the file of the name without ._",
+        magic=_begins(b"\0\5\x16\7", b"\0\5\x16\0"),
+    ),
+    Kind("a document of Office", _GIVE, (".doc", ".xls"), magic=_begins(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
     Kind("a PDF document", _GIVE, (".pdf",), magic=_begins(b"%PDF-")),
     Kind(
         "a video or sound",
@@ -203,6 +214,9 @@ KINDS = (
         "run git lfs pull where it was cloned, or download the file itself",
         test=_is_text(r"version https://git-lfs\.github\.com/"),
     ),
+    Kind("a git-annex pointer", "run git annex get FILE where it was cloned", test=_is_text("/annex/objects/")),
+    Kind("a DVC pointer", "run dvc pull where it was cloned", test=_is_text(r"(md5:[^\n]*\n)?outs:\s*-")),
+    Kind("a torrent", "download what it stands for", (".torrent",), magic=_begins(b"d8:announce", b"d13:announce")),
     Kind(
         "a web page",
         "download the file itself (the link may be one to look at it, or the server's error)",

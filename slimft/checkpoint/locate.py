@@ -85,6 +85,7 @@ def _locate_file(path: str, from_state: bool = False) -> Found | None:
         if kind is not None and kind.format not in (None, "tensorflow_v1"):
             path, file = given, pathlib.Path(given)  # It is not what its name says.
     if not file.exists():
+        _check_link(file)
         _check_incomplete(file)
         return None
     return _locate_single(file, from_state)
@@ -138,6 +139,14 @@ def _locate_v2(prefix: pathlib.Path) -> Found:
     return Found("tensorflow_v2", str(prefix))
 
 
+def _check_link(file: pathlib.Path) -> None:
+    """Raises CheckpointError if `file` is a link to what is not there."""
+    if file.is_symlink():
+        target = os.readlink(file)
+        what = f"run git annex get {file}" if "annex/objects" in target else "copy what it stands for"
+        raise CheckpointError(f"{file} is a link to {target}, which is not there; {what}")
+
+
 def _check_incomplete(prefix: pathlib.Path) -> None:
     """Raises CheckpointError if some files of the checkpoint at `prefix` are there, or a part of it."""
     if not prefix.parent.is_dir():
@@ -175,10 +184,11 @@ def locate_in_directory(directory: pathlib.Path) -> Found:
     if found is not None:
         return found
     names = sorted(file.name for file in directory.iterdir())
-    prefixes = [name.removesuffix(".index") for name in names if name.endswith(".index")]
-    prefixes += [name for name in names if name.endswith(".ckpt") and (directory / name).is_file()]
+    shown = [name for name in names if not name.startswith(".")]  # Others are of a system, or not whole yet.
+    prefixes = [name.removesuffix(".index") for name in shown if name.endswith(".index")]
+    prefixes += [name for name in shown if name.endswith(".ckpt") and (directory / name).is_file()]
     if not prefixes:
-        prefixes = [name for name in names if name.endswith(_SUFFIXES) and (directory / name).is_file()]
+        prefixes = [name for name in shown if name.endswith(_SUFFIXES) and (directory / name).is_file()]
     if not prefixes:
         instead = _what_instead(directory, names)
         raise CheckpointError(f"there is no checkpoint in the directory {directory}{instead}")

@@ -115,7 +115,10 @@ class Peek:
         return [self.head[30 : 30 + length].decode("utf-8", "replace")]
 
     def text(self) -> str | None:
-        """The head, if it is text in UTF-8."""
+        """The head, if it is text in UTF-8, or in UTF-16 with its mark."""
+        if self.head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            text = self.head[: len(self.head) // 2 * 2].decode("utf-16", "replace")
+            return text if all(char.isprintable() or char.isspace() for char in text[:200]) else None
         try:
             text = self.head.decode("utf-8-sig")
         except UnicodeDecodeError as error:

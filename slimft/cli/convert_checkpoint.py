@@ -26,13 +26,14 @@ from slimft.messages import say
 from slimft.renaming import parse_renames, renamed
 
 DESCRIPTION = (
-    "Writes the variables of the checkpoint SRC to DST, one at a time, without TensorFlow. SRC is a TensorFlow V1 "
-    "or V2 checkpoint, a Keras .h5, an .npz, a .safetensors or a frozen graph (.pb), a directory with a "
-    "checkpoint, or a name: hed, an official release such as vgg_16, or hf:OWNER/NAME[@REVISION][:FILE] for "
-    "weights of a Hugging Face repository. DST ends in .npz or .safetensors, or is "
-    "the prefix of a TensorFlow V2 checkpoint, such as model.ckpt. What SRC has checksums for is checked; DST gets "
-    "its name when all of it is on the disk. With --model, SRC holds Keras Applications' or torchvision's weights "
-    "of that network, and DST gets TF-Slim's variables. The last line on standard output is the result as JSON."
+    "Writes the variables of the checkpoint SRC to DST, one at a time, without TensorFlow. SRC is a TensorFlow "
+    "V1 or V2 checkpoint, a Keras .h5 or .keras, an .npz, a .safetensors, a frozen graph (.pb), a pickle or "
+    ".npy of named arrays, a directory with a checkpoint or of a SavedModel, or a name: hed, an official "
+    "release such as vgg_16, or hf:OWNER/NAME[@REVISION][:FILE] for weights of a Hugging Face repository. DST "
+    "ends in .npz or .safetensors, or is the prefix of a TensorFlow V2 checkpoint, such as model.ckpt. What SRC "
+    "has checksums for is checked; DST gets its name when all of it is on the disk. With --model, SRC holds "
+    "Keras Applications', torchvision's, timm's or Caffe's weights (vgg16.npy) of that network, and DST gets "
+    "TF-Slim's variables. The last line on standard output is the result as JSON."
 )
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 _OBJECT_CONFIG = "/.ATTRIBUTES/OBJECT_CONFIG_JSON"
@@ -63,9 +64,15 @@ def define_flags(values: flags.FlagValues) -> None:
     )  # fmt: skip
     flags.DEFINE_string(
         "model", None,
-        "SRC holds Keras Applications' or torchvision's weights of this network, such as resnet_v1_50: write "
-        "them as TF-Slim's variables, float32; the other flags are about these.", **define,
+        "SRC holds Keras Applications', torchvision's or timm's weights of this network, such as mobilenet_v2: "
+        "write them as TF-Slim's variables, float32; the other flags are about these.", **define,
     )  # fmt: skip
+    for flag in ("mean", "std"):
+        flags.DEFINE_list(
+            flag, None,
+            f"R,G,B: of torchvision's or timm's weights, the {flag} that images, from 0 to 1, were normalized "
+            "with; by default that of the library's own weights.", **define,
+        )  # fmt: skip
     flags.DEFINE_boolean("overwrite", False, "Replace DST if it is there.", **define)
 
 
@@ -79,7 +86,9 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
     source = open_checkpoint(paths[0], memory_map=False)
     _check_destination(source, destination, values.overwrite)
     if values.model:
-        source = _converted(source, values.model)
+        source = _converted(source, values)
+    elif values.mean or values.std:
+        raise UsageError("--mean and --std say what images a network takes; give --model too")
     names = _names(source, kind, values)
     dtype = dtype_of_name(values.dtype) if values.dtype else None
     with _terminated_by_exception(), ReadProgress(source, names, dtype) as variables:
@@ -97,18 +106,25 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
     })  # fmt: skip
 
 
-def _converted(source: Checkpoint, network: str) -> Checkpoint:
-    """Another library's weights of `network` as TF-Slim's; says on standard error what is left out.
+def _converted(source: Checkpoint, values: flags.FlagValues) -> Checkpoint:
+    """Another library's weights as TF-Slim's; says on standard error what is left out and what differs.
 
     Raises:
         UsageError, CheckpointError: as from `converted`.
     """
     from slimft.conversion import converted
 
-    checkpoint = converted(source, network)
+    checkpoint = converted(source, values.model, _floats("mean", values.mean), _floats("std", values.std))
     for note in checkpoint.notes:
         say(f"convert_checkpoint: {note}")
     return checkpoint
+
+
+def _floats(flag: str, texts: list[str] | None) -> list[float] | None:
+    try:
+        return texts and [float(text) for text in texts]
+    except ValueError:
+        raise UsageError(f"--{flag}={','.join(texts)}: give three numbers, of red, green and blue") from None
 
 
 def _check_destination(source: Checkpoint, destination: str, overwrite: bool) -> None:

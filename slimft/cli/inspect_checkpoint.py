@@ -17,13 +17,13 @@ from slimft.renaming import parse_renames
 
 DESCRIPTION = (
     "Lists the variables of checkpoints, without TensorFlow and without reading their values: TensorFlow V1 and "
-    "V2 files, Keras .h5, .npz, .safetensors and frozen graphs (.pb). A PATH is a file, the prefix of a V2 "
-    "checkpoint, a directory with a checkpoint, or a name: hed, an official release such as vgg_16, or "
-    "hf:OWNER/NAME[@REVISION][:FILE] for weights of a Hugging Face repository. "
-    "--stats adds figures of the values; --verify, --diff and --model tell something else instead of the "
-    "listing. Exit status: 0; 1 if --verify finds damage or --diff a difference; 2 if something is wrong with "
-    "the command line or a checkpoint cannot be read, if it does not fit --model, or if the answer cannot be "
-    "written to standard output."
+    "V2 files, Keras .h5 and .keras, .npz, .safetensors, frozen graphs (.pb), pickles and .npy files of named "
+    "arrays. A PATH is a file, the prefix of a V2 checkpoint, a directory with a checkpoint or of a SavedModel, "
+    "or a name: hed, an official release such as vgg_16, or hf:OWNER/NAME[@REVISION][:FILE] for weights of a "
+    "Hugging Face repository. --stats adds figures of the values; --verify, --diff and --model tell something "
+    "else instead of the listing. Exit status: 0; 1 if --verify finds damage or --diff a difference; 2 if "
+    "something is wrong with the command line or a checkpoint cannot be read, if it does not fit --model, or if "
+    "the answer cannot be written to standard output."
 )
 _MODES = ("verify", "diff", "model")
 _ONLY_TO_LIST = ("stats", "depth")

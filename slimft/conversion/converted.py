@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -60,7 +61,8 @@ def fit(source: Checkpoint, found: SourceLayers, weights: Weights) -> ConvertedC
     while layers and len(weights.layers) - len(layers) < weights.top and not _names(layers[-1]) & entries.keys():
         layers.pop()
     recipes: dict[str, Recipe] = {}
-    for layer in layers:
+    auxiliary = weights.auxiliary if any(_names(layer) & entries.keys() for layer in weights.auxiliary) else ()
+    for layer in (*layers, *auxiliary):
         recipes |= recipes_of(layer, entries, source, weights)
     used = {entry for recipe in recipes.values() for entry in recipe.sources}
     headless, head = len(weights.layers) - len(layers) == weights.top, []
@@ -68,10 +70,10 @@ def fit(source: Checkpoint, found: SourceLayers, weights: Weights) -> ConvertedC
         unused = [part for part, entry in parts.items() if entry not in used]
         if headless and _HEAD.fullmatch(layer) and len(unused) == len(parts):
             head.append(layer)
-        elif unused:
+        elif unused and not layer.startswith(weights.unused):
             whole = "the layer" if len(unused) == len(parts) else f"{unused[0]} of the layer"
             raise Mismatch(f"it has {whole} {layer}, which the network has not")
-    notes = _notes(weights, layers)
+    notes = _notes(weights, layers, auxiliary, entries)
     if head:
         notes.append(f"{', '.join(head)} left out: on top of the network")
     return ConvertedCheckpoint(source, recipes, notes)
@@ -94,9 +96,18 @@ def _by_name(found: SourceLayers, weights: Weights) -> dict[str, Entries]:
     return entries | {f"{kind} number {number}": of_layer for (kind, number), of_layer in numbered.items()}
 
 
-def _notes(weights: Weights, layers: Sequence[Layer]) -> list[str]:
+def _notes(
+    weights: Weights, layers: Sequence[Layer], auxiliary: Sequence[Layer], entries: Mapping[str, Entries]
+) -> list[str]:
     left_out = weights.layers[len(layers) :]
-    notes = [*weights.remarks, *(f"{scope} left out: the library has none" for scope in weights.not_published)]
+    notes = [f"{scope} left out: the library has none" for scope in weights.not_published]
+    if len(auxiliary) < len(weights.auxiliary):
+        scope = posixpath.commonpath([layer.scope for layer in weights.auxiliary])
+        notes.append(f"{scope} left out: not in the file")
+    for prefix in weights.unused:
+        if any(name.startswith(prefix) for name in entries):
+            notes.append(f"{prefix}* left out: TF-Slim's network has none")
+    notes += weights.remarks
     if left_out:
         scopes = ", ".join(layer.scope for layer in left_out)
         notes.append(f"{scopes} left out: {', '.join(layer.convolution for layer in left_out)} not in the file")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from slimft.conversion.keras_densenet import DENSENET, densenet_weights
-from slimft.conversion.layers import VGG, Layer, Weights, official_variables, vgg_convolutions
+from slimft.conversion.layers import VGG, Layer, Weights, both, official_variables, vgg_convolutions
 
 _VGG = ("vgg_16", "vgg_19")
 # The number of units in each block of a residual network: He et al., arXiv:1512.03385.
@@ -56,35 +56,35 @@ def _vgg(network: str) -> Weights:
     return Weights(official_variables(network), tuple(layers), top=3, reverse_channels=True)
 
 
-def _both(convolution: str, batch_norm: str, scope: str, kind: str = "conv2d") -> Layer:
-    """A convolution and its batch normalization, where TF-Slim has the one in the other's scope."""
-    return Layer(convolution, scope, batch_norm, f"{scope}/BatchNorm", kind)
-
-
 def _resnet_v1(network: str) -> Weights:
-    layers = [_both("conv1_conv", "conv1_bn", f"{network}/conv1")]
+    layers = [both("conv1_conv", "conv1_bn", f"{network}/conv1")]
     for there, here, first in _units(network, "bottleneck_v1", _RESNET_V1[network]):
         # Keras sorts by the distance to the end: the shortcut, which it numbers 0, is beside the last convolution.
         for number in (1, 2, 0, 3) if first else (1, 2, 3):
             scope = f"{here}/conv{number}" if number else f"{here}/shortcut"
-            layers.append(_both(f"{there}_{number}_conv", f"{there}_{number}_bn", scope))
+            layers.append(both(f"{there}_{number}_conv", f"{there}_{number}_bn", scope))
     layers.append(Layer("predictions", f"{network}/logits", kind="dense"))
+    remark = "the logits are Keras' at sizes of 4k + 1, as --image_size=225: at others it pads otherwise"
     return Weights(
-        official_variables(network), tuple(layers), reverse_channels=True, epsilon=1.001e-5, slim_epsilon=1e-5
-    )
+        official_variables(network), tuple(layers), reverse_channels=True, epsilon=1.001e-5, slim_epsilon=1e-5,
+        remarks=(remark,),
+    )  # fmt: skip
 
 
 def _resnet_v2(network: str) -> Weights:
     layers = [Layer("conv1_conv", f"{network}/conv1")]
     for there, here, first in _units(network, "bottleneck_v2", _RESNET_V2[network]):
         layers.append(Layer(batch_norm=f"{there}_preact_bn", statistics=f"{here}/preact"))
-        layers += [_both(f"{there}_{i}_conv", f"{there}_{i}_bn", f"{here}/conv{i}") for i in (1, 2)]
+        layers += [both(f"{there}_{i}_conv", f"{there}_{i}_bn", f"{here}/conv{i}") for i in (1, 2)]
         if first:
             layers.append(Layer(f"{there}_0_conv", f"{here}/shortcut"))
         layers.append(Layer(f"{there}_3_conv", f"{here}/conv3"))
     layers.append(Layer(batch_norm="post_bn", statistics=f"{network}/postnorm"))
     layers.append(Layer("predictions", f"{network}/logits", kind="dense"))
-    return Weights(official_variables(network), tuple(layers), epsilon=1.001e-5, slim_epsilon=1e-5)
+    remark = "the logits are nearly Keras': its first pooling pads zeros on both sides, which TF-Slim's does not"
+    return Weights(
+        official_variables(network), tuple(layers), epsilon=1.001e-5, slim_epsilon=1e-5, remarks=(remark,)
+    )
 
 
 def _units(network: str, unit_name: str, units: tuple[int, ...]) -> Iterator[tuple[str, str, bool]]:
@@ -120,23 +120,23 @@ def _resnet50_of_2017() -> Weights:
 
 
 def _mobilenet_v1() -> Iterator[Layer]:
-    yield _both("conv1", "conv1_bn", "MobilenetV1/Conv2d_0")
+    yield both("conv1", "conv1_bn", "MobilenetV1/Conv2d_0")
     for i in range(1, 14):
         scope = f"MobilenetV1/Conv2d_{i}"
-        yield _both(f"conv_dw_{i}", f"conv_dw_{i}_bn", f"{scope}_depthwise", "depthwise_conv2d")
-        yield _both(f"conv_pw_{i}", f"conv_pw_{i}_bn", f"{scope}_pointwise")
+        yield both(f"conv_dw_{i}", f"conv_dw_{i}_bn", f"{scope}_depthwise", "depthwise_conv2d")
+        yield both(f"conv_pw_{i}", f"conv_pw_{i}_bn", f"{scope}_pointwise")
     yield Layer("conv_preds", "MobilenetV1/Logits/Conv2d_1c_1x1")
 
 
 def _mobilenet_v2(names: Collection[str]) -> Iterator[Layer]:
-    yield _both("Conv1", "bn_Conv1", "MobilenetV2/Conv")
+    yield both("Conv1", "bn_Conv1", "MobilenetV2/Conv")
     for i in range(17):
         there = f"block_{i}" if i else "expanded_conv"
         here = f"MobilenetV2/expanded_conv_{i}" if i else "MobilenetV2/expanded_conv"
         for part in ("expand", "depthwise", "project") if i else ("depthwise", "project"):
             kind = "depthwise_conv2d" if part == "depthwise" else "conv2d"
-            yield _both(f"{there}_{part}", f"{there}_{part}_BN", f"{here}/{part}", kind)
-    yield _both("Conv_1", "Conv_1_bn", "MobilenetV2/Conv_1")
+            yield both(f"{there}_{part}", f"{there}_{part}_BN", f"{here}/{part}", kind)
+    yield both("Conv_1", "Conv_1_bn", "MobilenetV2/Conv_1")
     # The files of keras-applications have the logits by their first name.
     logits = "Logits" if "Logits" in names else "predictions"
     yield Layer(logits, "MobilenetV2/Logits/Conv2d_1c_1x1", kind="dense")
@@ -151,7 +151,7 @@ def _inception_v3(names: Collection[str]) -> Weights:
     scopes = sorted(name.removesuffix("/weights") for name in variables if name.endswith("/weights"))
     scopes.remove("InceptionV3/Logits/Conv2d_1c_1x1")
     layers = [
-        _both(convolution, batch_norm, scope)
+        both(convolution, batch_norm, scope)
         for convolution, batch_norm, scope in zip(
             _numbered(names, "conv2d", len(scopes)), _numbered(names, "batch_normalization", len(scopes)), scopes
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from slimft.conversion.layers import Layer, Shape, Weights, torch_images
+from slimft.conversion.layers import IMAGENET, Layer, Shape, Weights, input_of, less_means
 
 # The number of layers in each dense block: table 1 of Huang et al., arXiv:1608.06993.
 DENSENET = {"densenet_121": (6, 12, 24, 16), "densenet_169": (6, 12, 32, 32)}
@@ -12,8 +12,13 @@ DENSENET = {"densenet_121": (6, 12, 24, 16), "densenet_169": (6, 12, 32, 32)}
 _GROWTH = 32
 _BOTTLENECK = 4 * _GROWTH
 # Of densenet_preprocessing.py, and epsilon of densenet_arg_scope: github.com/pudae/tensorflow-densenet.
-_SLIM_SCALE = 0.017
+IMAGES = less_means(0.017)
 _SLIM_EPSILON = 1.1e-5
+
+PADDING = (
+    "the logits are the library's at sizes of 4k + 1, as --image_size=225, but for half a grey level outside of "
+    "the image: at others it pads otherwise"
+)
 
 
 def densenet_weights(network: str, names: Collection[str]) -> Weights:
@@ -47,8 +52,9 @@ def densenet_weights(network: str, names: Collection[str]) -> Weights:
     variables |= _batch_norm(f"{root}/final_block/BatchNorm", channels)
     variables |= {f"{root}/logits/weights": (1, 1, channels, 1000), f"{root}/logits/biases": (1000,)}
     return Weights(
-        variables, tuple(layers), **torch_images(_SLIM_SCALE), epsilon=1.001e-5, slim_epsilon=_SLIM_EPSILON
-    )
+        variables, tuple(layers), **input_of(IMAGENET, IMAGES), epsilon=1.001e-5, slim_epsilon=_SLIM_EPSILON,
+        remarks=(PADDING,),
+    )  # fmt: skip
 
 
 def _batch_norm(scope: str, channels: int) -> dict[str, Shape]:

@@ -13,10 +13,21 @@ Shape = tuple[int, ...]
 VGG = {"vgg_a": (1, 1, 2, 2, 2), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4)}
 # TF-Slim's VGG subtracts these from RGB in 0..255.
 SLIM_MEANS = (123.68, 116.78, 103.94)
-# torchvision, and Keras Applications in its mode "torch", divide pixels by 255, subtract the first and divide by
-# the second (RGB). Sources: torchvision/transforms/_presets.py, keras/src/applications/imagenet_utils.py.
-_TORCH_MEAN = (0.485, 0.456, 0.406)
-_TORCH_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """How images become a network's input: pixels, by 255, minus `mean` and divided by `deviation`; RGB."""
+
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+
+
+# Of torchvision, timm, and Keras Applications in its mode "torch". Sources: torchvision/transforms/_presets.py,
+# timm/data/constants.py, keras/src/applications/imagenet_utils.py.
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# RGB in [-1, 1], which is what TF-Slim's Inception and MobileNet take.
+INCEPTION = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +38,7 @@ class Layer:
         convolution: its name in the source; None for a batch normalization alone.
         scope: the scope of its weights and biases in TF-Slim.
         batch_norm: the batch normalization's name in the source; None if there is none.
-        statistics: the scope of its variables in TF-Slim.
+        statistics: the scope of its variables in TF-Slim; empty if it becomes a part of weights and biases.
         kind: the convolution's class in Keras: ``conv2d``, ``depthwise_conv2d`` or ``dense``.
     """
 
@@ -53,7 +64,9 @@ class Weights:
         epsilon: what the library adds to the variances of batch normalization.
         slim_epsilon: what TF-Slim adds.
         not_published: scopes of TF-Slim's network that are in no file.
-        remarks: what else is to be said of a converted file.
+        auxiliary: the layers of the auxiliary logits, of which a file has all or none.
+        unused: how the names of the source's layers begin that TF-Slim's network has not.
+        remarks: sentences about what differs from the library.
     """
 
     variables: Mapping[str, Shape]
@@ -66,16 +79,35 @@ class Weights:
     epsilon: float = 1e-3
     slim_epsilon: float = 1e-3
     not_published: tuple[str, ...] = ()
+    auxiliary: tuple[Layer, ...] = ()
+    unused: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
+    @property
+    def logits(self) -> tuple[Layer, ...]:
+        """The layers with as many outputs as there are classes."""
+        return (self.layers[-1], *self.auxiliary[-1:])
 
-def torch_images(slim_scale: float = 1.0) -> dict[str, tuple[float, float, float]]:
-    """`scale` and `offset` for networks of torch's input that take ``(RGB - SLIM_MEANS) * slim_scale`` here."""
-    channels = list(zip(SLIM_MEANS, _TORCH_MEAN, _TORCH_DEVIATION))
+
+def less_means(scale: float = 1.0) -> Normalization:
+    """What networks take here whose images are ``(RGB - SLIM_MEANS) * scale``."""
+    return Normalization(tuple(mean / 255 for mean in SLIM_MEANS), (1 / (255 * scale),) * 3)
+
+
+def input_of(library: Normalization, slim: Normalization) -> dict[str, tuple[float, float, float]]:
+    """`scale` and `offset` of `Weights`: what makes images of the library's normalization of TF-Slim's."""
+    if library == slim:
+        return {}
+    pairs = list(zip(slim.mean, slim.deviation, library.mean, library.deviation))
     return {
-        "scale": tuple(1 / (slim_scale * 255 * deviation) for _, _, deviation in channels),
-        "offset": tuple((slim / 255 - mean) / deviation for slim, mean, deviation in channels),
+        "scale": tuple(here / there for _, here, _, there in pairs),
+        "offset": tuple((slim_mean - mean) / there for slim_mean, _, mean, there in pairs),
     }
+
+
+def both(convolution: str, batch_norm: str, scope: str, kind: str = "conv2d") -> Layer:
+    """A convolution and its batch normalization, where TF-Slim has the one in the other's scope."""
+    return Layer(convolution, scope, batch_norm, f"{scope}/BatchNorm", kind)
 
 
 def official_variables(network: str) -> dict[str, Shape]:

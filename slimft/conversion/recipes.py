@@ -69,6 +69,8 @@ class _LayerRecipes:
         self._bias: str | None = None
         self._kernel: str | None = None
         self._kernel_shape: Shape = ()
+        # What the convolution's result is multiplied by, where TF-Slim has no variable for it.
+        self._factor: tuple[str, ...] = ()
 
     def add_convolution(self) -> None:
         """The weights, and the biases if TF-Slim has some there."""
@@ -78,18 +80,42 @@ class _LayerRecipes:
         name = f"{layer.scope}/{'depthwise_weights' if layer.kind == 'depthwise_conv2d' else 'weights'}"
         self._kernel = self._entry(layer.convolution, "kernel")
         self._kernel_shape = self._checked_kernel_shape(variables[name])
+        channels = self._kernel_shape[3:]
+        self._factor = self._entries_of_factor(channels)
         make = functools.partial(
             _kernel, shape=self._kernel_shape, output_first=self._weights.output_first, reverse=self._reverse,
-            scale=self._scale,
+            scale=self._scale, epsilon=self._weights.epsilon,
         )  # fmt: skip
-        self.recipes[name] = Recipe(self._kernel_shape, (self._kernel,), make)
-        channels = self._kernel_shape[3:]
-        if f"{layer.scope}/biases" in variables:
+        self.recipes[name] = Recipe(self._kernel_shape, (self._kernel, *self._factor), make)
+        if f"{layer.scope}/biases" not in variables:
+            if layer.batch_norm is not None and "bias" in self._entries[layer.convolution]:
+                self._bias = self._vector(layer.convolution, "bias", channels)
+        elif layer.batch_norm is None:
             bias = self._vector(layer.convolution, "bias", channels)
-            sources, make = self._sum_of(bias, offset=1)
-            self.recipes[f"{layer.scope}/biases"] = Recipe(channels, sources, make)
-        elif layer.batch_norm is not None and "bias" in self._entries[layer.convolution]:
-            self._bias = self._vector(layer.convolution, "bias", channels)
+            self.recipes[f"{layer.scope}/biases"] = Recipe(channels, *self._sum_of(bias, offset=1))
+        else:
+            self._add_normalized_bias(f"{layer.scope}/biases", channels)
+
+    def _entries_of_factor(self, channels: Shape) -> tuple[str, ...]:
+        """The gamma that TF-Slim's batch normalization lacks, or, where it has none at all, gamma and variance."""
+        name, statistics = self._layer.batch_norm, self._layer.statistics
+        if name is None or f"{statistics}/gamma" in self._weights.variables:
+            return ()
+        if not statistics:
+            return self._vector(name, "gamma", channels), self._vector(name, "variance", channels)
+        return (self._vector(name, "gamma", channels),) if "gamma" in self._entries.get(name, ()) else ()
+
+    def _add_normalized_bias(self, variable: str, channels: Shape) -> None:
+        """The bias that, after a kernel with gamma and variance in it, leaves nothing to normalize."""
+        bias = self._vector(self._layer.convolution, "bias", channels)
+        sources, biases = self._sum_of(bias, offset=1)
+        mean, beta = (self._vector(self._layer.batch_norm, part, channels) for part in ("mean", "beta"))
+
+        def make(mean, beta, gamma, variance, *others):
+            factor = _factor(gamma, variance, epsilon=self._weights.epsilon)
+            return (biases(*others) - mean.astype(np.float64)) * factor + beta
+
+        self.recipes[variable] = Recipe(channels, (mean, beta, *self._factor, *sources), make)
 
     def add_batch_norm(self) -> None:
         """The batch normalization; what is added to its input is taken from the mean."""
@@ -105,13 +131,25 @@ class _LayerRecipes:
         for name, entry in entries.items():
             sources, make = (entry,), _unchanged
             if name == "moving_mean":
-                sources, make = self._sum_of(entry, offset=-1)
+                sources, make = self._moving_mean(entry)
             elif name == "moving_variance":
                 make = functools.partial(_variance, **epsilons)
             elif name == "gamma" and weights.epsilon < weights.slim_epsilon:
                 sources, make = (entry, entries["moving_variance"]), functools.partial(_gamma, **epsilons)
             variable = f"{layer.statistics}/{name}"
             self.recipes[variable] = Recipe(weights.variables[variable], sources, make)
+
+    def _moving_mean(self, entry: str) -> tuple[tuple[str, ...], Callable[..., np.ndarray]]:
+        """The mean of what comes out of TF-Slim's convolution, by the factor that is in its kernel."""
+        sources, make = self._sum_of(entry, offset=-1)
+        if not self._factor:
+            return sources, make
+        number = len(self._factor)
+
+        def scaled(*arrays):
+            return make(*arrays[number:]).astype(np.float64) * _factor(*arrays[:number])
+
+        return (*self._factor, *sources), scaled
 
     def _sum_of(self, entry: str, offset: int) -> tuple[tuple[str, ...], Callable[..., np.ndarray]]:
         """An entry plus `offset` times what the images' offset adds to the convolution, less a folded bias."""
@@ -150,11 +188,13 @@ class _LayerRecipes:
         """TF-Slim's shape of the kernel; of the logits', with as many classes as there are in the file."""
         found = self._source.shape(self._kernel)
         output_first = self._weights.output_first
-        if self._layer is self._weights.layers[-1] and len(found) > 1:
+        if self._layer in self._weights.logits and len(found) > 1:
             shape = (*shape[:3], found[0 if output_first else -1])
         height, width, inputs, outputs = shape
         rows = math.prod(shape[:3])
-        if output_first:
+        if output_first and self._layer.kind == "depthwise_conv2d":
+            expected = (inputs, outputs, height, width)
+        elif output_first:
             expected = (outputs, rows) if len(found) == 2 else (outputs, inputs, height, width)
         else:
             expected = (rows, outputs) if len(found) == 2 else shape
@@ -184,11 +224,19 @@ def _hwio(kernel: np.ndarray, shape: Shape, output_first: bool) -> np.ndarray:
     return kernel.reshape(shape)
 
 
-def _kernel(kernel: np.ndarray, shape: Shape, output_first: bool, reverse: bool, scale) -> np.ndarray:
+def _kernel(kernel, *factor, shape: Shape, output_first: bool, reverse: bool, scale, epsilon: float) -> np.ndarray:
     kernel = _hwio(kernel, shape, output_first)
     if reverse:
         kernel = kernel[:, :, ::-1]
-    return kernel if scale is None else kernel.astype(np.float64) * np.reshape(scale, [3, 1])
+    if scale is not None:
+        kernel = kernel.astype(np.float64) * np.reshape(scale, [3, 1])
+    return kernel.astype(np.float64) * _factor(*factor, epsilon=epsilon) if factor else kernel
+
+
+def _factor(gamma: np.ndarray, variance: np.ndarray | None = None, epsilon: float = 0.0) -> np.ndarray:
+    """What batch normalization multiplies by, or only the gamma in it."""
+    gamma = gamma.astype(np.float64)
+    return gamma if variance is None else gamma / np.sqrt(variance.astype(np.float64) + epsilon)
 
 
 def _variance(variance: np.ndarray, epsilon: float, slim_epsilon: float) -> np.ndarray:

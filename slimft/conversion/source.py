@@ -1,4 +1,4 @@
-"""Finding the layers of Keras Applications, torchvision and Caffe in a file, by its names."""
+"""Finding the layers of Keras Applications, torchvision, timm and Caffe in a file, by its names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from slimft.checkpoint import Checkpoint
 from slimft.checkpoint.keras_h5 import KerasH5Checkpoint
 
+PYTORCH = "torchvision or timm"
 # A layer's entries: the name in the file by the part of the layer: kernel, bias, gamma, beta, mean, variance.
 Entries = dict[str, str]
 
@@ -28,8 +29,10 @@ _NUMBERED = {
     ("batch_normalization", 4): ("gamma", "beta", "mean", "variance"),
     ("batch_normalization", 3): ("beta", "mean", "variance"),
 }
-_TORCH_NAME = re.compile(r"(?:module\.)?((?:features|classifier)\.\d+)\.(\w+)")
-_TORCH_PARTS = {"weight": "kernel", "bias": "bias"}
+_TORCH_NAME = re.compile(r"([^/]+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
+# What training programs put a network in, or torch.compile and DataParallel.
+_TORCH_WRAPPERS = re.compile(r"(?:(?:_orig_mod|module|model|net|network|backbone|timm_model)\.)+")
+_TORCH_PARTS = {"weight": "kernel", "running_mean": "mean", "running_var": "variance"}
 # As in vgg16.npy (a list of two for each layer), caffe-tensorflow's later files and vgg16_weights.npz.
 _CAFFE_NAME = re.compile(r"((?:conv\d(?:_\d)?|fc\d))(?:/(0|1|weights|biases)|_(W|b))")
 _CAFFE_PARTS = {"0": "kernel", "weights": "kernel", "W": "kernel", "1": "bias", "biases": "bias", "b": "bias"}
@@ -40,8 +43,8 @@ class SourceLayers:
     """The layers of a file.
 
     Attributes:
-        library: ``Keras Applications``, ``torchvision``, ``Caffe`` (for BGR images) or ``Caffe (RGB)``; None if the
-            file has the names of none of them.
+        library: ``Keras Applications``, `PYTORCH`, ``Caffe`` (for BGR images) or ``Caffe (RGB)``; None if the file
+            has the names of none of them.
         named: each layer's entries, by its name.
         inner: of Keras' models that are layers of this one, the layers, by the model's name.
         numbered: where the file has no layers' names, each layer's entries by its Keras class and number among
@@ -59,14 +62,14 @@ def find_layers(source: Checkpoint) -> SourceLayers:
 
     The layouts are Keras' legacy one (a group for each layer, below ``model_weights`` if there is more in the
     file), that of Keras 3's ``.weights.h5`` and ``.keras`` (``layers/conv2d_1/vars/0``), PyTorch's state dicts
-    (``features.0.weight``), and dictionaries with Caffe's names of layers (``conv1_1``). Sources:
-    keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving_lib.py of Keras 3.15;
-    torchvision/models/vgg.py; github.com/machrisaa/tensorflow-vgg; www.cs.toronto.edu/~frossard/post/vgg16.
+    (``features.0.weight``), whosever network it is, and dictionaries with Caffe's names of layers (``conv1_1``).
+    Sources: keras/src/legacy/saving/legacy_h5_format.py and keras/src/saving/saving_lib.py of Keras 3.15;
+    torch/nn/modules/module.py; github.com/machrisaa/tensorflow-vgg; www.cs.toronto.edu/~frossard/post/vgg16.
     """
     if source.format in ("npy", "pickle", "npz") and any(_CAFFE_NAME.fullmatch(name) for name in source):
         return _caffe_layers(source)
     if any(_TORCH_NAME.fullmatch(name) for name in source):
-        return SourceLayers("torchvision", _torch_layers(source))
+        return SourceLayers(PYTORCH, _torch_layers(source))
     if not isinstance(source, KerasH5Checkpoint):
         return SourceLayers(None)
     if any(_KERAS_3_NAME.fullmatch(name) for name in source):
@@ -80,12 +83,20 @@ def _add(layers: dict[str, Entries], layer: str, part: str, name: str) -> None:
     entries[name if part in entries else part] = name
 
 
-def _torch_layers(names: Iterable[str]) -> dict[str, Entries]:
+def _torch_layers(source: Checkpoint) -> dict[str, Entries]:
     layers: dict[str, Entries] = {}
-    for name in names:
+    for name in source:
         match = _TORCH_NAME.fullmatch(name)
-        layer, part = match.groups() if match else (name, name)
-        _add(layers, layer, _TORCH_PARTS.get(part, part), name)
+        if match is None:
+            _add(layers, name, name, name)
+        elif match[2] != "num_batches_tracked":  # A counter, which evaluation does not use.
+            layer = _TORCH_WRAPPERS.sub("", match[1], count=1) if _TORCH_WRAPPERS.match(match[1]) else match[1]
+            _add(layers, layer, _TORCH_PARTS.get(match[2], match[2]), name)
+    for entries in layers.values():
+        if "kernel" in entries and len(source.shape(entries["kernel"])) == 1:
+            for part, of_normalization in (("kernel", "gamma"), ("bias", "beta")):
+                if part in entries:
+                    entries[of_normalization] = entries.pop(part)
     return layers
 
 

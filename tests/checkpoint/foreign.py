@@ -18,6 +18,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -72,6 +73,12 @@ def hdf5(file):
 
     with h5py.File(file, "w") as root:
         root["dense/dense/kernel:0"] = ARRAYS["conv/weights"]
+
+
+def empty_hdf5(file):
+    import h5py
+
+    h5py.File(file, "w").close()
 
 
 def mat(version):
@@ -292,6 +299,15 @@ FILES = {
         of_octets(bytes(100_000) + b"x" + bytes(100_000)),
         ["of no kind that is known"],
     ),
+    "HDF5 without arrays": ("h5py", empty_hdf5, ["it holds no arrays of numbers"]),
+    "zlib": ("zlib", of_octets(zlib.compress(b"a checkpoint" * 99)), ["compressed (zlib)", "numpy.savez"]),
+    "git-annex pointer": (BY_HAND, of_octets(b"/annex/objects/SHA256E-s5--ab.ckpt\n"), ["git annex get "]),
+    "DVC pointer": (BY_HAND, of_octets(b"outs:\n- md5: a304afb96060aad90176268345e10355\n"), ["dvc pull"]),
+    "torrent": (BY_HAND, of_octets(b"d8:announce35:http://tracker.example/announce"), ["a torrent"]),
+    "AppleDouble": (BY_HAND, of_octets(b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(80)), ["without ._"]),
+    "Excel of 2003": (BY_HAND, of_octets(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99)), ["of Office"]),
+    "text in UTF-16": ("Python", of_octets("path,label\n".encode("utf-16")), ["a text file, not a checkpoint"]),
+    "notebook": ("json", of_octets(json.dumps({"cells": [], "nbformat": 4}).encode()), ["JSON, not a checkpoint"]),
     "noise": (
         "NumPy",
         of_octets(np.random.default_rng(3).bytes(5000)),

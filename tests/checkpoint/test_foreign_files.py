@@ -7,6 +7,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import slimft
 from slimft import CheckpointError, open_checkpoint
@@ -134,6 +136,18 @@ def test_directories(tmp_path):
     fails(tmp_path / "orbax", "an Orbax checkpoint")
 
 
+def test_hidden_files_and_links_that_lead_nowhere(tmp_path):
+    """macOS leaves ._NAME beside each file that is copied to another system's disk."""
+    write_checkpoint(tmp_path / "m.ckpt", {"w": np.ones(2)})
+    for name in ("m.ckpt.index", "m.ckpt.data-00000-of-00001"):
+        (tmp_path / f"._{name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(80))
+    assert open_checkpoint(tmp_path).path == str(tmp_path / "m.ckpt")
+    (tmp_path / "a.ckpt").symlink_to("/nowhere/a.ckpt")
+    fails(tmp_path / "a.ckpt", "a.ckpt is a link to /nowhere/a.ckpt, which is not there")
+    (tmp_path / "b.h5").symlink_to("../.git/annex/objects/b.h5")
+    fails(tmp_path / "b.h5", "git annex get")
+
+
 def fails(path, *words):
     with pytest.raises(CheckpointError) as caught:
         open_checkpoint(path)
@@ -192,3 +206,34 @@ def test_upper_case_suffixes_are_the_formats(tmp_path):
     for name, kind in (("W.NPZ", "npz"), ("W.SafeTensors", "safetensors")):
         write_checkpoint(tmp_path / name, {"w": np.ones(2)})
         assert open_checkpoint(tmp_path / name).format == kind
+
+
+_HEADS = [
+    b"", b"\x80\x04", b"\x80\x02}q\x00(", b"(dp0\n", b"PK\3\4", b"\x93NUMPY\1\0", b"\x0a\x10\x0a\4", b"\x08\1\x12",
+    b"\x1f\x8b\x08", b"\0\0\x05\x08\1\x1a", b"{", b"<html", b"\xff\xfe", b"\x81\xa3", b"model_checkpoint_path: \"",
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(_HEADS), st.binary(max_size=300), st.sampled_from(["x", "x.pb", "x.npz", "x.safetensors"]))
+def test_any_bytes_are_read_or_an_error_of_one_line(tmp_path_factory, head, tail, name):
+    file = tmp_path_factory.getbasetemp() / name
+    file.write_bytes(head + tail)
+    assert foreign.outcome(file).isprintable()
+
+
+_TWO = {"a": [np.arange(700, dtype="f4"), np.ones(3)], "b": {"c": 2}}
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=4))
+def test_changed_pickles_are_read_or_an_error(tmp_path_factory, protocol, changes):
+    file = tmp_path_factory.getbasetemp() / "changed.pkl"
+    octets = bytearray(pickle.dumps(_TWO, protocol))
+    for position, value in changes:
+        octets[position % len(octets)] = value
+    file.write_bytes(octets)
+    try:
+        dict(open_checkpoint(file))
+    except CheckpointError as error:
+        assert str(error).isprintable()

@@ -12,15 +12,26 @@ import pytest
 KERAS_FILES = pathlib.Path(__file__).with_name("keras_files.py")
 
 
-@pytest.fixture(scope="session")
-def images():
+def made_images(size):
     """Two images as photos are: smooth, of different brightness in each channel, with some noise."""
     rng = np.random.default_rng(8)
-    rows, columns = np.mgrid[:224, :224][..., None] / 224
+    rows, columns = np.mgrid[:size, :size][..., None] / size
     phases, waves = rng.random([2, 1, 1, 3]), rng.integers(1, 5, [2, 1, 1, 3])
     smooth = np.sin(2 * np.pi * (waves * rows + phases)) * np.cos(2 * np.pi * (waves * columns + phases))
-    pixels = np.array([170, 120, 60]) + 70 * smooth + rng.normal(0, 8, [2, 224, 224, 3])
+    pixels = np.array([170, 120, 60]) + 70 * smooth + rng.normal(0, 8, [2, size, size, 3])
     return pixels.round().clip(0, 255).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Two images of 224x224 pixels."""
+    return made_images(224)
+
+
+@pytest.fixture(scope="session")
+def large_images():
+    """Two images of 300x300 pixels."""
+    return made_images(300)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,12 @@ import slimft
 from slimft.checkpoint.official import OFFICIAL
 from slimft.conversion import NETWORKS, converted
 
+# By torchvision's names.
+_VGG11_WIDTHS = {0: (64, 3), 3: (128, 64), 6: (256, 128), 8: (256, 256), 11: (512, 256)}
+_VGG11_WIDTHS |= {number: (512, 512) for number in (13, 16, 18)}
+VGG11_TRUNK = {f"features.{i}.weight": (*widths, 3, 3) for i, widths in _VGG11_WIDTHS.items()}
+VGG11_TRUNK |= {f"features.{i}.bias": widths[:1] for i, widths in _VGG11_WIDTHS.items()}
+
 SIZE = 8  # The channels of mobilenet_v1_025's first layer.
 
 
@@ -184,8 +190,8 @@ def test_files_of_others(write_h5, tmp_path):
     path = write_h5({"dense": {"dense/kernel:0": np.ones([3, 3])}})
     with pytest.raises(slimft.CheckpointError, match="it has no layer block1_conv1$"):
         open_as(path, "vgg_16")
-    with pytest.raises(slimft.UsageError, match="--model=inception_v1: .*choose one of vgg_16, vgg_19, resnet_v"):
-        open_as(path, "inception_v1")
+    with pytest.raises(slimft.UsageError, match="--model=alexnet_v2: .*choose one of vgg_16, vgg_19, resnet_v"):
+        open_as(path, "alexnet_v2")
     assert {"vgg_a", "densenet_169", "mobilenet_v2_140"} <= set(NETWORKS)
 
 
@@ -250,10 +256,7 @@ def test_nothing_is_read_before_it_is_asked_for_and_each_array_is_its_readers(wr
 def test_memory_stays_within_a_variable_and_its_copy(tmp_path):
     """torchvision's kernels are copied to TF-Slim's order."""
     rng = np.random.default_rng(0)
-    shapes = {0: (64, 3), 3: (128, 64), 6: (256, 128), 8: (256, 256), 11: (512, 256)}
-    shapes |= {number: (512, 512) for number in (13, 16, 18)}
-    weights = {f"features.{i}.weight": rng.random((*s, 3, 3), dtype=np.float32) for i, s in shapes.items()}
-    weights |= {f"features.{i}.bias": np.zeros(shape[0], np.float32) for i, shape in shapes.items()}
+    weights = {name: rng.random(shape, dtype=np.float32) for name, shape in VGG11_TRUNK.items()}
     slimft.write_checkpoint(tmp_path / "a.safetensors", weights)
     del weights
     largest = 512 * 512 * 9 * 4
@@ -272,9 +275,9 @@ def test_advice_where_a_file_is_given_unconverted(tmp_path):
     from slimft.compat import tf
     from slimft.inference import count_classes
 
-    np.savez(tmp_path / "torch.npz", **{"features.0.weight": np.zeros((64, 3, 3, 3), np.float32)})
-    np.savez(tmp_path / "other.npz", **{"net/conv1/weights": np.zeros((3, 3, 3, 64), np.float32)})
-    advice = r"it holds weights of torchvision; convert them first: bin/convert_checkpoint --model=NETWORK SRC DST$"
+    np.savez(tmp_path / "torch.npz", **{name: np.zeros(shape, np.float16) for name, shape in VGG11_TRUNK.items()})
+    np.savez(tmp_path / "other.npz", **{"net/conv1/weights": np.zeros((7, 7, 3, 64), np.float32)})
+    advice = r"weights of torchvision or timm; convert them first: bin/convert_checkpoint --model=vgg_a SRC DST$"
     with tf.Graph().as_default():
         variable = tf.get_variable("vgg_16/conv1/conv1_1/weights", [3, 3, 3, 64])
         for name, expected in (("torch", advice), ("other", "choose the model or the checkpoint to match$")):

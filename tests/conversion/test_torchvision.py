@@ -124,16 +124,16 @@ def test_names_and_shapes_of_the_trunk(name, prefix, tmp_path):
     [
         ("vgg_16", {}, "vgg_19", ("no layer features.16", "they are those of vgg_16: give --model=vgg_16")),
         ("vgg_19", {}, "vgg_16", ("no layer features.17", "they are those of vgg_19: give --model=vgg_19")),
-        ("vgg_13", {}, "vgg_16", ("no layer features.14",)),
-        ("vgg_16", {"batch_norm": True}, "vgg_16", ("no layer features.2",)),
-        ("vgg_16", {}, "resnet_v1_50", ("torchvision has no such network", "--model=vgg_16")),
+        ("vgg_13", {}, "vgg_16", ("no layer features.14", "known are vgg11[_bn], vgg16[_bn]")),
+        ("vgg_16", {"batch_norm": True}, "vgg_19", ("they are those of vgg_16: give --model=vgg_16",)),
+        ("vgg_16", {}, "resnet_v1_50", ("torchvision or timm has no such network", "--model=vgg_16")),
     ],
 )
 def test_other_networks(name, arguments, network, words, tmp_path):
     slimft.write_checkpoint(tmp_path / "vgg.npz", state_dict(name, trunk=True, **arguments))
     with pytest.raises(slimft.CheckpointError) as error:
         converted(slimft.open_checkpoint(tmp_path / "vgg.npz"), network)
-    for word in (f"vgg.npz does not hold torchvision weights of {network}: ", *words):
+    for word in (f"vgg.npz does not hold torchvision or timm weights of {network}: ", *words):
         assert word in str(error.value)
 
 
