@@ -14,6 +14,8 @@ _MOST_CHARACTERS = 150
 _STATISTICS = ("moving_mean", "moving_variance")
 # The variables whose counterparts are looked for, and how many of the found scopes are tried.
 _PROBES, _MOST_TRIED = 5, 8
+# How many it takes for another name of a scope to be believed.
+_LEAST_RENAMED = 4
 
 
 def listing(names: Sequence[str], most: int = 4) -> str:
@@ -100,7 +102,8 @@ def other_names(
         except Exception:  # A scope is not there, or two names become one: it is not this.
             continue
         count = sum(name in new and named[new[name]] == shape for name, shape in variables.items())
-        if count > best[0]:
+        # A few variables of other scopes have the same last part by chance.
+        if count > best[0] and (count >= _LEAST_RENAMED or not (theirs and ours)):
             best = count, [f"{source}:{target}" for source, target in pairs]
     count, pairs = best
     if not pairs or 2 * count < len(variables) or len(pairs) > 4:
