@@ -276,7 +276,7 @@ def test_advice_where_a_file_is_given_unconverted(tmp_path):
     from slimft.inference import count_classes
 
     np.savez(tmp_path / "torch.npz", **{name: np.zeros(shape, np.float16) for name, shape in VGG11_TRUNK.items()})
-    np.savez(tmp_path / "other.npz", **{"net/conv1/weights": np.zeros((3, 3, 3, 64), np.float32)})
+    np.savez(tmp_path / "other.npz", **{"net/conv1/weights": np.zeros((7, 7, 3, 64), np.float32)})
     advice = r"weights of torchvision or timm; convert them first: bin/convert_checkpoint --model=vgg_a SRC DST$"
     with tf.Graph().as_default():
         variable = tf.get_variable("vgg_16/conv1/conv1_1/weights", [3, 3, 3, 64])
