@@ -7,8 +7,10 @@ import gzip
 import json
 import math
 import pathlib
+import re
 import struct
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -110,8 +112,6 @@ def test_names_of_what_a_network_was_wrapped_in(prefix, write_state):
 
 def test_the_first_names_of_densenet(write_state):
     """Those of the files that torchvision publishes: denselayer1.norm.1.weight."""
-    import re
-
     shapes = OUTLINES["torchvision.densenet121"]
     old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", key): shape for key, shape in shapes.items()}
     assert "features.denseblock4.denselayer16.conv.2.weight" in old
@@ -179,6 +179,23 @@ def test_batch_normalization_of_vgg_is_in_weights_and_biases(write_state):
         ours + checkpoint["vgg_a/conv1/conv1_1/biases"], normalized(result, values, "features.1", 1e-5), rtol=1e-3
     )
     assert "batch normalization became a part of weights and biases, as TF-Slim's VGG has none" in checkpoint.notes
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("name", ["torchvision.vgg11_bn", "timm.mobilenetv1_100", "torchvision.googlenet"])
+def test_half_precision(name, dtype, tmp_path):
+    """Computed as of the same numbers in float32: what becomes of scales and variances has no other rounding."""
+    values = random_values({key: shape for key, shape in OUTLINES[name].items() if "classifier" not in key}, "")
+    half = {key: value.astype(dtype) for key, value in values.items()}
+    slimft.write_checkpoint(tmp_path / "half.safetensors", half)
+    slimft.write_checkpoint(tmp_path / "same.safetensors", {k: v.astype(np.float32) for k, v in half.items()})
+    checkpoint, same = (
+        converted(slimft.open_checkpoint(tmp_path / f"{name_of}.safetensors"), NETWORKS[name])
+        for name_of in ("half", "same")
+    )
+    for variable in checkpoint:
+        assert checkpoint[variable].dtype == np.float32
+        assert np.array_equal(checkpoint[variable], same[variable]), variable
 
 
 def first_result(checkpoint, scope, pixels):
