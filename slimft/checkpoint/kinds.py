@@ -81,6 +81,8 @@ def _is_zip(*names: str) -> Callable[[Peek], bool]:
 KINDS = (
     Kind("empty", _AGAIN, test=lambda peek: not peek.size),
     Kind("a table file", format="tensorflow_v1", test=lambda peek: peek.tail.endswith(TABLE_MAGIC)),
+    # Before those with a magic number: it begins with a length, which may be any of them.
+    Kind("a safetensors file", suffixes=(".safetensors",), format="safetensors", test=look.is_safetensors),
     Kind(
         "a MATLAB file",
         "where SciPy is, read it with scipy.io.loadmat (of version 7.3: with h5py) and save its arrays "
@@ -282,7 +284,6 @@ KINDS = (
         (".tfrecord", ".tfrecords"),
         test=look.is_tfrecord,
     ),
-    Kind("a safetensors file", suffixes=(".safetensors",), format="safetensors", test=look.is_safetensors),
     Kind(
         "a TensorFlow checkpoint (V1, or the index of a V2 one) whose end is cut off",
         _AGAIN,

@@ -7,6 +7,7 @@ import zipfile
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -294,3 +295,17 @@ def test_bytes_that_are_neither_true_nor_false(tmp_path, name):
         file.write_bytes(file.read_bytes().replace(good.tobytes(), odd.tobytes()))
     with pytest.raises(CheckpointError, match="neither true nor false"):
         open_checkpoint(tmp_path / name, verify=False)["flags"]
+
+
+@pytest.mark.parametrize(
+    "begins", [b"\x78\x01", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", b"PK", b"BM", b"\xff\xd8", b"II", b"\x80\x02"]
+)
+def test_the_length_of_a_safetensors_header_may_look_like_another_format(tmp_path, begins):
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    length = int.from_bytes(begins, "little")
+    octets = length.to_bytes(8, "little") + header.ljust(length) + np.float32(2.5).tobytes()
+    path = tmp_path / "any"
+    path.write_bytes(octets)
+    with safetensors.safe_open(path, "numpy") as theirs:
+        assert theirs.get_tensor("a") == 2.5
+    assert open_checkpoint(path)["a"] == 2.5
