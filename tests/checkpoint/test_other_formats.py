@@ -7,7 +7,6 @@ import zipfile
 import ml_dtypes
 import numpy as np
 import pytest
-import safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp

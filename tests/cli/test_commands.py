@@ -160,7 +160,7 @@ def test_rename_and_cast(tiny, tmp_path, capsys):
     scope = {name.replace("tiny", "other", 1): source[name] for name in source if name.startswith("tiny/")}
     write_checkpoint(halves, {name: value.astype(np.float16) for name, value in scope.items()})
     flags = [*RUN, f"--checkpoint={halves}", f"--train_dir={tmp_path / 'second'}", "--exclude=tiny/logits"]
-    rejects(capsys, finetune, flags, "another network: it has other, the model tiny")
+    rejects(capsys, finetune, flags, "in another scope; --rename=other:tiny restores 8 of 8")
     rejects(capsys, finetune, [*flags, "--rename=other:tiny"], "float16 in the checkpoint, float32", "--cast")
     rejects(capsys, finetune, [*flags, "--rename=othre:tiny"], "--rename=othre", "did you mean other")
     assert call(finetune, *flags, "--rename=other:tiny", "--cast", "--dry_run") == 0
