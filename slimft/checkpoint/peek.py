@@ -11,6 +11,9 @@ import stat
 import zipfile
 import zlib
 
+import numpy as np
+
+from slimft import system
 from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.protobuf import LENGTH, VARINT, read_varint
@@ -44,8 +47,7 @@ class Peek:
 
     def __init__(self, path: str | os.PathLike):
         self.path = os.fspath(path)
-        # Not blocking: a named pipe without a writer would hang here.
-        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        self._descriptor = system.open_descriptor(self.path, os.O_RDONLY)
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise Malformed("it is not a regular file")
@@ -61,7 +63,8 @@ class Peek:
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset` on, fewer at the end of the file."""
-        return os.pread(self._descriptor, min(size, MOST_BYTES), offset)
+        buffer = np.empty(min(size, MOST_BYTES), np.uint8)
+        return buffer[: system.read_into(self._descriptor, buffer, offset)].tobytes()
 
     def fields(self) -> list[tuple[int, int, int | bytes]]:
         """The first fields of a protocol buffer: number, wire type and value, of bytes only the first few.
@@ -112,7 +115,7 @@ class Peek:
             except (zipfile.BadZipFile, NotImplementedError, ValueError):
                 return []
         length = int.from_bytes(self.head[26:28], "little")
-        return [self.head[30 : 30 + length].decode("utf-8", "replace")]
+        return [self.read(30, length).decode("utf-8", "replace")]
 
     def text(self) -> str | None:
         """The head, if it is text in UTF-8, or in UTF-16 with its mark."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import time
 from collections.abc import Iterator
+from typing import TextIO
 
 from slimft.checkpoint import open_checkpoint
 from slimft.checkpoint.locate import latest_in_state
@@ -22,6 +24,7 @@ BEST = "best"
 RESULT_FILE = "result.json"
 _LOCK_FILE = ".lock"
 _NAME = "model.ckpt"
+_TRIES, _WAIT_SECONDS = 3, 0.05
 
 
 @contextlib.contextmanager
@@ -39,20 +42,49 @@ def locked(train_dir: str) -> Iterator[None]:
         return
     with open(os.path.join(train_dir, _LOCK_FILE), "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_now(file)
         except BlockingIOError:
             file.seek(0)
-            whose = file.read(100).strip()
-            raise UsageError(
-                f"--train_dir={train_dir} is in use by another process ({whose or 'which has just started'}); wait "
-                "for it, or name another directory"
-            ) from None
+            raise _in_use(train_dir, file.read(100).strip()) from None
         except OSError as error:  # Some network file systems have no locks.
             say(f"note: {train_dir} cannot be locked ({error.strerror}); let no other process train there now")
         file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename}\n")
         file.flush()
         yield
+
+
+def _lock_now(file: TextIO) -> None:
+    """Locks a file; raises BlockingIOError if another process has it longer than `check_free` does."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_WAIT_SECONDS)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def check_free(train_dir: str) -> None:
+    """Raises UsageError if another process trains in a directory now, whose files may change at any moment."""
+    if fcntl is None:
+        return
+    try:
+        file = open(os.path.join(train_dir, _LOCK_FILE))
+    except OSError:  # Nobody ever has.
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _in_use(train_dir, file.read(100).strip()) from None
+        except OSError:
+            return
+
+
+def _in_use(train_dir: str, whose: str) -> UsageError:
+    return UsageError(
+        f"--train_dir={train_dir} is in use by another process ({whose or 'which has just started'}); wait for it, "
+        "or name another directory"
+    )
 
 
 def steps_saved(train_dir: str | pathlib.Path) -> list[int]:

@@ -22,7 +22,7 @@ from slimft.messages import say
 from slimft.nets import get_network
 from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
-from slimft.runs.directory import find_checkpoint, older_checkpoints, step_of
+from slimft.runs.directory import check_free, find_checkpoint, older_checkpoints, step_of
 from slimft.runs.settings import OF_THE_DISK, Settings, differences, saved_settings
 from slimft.training.completion import complete, notes_on
 from slimft.training.data_checks import check_data
@@ -189,6 +189,8 @@ def prepare(
     spec = get_network(settings.model)
     if settings.image_size is not None:
         spec.check_image_size(settings.image_size)
+    if splits is None:  # Else it is this process that trains there.
+        check_free(settings.train_dir)
     saved = saved_settings(settings)
     newest = latest_in_state(pathlib.Path(settings.train_dir))
     latest = find_checkpoint(settings.train_dir, resume_from)

@@ -14,6 +14,7 @@ from slimft.data import load_dataset
 from slimft.filters import VariableFilter
 from slimft.nets import get_network, network_names
 from slimft.training import Settings
+from slimft.training.completion import complete
 from slimft.training.graph import build_graph
 from slimft.training.stages import Stage
 
@@ -58,10 +59,11 @@ def losses_of_training(spec, image_size, checkpoint, **restoring):
     train = load_dataset("digits")["train"]
     images, labels = train.images[:BATCH_SIZE], train.labels[:BATCH_SIZE]
     few = dataclasses.replace(train, images=images, labels=labels, max_shift=0.0)
-    settings = Settings(
-        model=spec.name, image_size=image_size, batch_size=BATCH_SIZE, optimizer="adam", schedule="fixed",
-        learning_rate=0.0001 if spec.module == "vgg" else 0.0005,
+    told = Settings(
+        model=spec.name, dataset="digits", image_size=image_size, batch_size=BATCH_SIZE, optimizer="adam",
+        schedule="fixed", learning_rate=0.0001 if spec.module == "vgg" else 0.0005,
     )  # fmt: skip
+    settings = complete(told)
     training = build_graph(settings, spec, few, Stage(0, 0, STEPS, (), settings.learning_rate))
     with training.graph.as_default(), tf.Session() as session:
         plan = slimft.plan_restore(checkpoint, **restoring)

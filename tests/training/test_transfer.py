@@ -145,7 +145,7 @@ def test_moving_averages_are_evaluated_and_saved(tiny, tmp_path):
     names = [name for name in saved if name.endswith("/ExponentialMovingAverage")]
     assert {name.rpartition("/")[0] for name in names} == network_values(tmp_path / "run").keys()
     averaged = evaluation.evaluate("tiny", "digits", str(tmp_path / "run"), averages=True)
-    plain = evaluation.evaluate("tiny", "digits", str(tmp_path / "run"))
+    plain = evaluation.evaluate("tiny", "digits", str(tmp_path / "run"), averages=False)
     assert averaged["loss"] == pytest.approx(result["loss"], rel=1e-5) != plain["loss"]
     # By hand, from the weights after each of the last steps.
     run = prepare(settings(tmp_path, "again", ema=0.8))
