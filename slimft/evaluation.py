@@ -14,9 +14,9 @@ from slimft.data import DataOptions, Dataset, pipeline
 from slimft.errors import CheckpointError
 from slimft.evaluation_data import choose_data
 from slimft.inference import Network, find_network, network_logits, say
-from slimft.metrics import Predictions
 from slimft.nets import NetworkSpec
 from slimft.session import session_config as session_config  # Also what training imports from here.
+from slimft.tasks.classification_scores import Predictions
 
 
 @dataclasses.dataclass(frozen=True)

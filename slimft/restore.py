@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from slimft.checkpoint import Checkpoint, open_checkpoint
-from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import cast, castable
 from slimft.compat import slim, tf
 from slimft.errors import RestoreError, UsageError
@@ -34,6 +33,7 @@ from slimft.restore_advice import (
     other_names,
     without_statistics,
 )
+from slimft.wire.binary_file import Malformed
 
 # Bytes of copies handed to TensorFlow at a time, where it copies once more: little beside a network's size.
 _CHUNK_BYTES = 64 << 20

@@ -7,10 +7,10 @@ with each variable's shape and dtype known before it is read. `write_checkpoint`
 import os
 
 from slimft.checkpoint.base import Checkpoint, reason
-from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.locate import Found, locate
 from slimft.checkpoint.write import write_checkpoint
 from slimft.errors import CheckpointError
+from slimft.wire.binary_file import Malformed
 
 __all__ = ["Checkpoint", "open_checkpoint", "write_checkpoint"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed
 from slimft.errors import CheckpointError
 from slimft.messages import one_line, printable
+from slimft.wire.binary_file import Malformed
 
 # Characters of a name, and of a reason: NumPy's, for one, repeat all of a header that they cannot read.
 _MOST_SAID = 500

@@ -9,10 +9,10 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-from slimft.checkpoint.binary_file import BinaryFile, Malformed
-from slimft.checkpoint.protobuf import field
 from slimft.checkpoint.table import Table, build_table
 from slimft.files import link_or_copy, sync_directory, sync_file
+from slimft.wire.binary_file import BinaryFile, Malformed
+from slimft.wire.protobuf import field
 
 _DATA = re.compile(r"\.data-(?P<shard>\d{5})-of-(?P<count>\d{5})")
 

@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed
+from slimft.wire.binary_file import Malformed
 
 STRING = 7
 

@@ -12,10 +12,11 @@ import sys
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint, one_line
-from slimft.checkpoint.binary_file import BinaryFile, Malformed
 from slimft.checkpoint.dtypes import dtype_of_enum
 from slimft.checkpoint.memory import Allowance, most_bytes
-from slimft.checkpoint.protobuf import (
+from slimft.checkpoint.tensor_proto import SHAPE_FIELDS, TENSOR_FIELDS, describe_tensor, parse_tensor
+from slimft.wire.binary_file import BinaryFile, Malformed
+from slimft.wire.protobuf import (
     EMPTY,
     FIXED32,
     LENGTH,
@@ -26,7 +27,6 @@ from slimft.checkpoint.protobuf import (
     joined,
     utf8,
 )
-from slimft.checkpoint.tensor_proto import SHAPE_FIELDS, TENSOR_FIELDS, describe_tensor, parse_tensor
 
 # What a constant takes that is listed, but for its name.
 _CONSTANT_BYTES = 1 << 9

@@ -22,9 +22,9 @@ import weakref
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer
 from slimft.checkpoint.dtypes import dtype_of_name
 from slimft.checkpoint.tensor_proto import checked_shape
+from slimft.wire.binary_file import BinaryFile, Malformed, aligned_buffer
 
 _CHILD = str(pathlib.Path(__file__).with_name("hdf5_child.py"))
 # What the child may take of memory: for itself, for each byte of the file, and for each byte of the values that are

@@ -6,9 +6,9 @@ import tempfile
 import zipfile
 import zlib
 
-from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.keras_h5 import KerasH5Checkpoint
 from slimft.checkpoint.memory import most_bytes
+from slimft.wire.binary_file import Malformed
 
 _WEIGHTS = "model.weights.h5"
 _PIECE = 1 << 20

@@ -9,11 +9,11 @@ import re
 
 from slimft.checkpoint import kinds
 from slimft.checkpoint.base import reason
-from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.state_file import newest_checkpoint
 from slimft.errors import CheckpointError, DataError
 from slimft.files import read_bounded
 from slimft.messages import say
+from slimft.wire.binary_file import Malformed
 
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")
 # One of several V1 files, or the pattern by which TensorFlow names all of them.

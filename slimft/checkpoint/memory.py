@@ -6,7 +6,7 @@ but their tags. Each of them may be small and their sum be not, so what a file m
 
 from __future__ import annotations
 
-from slimft.checkpoint.binary_file import Malformed
+from slimft.wire.binary_file import Malformed
 
 # The objects that stand for a variable take about 20 bytes for each byte by which the tersest of TensorFlow's
 # own files describe it; a file of 100,000 such variables is within the fixed part.

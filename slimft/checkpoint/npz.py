@@ -12,10 +12,10 @@ import zlib
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.tensor_proto import checked_shape
 from slimft.files import atomic_file
+from slimft.wire.binary_file import Malformed, aligned_buffer
 
 # Deflate, which is all that NumPy uses, makes at most 1032 bytes of one.
 _MOST_EXPANSION = 1032

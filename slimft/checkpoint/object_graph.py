@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 
 from slimft.checkpoint.memory import Allowance
-from slimft.checkpoint.protobuf import expect_bytes, fields, text
+from slimft.wire.protobuf import expect_bytes, fields, text
 
 KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # What a name and its key take beside themselves.

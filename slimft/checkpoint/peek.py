@@ -14,9 +14,9 @@ import zlib
 import numpy as np
 
 from slimft import system
-from slimft.checkpoint.binary_file import Malformed
-from slimft.checkpoint.checksum import crc32c, masked
-from slimft.checkpoint.protobuf import LENGTH, VARINT, read_varint
+from slimft.wire.binary_file import Malformed
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import LENGTH, VARINT, read_varint
 
 MOST_BYTES = 1 << 16
 _HEAD_BYTES = 4096

@@ -9,11 +9,11 @@ import numpy as np
 
 from slimft.array_pickle import PickledArray, Span, as_array, is_call, object_in_array, read_pickle
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.npz import read_header
 from slimft.checkpoint.tensor_proto import checked_shape
 from slimft.messages import one_line, printable, say
+from slimft.wire.binary_file import BinaryFile, Malformed, aligned_buffer
 
 _MOST_DEPTH = 32
 # What an array takes that is listed, but for its name.

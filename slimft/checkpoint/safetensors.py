@@ -15,11 +15,11 @@ import pathlib
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint, one_line
-from slimft.checkpoint.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer, as_octets
 from slimft.checkpoint.dtypes import dtype_of_name
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.tensor_proto import checked_shape
 from slimft.files import atomic_file
+from slimft.wire.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer, as_octets
 
 _MOST_HEADER_BYTES = 100_000_000
 _METADATA = "__metadata__"

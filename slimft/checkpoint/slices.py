@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed, aligned_buffer
-from slimft.checkpoint.protobuf import expect_bytes, expect_int, fields
 from slimft.checkpoint.tensor_proto import MOST_DIMENSIONS
+from slimft.wire.binary_file import Malformed, aligned_buffer
+from slimft.wire.protobuf import expect_bytes, expect_int, fields
 
 # One (start, length) for each dimension; length FULL is all of it.
 Slice = tuple[tuple[int, int], ...]

@@ -6,8 +6,8 @@ and copies of what came before. The low two bits of an element's first byte tell
 
 from __future__ import annotations
 
-from slimft.checkpoint.binary_file import Malformed
-from slimft.checkpoint.protobuf import read_varint
+from slimft.wire.binary_file import Malformed
+from slimft.wire.protobuf import read_varint
 
 # The element that makes the most of its bytes is a copy of 64 bytes, told in three.
 _MOST_EXPANSION = 22

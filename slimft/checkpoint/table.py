@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned_buffer
-from slimft.checkpoint.checksum import crc32c, join, masked
 from slimft.checkpoint.memory import Allowance
-from slimft.checkpoint.protobuf import read_varint, varint
 from slimft.checkpoint.snappy import decompress
+from slimft.wire.binary_file import BinaryFile, Malformed, aligned_buffer
+from slimft.wire.checksum import crc32c, join, masked
+from slimft.wire.protobuf import read_varint, varint
 
 MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
 _FOOTER_BYTES = 48

@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
-from slimft.checkpoint.protobuf import (
+from slimft.wire.binary_file import Malformed, aligned_buffer
+from slimft.wire.protobuf import (
     EMPTY,
     LENGTH,
     VARINT,

@@ -14,10 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import BinaryFile, Malformed, aligned
 from slimft.checkpoint.dtypes import dtype_of_enum
 from slimft.checkpoint.memory import Allowance
-from slimft.checkpoint.protobuf import EMPTY, check_messages, expect_bytes, expect_int, fields, joined, utf8
 from slimft.checkpoint.slices import (
     Slice,
     check_cover,
@@ -30,6 +28,8 @@ from slimft.checkpoint.slices import (
 )
 from slimft.checkpoint.table import Table
 from slimft.checkpoint.tensor_proto import TENSOR_FIELDS, check_versions, least_bytes, parse_shape, parse_values
+from slimft.wire.binary_file import BinaryFile, Malformed, aligned
+from slimft.wire.protobuf import EMPTY, check_messages, expect_bytes, expect_int, fields, joined, utf8
 
 # What a variable takes that is listed, but for its slices and its name.
 _VARIABLE_BYTES = 1 << 9

@@ -15,15 +15,15 @@ import numpy as np
 
 from slimft.checkpoint import object_graph
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer
-from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
 from slimft.checkpoint.memory import Allowance
-from slimft.checkpoint.protobuf import EMPTY, FIXED32, expect_bytes, expect_int, fields, joined, leading_varints
 from slimft.checkpoint.slices import Slice, join, parse_slice, resolve, slice_bytes, slice_key, slice_shape
 from slimft.checkpoint.table import Table
 from slimft.checkpoint.tensor_proto import check_versions, parse_shape
 from slimft.errors import CheckpointError
+from slimft.wire.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import EMPTY, FIXED32, expect_bytes, expect_int, fields, joined, leading_varints
 
 # Smaller variables are read: a map of their own, a page and a file descriptor each, would cost more.
 _LEAST_MAPPED_BYTES = 1 << 20

@@ -11,13 +11,13 @@ import pathlib
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import ALIGNMENT, Malformed, as_octets
 from slimft.checkpoint.bundle_files import data_file, index_file, move_checkpoint
-from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.dtypes import STRING, enum_of_dtype
-from slimft.checkpoint.protobuf import field, varint
 from slimft.checkpoint.table import build_table
 from slimft.files import temporary_directory
+from slimft.wire.binary_file import ALIGNMENT, Malformed, as_octets
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import field, varint
 
 # BundleHeaderProto: one data file, little-endian, format version 1.
 _HEADER = field(1, 1) + field(3, field(1, 1))

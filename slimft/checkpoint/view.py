@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import Malformed, aligned_buffer
 from slimft.checkpoint.dtypes import is_float
+from slimft.wire.binary_file import Malformed, aligned_buffer
 
 # Elements converted at a time.
 _CAST_ELEMENTS = 1 << 18

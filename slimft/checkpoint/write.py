@@ -11,9 +11,9 @@ import numpy as np
 
 from slimft.checkpoint import kinds
 from slimft.checkpoint.base import Checkpoint, reason
-from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import ArraysInMemory
 from slimft.errors import CheckpointError
+from slimft.wire.binary_file import Malformed
 
 _V2_FILE = re.compile(r"(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
 _MOST_NPZ_NAME_BYTES = 65535 - len(".npy")

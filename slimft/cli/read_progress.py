@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from slimft.checkpoint import Checkpoint
-from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.view import CheckpointView
 from slimft.messages import stream_for_bars
+from slimft.wire.binary_file import Malformed
 
 # A terminal is redrawn ten times a second; a log file gets a line now and then.
 _TERMINAL_SECONDS = 0.1

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from slimft.checkpoint import Checkpoint
-from slimft.checkpoint.binary_file import aligned_buffer
 from slimft.checkpoint.view import cast
 from slimft.conversion.layers import Layer, Weights
 from slimft.conversion.recipes import Mismatch, Recipe, recipes_of
 from slimft.conversion.source import Entries, SourceLayers
+from slimft.wire.binary_file import aligned_buffer
 
 # What Keras calls layers that are put on top of a network without its own, for another task.
 _HEAD = re.compile(r"(dense|batch_normalization)(_\d+)?")

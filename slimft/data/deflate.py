@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slimft import system
-from slimft.checkpoint.binary_file import Malformed
+from slimft.wire.binary_file import Malformed
 
 # A file may unpack to so many times its own size, and so many bytes more. Deflate reaches 1032; images, which are
 # compressed already, hardly 2.

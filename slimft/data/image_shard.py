@@ -16,7 +16,7 @@ import struct
 import numpy as np
 
 from slimft import system
-from slimft.checkpoint import checksum
+from slimft.wire import checksum
 
 SUFFIX = ".images"
 # Bytes of pixels for which a file has room.

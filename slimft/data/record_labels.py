@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed
 from slimft.data.class_names import sorted_names
 from slimft.data.splits import few
 from slimft.data.tfrecord_files import Names
 from slimft.errors import DataError, UsageError
+from slimft.wire.binary_file import Malformed
 
 # A label is not to make names by the million.
 MOST_CLASSES = 100_000

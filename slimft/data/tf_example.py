@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from slimft.checkpoint import protobuf
-from slimft.checkpoint.binary_file import Malformed
-from slimft.checkpoint.protobuf import EMPTY, joined
 from slimft.messages import printable
+from slimft.wire import protobuf
+from slimft.wire.binary_file import Malformed
+from slimft.wire.protobuf import EMPTY, joined
 
 IMAGE_KEY, LABEL_KEY = "image/encoded", "image/class/label"
 # Of research/slim's datasets/dataset_utils.py and build_imagenet_data.py.

@@ -17,8 +17,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from slimft import system
-from slimft.checkpoint.binary_file import Malformed
-from slimft.checkpoint.checksum import crc32c, masked
 from slimft.data.dataset import SPLITS, DataOptions
 from slimft.data.deflate import DeflateFile, unpacked_start
 from slimft.data.file_dataset import Examples
@@ -28,6 +26,8 @@ from slimft.data.record_labels import RecordLabels
 from slimft.data.tf_example import SLIMS_KEYS, Keys, encoded_image, parse_example
 from slimft.data.tfrecord_files import HEAD, begins_a_record, find_files, find_names
 from slimft.errors import DataError, UsageError
+from slimft.wire.binary_file import Malformed
+from slimft.wire.checksum import crc32c, masked
 
 # An image of 100 million pixels, the most that is decoded, is smaller unless it is stored without compression.
 MOST_RECORD_BYTES = 512 << 20

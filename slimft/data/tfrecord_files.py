@@ -15,13 +15,13 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from slimft.checkpoint.checksum import crc32c, masked
 from slimft.data.class_names import LABELS_FILE, read_numbered_labels
 from slimft.data.deflate import unpacked_start
 from slimft.data.file_dataset import SPLIT_NAMES, PassedOver, split_named
 from slimft.data.image_formats import SUFFIXES
 from slimft.data.splits import few
 from slimft.errors import DataError
+from slimft.wire.checksum import crc32c, masked
 
 HEAD = struct.Struct("<QI")
 # The least of a compressed file that has to be read to unpack the head of the first record.

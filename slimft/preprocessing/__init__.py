@@ -1,6 +1,14 @@
-"""Preprocessing of single images, as research/slim's `preprocessing` does it for its networks.
+"""`slimft.legacy.preprocessing` by its documented path."""
 
-For scripts of that time: each module has ``preprocess_image(image, output_height, output_width, is_training, ...)``
-with the signature of its namesake in research/slim/preprocessing (github.com/tensorflow/models).
-`slimft.data.preprocessing` is what slimft's own commands use.
-"""
+import sys
+
+from slimft.legacy.preprocessing import (
+    densenet_preprocessing,
+    inception_preprocessing,
+    preprocessing_factory,
+    vgg_preprocessing,
+)
+
+for module in (densenet_preprocessing, inception_preprocessing, preprocessing_factory, vgg_preprocessing):
+    # So that `import slimft.preprocessing.vgg_preprocessing` finds the same module.
+    sys.modules[module.__name__.replace("slimft.legacy.", "slimft.")] = module

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from slimft.errors import UsageError
 from slimft.files import write_atomically
-from slimft.report.run_files import RunFiles, check_output, read_run
 from slimft.report.same_data import Examples, differing, examples_of, places
 from slimft.report.texts import MISSING
+from slimft.runs.read import RunFiles, check_output, read_run
 from slimft.runs.settings import METRICS, OF_THE_DISK
 
 # What repeated runs of one experiment differ in.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pathlib
 
 from slimft.files import write_atomically
-from slimft.report import class_sections
+from slimft.report import classification_sections
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, folded, join, section, table, tag, tiles
-from slimft.report.results import Result
-from slimft.report.run_files import RunFiles, read_run
 from slimft.report.texts import MISSING, count, duration, percent, rate, share, wilson_interval
+from slimft.runs.read import RunFiles, read_run
+from slimft.runs.result import Result
 
 REPORT_FILE = "report.html"
 _TRAINING_NOTE = (
@@ -49,8 +49,9 @@ def run_page(run: RunFiles) -> Html:
     ]  # fmt: skip
     if result:
         data_dir = str(run.settings.get("data_dir"))
-        parts += [class_sections.class_tables(result), class_sections.confusion(result)]
-        parts += [class_sections.mistakes(result, data_dir), class_sections.calibration(result), _machine(result)]
+        parts += [classification_sections.class_tables(result), classification_sections.confusion(result)]
+        parts += [classification_sections.mistakes(result, data_dir), classification_sections.calibration(result)]
+        parts += [_machine(result)]
     return document(f"{run.name}: {model} on {dataset}", *parts)
 
 

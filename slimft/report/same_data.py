@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Hashable, Sequence
 
-from slimft.report.run_files import RunFiles
+from slimft.runs.read import RunFiles
 from slimft.runs.settings import Settings
 
 # Data that never changes, wherever it lies.

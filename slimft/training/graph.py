@@ -15,8 +15,8 @@ from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
 from slimft.nets import NetworkSpec
 from slimft.runs.settings import Settings
+from slimft.tasks.classification_loss import classification_loss
 from slimft.training import optimizers
-from slimft.training.losses import classification_loss
 from slimft.training.stages import Stage, parse_multipliers
 
 # What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.

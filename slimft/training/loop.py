@@ -17,11 +17,11 @@ from slimft.evaluation import session_config
 from slimft.files import write_atomically
 from slimft.messages import say
 from slimft.report import write_report
-from slimft.report.results import write_result
 from slimft.restore import plan_restore
 from slimft.runs.data_record import write_data_record
 from slimft.runs.directory import BEST, locked, prefix_of
 from slimft.runs.history import History
+from slimft.runs.result import write_result
 from slimft.runs.settings import Settings, save_settings
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
 from slimft.training.hparams import write_hparams

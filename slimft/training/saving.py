@@ -8,7 +8,6 @@ import pathlib
 import re
 import shutil
 
-from slimft.checkpoint.binary_file import Malformed
 from slimft.checkpoint.bundle_files import data_files, index_file, move_checkpoint
 from slimft.checkpoint.locate import latest_in_state, locate
 from slimft.compat import tf
@@ -21,6 +20,7 @@ from slimft.files import (
     temporary_directory,
     write_atomically,
 )
+from slimft.wire.binary_file import Malformed
 
 _STATE, _METRICS = "checkpoint", "metrics.json"
 # What a killed run of an earlier version has left half written.

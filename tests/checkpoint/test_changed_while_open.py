@@ -16,7 +16,7 @@ import pytest
 
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
-from slimft.checkpoint.binary_file import BinaryFile
+from slimft.wire.binary_file import BinaryFile
 
 # "large" is mapped from a V2 checkpoint that has it at a multiple of 64 bytes; "small" is always read.
 ARRAYS = {

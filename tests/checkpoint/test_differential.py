@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 from slimft import CheckpointError, open_checkpoint
-from slimft.checkpoint.binary_file import Malformed
-from slimft.checkpoint.checksum import crc32c, masked
-from slimft.checkpoint.protobuf import LENGTH, VARINT, fields, varint
 from slimft.checkpoint.slices import slice_key
 from slimft.checkpoint.table import build_table
+from slimft.wire.binary_file import Malformed
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import LENGTH, VARINT, fields, varint
 
 MORE = int(os.environ.get("SLIMFT_TEST_MORE", 1))
 SEED = int(os.environ.get("SLIMFT_TEST_SEED", 13))

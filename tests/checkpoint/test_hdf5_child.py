@@ -39,7 +39,7 @@ def nested(path, chunks, octets):
 
 
 def children():
-    """The processes that read HDF5 for this one; as /proc has them, because `ps` may cut a command off at 80 columns."""
+    """The processes that read HDF5 for this one, by /proc: `ps` may cut a command off at 80 columns."""
     found = []
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         try:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from slimft import CheckpointError, open_checkpoint
-from slimft.checkpoint.binary_file import BinaryFile
-from slimft.checkpoint.checksum import crc32c, masked
-from slimft.checkpoint.protobuf import field, varint
 from slimft.checkpoint.slices import slice_key
 from slimft.checkpoint.table import Table, build_table
+from slimft.wire.binary_file import BinaryFile
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import field, varint
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 FLOAT, INT, STRING, COMPLEX128 = 1, 3, 7, 18

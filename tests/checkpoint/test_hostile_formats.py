@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimft import CheckpointError, open_checkpoint
-from slimft.checkpoint.protobuf import field, varint
+from slimft.wire.protobuf import field, varint
 
 h5py = pytest.importorskip("h5py")
 MORE = int(os.environ.get("SLIMFT_TEST_MORE", 1))  # How many times as many random cases.

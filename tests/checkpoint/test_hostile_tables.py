@@ -6,10 +6,10 @@ import tracemalloc
 import pytest
 
 from slimft import CheckpointError, open_checkpoint
-from slimft.checkpoint.binary_file import BinaryFile, Malformed
-from slimft.checkpoint.checksum import crc32c, masked
-from slimft.checkpoint.protobuf import varint
 from slimft.checkpoint.table import MAGIC, Table
+from slimft.wire.binary_file import BinaryFile, Malformed
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import varint
 
 HUGE = [(1 << 64) - 1, (1 << 63) - 1, 1 << 63, 1 << 40, 1 << 31]
 RESTARTS = b"\0\0\0\0\1\0\0\0"

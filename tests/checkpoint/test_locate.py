@@ -10,7 +10,7 @@ import pytest
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
 from slimft.checkpoint.locate import latest_in_state
-from slimft.checkpoint.protobuf import field
+from slimft.wire.protobuf import field
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NAMES = {"n", "p", "s", "w"}

@@ -12,11 +12,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from slimft.checkpoint.checksum import crc32c, masked
 from slimft.checkpoint.memory import FIXED_BYTES, most_bytes
-from slimft.checkpoint.protobuf import field, varint
 from slimft.checkpoint.slices import slice_key
 from slimft.checkpoint.table import MAGIC, build_table
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import field, varint
 
 # Opens a file and reads its variables one after the other; prints what memory that took beyond what Python, NumPy
 # and our own code take, the processes that read HDF5 included, the largest variable, and the error.

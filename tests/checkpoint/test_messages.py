@@ -11,12 +11,12 @@ from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, tensor_slice
 from tensorflow.core.protobuf import tensor_bundle_pb2, trackable_object_graph_pb2
 
 from slimft.checkpoint import object_graph, tensorflow_v2
-from slimft.checkpoint.binary_file import BinaryFile, Malformed
 from slimft.checkpoint.dtypes import dtype_of_enum, enum_of_dtype
 from slimft.checkpoint.slices import parse_slice, slice_key
 from slimft.checkpoint.table import Table
 from slimft.checkpoint.tensor_proto import parse_shape, parse_tensor
 from slimft.compat import tf
+from slimft.wire.binary_file import BinaryFile, Malformed
 
 INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64 = (
     st.integers(int(np.iinfo(kind).min), int(np.iinfo(kind).max))

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimft import CheckpointError, open_checkpoint
-from slimft.checkpoint import object_graph, protobuf, tensor_proto, tensorflow_v1, tensorflow_v2
-from slimft.checkpoint.binary_file import BinaryFile, Malformed
-from slimft.checkpoint.checksum import crc32c, masked
-from slimft.checkpoint.protobuf import field, varint
+from slimft.checkpoint import object_graph, tensor_proto, tensorflow_v1, tensorflow_v2
 from slimft.checkpoint.slices import parse_slice
 from slimft.checkpoint.table import MAGIC, Table, build_table
+from slimft.wire import protobuf
+from slimft.wire.binary_file import BinaryFile, Malformed
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import field, varint
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 NUMBERS = st.integers(-(1 << 63), (1 << 63) - 1)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimft import CheckpointError, open_checkpoint
-from slimft.checkpoint.binary_file import BinaryFile, Malformed
-from slimft.checkpoint.checksum import crc32c, masked
-from slimft.checkpoint.protobuf import varint
 from slimft.checkpoint.snappy import decompress
 from slimft.checkpoint.table import MAGIC, Table, build_table
+from slimft.wire.binary_file import BinaryFile, Malformed
+from slimft.wire.checksum import crc32c, masked
+from slimft.wire.protobuf import varint
 
 snappy = pytest.importorskip("cramjam").snappy
 GOLDEN = pathlib.Path(__file__).parent / "golden"

@@ -18,10 +18,10 @@ from tensorflow.core.protobuf import tensor_bundle_pb2
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
 from slimft.checkpoint.base import Checkpoint
-from slimft.checkpoint.binary_file import BinaryFile
 from slimft.checkpoint.table import Table
 from slimft.checkpoint.view import CheckpointView
 from slimft.compat import tf
+from slimft.wire.binary_file import BinaryFile
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from slimft.checkpoint.binary_file import Malformed
 from slimft.compat import tf
 from slimft.data import image_files, tfrecord
 from slimft.data.dataset import DataOptions, load_dataset, load_for_evaluation
 from slimft.data.fingerprint import duplicates, file_digest
 from slimft.errors import DataError, UsageError
+from slimft.wire.binary_file import Malformed
 
 RNG = np.random.default_rng(0)
 TENSORFLOWS = ("flowers_train-00000-of-00002.tfrecord", "flowers_train-00001-of-00002.tfrecord")
@@ -246,7 +246,7 @@ def test_every_flipped_bit_and_every_cut_is_found(whole, data):
 
 
 def test_a_length_that_nobody_should_believe(tmp_path):
-    from slimft.checkpoint.checksum import crc32c, masked
+    from slimft.wire.checksum import crc32c, masked
 
     for length, reason in ((2**62, "more than"), (10**6, "cut off")):
         head = struct.pack("<Q", length)

@@ -62,10 +62,10 @@ class RunFile(Target):
         return files
 
     def read(self, folder):
-        from slimft.report.run_files import read_run
         from slimft.runs.checked_json import read_json
         from slimft.runs.data_record import read_data_record
         from slimft.runs.history import History
+        from slimft.runs.read import read_run
         from slimft.runs.settings import as_flags, load_settings
 
         found = {name: repr(read_json(folder / name).raw) for name in run_files()}

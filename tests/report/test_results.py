@@ -10,10 +10,10 @@ from PIL import Image
 from sklearn import metrics as sk
 
 from slimft.errors import DataError
-from slimft.metrics import Predictions
 from slimft.report import write_result
-from slimft.report.results import parse_result
 from slimft.runs.checked_json import read_json
+from slimft.runs.result import parse_result
+from slimft.tasks.classification_scores import Predictions
 
 
 class Pictures:

@@ -11,8 +11,8 @@ from slimft.errors import DataError, SlimftError, UsageError
 from slimft.report import text_tables, write_report
 from slimft.report.comparison import read_comparison
 from slimft.report.comparison_page import comparison_page
-from slimft.report.run_files import read_run
 from slimft.report.run_page import run_page
+from slimft.runs.read import read_run
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e$x$"
 HEADINGS = [
@@ -161,7 +161,8 @@ ANYTHING = st.recursive(
 @pytest.mark.parametrize("part", ["settings", "history", "result", "data", "best/metrics"])
 def test_anything_anywhere(part, make_run, make_result, make_history, monkeypatch):
     """Whatever stands where something else should: a page and a comparison, or an error of ours."""
-    for page in ("run_page.curve_chart", "comparison_page.curve_chart", "class_sections.calibration_chart"):
+    charts = ("run_page.curve_chart", "comparison_page.curve_chart", "classification_sections.calibration_chart")
+    for page in charts:
         monkeypatch.setattr(f"slimft.report.{page}", lambda *_, **__: None)  # Slow, and tested above.
     history, result = make_history(steps=20, every=10), make_result(("a", "b"), mistakes=1)
     history |= {"best_step": 10, "metric": "accuracy"}

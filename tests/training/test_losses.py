@@ -5,7 +5,7 @@ import pytest
 import sklearn.metrics
 
 from slimft.compat import tf
-from slimft.training.losses import classification_loss
+from slimft.tasks.classification_loss import classification_loss
 
 WEIGHTS = np.array([0.2, 3.0, 1.0, 0.0, 0.8])
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slimft.checkpoint import checksum
-from slimft.checkpoint.binary_file import BinaryFile
+from slimft.wire import checksum
+from slimft.wire.binary_file import BinaryFile
 
 RANDOM = np.random.default_rng(0).integers(0, 256, 1 << 20, np.uint8)
 

@@ -6,7 +6,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slimft.metrics import Predictions
+from slimft.tasks.classification_scores import Predictions
 
 
 @st.composite

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from slimft.report.figures import calibration_chart
 from slimft.report.markup import Html, folded, join, section, table, tag
-from slimft.report.results import Result
 from slimft.report.texts import MISSING, count, percent, share
+from slimft.runs.result import Result
 
 # Up to so many classes a confusion matrix has its numbers, up to so many it is drawn at all.
 _NUMBERED_CLASSES = 30

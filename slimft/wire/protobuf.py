@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from slimft.checkpoint.binary_file import Malformed, aligned_buffer
+from slimft.wire.binary_file import Malformed, aligned_buffer
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 EMPTY = memoryview(b"")

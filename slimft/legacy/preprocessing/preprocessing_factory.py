@@ -5,8 +5,8 @@ Inception's: ask for ``inception`` to use these (research/slim/README.md).
 """
 
 from slimft.errors import LegacyNameError
+from slimft.legacy.preprocessing import densenet_preprocessing, inception_preprocessing, vgg_preprocessing
 from slimft.nets.registry import get_network, network_names
-from slimft.preprocessing import densenet_preprocessing, inception_preprocessing, vgg_preprocessing
 
 _BY_KIND = {
     "densenet": densenet_preprocessing,

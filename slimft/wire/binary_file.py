@@ -13,7 +13,7 @@ import stat
 import numpy as np
 
 from slimft import system
-from slimft.checkpoint import checksum
+from slimft.wire import checksum
 
 # What TensorFlow (Eigen) wants of memory that it shares instead of copying.
 ALIGNMENT = 64

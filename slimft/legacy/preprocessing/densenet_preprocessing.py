@@ -4,10 +4,10 @@ Arguments are those of pudae/tensorflow-densenet's densenet_preprocessing.py.
 """
 
 from slimft.data.preprocessing import DENSENET_SCALE
-from slimft.preprocessing import vgg_preprocessing
+from slimft.legacy.preprocessing import vgg_preprocessing
 
 
 def preprocess_image(image, output_height, output_width, is_training=False, **kwargs):
-    """`slimft.preprocessing.vgg_preprocessing.preprocess_image`, scaled."""
+    """`slimft.legacy.preprocessing.vgg_preprocessing.preprocess_image`, scaled."""
     image = vgg_preprocessing.preprocess_image(image, output_height, output_width, is_training, **kwargs)
     return image * DENSENET_SCALE

@@ -1,0 +1,1 @@
+"""What a network is trained for: its figures, targets, loss, predictions and scores."""
