@@ -16,6 +16,8 @@ from slimft.errors import DataError, UsageError
 from slimft.files import write_atomically
 from slimft.nets import HEADS, network_names
 from slimft.runs.checked_json import Value, read_json
+from slimft.tasks import Figure, Task, get_task, metric_names
+from slimft.tasks.base import figure
 
 RECIPES = ("features", "top", "all", "scratch")
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
@@ -24,7 +26,7 @@ PRECISIONS = ("float32", "bfloat16")
 BALANCES = ("none", "loss", "sampler")
 AUGMENTATIONS = ("none", "flip", "standard", "strong")
 BATCH_NORMS = ("update", "frozen")
-METRICS = ("accuracy", "balanced_accuracy", "loss")
+METRICS = metric_names()
 SETTINGS_FILE = "settings.json"
 FLAGS_FILE = "flags.txt"
 
@@ -250,9 +252,18 @@ class Settings:
         names = [field.name for field in dataclasses.fields(DataOptions)]
         return DataOptions(**{name: getattr(self, name) for name in names})
 
+    @property
+    def task(self) -> Task:
+        """What the network is trained for: its head's task."""
+        return get_task("classification")
+
     def best_metric(self) -> str:
-        """The key of a validation's metrics that tells the best checkpoint."""
-        return self.metric or ("accuracy" if self.balance == "none" else "balanced_accuracy")
+        """The figure of a validation that tells the best checkpoint."""
+        return self.metric or self.task.default_metric(self.balance != "none")
+
+    def best_figure(self) -> Figure:
+        """The figure of that name."""
+        return figure(self.task.figures, self.best_metric())
 
     def final_checkpoint(self) -> str:
         """What the run ends with: its best checkpoint if it may stop early, else its newest."""
