@@ -84,7 +84,10 @@ def build_graph(
     with graph.as_default():
         tf.set_random_seed(settings.seed)
         global_step = tf.train.get_or_create_global_step()
-        trainable = VariableFilter(include=stage.trainable, exclude=spec.expand(settings.freeze, settings.head))
+        trainable = VariableFilter(
+            include=stage.trainable, exclude=spec.expand(settings.freeze, settings.head),
+            include_flag="--trainable", exclude_flag="--freeze",
+        )  # fmt: skip
         freezes = _freezes(settings, spec, trainable)
         with tf.name_scope("training"):
             batches, images, targets, seed = _input(settings, spec, dataset)
@@ -194,12 +197,8 @@ def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
     """What the learning rate of each variable is multiplied by; of several patterns the last one counts."""
     factors = {variable.op.name: 1.0 for variable in trained}
     for scope, factor in parse_multipliers(settings.lr_multiplier):
-        try:
-            names = VariableFilter(include=spec.expand((scope,), settings.head)).select(factors)
-        except PatternError as error:
-            message = str(error).replace("--include=", "--lr_multiplier=", 1)
-            raise PatternError(message.replace("no variable", "no variable that is trained", 1)) from None
-        factors.update(dict.fromkeys(names, factor))
+        chosen = VariableFilter(include=spec.expand((scope,), settings.head), include_flag="--lr_multiplier")
+        factors.update(dict.fromkeys(chosen.select(factors, of="variable that is trained"), factor))
     return list(factors.values())
 
 
@@ -243,11 +242,7 @@ def _decay_so_far(step):
 
 def _trained_variables(trainable: VariableFilter) -> list[tf.Variable]:
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
-    try:
-        names = trainable.select(variables)
-    except PatternError as error:
-        message = str(error).replace("--include=", "--trainable=", 1).replace("--exclude=", "--freeze=", 1)
-        raise PatternError(message) from None
+    names = trainable.select(variables)
     if not names:
         raise PatternError("--freeze leaves nothing to train; leave out one of its patterns")
     return [variables[name] for name in names]
