@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 
 from slimft.compat import batch_norm_decay, dropout_seed, frozen_batch_norm, tf
+from slimft.compat.graphs import ancestors
 from slimft.data import Dataset, pipeline
 from slimft.data.augmentation import read_side, training_input
 from slimft.data.sampling import class_weights
@@ -252,15 +253,4 @@ def _weight_decay_of(variables) -> list[tf.Tensor]:
     """The regularization losses of `variables`: those of frozen ones are constants, dear to compute."""
     trained = {variable.op for variable in variables}
     losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
-    return [loss for loss in losses if not trained.isdisjoint(_ancestors(loss.op))]
-
-
-def _ancestors(op: tf.Operation) -> set[tf.Operation]:
-    """The ops that `op` is computed from, itself included."""
-    found, queue = {op}, [op]
-    while queue:
-        for tensor in queue.pop().inputs:
-            if tensor.op not in found:
-                found.add(tensor.op)
-                queue.append(tensor.op)
-    return found
+    return [loss for loss in losses if not trained.isdisjoint(ancestors([loss.op], control_inputs=False))]
