@@ -24,7 +24,8 @@ from slimft.errors import CheckpointError, DataError, SlimftError, UsageError
 from slimft.messages import say
 from slimft.nets import NetworkSpec, get_network
 from slimft.nets.registry import HEAD_SCOPE
-from slimft.runs.settings import SETTINGS_FILE, Settings, load_settings, read_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import SETTINGS_FILE, load_settings, read_settings
 
 if TYPE_CHECKING:
     from slimft.compat import tf

@@ -10,7 +10,7 @@ import slimft
 from slimft import evaluation
 from slimft.compat import slim, tf
 from slimft.errors import PatternError, UsageError
-from slimft.runs.settings import load_settings
+from slimft.runs.settings_file import load_settings
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
 from slimft.training.lr_finder import find_learning_rate, suggest
