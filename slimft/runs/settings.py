@@ -9,7 +9,7 @@ import pathlib
 import types
 import typing
 
-from slimft.data.dataset import DataOptions, dataset_names
+from slimft.data import DataOptions, dataset_names
 from slimft.nets import HEADS, network_names
 
 RECIPES = ("features", "top", "all", "scratch")
