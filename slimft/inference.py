@@ -26,7 +26,8 @@ from slimft.nets import NetworkSpec, get_network
 from slimft.nets.registry import HEAD_SCOPE
 from slimft.runs.directory import BEST
 from slimft.runs.of_checkpoint import file_of, is_run, run_folders, run_of
-from slimft.runs.settings import SETTINGS_FILE, Settings, load_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import SETTINGS_FILE, load_settings
 from slimft.tasks import Task, get_task
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from slimft.cli import common
 from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
-from slimft.runs.settings import OF_RECIPES, Settings, kind_of, read_settings
+from slimft.runs.settings import OF_RECIPES, Settings, kind_of
+from slimft.runs.settings_file import read_settings
 from slimft.training.completion import complete
 
 DESCRIPTION = (
@@ -68,7 +69,7 @@ def settings_from(values: flags.FlagValues) -> Settings:
 
 def _value(values: flags.FlagValues, field: dataclasses.Field):
     value = values[field.name].value
-    return tuple(value) if kind_of(field) == "tuple" and value is not None else value
+    return tuple(value) if kind_of(field) is tuple and value is not None else value
 
 
 def finetune(values: flags.FlagValues) -> None:

@@ -8,7 +8,7 @@ import importlib
 
 _WHERE = {
     "write_report": "slimft.report.run_page",
-    "compare": "slimft.report.comparison",
+    "compare": "slimft.report.comparison_page",
     "text_tables": "slimft.report.comparison_page",
 }
 

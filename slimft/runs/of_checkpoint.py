@@ -8,7 +8,7 @@ import pathlib
 from slimft.checkpoint import Checkpoint
 from slimft.errors import SlimftError
 from slimft.runs.directory import BEST
-from slimft.runs.settings import SETTINGS_FILE, read_settings
+from slimft.runs.settings_file import SETTINGS_FILE, read_settings
 
 
 def run_of(checkpoint: Checkpoint | str | os.PathLike) -> pathlib.Path | None:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 
 from slimft.compat import batch_norm_decay, dropout_seed, frozen_batch_norm, tf
+from slimft.compat.graphs import ancestors
 from slimft.data import Dataset, pipeline
 from slimft.data.augmentation import read_side, training_input
 from slimft.data.sampling import class_weights
@@ -89,7 +90,12 @@ def build_graph(
     with graph.as_default():
         tf.set_random_seed(settings.seed)
         global_step = tf.train.get_or_create_global_step()
-        trainable = VariableFilter(include=stage.trainable, exclude=spec.expand(settings.freeze, head))
+        trainable = VariableFilter(
+            include=stage.trainable,
+            exclude=spec.expand(settings.freeze, head),
+            include_flag="--trainable",
+            exclude_flag="--freeze",
+        )
         freezes = _freezes(settings, spec, trainable)
         with tf.name_scope("training"):
             batches, images, targets, seed = _input(settings, network, dataset)
@@ -202,12 +208,8 @@ def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
     """What the learning rate of each variable is multiplied by; of several patterns the last one counts."""
     factors = {variable.op.name: 1.0 for variable in trained}
     for scope, factor in parse_multipliers(settings.lr_multiplier):
-        try:
-            names = VariableFilter(include=spec.expand((scope,), settings.head)).select(factors)
-        except PatternError as error:
-            message = str(error).replace("--include=", "--lr_multiplier=", 1)
-            raise PatternError(message.replace("no variable", "no variable that is trained", 1)) from None
-        factors.update(dict.fromkeys(names, factor))
+        chosen = VariableFilter(include=spec.expand((scope,), settings.head), include_flag="--lr_multiplier")
+        factors.update(dict.fromkeys(chosen.select(factors, of="variable that is trained"), factor))
     return list(factors.values())
 
 
@@ -256,11 +258,7 @@ def _decay_so_far(step):
 
 def _trained_variables(trainable: VariableFilter) -> list[tf.Variable]:
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
-    try:
-        names = trainable.select(variables)
-    except PatternError as error:
-        message = str(error).replace("--include=", "--trainable=", 1).replace("--exclude=", "--freeze=", 1)
-        raise PatternError(message) from None
+    names = trainable.select(variables)
     if not names:
         raise PatternError("--freeze leaves nothing to train; leave out one of its patterns")
     return [variables[name] for name in names]
@@ -270,15 +268,4 @@ def _weight_decay_of(variables) -> list[tf.Tensor]:
     """The regularization losses of `variables`: those of frozen ones are constants, dear to compute."""
     trained = {variable.op for variable in variables}
     losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
-    return [loss for loss in losses if not trained.isdisjoint(_ancestors(loss.op))]
-
-
-def _ancestors(op: tf.Operation) -> set[tf.Operation]:
-    """The ops that `op` is computed from, itself included."""
-    found, queue = {op}, [op]
-    while queue:
-        for tensor in queue.pop().inputs:
-            if tensor.op not in found:
-                found.add(tensor.op)
-                queue.append(tensor.op)
-    return found
+    return [loss for loss in losses if not trained.isdisjoint(ancestors([loss.op], control_inputs=False))]

@@ -174,9 +174,9 @@ def _train(state: State) -> float | None:
     """Steps to the end of the stage, validating and saving on the way; returns images per second, or None.
 
     The order within a turn counts. A checkpoint must never lack the validation of its step, or a run that is
-    killed after it would go on without: so validation comes before saving. A signal may come at any time: whether to
-    stop is asked once a turn, before saving, so that the turn that leaves is a turn that saves. A step comes last:
-    when the loop begins, a run that resumes may be at its end already, or have a validation to make up for.
+    killed after it would go on without: so validation comes before saving. A signal may come at any time: whether
+    to stop is asked once a turn, before saving, so that the turn that leaves is a turn that saves. A step comes
+    last: when the loop begins, a run that resumes may be at its end already, or have a validation to make up for.
     """
     run, history = state.run, state.history
     schedule = Schedule(run.settings, run.splits["train"].num_examples, run.total_steps)

@@ -23,7 +23,8 @@ from slimft.nets import get_network
 from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
 from slimft.runs.directory import check_free, find_checkpoint, older_checkpoints, step_of
-from slimft.runs.settings import OF_THE_DISK, Settings, differences, saved_settings
+from slimft.runs.settings import OF_THE_DISK, Settings
+from slimft.runs.settings_file import differences, saved_settings
 from slimft.training.completion import complete, notes_on
 from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph

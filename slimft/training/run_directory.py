@@ -22,7 +22,8 @@ from slimft.runs.data_record import write_data_record
 from slimft.runs.directory import locked, prefix_of
 from slimft.runs.history import History
 from slimft.runs.result import write_result
-from slimft.runs.settings import Settings, save_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import save_settings
 from slimft.training.progress import Events, device_name
 from slimft.training.saving import CheckpointKeeper
 

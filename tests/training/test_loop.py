@@ -11,7 +11,7 @@ import pytest
 import slimft
 from slimft import TrainingError, UsageError, evaluation
 from slimft.compat import tf
-from slimft.runs.settings import load_settings
+from slimft.runs.settings_file import load_settings
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
 from slimft.training.loop import prepare, train_and_evaluate

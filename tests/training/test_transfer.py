@@ -10,7 +10,7 @@ import slimft
 from slimft import evaluation
 from slimft.compat import slim, tf
 from slimft.errors import PatternError, UsageError
-from slimft.runs.settings import load_settings
+from slimft.runs.settings_file import load_settings
 from slimft.tasks.classification_scores import ClassificationScores
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
