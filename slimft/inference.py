@@ -23,7 +23,7 @@ from slimft.data.class_names import IMAGENET_CLASSES, LABELS_FILE, ClassNames, i
 from slimft.errors import CheckpointError, DataError, SlimftError, UsageError
 from slimft.messages import say
 from slimft.nets import NetworkSpec, get_network
-from slimft.nets.registry import HEAD_SCOPE
+from slimft.nets.heads import HEAD_SCOPE
 from slimft.runs.settings import SETTINGS_FILE, Settings, load_settings, read_settings
 
 if TYPE_CHECKING:

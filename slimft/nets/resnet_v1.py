@@ -15,6 +15,7 @@ import contextlib
 
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
+from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 NoOpScope = contextlib.nullcontext
@@ -218,3 +219,20 @@ def resnet_v1_200(
 
 for _function in (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152, resnet_v1_200):
     _function.default_image_size = 224
+
+SPECS = (
+    *(
+        NetworkSpec(
+            name=name, module=__name__, arg_scope_name="resnet_arg_scope", scope=name,
+            logits_scopes=(f"{name}/logits",), top_scopes=(f"{name}/block4",), preprocessing="mean_subtraction",
+            default_image_size=224, min_image_size=32, num_imagenet_classes=1000, official_checkpoint=name,
+            parameters=parameters, gflops=gflops,
+        )
+        for name, parameters, gflops in (
+            ("resnet_v1_50", 25_557_032, 6.965),
+            ("resnet_v1_101", 44_549_160, 14.389),
+            ("resnet_v1_152", 60_192_808, 21.813),
+        )
+    ),
+    UnlistedNetwork(module=__name__, arg_scope_name="resnet_arg_scope", scope="resnet_v1_200"),
+)  # fmt: skip
