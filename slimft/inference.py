@@ -23,7 +23,7 @@ from slimft.data.class_names import IMAGENET_CLASSES, LABELS_FILE, ClassNames, i
 from slimft.errors import CheckpointError, DataError, UsageError
 from slimft.messages import say
 from slimft.nets import NetworkSpec, get_network
-from slimft.nets.registry import HEAD_SCOPE
+from slimft.nets.heads import HEAD_SCOPE, get_head
 from slimft.runs.directory import BEST
 from slimft.runs.of_checkpoint import file_of, is_run, run_folders, run_of
 from slimft.runs.settings import Settings
@@ -53,7 +53,7 @@ class Architecture:
     @property
     def task(self) -> Task:
         """What the head is for."""
-        return get_task("classification")
+        return get_task(get_head(self.head).task)
 
     def outputs(self, images):
         """Adds the network to the current graph, in inference mode.

@@ -11,6 +11,7 @@ import typing
 
 from slimft.data import DataOptions, dataset_names
 from slimft.nets import HEADS, network_names
+from slimft.nets.heads import get_head
 from slimft.tasks import Figure, Task, get_task, metric_names
 from slimft.tasks.base import figure
 
@@ -248,7 +249,7 @@ class Settings:
     @property
     def task(self) -> Task:
         """What the network is trained for: its head's task."""
-        return get_task("classification")
+        return get_task(get_head(self.head).task)
 
     def best_metric(self) -> str:
         """The figure of a validation that tells the best checkpoint."""
