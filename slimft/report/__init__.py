@@ -10,7 +10,6 @@ _WHERE = {
     "write_report": "slimft.report.run_page",
     "compare": "slimft.report.comparison_page",
     "text_tables": "slimft.report.comparison_page",
-    "write_result": "slimft.runs.result",
 }
 
 __all__ = list(_WHERE)

@@ -11,6 +11,9 @@ import typing
 
 from slimft.data import DataOptions, dataset_names
 from slimft.nets import HEADS, network_names
+from slimft.nets.heads import get_head
+from slimft.tasks import Figure, Task, get_task, metric_names
+from slimft.tasks.base import figure
 
 RECIPES = ("features", "top", "all", "scratch")
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
@@ -19,7 +22,7 @@ PRECISIONS = ("float32", "bfloat16")
 BALANCES = ("none", "loss", "sampler")
 AUGMENTATIONS = ("none", "flip", "standard", "strong")
 BATCH_NORMS = ("update", "frozen")
-METRICS = ("accuracy", "balanced_accuracy", "loss")
+METRICS = metric_names()
 
 
 def _flag(default, help, *, choices=None, least=None, most=None, alias=None):
@@ -243,9 +246,18 @@ class Settings:
         names = [field.name for field in dataclasses.fields(DataOptions)]
         return DataOptions(**{name: getattr(self, name) for name in names})
 
+    @property
+    def task(self) -> Task:
+        """What the network is trained for: its head's task."""
+        return get_task(get_head(self.head).task)
+
     def best_metric(self) -> str:
-        """The key of a validation's metrics that tells the best checkpoint."""
-        return self.metric or ("accuracy" if self.balance == "none" else "balanced_accuracy")
+        """The figure of a validation that tells the best checkpoint."""
+        return self.metric or self.task.default_metric(self.balance != "none")
+
+    def best_figure(self) -> Figure:
+        """The figure of that name."""
+        return figure(self.task.figures, self.best_metric())
 
     def final_checkpoint(self) -> str:
         """What the run ends with: its best checkpoint if it may stop early, else its newest."""

@@ -71,7 +71,7 @@ class RunFile(Target):
         found = {name: repr(read_json(folder / name).raw) for name in run_files()}
         settings = load_settings(folder)
         as_flags(settings)
-        history = History(str(folder), settings.best_metric())
+        history = History(str(folder), settings.best_figure())
         history.load(10)
         history.best()
         history.validations_since_best()
