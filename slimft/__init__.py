@@ -9,6 +9,18 @@ import importlib
 __version__ = "0.1.0"
 
 _WHERE = {
+    "finetune": "slimft.api",
+    "evaluate": "slimft.api",
+    "load_run": "slimft.api",
+    "Classifier": "slimft.prediction",
+    "Settings": "slimft.runs.settings",
+    "NetworkSpec": "slimft.nets",
+    "get_network": "slimft.nets",
+    "network_names": "slimft.nets",
+    "Dataset": "slimft.data",
+    "DataOptions": "slimft.data",
+    "dataset_names": "slimft.data",
+    "load_dataset": "slimft.data",
     "SlimftError": "slimft.errors",
     "PatternError": "slimft.errors",
     "CheckpointError": "slimft.errors",

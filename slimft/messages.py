@@ -116,8 +116,19 @@ def stream_for_bars() -> SafeStream:
     return SafeStream(_innermost(sys.stderr), escape=False)
 
 
+def is_of_notebook(stream: TextIO | SafeStream | None) -> bool:
+    """Whether what is written to `stream` appears in the output of a Jupyter notebook's cell."""
+    kernels = sys.modules.get("ipykernel.iostream")  # What has not been imported runs no cell.
+    return kernels is not None and isinstance(_innermost(stream), kernels.OutStream)
+
+
+def is_redrawn(stream: SafeStream) -> bool:
+    """Whether a line on `stream` can be written over, as on a terminal and in a notebook."""
+    return stream.isatty() or is_of_notebook(stream)
+
+
 def say(*lines: str) -> None:
-    """Writes lines to standard error, above the progress bar if there is one.
+    """Writes lines to standard error, which is the cell's output in a notebook; above the progress bar if there is one.
 
     Never fails: what a closed or full standard error does not take is lost, and the work goes on.
 
@@ -132,6 +143,6 @@ def say(*lines: str) -> None:
 
 def _above_the_bar(stream: SafeStream):
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # Where nobody has imported it, there is no bar.
-    if tqdm is None or not stream.isatty():
+    if tqdm is None or not is_redrawn(stream):
         return contextlib.nullcontext()
     return tqdm.external_write_mode(file=stream)

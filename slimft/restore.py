@@ -248,6 +248,15 @@ class RestorePlan:
         lines += [f"  {state:<10} {count:>5}  {note}".rstrip() for state, count, note in rows]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        states = ("restored", "excluded", "missing", "mismatched", "unused")
+        counts = ", ".join(f"{len(getattr(self, state))} {state}" for state in states)
+        return f"<RestorePlan from {self.checkpoint.path}: {counts}>"
+
+    def _repr_pretty_(self, printer, cycle: bool) -> None:
+        """What a notebook and IPython show: the same as `print`."""
+        printer.text(str(self))
+
     def __str__(self) -> str:
         states = {name: f"restored from {entry}" if entry != name else "restored"
                   for name, entry in self.restored.items()}
@@ -375,7 +384,12 @@ def _dtype(variable: tf.Variable) -> np.dtype:
 
 
 class _CallableModule(types.ModuleType):
-    """Makes `slimft.restore(...)` work although importing this file puts the module at that name."""
+    """Makes `slimft.restore(...)` work although importing this file puts the module at that name.
+
+    Both names are in use: the function, and ``from slimft.restore import plan_restore``. Python binds a submodule to
+    its name in the package whenever it is imported, under whatever file name the code itself lies, so that as long
+    as there is something to import as `slimft.restore`, that has to be what can be called.
+    """
 
     def __call__(self, *args, **kwargs):
         return restore(*args, **kwargs)
