@@ -29,6 +29,9 @@ def printable(text: str) -> str:
 
     These are the control characters (also of C1), line and paragraph separators, marks that change the direction
     of the text or take no room, spaces other than the usual one, and lone surrogates.
+
+    >>> print(printable("fc8\\x1b[2J \\u202eé"))
+    fc8\\x1b[2J \\u202eé
     """
     if text.isascii() and text.isprintable():
         return text
@@ -128,7 +131,7 @@ def is_redrawn(stream: SafeStream) -> bool:
 
 
 def say(*lines: str) -> None:
-    """Writes lines to standard error, which is the cell's output in a notebook; above the progress bar if there is one.
+    """Writes lines to standard error (in a notebook, the cell's output), above the progress bar if there is one.
 
     Never fails: what a closed or full standard error does not take is lost, and the work goes on.
 
@@ -145,4 +148,5 @@ def _above_the_bar(stream: SafeStream):
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # Where nobody has imported it, there is no bar.
     if tqdm is None or not is_redrawn(stream):
         return contextlib.nullcontext()
-    return tqdm.external_write_mode(file=stream)
+    # What tqdm compares with the bar's stream, it takes out of a wrapper first.
+    return tqdm.external_write_mode(file=SafeStream(stream))

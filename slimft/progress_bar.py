@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import tqdm
 
-from slimft.messages import SafeStream, is_of_notebook, printable, stream_for_bars
+from slimft.messages import is_of_notebook, printable, stream_for_bars
+
+# Columns and lines of text.
+_OF_A_CELL = {"ncols": 100, "nrows": 20}
 
 
 class ProgressBar:
     """A `tqdm.tqdm`, but a closed or full standard error does not matter, and texts are escaped.
 
-    In a notebook with ipywidgets it is tqdm's widget; without them, a line of the cell's output that is written anew.
+    In a notebook with ipywidgets it is tqdm's widget; without, a line of the cell's output that is written anew.
 
     Args:
         desc: what the bar is of.
@@ -19,7 +22,15 @@ class ProgressBar:
 
     def __init__(self, *, desc: str | None = None, **options):
         stream = stream_for_bars()
-        self._bar = _class_for(stream)(desc=desc and printable(desc), file=stream, **options)
+        of_tqdm = tqdm.tqdm
+        if is_of_notebook(stream):
+            from tqdm import notebook
+
+            if notebook.IProgress is not None:  # There is ipywidgets.
+                of_tqdm = notebook.tqdm
+            else:  # Not as wide as the terminal that the kernel may have been started in.
+                options = {**_OF_A_CELL, **options}
+        self._bar = of_tqdm(desc=desc and printable(desc), file=stream, **options)
 
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
         """Shows `s` behind the figures."""
@@ -33,12 +44,3 @@ class ProgressBar:
 
     def __getattr__(self, name: str):
         return getattr(self.__dict__["_bar"], name)
-
-
-def _class_for(stream: SafeStream) -> type[tqdm.tqdm]:
-    if is_of_notebook(stream):
-        import tqdm.notebook as notebook
-
-        if notebook.IProgress is not None:  # There is ipywidgets.
-            return notebook.tqdm
-    return tqdm.tqdm

@@ -308,6 +308,31 @@ def plan_restore(
         PatternError: a pattern selects none of the variables, or `ignore_unused` none of the entries.
         RestoreError: two entries are renamed to one name, or a renamed scope is not there.
         UsageError: `checkpoint` is None.
+
+    >>> from slimft.checkpoint import write_checkpoint
+    >>> write_checkpoint("net.npz", {"net/fc7/weights": np.ones([2, 4]), "net/fc8/weights": np.ones([4, 1000])})
+    >>> fc7 = tf.get_variable("net/fc7/weights", [2, 4], tf.float64)
+    >>> fc8 = tf.get_variable("net/fc8/weights", [4, 10], tf.float64)
+    >>> plan_restore("net.npz", [fc7, fc8]).check()
+    Traceback (most recent call last):
+    slimft.errors.RestoreError: net.npz: net/fc8/weights differs from the model ([4, 1000] in the checkpoint, \
+[4, 10] in the model); exclude with --exclude=net/fc8
+    >>> plan = plan_restore("net.npz", [fc7, fc8], exclude="net/fc8")
+    >>> print(plan)
+    net/fc7/weights               2x4  restored
+    net/fc8/weights              4x10  excluded
+    net/fc8/weights            4x1000  unused
+    <BLANKLINE>
+    restore from net.npz (npz)
+      restored       1  8 parameters
+      excluded       1  net/fc8
+      missing        0
+      mismatched     0
+      unused         1  net/fc8/weights
+    >>> with tf.Session() as session:
+    ...     plan.apply(session)
+    ...     session.run(fc7).sum().item()
+    8.0
     """
     if checkpoint is None:
         raise UsageError("checkpoint is None: tf.train.latest_checkpoint returns that where there is no checkpoint")
@@ -386,9 +411,9 @@ def _dtype(variable: tf.Variable) -> np.dtype:
 class _CallableModule(types.ModuleType):
     """Makes `slimft.restore(...)` work although importing this file puts the module at that name.
 
-    Both names are in use: the function, and ``from slimft.restore import plan_restore``. Python binds a submodule to
-    its name in the package whenever it is imported, under whatever file name the code itself lies, so that as long
-    as there is something to import as `slimft.restore`, that has to be what can be called.
+    Both are in use: the function, and ``from slimft.restore import plan_restore``. Whatever file the code lies in,
+    Python gives a module, when it is imported, its name in the package; so as long as something can be imported as
+    `slimft.restore`, it is that which has to be callable.
     """
 
     def __call__(self, *args, **kwargs):
