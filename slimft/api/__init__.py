@@ -17,17 +17,15 @@ from collections.abc import Callable, Mapping
 from slimft.api.figures import Figures
 from slimft.api.keywords import read_keywords, step_from, without_slims_names
 from slimft.checkpoint import Checkpoint
+from slimft.data import DataOptions
 from slimft.errors import SlimftError, UsageError
 from slimft.runs.settings import Settings
 from slimft.training.completion import complete, over_file
 
 __all__ = ["evaluate", "finetune", "load_run"]
 
-# How data is split and read, as in the command.
-_DATA = (
-    "validation_share", "test_share", "split_seed", "folds", "fold", "group", "cache", "grey_bits", "labels_offset",
-    "image_key", "label_key",
-)  # fmt: skip
+# How data is split and read to evaluate on it.
+_DATA = tuple(field.name for field in dataclasses.fields(DataOptions) if field.name != "train_examples")
 _SLIMS = {field.metadata["alias"]: field.name for field in dataclasses.fields(Settings) if field.metadata["alias"]}
 _SLIMS_OF_EVALUATION = {
     **{alias: name for alias, name in _SLIMS.items() if name in ("model", "dataset", "checkpoint", "data_dir")},

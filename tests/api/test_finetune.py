@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import slimft
+from slimft import api
 from slimft.cli import evaluate as evaluate_command
 from slimft.cli import finetune as finetune_command
 from slimft.training.failures import Interrupted
@@ -81,7 +82,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(arguments, tmp_path, capsy
         slimft.finetune(**shown, exclude="tiny/logit", dry_run=True)
 
 
-def test_what_is_given_to_evaluate_is_checked(arguments, tmp_path):
+def test_what_is_given_to_evaluate_is_checked():
+    assert set(api._DATA) == set(evaluate_command._DATA_FLAGS)
     for keywords, message in (
         ({"batch_size": 0}, "batch_size=0 must be at least 1"),
         ({"folds": 1}, "folds=1 must be at least 2"),
