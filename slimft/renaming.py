@@ -67,10 +67,7 @@ def _scope_renamer(mapping: Mapping[str, str | Sequence[str]], names: Sequence[s
         scopes.setdefault(old.rstrip("/"), []).extend(target.rstrip("/") for target in targets)
     regexes = {}
     for old in scopes:
-        try:
-            VariableFilter(include=[old]).select(names)
-        except PatternError as error:
-            raise PatternError(str(error).replace("--include=", "--rename=", 1)) from None
+        VariableFilter(include=[old], include_flag="--rename").select(names)
         regexes[old] = compile_pattern(old)
 
     def rename(name: str) -> list[str]:

@@ -14,7 +14,7 @@ MODULES = sorted(
     if ">>> " in file.read_text(encoding="utf-8")
 )
 # What a newcomer looks up first.
-EXPECTED = ("checkpoint", "data.dataset", "filters", "nets.registry", "renaming", "restore")
+EXPECTED = ("checkpoint", "data.loading", "filters", "nets.registry", "renaming", "restore")
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -15,7 +15,8 @@ from slimft.compat import tf
 from slimft.data.class_names import write_labels
 from slimft.inference import count_classes, find_class_names, find_network, run_of
 from slimft.nets import get_network
-from slimft.runs.settings import Settings, save_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import save_settings
 
 CLASSES = ("ant", "bee", "cat")
 

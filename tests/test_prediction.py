@@ -10,7 +10,7 @@ from PIL import Image
 from slimft import CheckpointError, DataError, RestoreError, UsageError, open_checkpoint, write_checkpoint
 from slimft.compat import tf
 from slimft.data import load_dataset
-from slimft.data.image_files import count_threads
+from slimft.data.threads import count_threads
 from slimft.evaluation import evaluate, evaluate_in_full
 from slimft.nets import get_network
 from slimft.prediction import Classifier

@@ -16,10 +16,9 @@ from slimft.runs.settings import Settings, kind_of
 from slimft.training.setting_checks import problem_of
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
-_TYPES = {"str": str, "int": int, "float": float, "bool": bool, "tuple": tuple}
-_WHAT = {
-    "str": "a string", "int": "a whole number", "float": "a number", "bool": "True or False",
-    "tuple": "a list of strings, or one string with commas between them",
+_CALLED = {
+    str: "a string", int: "a whole number", float: "a number", bool: "True or False",
+    tuple: "a list of strings, or one string with commas between them",
 }  # fmt: skip
 # Lists of FROM:TO and SCOPE:FACTOR, which in Python are dictionaries as well.
 _OF_PAIRS = ("rename", "lr_multiplier")
@@ -86,10 +85,10 @@ def _checked(field: dataclasses.Field, given: object):
             return None
         raise UsageError(f"{name} must not be None; leave it out for {field.default!r}")
     value = _converted(field, given)
-    if not isinstance(value, _TYPES[kind]) or (kind == "int" and isinstance(value, bool)) or (
-        kind == "tuple" and not all(isinstance(item, str) for item in value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or (
+        kind is tuple and not all(isinstance(item, str) for item in value)
     ):  # fmt: skip
-        raise UsageError(f"{name}={given!r:.80} must be {_WHAT[kind]}")
+        raise UsageError(f"{name}={given!r:.80} must be {_CALLED[kind]}")
     if value == "" and name != "group":
         raise UsageError(f"{name} is empty; give it a value, or leave it out")
     problem = problem_of(field, value)
@@ -103,14 +102,14 @@ def _converted(field: dataclasses.Field, value: object):
     kind = kind_of(field)
     if isinstance(value, np.generic):
         value = value.item()
-    if kind == "str" and isinstance(value, os.PathLike):
+    if kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
-    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
         except OverflowError:
             return float("inf")
-    if kind != "tuple":
+    if kind is not tuple:
         return value
     if isinstance(value, str):
         return (value,) if field.name == "stage" else _listed(field.name, value)

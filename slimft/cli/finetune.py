@@ -61,7 +61,7 @@ def settings_from(values: flags.FlagValues) -> Settings:
 
 def _value(values: flags.FlagValues, field: dataclasses.Field):
     value = values[field.name].value
-    return tuple(value) if kind_of(field) == "tuple" and value is not None else value
+    return tuple(value) if kind_of(field) is tuple and value is not None else value
 
 
 def finetune(values: flags.FlagValues) -> None:
@@ -77,7 +77,8 @@ def finetune(values: flags.FlagValues) -> None:
         common.print_result(find_learning_rate(settings))
         return
     with common.quiet_standard_error():
-        from slimft.training.loop import prepare, train_and_evaluate
+        from slimft.reported import train_and_evaluate
+        from slimft.training.run import prepare
 
     run = prepare(settings, resume_from=values.resume_from)
     if values.dry_run:

@@ -14,10 +14,9 @@ import statistics
 from collections.abc import Sequence
 
 from slimft.errors import UsageError
-from slimft.files import write_atomically
 from slimft.report.same_data import Examples, differing, examples_of, places
 from slimft.report.texts import MISSING
-from slimft.runs.read import RunFiles, check_output, read_run
+from slimft.runs.read import RunFiles, read_run
 from slimft.runs.settings import METRICS, OF_THE_DISK
 
 # What repeated runs of one experiment differ in.
@@ -199,26 +198,6 @@ def _means(group: Sequence[Row]) -> Figures:
 def common(group: Sequence[Row]) -> list[str]:
     """What the runs of a group have in common of what tells all runs apart."""
     return [flag for flag in group[0].differs if all(flag in row.differs for row in group)]
-
-
-def compare(train_dirs: Sequence[str | pathlib.Path], output: str | pathlib.Path) -> Comparison:
-    """Writes a page that compares runs; returns what it shows.
-
-    Args:
-        train_dirs: the runs' directories; at least two.
-        output: the page's file.
-
-    Raises:
-        UsageError: a directory is no run's, or is named twice.
-        DataError: a file in one is not as a run writes it.
-    """
-    from slimft.report.comparison_page import comparison_page
-
-    output = pathlib.Path(output).expanduser()
-    check_output(output)
-    comparison = read_comparison(train_dirs)
-    write_atomically(output, comparison_page(comparison))
-    return comparison
 
 
 def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import pathlib
 import statistics
 from collections.abc import Iterable, Sequence
 
-from slimft.report.comparison import TEST, VALIDATION, Comparison, Row, common
+from slimft.files import write_atomically
+from slimft.report.comparison import TEST, VALIDATION, Comparison, Row, common, read_comparison
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, join, section, table, tag
 from slimft.report.texts import MISSING, count, duration, rate, share, spread
+from slimft.runs.read import check_output
 
 _MOST_CLASSES = 60
+
+
+def compare(train_dirs: Sequence[str | pathlib.Path], output: str | pathlib.Path) -> Comparison:
+    """Writes a page that compares runs; returns what it shows.
+
+    Args:
+        train_dirs: the runs' directories; at least two.
+        output: the page's file.
+
+    Raises:
+        UsageError: a directory is no run's, or is named twice.
+        DataError: a file in one is not as a run writes it.
+    """
+    output = pathlib.Path(output).expanduser()
+    check_output(output)
+    comparison = read_comparison(train_dirs)
+    write_atomically(output, comparison_page(comparison))
+    return comparison
 
 
 def comparison_page(comparison: Comparison) -> Html:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from slimft.runs.checked_json import Value, read_json
 
+HISTORY_FILE = "history.json"
+
 
 class SavedHistory(NamedTuple):
     """What ``history.json`` holds.
@@ -55,7 +57,7 @@ def read_history(file: str | os.PathLike) -> SavedHistory:
 
 def _sums(value: Value) -> dict[str, float]:
     found = {name: value.get(name).integer() for name in ("step", "steps")}
-    for name in ("seconds", "loss", "accuracy"):
+    for name in ("seconds", *(name for name in value.object() if name not in ("step", "steps", "seconds"))):
         found[name] = value.get(name).number(below=math.inf)
         if found[name] is None:
             raise value.get(name).wrong("a finite number")

@@ -11,10 +11,10 @@ import shlex
 
 from slimft.errors import DataError, UsageError
 from slimft.runs.checked_json import Value, read_json
-from slimft.runs.history import HISTORY_FILE
-from slimft.runs.history_file import SavedHistory, read_history
+from slimft.runs.history_file import HISTORY_FILE, SavedHistory, read_history
 from slimft.runs.result import RESULT_FILE, Result, parse_result
-from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of, is_told, parse_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import SETTINGS_FILE, flags_of, is_told, parse_settings
 
 # What the run recorded of its data.
 DATA_FILE = "data.json"

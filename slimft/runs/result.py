@@ -20,17 +20,14 @@ from slimft import __version__
 from slimft.errors import DataError
 from slimft.files import write_atomically
 from slimft.runs.checked_json import Value
+from slimft.tasks import Scores, all_figures
 
 RESULT_FILE = "result.json"
 _THUMBNAIL_SIDE = 160
-_MOST_MISTAKES = 24
-_MOST_PAIRS = 40
-# A matrix of more classes has too many numbers for anybody to look at.
-_MOST_MATRIX_CLASSES = 200
 # What of `Result.result` the reports show, beside strings.
-_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "examples", "step", "last_step")
-_SPLITS = ("train", "validation", "test")
 _WHOLE = ("examples", "step", "last_step")
+_FIGURES = (*(figure.name for figure in all_figures()), *_WHOLE)
+_SPLITS = ("train", "validation", "test")
 _IMAGE = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
 
 
@@ -90,7 +87,7 @@ def write_result(
     restore: str,
     class_names: Sequence[str],
     class_counts: Mapping[str, Sequence[int]],
-    predictions=None,
+    scores: Scores | None = None,
     dataset=None,
     seconds: float | None = None,
     images_per_second: float | None = None,
@@ -104,16 +101,18 @@ def write_result(
         restore: summary of the restore plan.
         class_names: the classes' names, by label.
         class_counts: examples of each class, by split.
-        predictions: `slimft.metrics.Predictions` of the split that `result` is about; None if there is none.
+        scores: of the split that `result` is about; None if there are none.
         dataset: that split, to show mistakes from; None to show none.
         seconds: of training, in total.
         images_per_second: of training.
         device: what it ran on.
     """
-    found = {} if predictions is None else _findings(predictions, class_names)
-    if predictions is not None and dataset is not None:
-        indices = predictions.most_confident_mistakes(_MOST_MISTAKES)
-        found["mistakes"] = [_mistake(predictions, dataset, int(index)) for index in indices]
+    found = {} if scores is None else scores.findings(class_names)
+    if scores is not None and dataset is not None:
+        found["mistakes"] = [
+            {"name": dataset.describe(index), **what, "image": _thumbnail(dataset, index)}
+            for index, what in scores.mistakes()
+        ]
     whole = Result(
         result=dict(result),
         restore=restore,
@@ -128,30 +127,6 @@ def write_result(
     values = _ready({field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)})
     write_atomically(pathlib.Path(train_dir, RESULT_FILE), json.dumps(values, allow_nan=False))
     return whole
-
-
-def _findings(predictions, class_names: Sequence[str]) -> dict[str, object]:
-    small = len(class_names) <= _MOST_MATRIX_CLASSES
-    labels, predicted = (part.astype(np.int64) for part in (predictions.labels, predictions.predicted))
-    wrong = labels != predicted
-    pairs, counts = np.unique(np.stack([labels[wrong], predicted[wrong]]), axis=1, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_MOST_PAIRS]
-    return {
-        "confusion_matrix": predictions.confusion_matrix().tolist() if small else None,
-        "confused_pairs": [[*pairs[:, i].tolist(), int(counts[i])] for i in order],
-        "per_class": predictions.per_class(class_names),
-        "calibration": predictions.calibration(),
-    }
-
-
-def _mistake(predictions, dataset, index: int) -> dict[str, object]:
-    return {
-        "name": dataset.describe(index),
-        "label": int(predictions.labels[index]),
-        "predicted": int(predictions.predicted[index]),
-        "confidence": float(predictions.confidence[index]),
-        "image": _thumbnail(dataset, index),
-    }
 
 
 def _thumbnail(dataset, index: int) -> str | None:

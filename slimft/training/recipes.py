@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from slimft.errors import UsageError
 from slimft.nets import NetworkSpec
-from slimft.runs.settings import RECIPES, flags_of
+from slimft.runs.settings import RECIPES
+from slimft.runs.settings_file import flags_of
 
 # Optimizers and learning rates with batch normalization: about the best of some tried with MobileNet V1 on 10,000
 # images of CIFAR-10, 96 pixels, 2 epochs.

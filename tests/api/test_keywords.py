@@ -21,11 +21,11 @@ from slimft.training.completion import complete
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 REFUSED = "refused"
 EDGES = {
-    "int": st.integers(-3, 10) | st.sampled_from([4096, 4097, 2**31 - 1, 2**31]),
-    "float": st.floats(-2, 2) | st.floats() | st.integers(-2, 40),
-    "bool": st.booleans(),
-    "str": st.text("ab/~.:,\"' -", min_size=1, max_size=8),
-    "tuple": st.text('ab/*:," ', max_size=10) | st.lists(st.text("ab/*:", min_size=1, max_size=4), max_size=3),
+    int: st.integers(-3, 10) | st.sampled_from([4096, 4097, 2**31 - 1, 2**31]),
+    float: st.floats(-2, 2) | st.floats() | st.integers(-2, 40),
+    bool: st.booleans(),
+    str: st.text("ab/~.:,\"' -", min_size=1, max_size=8),
+    tuple: st.text('ab/*:," ', max_size=10) | st.lists(st.text("ab/*:", min_size=1, max_size=4), max_size=3),
 }
 
 
@@ -83,8 +83,8 @@ def test_a_keyword_is_the_flag(case):
 
 
 def test_every_field_is_tried_with_a_good_and_a_bad_value():
-    good = {"int": 2, "float": 0.5, "bool": True, "str": "x", "tuple": "a/b,c*"}
-    bad = {"int": "x", "float": "x", "bool": "maybe"}
+    good = {int: 2, float: 0.5, bool: True, str: "x", tuple: "a/b,c*"}
+    bad = {int: "x", float: "x", bool: "maybe"}
     for name, field in FIELDS.items():
         kind, choices = kind_of(field), field.metadata["choices"]
         value = choices[-1] if choices else "vgg_16" if name == "model" else good[kind]

@@ -1,13 +1,18 @@
 """The registry: every network is found by its name, without TensorFlow, and builds as it says."""
 
+import ast
 import dataclasses
+import importlib
+import pathlib
+import py_compile
+import zipfile
 
 import pytest
 
 from slimft import nets
 from slimft.checkpoint.official import OFFICIAL
 from slimft.errors import UsageError
-from slimft.nets import get_network, network_names
+from slimft.nets import get_network, network_names, registry
 
 # Network, module, arg_scope, scope, size, classes; None where that is the name, 224 or 1000. The classes and the
 # sizes are those of research/slim/README.md's table of checkpoints.
@@ -86,6 +91,7 @@ def test_spec(name):
     spec = get_network(name)
     module_name, arg_scope, scope, size, classes = EXPECTED[name]
     module = getattr(nets, module_name)
+    assert spec.module == module.__name__
     assert spec.function is getattr(module, name)
     assert spec.arg_scope is getattr(module, arg_scope)
     assert isinstance(spec.arg_scope(weight_decay=0.1), dict)
@@ -162,7 +168,7 @@ def test_build_calls_the_function_under_its_arg_scope(monkeypatch, name):
         return "logits", "end points"
 
     calls, spec = [], get_network(name)
-    monkeypatch.setattr(getattr(nets, spec.module), name, function)
+    monkeypatch.setattr(importlib.import_module(spec.module), name, function)
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [None, 200, 200, 3])
         assert spec.build(images, 5, is_training=True) == ("logits", "end points")
@@ -193,3 +199,118 @@ def test_build_takes_the_weight_decay(weight_decay, factors):
         get_network("vgg_a").build(tf.zeros([1, 32, 32, 3]), 5, is_training=True, weight_decay=weight_decay)
         losses = tf.losses.get_regularization_losses()
         assert [float(tf.get_static_value(loss.op.inputs[0])) for loss in losses] == pytest.approx(factors)
+
+
+FAMILIES = sorted({get_network(name).module for name in NAMES})
+NEW_FAMILY = '''
+"""A family."""
+import tensorflow_that_is_not_there
+
+from slimft.nets.spec import NetworkSpec
+
+
+def newnet(): pass
+
+
+SPECS = tuple(
+    NetworkSpec(
+        name=name, module=__name__, arg_scope_name="newnet_arg_scope", scope=name, logits_scopes=(f"{name}/fc",),
+        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1000,
+        official_checkpoint=None, parameters=1, gflops=0.1,
+    )
+    for name in ("newnet", "newnet_b")
+)
+'''
+
+
+def source_of(module):
+    return pathlib.Path(nets.__file__).with_name(f"{module.rpartition('.')[2]}.py").read_text()
+
+
+@pytest.mark.parametrize("module", FAMILIES)
+def test_specs_are_a_families_last_statement_and_read_as_they_run(module):
+    last = ast.parse(source_of(module)).body[-1]
+    assert isinstance(last, ast.Assign) and [target.id for target in last.targets] == ["SPECS"]
+    specs = importlib.import_module(module).SPECS
+    assert registry.read_specs(source_of(module), module) == specs
+    assert [spec for spec in specs if isinstance(spec, nets.NetworkSpec)] == [
+        get_network(name) for name in NAMES if get_network(name).module == module
+    ]
+
+
+@pytest.fixture
+def another_folder(tmp_path, monkeypatch):
+    """A function that adds a folder, or an archive, to those where the modules of slimft.nets are found."""
+
+    def add(path):
+        monkeypatch.setattr(nets, "__path__", [*nets.__path__, str(path)])
+        forget()
+
+    def forget():
+        registry._in_files.cache_clear()
+        registry._specs.cache_clear()
+
+    yield add
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_file_makes_a_network_known(tmp_path, another_folder, zipped):
+    """From a folder and from a zip; the file is not run."""
+    folder = tmp_path / "nets.zip" if zipped else tmp_path
+    if zipped:
+        with zipfile.ZipFile(folder, "w") as archive:
+            archive.writestr("newnet.py", NEW_FAMILY)
+    else:
+        (folder / "newnet.py").write_text(NEW_FAMILY)
+    another_folder(folder)
+    assert network_names() == [*NAMES, "newnet", "newnet_b"]
+    assert get_network("newnet_b").logits_scopes == ("newnet_b/fc",)
+    assert registry.arg_scope_call(["newnet/fc/weights"]) == "newnet.newnet_arg_scope()"
+    with pytest.raises(ModuleNotFoundError, match="tensorflow_that_is_not_there"):
+        _ = get_network("newnet").function
+    with pytest.raises(ModuleNotFoundError, match="tensorflow_that_is_not_there"):
+        _ = nets.newnet
+
+
+@pytest.mark.parametrize("text, message", [
+    ("SPECS = (NetworkSpec(name=NAME),)", "name 'NAME' is not defined"),
+    ("SPECS = (NetworkSpec(name='newnet'),)", "missing 11 required positional arguments"),
+    ("SPECS = ()\nOTHER = 1", "too many values to unpack"),
+    ("SPECS = [1]", "it is no tuple of NetworkSpec"),
+    ("SPECS = (1,)", "it is no tuple of NetworkSpec"),
+    ("SPECS: tuple = ()", "it is no assignment"),
+    ("SPECS += ()", "it is no assignment"),
+    ("SPECS = (__import__('os'),)", "name '__import__' is not defined"),
+    ("SPECS = (", "was never closed"),
+])  # fmt: skip
+def test_specs_that_cannot_be_read(tmp_path, another_folder, text, message):
+    (tmp_path / "newnet.py").write_text(f"NAME = 'newnet'\n\n{text}\n")
+    another_folder(tmp_path)
+    with pytest.raises(ImportError) as caught:
+        network_names()
+    told = str(caught.value)
+    assert told.startswith("slimft.nets.newnet: SPECS cannot be read (") and message in told
+    assert "it has to be the file's last statement, SPECS = (NetworkSpec(...), ...)" in told
+
+
+def test_files_without_specs_are_no_networks(tmp_path, another_folder):
+    (tmp_path / "newnet.py").write_text("'''SPECS'''\nclass A:\n    SPECS = 1\n")
+    another_folder(tmp_path)
+    assert network_names() == NAMES
+
+
+def test_two_networks_of_one_name(tmp_path, another_folder):
+    (tmp_path / "newnet.py").write_text(NEW_FAMILY.replace("newnet_b", "vgg_16"))
+    another_folder(tmp_path)
+    modules = "slimft.nets.vgg and slimft.nets.newnet"
+    with pytest.raises(ImportError, match=f"two networks are called vgg_16: in {modules}"):
+        network_names()
+
+
+def test_networks_whose_source_is_not_there(tmp_path, another_folder):
+    py_compile.compile(str(pathlib.Path(nets.__file__).with_name("vgg.py")), str(tmp_path / "newnet.pyc"))
+    another_folder(tmp_path)
+    with pytest.raises(ImportError, match="slimft.nets.newnet: .* reads networks from source files"):
+        network_names()

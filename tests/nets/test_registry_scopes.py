@@ -63,7 +63,7 @@ def test_top_is_the_end_of_the_network(name):
     # More than the head's two, and not most of the network: AlexNet has 8 layers in all.
     weights = [name for name in shapes if name.endswith("weights")]
     assert 3 <= sum(name in top for name in weights) <= 0.6 * len(weights)
-    assert shapes["head/hidden/weights"] == [FEATURES[spec.module](name), 256]
+    assert shapes["head/hidden/weights"] == [FEATURES[spec.module.removeprefix('slimft.nets.')](name), 256]
 
 
 # Channels of the last features, by the papers' tables.

@@ -33,7 +33,7 @@ def fresh_checkpoint(spec, image_size, path):
         spec.build(tf.zeros([1, image_size, image_size, 3]), spec.num_imagenet_classes, is_training=True)
         session.run(tf.global_variables_initializer())
         values = session.run({variable.op.name: variable for variable in tf.model_variables()})
-    if spec.module == "vgg":
+    if spec.module == "slimft.nets.vgg":
         keep_the_scale(values)
     write_checkpoint(path, ArraysInMemory(values))
 
@@ -61,7 +61,7 @@ def losses_of_training(spec, image_size, checkpoint, **restoring):
     few = dataclasses.replace(train, images=images, labels=labels, max_shift=0.0)
     told = Settings(
         model=spec.name, dataset="digits", image_size=image_size, batch_size=BATCH_SIZE, optimizer="adam",
-        schedule="fixed", learning_rate=0.0001 if spec.module == "vgg" else 0.0005,
+        schedule="fixed", learning_rate=0.0001 if spec.module == "slimft.nets.vgg" else 0.0005,
     )  # fmt: skip
     settings = complete(told)
     training = build_graph(settings, spec, few, Stage(0, 0, STEPS, (), settings.learning_rate))
@@ -80,7 +80,7 @@ def losses_of_training(spec, image_size, checkpoint, **restoring):
 
 def assert_falls(spec, losses):
     """VGG, which has no batch normalization but dropout, learns much more slowly than the others."""
-    assert np.mean(losses[-5:]) < (0.95 if spec.module == "vgg" else 0.7) * np.mean(losses[:3])
+    assert np.mean(losses[-5:]) < (0.95 if spec.module == "slimft.nets.vgg" else 0.7) * np.mean(losses[:3])
 
 
 @pytest.mark.parametrize(
