@@ -11,9 +11,11 @@ silence: what is not excluded and cannot be restored is an error that says what 
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -269,7 +271,7 @@ class RestorePlan:
 
 
 def plan_restore(
-    checkpoint: Checkpoint | str,
+    checkpoint: Checkpoint | str | os.PathLike[str],
     variables: Mapping[str, tf.Variable] | Iterable[tf.Variable] | None = None,
     include: Patterns = None,
     exclude: Patterns = None,
@@ -303,9 +305,8 @@ def plan_restore(
     if checkpoint is None:
         raise UsageError("checkpoint is None: tf.train.latest_checkpoint returns that where there is no checkpoint")
     checkpoint = open_checkpoint(checkpoint)
-    if variables is None:
-        variables = slim.get_model_variables() or tf.global_variables()
-    by_name = dict(variables) if isinstance(variables, Mapping) else {v.op.name: v for v in variables}
+    given: Any = slim.get_model_variables() or tf.global_variables() if variables is None else variables
+    by_name = dict(given) if isinstance(given, Mapping) else {v.op.name: v for v in given}
     if not by_name:
         raise RestoreError("there are no variables to restore; build the network first")
     keys = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
@@ -342,7 +343,14 @@ def plan_restore(
 
 
 def restore(
-    session, checkpoint, variables=None, include=None, exclude=None, rename=None, cast=False, ignore_unused=None
+    session: tf.Session,
+    checkpoint: Checkpoint | str | os.PathLike[str],
+    variables: Mapping[str, tf.Variable] | Iterable[tf.Variable] | None = None,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    rename: Rename = None,
+    cast: bool = False,
+    ignore_unused: Patterns = None,
 ) -> RestorePlan:
     """Plans (see `plan_restore`), applies the plan in `session`, and returns it."""
     plan = plan_restore(checkpoint, variables, include, exclude, rename, cast, ignore_unused)
@@ -377,7 +385,7 @@ def _dtype(variable: tf.Variable) -> np.dtype:
 class _CallableModule(types.ModuleType):
     """Makes `slimft.restore(...)` work although importing this file puts the module at that name."""
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> RestorePlan:
         return restore(*args, **kwargs)
 
 

@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from slimft.data.dataset import DataOptions, dataset_names
 from slimft.errors import DataError, UsageError
@@ -29,7 +30,15 @@ SETTINGS_FILE = "settings.json"
 FLAGS_FILE = "flags.txt"
 
 
-def _flag(default, help, *, choices=None, least=None, most=None, alias=None):
+def _flag(
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[str] | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    alias: str | None = None,
+) -> Any:
     """A field with what its flag needs: help text, choices or bounds (inclusive), slim's name for it."""
     metadata = {"help": help, "choices": choices, "least": least, "most": most, "alias": alias}
     return dataclasses.field(default=default, metadata=metadata)
@@ -256,6 +265,7 @@ class Settings:
 
     def final_checkpoint(self) -> str:
         """What the run ends with: its best checkpoint if it may stop early, else its newest."""
+        assert self.train_dir is not None  # `complete` has filled it in.
         best = pathlib.Path(self.train_dir, "best")
         return str(best if self.patience and (best / "checkpoint").exists() else self.train_dir)
 
@@ -276,7 +286,7 @@ _FIXED = (
 OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
 # What a resumed run may have otherwise without a word.
 _OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")
-_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
+_TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
 _KINDS = {
     "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "tuple": "a list",
 }  # fmt: skip
@@ -286,6 +296,7 @@ _MOST_BYTES = 1 << 20
 
 def save_settings(settings: Settings) -> None:
     """Writes the settings into the run's directory, and as ``flags.txt`` for ``--flagfile``."""
+    assert settings.train_dir is not None  # `complete` has filled it in.
     folder = pathlib.Path(settings.train_dir)
     write_atomically(folder / SETTINGS_FILE, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
     write_atomically(folder / FLAGS_FILE, "".join(f"{flag}\n" for flag in as_flags(settings, leave=("train_dir",))))
@@ -308,7 +319,7 @@ def is_told(settings: Settings, field: dataclasses.Field) -> bool:
     return value not in (field.default, DEFAULTS.get(field.name, field.default))
 
 
-def flags_of(name: str, value) -> list[str]:
+def flags_of(name: str, value: Any) -> list[str]:
     """The flags that set the field `name` to `value`, which is a field's or what JSON has for it."""
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no{name}"]
@@ -338,7 +349,7 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
     return Settings(**{**saved, "train_dir": str(train_dir)})
 
 
-def read_settings(file: str | os.PathLike) -> dict[str, object]:
+def read_settings(file: str | os.PathLike) -> dict[str, Any]:
     """The fields of `Settings` in a JSON file that `save_settings`, perhaps an earlier version's, wrote.
 
     Raises:
@@ -348,13 +359,13 @@ def read_settings(file: str | os.PathLike) -> dict[str, object]:
     return parse_settings(read_json(file, _MOST_BYTES))
 
 
-def parse_settings(saved: Value) -> dict[str, object]:
+def parse_settings(saved: Value) -> dict[str, Any]:
     """The fields of `Settings` in what was read of a ``settings.json``; as `read_settings`."""
     known = {field.name: field for field in dataclasses.fields(Settings)}
     return {name: _typed(known[name], value) for name, value in saved.object().items() if name in known}
 
 
-def _typed(field: dataclasses.Field, value: Value):
+def _typed(field: dataclasses.Field, value: Value) -> Any:
     """A value from JSON as the field has it; raises DataError if it is of another type or out of bounds."""
     kind, raw = kind_of(field), value.raw
     if raw is None and ("None" in field.type or field.default is None):
@@ -381,7 +392,7 @@ def _can_name_a_file(text: str) -> bool:
         return False
 
 
-def out_of_bounds(field: dataclasses.Field, value) -> str | None:
+def out_of_bounds(field: dataclasses.Field, value: Any) -> str | None:
     """What a field's value, of the right type, has to be and is not; None where it is good."""
     choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
     if value is None:
@@ -410,6 +421,7 @@ def saved_settings(settings: Settings) -> Settings | None:
     Raises:
         UsageError: it is a run of another model or other data.
     """
+    assert settings.train_dir is not None  # `complete` has filled it in.
     if not os.path.lexists(pathlib.Path(settings.train_dir, SETTINGS_FILE)):
         return None
     saved = load_settings(settings.train_dir)
