@@ -60,9 +60,8 @@ def _imports_of(name, file, modules):
 
 def circle_in(imports):
     """The files of one circle, in order; None if there is none."""
-    graph = {name: found.on_loading for name, found in imports.items()}
     try:
-        graphlib.TopologicalSorter(graph).prepare()
+        graphlib.TopologicalSorter({name: found.on_loading for name, found in imports.items()}).prepare()
     except graphlib.CycleError as error:
         return error.args[1]
     return None
@@ -76,13 +75,14 @@ def room_of(name, floors):
 
 
 def upwards_in(imports, floors):
-    """The imports of another room that is not on a lower floor, a line each."""
+    """The imports of another room that is not on a lower floor, a line each; what has no floor does not count."""
     arrows = [(name, other) for name, found in imports.items() for other in found.on_loading | found.in_functions]
     rooms = {name: room_of(name, floors) for name in imports}
     return sorted(
         f"{name} -> {other}"
         for name, other in arrows
-        if rooms[name] != rooms[other] and floors[rooms[other]] >= floors[rooms[name]]
+        if rooms[name] != rooms[other] and None not in (rooms[name], rooms[other])
+        and floors[rooms[other]] >= floors[rooms[name]]
     )
 
 
