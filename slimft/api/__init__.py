@@ -102,7 +102,7 @@ def finetune(
     told = over_file(read_keywords("finetune", keywords), settings)
     step = step_from(resume_from)
     complete(told)  # So that what cannot work is said before TensorFlow is loaded.
-    from slimft.reported import train_and_evaluate
+    from slimft.api.reported import train_and_evaluate
     from slimft.training.run import prepare
 
     run = prepare(told, resume_from=step)

@@ -77,7 +77,7 @@ def finetune(values: flags.FlagValues) -> None:
         common.print_result(find_learning_rate(settings))
         return
     with common.quiet_standard_error():
-        from slimft.reported import train_and_evaluate
+        from slimft.api.reported import train_and_evaluate
         from slimft.training.run import prepare
 
     run = prepare(settings, resume_from=values.resume_from)

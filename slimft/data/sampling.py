@@ -74,7 +74,7 @@ class BalancedSampler:
 def _rounded(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Whole numbers near to `shares`, with the same sum: at least 1 where there are examples, else 0.
 
-    Largest remainders are rounded up.
+    Largest remainders are rounded up. (`slimft.data.splits` shares out a number in exact proportion instead.)
     """
     whole = np.maximum(np.floor(shares), counts > 0).astype(np.int64)
     left = int(counts.sum() - whole.sum())

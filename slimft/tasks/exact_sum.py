@@ -28,7 +28,7 @@ class ExactSum:
         values = values.astype(np.float32).ravel()
         finite = np.isfinite(values)
         if not finite.all():
-            self._not_finite += float(values[~finite].sum(dtype=np.float64))
+            self._not_finite += sum(values[~finite].tolist())
             values = values[finite]
         mantissas, exponents = np.frexp(values.astype(np.float64))
         # Whole numbers below 2**53, as long as there are fewer than 2**29 values at a time.
