@@ -39,7 +39,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slimft", "slimft.*"]),
-    package_data={"slimft.data": ["imagenet_classes.txt"]},
+    package_data={"slimft": ["py.typed"], "slimft.data": ["imagenet_classes.txt"]},
     cmdclass={"build_py": BuildPy},
     entry_points={
         "console_scripts": [
@@ -75,9 +75,13 @@ setup(
         "test-torch": ["timm>=1.0", "torch>=2.4", "torchvision>=0.19"],
         # As references: tf-keras, on whose batch normalization slim used to stand; cramjam, another Snappy.
         # ipykernel, ipywidgets and nbclient: what a notebook shows.
-        "test": [*DEMO, *HUB, "cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "pytest",
-                 "pytest-xdist", "ruff", "safetensors>=0.8", "scikit-image", "tensorboard>=2.16",
-                 "tf-keras>=2.16,<2.22"],
+        "test": [
+            *DEMO,
+            *HUB,
+            *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "mypy>=2.0", "nbclient", "pytest"),
+            *("pytest-xdist", "ruff", "safetensors>=0.8", "scikit-image", "tensorboard>=2.16"),
+            "tf-keras>=2.16,<2.22",
+        ],
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -12,7 +12,7 @@ import dataclasses
 import io
 import pickletools
 import re
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -90,7 +90,7 @@ class PickledArray:
 
     dtype: np.dtype
     shape: tuple[int, ...]
-    order: str
+    order: Literal["C", "F"]
     values: bytes | Span
 
     def read(self, stream: BinaryIO) -> np.ndarray:

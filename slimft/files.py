@@ -28,7 +28,7 @@ from slimft.errors import DataError
 try:
     import fcntl
 except ImportError:  # Not a POSIX system.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # To mypy the name is a module's for good.
 
 _PREFIX = ".slimft-"
 _TEMPORARY = re.compile(rf"{re.escape(_PREFIX)}[0-9a-f]{{8}}")
@@ -167,7 +167,9 @@ def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
 def exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
     """Swaps two directories at once; returns False where the system or the file system cannot."""
     # Python has no function for it. The numbers: AT_FDCWD and RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS.
-    libc = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
+    if os.name != "posix":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
     paths = os.fsencode(one), os.fsencode(other)
     if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
         return libc.renamex_np(*paths, 2) == 0

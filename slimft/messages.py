@@ -10,7 +10,8 @@ import contextlib
 import errno
 import os
 import sys
-from typing import TextIO
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 # Python calls these printable, but they take no room or look like a space: Unicode's default-ignorable letters and
 # marks (DerivedCoreProperties.txt), and the blank of Braille.
@@ -55,7 +56,7 @@ class SafeStream:
         escape: False for a progress bar, which has to steer the terminal.
     """
 
-    def __init__(self, stream: TextIO | None, name: str | None = None, escape: bool = True):
+    def __init__(self, stream: TextIO | SafeStream | None, name: str | None = None, escape: bool = True):
         self._wrapped = stream
         self._name = name
         self._escape = escape
@@ -70,7 +71,7 @@ class SafeStream:
             self._wrapped.write(shown.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
-    def writelines(self, lines) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         """Writes each of `lines`."""
         for line in lines:
             self.write(line)
@@ -89,7 +90,7 @@ class SafeStream:
             return False
 
     @contextlib.contextmanager
-    def _errors(self):
+    def _errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:  # ValueError: it was closed by its owner.
@@ -97,7 +98,7 @@ class SafeStream:
                 number = getattr(error, "errno", None) or errno.EBADF
                 raise OSError(number, os.strerror(number), self._name) from None
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_wrapped"], name)
 
     # tqdm asks whether a bar and a message share a stream.
@@ -108,7 +109,7 @@ class SafeStream:
         return id(_innermost(self))
 
 
-def _innermost(stream: object) -> object:
+def _innermost(stream: TextIO | SafeStream | None) -> TextIO | None:
     while isinstance(stream, SafeStream):
         stream = stream._wrapped
     return stream
@@ -144,7 +145,7 @@ def say(*lines: str) -> None:
         stream.flush()
 
 
-def _above_the_bar(stream: SafeStream):
+def _above_the_bar(stream: SafeStream) -> contextlib.AbstractContextManager[None]:
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # Where nobody has imported it, there is no bar.
     if tqdm is None or not is_redrawn(stream):
         return contextlib.nullcontext()

@@ -63,7 +63,8 @@ def _scope_renamer(mapping: Mapping[str, str | Sequence[str]], names: Sequence[s
     scopes: dict[str, list[str]] = {}
     # The longest scope first, so that the most particular renaming wins.
     for old in sorted(mapping, key=lambda scope: len(scope.rstrip("/")), reverse=True):
-        targets = [mapping[old]] if isinstance(mapping[old], str) else mapping[old]
+        target_or_several = mapping[old]
+        targets = [target_or_several] if isinstance(target_or_several, str) else target_or_several
         scopes.setdefault(old.rstrip("/"), []).extend(target.rstrip("/") for target in targets)
     regexes = {}
     for old in scopes:

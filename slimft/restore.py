@@ -11,9 +11,11 @@ silence: what is not excluded and cannot be restored is an error that says what 
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import types
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -253,7 +255,7 @@ class RestorePlan:
         counts = ", ".join(f"{len(getattr(self, state))} {state}" for state in states)
         return f"<RestorePlan from {self.checkpoint.path}: {counts}>"
 
-    def _repr_pretty_(self, printer, cycle: bool) -> None:
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """What a notebook and IPython show: the same as `print`."""
         printer.text(str(self))
 
@@ -278,7 +280,7 @@ class RestorePlan:
 
 
 def plan_restore(
-    checkpoint: Checkpoint | str,
+    checkpoint: Checkpoint | str | os.PathLike[str],
     variables: Mapping[str, tf.Variable] | Iterable[tf.Variable] | None = None,
     include: Patterns = None,
     exclude: Patterns = None,
@@ -323,9 +325,8 @@ def plan_restore(
     if checkpoint is None:
         raise UsageError("checkpoint is None: tf.train.latest_checkpoint returns that where there is no checkpoint")
     checkpoint = open_checkpoint(checkpoint)
-    if variables is None:
-        variables = slim.get_model_variables() or tf.global_variables()
-    by_name = dict(variables) if isinstance(variables, Mapping) else {v.op.name: v for v in variables}
+    given: Any = slim.get_model_variables() or tf.global_variables() if variables is None else variables
+    by_name = dict(given) if isinstance(given, Mapping) else {v.op.name: v for v in given}
     if not by_name:
         raise RestoreError("there are no variables to restore; build the network first")
     keys = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
@@ -362,7 +363,14 @@ def plan_restore(
 
 
 def restore(
-    session, checkpoint, variables=None, include=None, exclude=None, rename=None, cast=False, ignore_unused=None
+    session: tf.Session,
+    checkpoint: Checkpoint | str | os.PathLike[str],
+    variables: Mapping[str, tf.Variable] | Iterable[tf.Variable] | None = None,
+    include: Patterns = None,
+    exclude: Patterns = None,
+    rename: Rename = None,
+    cast: bool = False,
+    ignore_unused: Patterns = None,
 ) -> RestorePlan:
     """Plans (see `plan_restore`), applies the plan in `session`, and returns it."""
     plan = plan_restore(checkpoint, variables, include, exclude, rename, cast, ignore_unused)
@@ -402,7 +410,7 @@ class _CallableModule(types.ModuleType):
     `slimft.restore`, it is that which has to be callable.
     """
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> RestorePlan:
         return restore(*args, **kwargs)
 
 

@@ -30,7 +30,7 @@ def open_descriptor(path: str | os.PathLike, flags: int, mode: int = 0o666) -> i
 
 def read_into(descriptor: int, buffer: np.ndarray, offset: int) -> int:
     """Reads from `offset` on into a contiguous buffer; returns how many bytes: fewer only at the file's end."""
-    octets = memoryview(buffer).cast("B")
+    octets = buffer.data.cast("B")
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [octets], offset)
     if hasattr(os, "pread"):
@@ -45,7 +45,7 @@ def read_into(descriptor: int, buffer: np.ndarray, offset: int) -> int:
 
 def write_at(descriptor: int, array: np.ndarray, offset: int) -> None:
     """Writes all of a contiguous array at `offset`."""
-    octets = memoryview(array).cast("B")
+    octets = array.data.cast("B")
     while octets:
         if hasattr(os, "pwrite"):
             count = os.pwrite(descriptor, octets, offset)

@@ -4,6 +4,8 @@
 with each variable's shape and dtype known before it is read. `write_checkpoint` writes one.
 """
 
+from __future__ import annotations
+
 import os
 
 from slimft.checkpoint.base import Checkpoint, reason
@@ -15,7 +17,9 @@ from slimft.wire.binary_file import Malformed
 __all__ = ["Checkpoint", "open_checkpoint", "write_checkpoint"]
 
 
-def open_checkpoint(path, *, verify: bool = True, memory_map: bool = True) -> Checkpoint:
+def open_checkpoint(
+    path: str | os.PathLike[str] | Checkpoint, *, verify: bool = True, memory_map: bool = True
+) -> Checkpoint:
     """Opens a checkpoint without reading its variables.
 
     Args:

@@ -15,7 +15,11 @@ from slimft.wire.binary_file import Malformed
 _MOST_SAID = 500
 
 
-class Checkpoint(Mapping, abc.ABC):
+# Every variable's shape and dtype, by name.
+Listing = Mapping[str, tuple[tuple[int, ...], np.dtype]]
+
+
+class Checkpoint(Mapping[str, np.ndarray], abc.ABC):
     """An immutable mapping of variable names to NumPy arrays, read from a file when asked for.
 
     Every array belongs to its reader alone: changing it changes neither the file nor what is read next.
@@ -30,7 +34,7 @@ class Checkpoint(Mapping, abc.ABC):
     format: str
 
     @abc.abstractmethod
-    def _shapes_and_dtypes(self) -> Mapping[str, tuple[tuple[int, ...], np.dtype]]:
+    def _shapes_and_dtypes(self) -> Listing:
         """Every variable's shape and dtype, by name."""
 
     @abc.abstractmethod

@@ -42,7 +42,8 @@ def read_note(release: Release, folder: pathlib.Path) -> dict[str, str]:
     Raises:
         CheckpointError: the note cannot be read.
     """
-    note, digests = note_of(release, folder), {}
+    note = note_of(release, folder)
+    digests: dict[str, str] = {}
     if not note.exists():
         return digests
     try:

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterator
 
 from slimft.checkpoint import digests
+from slimft.checkpoint.base import Checkpoint
 from slimft.checkpoint.official import Release, checkpoint_directory, find_release
 from slimft.download import Unreachable, download, unpack
 from slimft.errors import CheckpointError, DataError
@@ -133,7 +134,7 @@ def _unpack_and_check(release: Release, archive: pathlib.Path, folder: pathlib.P
         raise CheckpointError(str(error).replace(f"{folder}{os.sep}", "")) from None
 
 
-def _check_shapes(release: Release, path: pathlib.Path):
+def _check_shapes(release: Release, path: pathlib.Path) -> Checkpoint:
     """Opens the checkpoint at `path`; raises CheckpointError unless all variables of `release` are in it."""
     from slimft.checkpoint import open_checkpoint
 

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint, one_line
+from slimft.checkpoint.base import Checkpoint, Listing, one_line
 from slimft.checkpoint.dtypes import dtype_of_enum
 from slimft.checkpoint.memory import Allowance, most_bytes
 from slimft.checkpoint.tensor_proto import SHAPE_FIELDS, TENSOR_FIELDS, describe_tensor, parse_tensor
@@ -21,6 +21,8 @@ from slimft.wire.protobuf import (
     FIXED32,
     LENGTH,
     VARINT,
+    Message,
+    Schema,
     check_messages,
     expect_bytes,
     fields,
@@ -33,7 +35,7 @@ _CONSTANT_BYTES = 1 << 9
 # An AttrValue has one of these, the last one that is given: its fields and their wire types.
 _TENSOR = 8
 # Of an AttrValue: the fields that are messages, but for functions.
-_VALUE = {1: {7: SHAPE_FIELDS, 8: TENSOR_FIELDS}, 7: SHAPE_FIELDS, 8: TENSOR_FIELDS}
+_VALUE: Schema = {1: {7: SHAPE_FIELDS, 8: TENSOR_FIELDS}, 7: SHAPE_FIELDS, 8: TENSOR_FIELDS}
 _OTHER_VALUES = {**dict.fromkeys((1, 2, 7, 9, 10), LENGTH), **dict.fromkeys((3, 5, 6), VARINT), 4: FIXED32}
 
 
@@ -56,7 +58,7 @@ class FrozenGraphCheckpoint(Checkpoint):
         # A constant of one value may be of any shape: a graph of few bytes must not make gigabytes.
         self._most_filled = most_bytes(file.size)
         allowance = Allowance(file.size)
-        constants: dict[str, memoryview] = {}
+        constants: dict[str, Message] = {}
         were_variables: set[str] = set()
         for number, _, node in fields(file.read(0, file.size)):
             if number != 1:
@@ -75,21 +77,23 @@ class FrozenGraphCheckpoint(Checkpoint):
         self._tensors = {name: constants[name] for name in sorted(constants) if name in were_variables}
         if not self._tensors:
             raise Malformed("it is no frozen graph: it has no constants that were variables; give its checkpoint")
-        self._variables = {}
+        self._variables: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
         for name, tensor in self._tensors.items():
             enum, shape = describe_tensor(tensor)
             self._variables[name] = shape, dtype_of_enum(enum)
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
         return parse_tensor(self._tensors[name], most=self._most_filled)
 
 
-def _parse_node(node: memoryview) -> tuple[str, str, str, memoryview | None]:
+def _parse_node(node: memoryview) -> tuple[str, str, str, Message | None]:
     """A node's name, op, first input and, where its attribute `value` is a tensor, the TensorProto."""
-    name, op, first_input, tensor = "", "", None, None
+    name, op = "", ""
+    first_input: str | None = None
+    tensor: Message | None = None
     for number, _, value in fields(node):
         if number == 1:
             name = utf8(value)
@@ -105,7 +109,7 @@ def _parse_node(node: memoryview) -> tuple[str, str, str, memoryview | None]:
     return name, op, first_input or "", tensor
 
 
-def _parse_attribute(entry: memoryview) -> tuple[str, memoryview | None]:
+def _parse_attribute(entry: memoryview) -> tuple[str, Message | None]:
     """The key of an entry of a node's attributes and, if its value is one, the TensorProto."""
     key, content = "", EMPTY
     for number, _, value in fields(entry):
@@ -118,7 +122,7 @@ def _parse_attribute(entry: memoryview) -> tuple[str, memoryview | None]:
             raise Malformed(f"an attribute of a node has a field {number}")
     # protobuf reads all of the graph before any of it, so damage elsewhere is damage too.
     check_messages(content, _VALUE)
-    tensor = None
+    tensor: Message | None = None
     for number, wire_type, value in fields(content):
         if number == _TENSOR:
             tensor = joined(EMPTY if tensor is None else tensor, expect_bytes(value))

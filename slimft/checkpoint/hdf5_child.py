@@ -12,11 +12,19 @@ A reply of {"error": reason} says why not, or why not all. What the process may 
 processor's time is part of each request; where the system has no such limits, the parent's clock remains.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
 import os
 import sys
+
+TYPE_CHECKING = False  # As typing has it, without the time that its import takes.
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
+    import numpy as np
 
 # Keras' names of nested models have hundreds of characters. The time for a chain of groups grows with its cube.
 _MOST_NAME = 4096
@@ -76,17 +84,19 @@ def at_most(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
-def send(replies, reply: dict) -> None:
+def send(replies: BinaryIO, reply: dict) -> None:
     text = json.dumps(reply).encode()
     replies.write(len(text).to_bytes(8, "little") + text)
     replies.flush()
 
 
-def listing(file, most: int) -> dict:
+def listing(file: Any, most: int) -> dict:
     """Every dataset as [name, shape, dtype, offset in the file or None], and the layers' names by their group's."""
     import h5py
 
-    variables, layers, left = [], {}, most
+    variables: list[list] = []
+    layers: dict[str, str] = {}
+    left = most
 
     def count(*names: str) -> None:
         nonlocal left
@@ -94,7 +104,7 @@ def listing(file, most: int) -> dict:
         if left < 0:
             raise Refused("it has absurdly many names, or long ones, for its size")
 
-    def add(name: str, item) -> None:
+    def add(name: str, item: Any) -> None:
         if len(name) > _MOST_NAME or name.count("/") > _MOST_DEPTH:
             raise Refused(f"a name in it has {len(name)} characters and {name.count('/')} groups")
         if isinstance(item, h5py.Group):
@@ -114,12 +124,12 @@ def listing(file, most: int) -> dict:
     return {"variables": variables, "layers": layers}
 
 
-def is_number(dtype) -> bool:
+def is_number(dtype: np.dtype) -> bool:
     """Whether values are numbers, or two bytes of no meaning, which is how h5py writes bfloat16."""
     return dtype.kind in "biufc" or dtype == "V2"
 
 
-def text_attribute(group, name: str) -> str | None:
+def text_attribute(group: Any, name: str) -> str | None:
     """An attribute that is one string; None if it is anything else, which may be of any size."""
     import h5py
 
@@ -135,7 +145,7 @@ def text_attribute(group, name: str) -> str | None:
     return value if isinstance(value, str) and len(value) <= _MOST_NAME else None
 
 
-def contiguous(dataset, kind, dtype) -> int | None:
+def contiguous(dataset: Any, kind: Any, dtype: np.dtype) -> int | None:
     """Where in the file the values lie one after the other just as NumPy has them; None if they do not.
 
     Args:
@@ -153,7 +163,7 @@ def contiguous(dataset, kind, dtype) -> int | None:
     return dataset.get_offset() if same and whole else None
 
 
-def send_values(replies, dataset) -> None:
+def send_values(replies: BinaryIO, dataset: Any) -> None:
     """Sends a dataset's values, a number of whole rows of chunks at a time."""
     import numpy as np
 
@@ -172,13 +182,13 @@ def send_values(replies, dataset) -> None:
         del piece  # Before there is another.
 
 
-def send_piece(replies, octets) -> None:
+def send_piece(replies: BinaryIO, octets: bytes | memoryview) -> None:
     send(replies, {"bytes": len(octets)})
     replies.write(octets)
     replies.flush()
 
 
-def check_stored(dataset) -> None:
+def check_stored(dataset: Any) -> None:
     """Raises Refused if the values lie in other files, or claim to be more than what is stored can mean."""
     if dataset.external or dataset.is_virtual:
         raise Refused("its values lie in other files, whichever its writer chose; they are not read")

@@ -18,6 +18,9 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeVar
 
 from slimft.checkpoint.base import reason
 from slimft.checkpoint.fetch import alone_in
@@ -47,6 +50,9 @@ class _Fetched:
 
     path: pathlib.Path
     files: dict[pathlib.Path, str | None]
+
+
+_Answer = TypeVar("_Answer")
 
 
 class _NotReached(Exception):
@@ -92,7 +98,7 @@ def fetch(text: str) -> pathlib.Path:
     return found.path
 
 
-def _import_hub():
+def _import_hub() -> ModuleType:
     try:
         import huggingface_hub
         import huggingface_hub.errors  # Loaded lazily otherwise, as the next two.
@@ -106,25 +112,26 @@ def _import_hub():
     return huggingface_hub
 
 
-def _fetch_from_hub(name: HubName, hub, folder: pathlib.Path) -> tuple[str, _Fetched]:
+def _fetch_from_hub(name: HubName, hub: ModuleType, folder: pathlib.Path) -> tuple[str, _Fetched]:
     """Asks the Hub what `name` is, and fetches what the cache has not; the commit, and the files.
 
     Raises:
         _NotReached: the Hub cannot be asked.
         CheckpointError, OSError: as `fetch`.
     """
-    # A file that is a checkpoint by itself needs no list of all files.
-    revision, chosen, files = name.revision, name.file, [name.file]
-    if chosen is None or not stands_alone(chosen):
+    revision = name.revision
+    if name.file is not None and stands_alone(name.file):
+        chosen, files = name.file, [name.file]  # It needs no list of all files.
+    else:
         info = _ask(name, hub, lambda: hub.HfApi().model_info(
             name.repository, revision=name.revision, timeout=_TIMEOUT_SECONDS
         ))  # fmt: skip
         chosen, files = choose(name, [sibling.rfilename for sibling in info.siblings or ()])
         revision = info.sha
-    facts = {}
+    facts: dict[str, Any] = {}
     for file in files:
         url = hub.hf_hub_url(name.repository, file, revision=revision)
-        facts[file] = _ask(name, hub, lambda url=url: hub.get_hf_file_metadata(url))
+        facts[file] = _ask(name, hub, functools.partial(hub.get_hf_file_metadata, url))
         # The files of one checkpoint are of one commit, whatever is pushed meanwhile.
         revision = facts[file].commit_hash
         if not _COMMIT.fullmatch(revision or "") or not _DIGEST.fullmatch(facts[file].etag or ""):
@@ -141,13 +148,13 @@ def _fetch_from_hub(name: HubName, hub, folder: pathlib.Path) -> tuple[str, _Fet
             _download(name, hub, folder, revision, file, facts[file])
     for file in files:
         # All of them are in the cache: this links the commit's files, and notes the commit of the revision.
-        _ask(name, hub, lambda file=file: hub.hf_hub_download(name.repository, file, revision=name.revision))
+        _ask(name, hub, functools.partial(hub.hf_hub_download, name.repository, file, revision=name.revision))
         if not (snapshot / file).exists():
             raise CheckpointError(f"{name.text}: {name.revision} has changed meanwhile; run the same command again")
     return revision, _Fetched(snapshot / chosen, {snapshot / file: facts[file].etag for file in files})
 
 
-def _ask(name: HubName, hub, question):
+def _ask(name: HubName, hub: ModuleType, question: Callable[[], _Answer]) -> _Answer:
     """What `question()` answers, which asks the Hub; its errors are those of `_fetch_from_hub`."""
     errors, where, offline = hub.errors, hub.constants.ENDPOINT, hub.constants.HF_HUB_OFFLINE
     try:
@@ -179,7 +186,7 @@ def _ask(name: HubName, hub, question):
     raise CheckpointError(f"{name.text}: {why}")
 
 
-def _about_missing_file(name: HubName, hub) -> str:
+def _about_missing_file(name: HubName, hub: ModuleType) -> str:
     """What to say where the Hub says that there is no such file: what there is, if it can be asked."""
     try:
         info = hub.HfApi().model_info(name.repository, revision=name.revision, timeout=_TIMEOUT_SECONDS)
@@ -191,7 +198,7 @@ def _about_missing_file(name: HubName, hub) -> str:
     return f"there is no {name.file} in {name.repository} at {name.revision}"
 
 
-def _download(name: HubName, hub, folder: pathlib.Path, commit: str, file: str, facts) -> None:
+def _download(name: HubName, hub: ModuleType, folder: pathlib.Path, commit: str, file: str, facts: Any) -> None:
     """Downloads `file` to its place among the blobs of `folder`, if it has the digest that the Hub states.
 
     Raises:
@@ -264,13 +271,14 @@ def _digest_by_place(file: pathlib.Path) -> str | None:
 
 def _report(name: HubName, source: str, states: str, commit: str, found: _Fetched) -> None:
     """Checks the files of `found`, and says what was verified."""
-    kinds = dict.fromkeys(_check(name.text, file, digest) for file, digest in found.files.items())
+    kinds = [_check(name.text, file, digest) for file, digest in found.files.items()]
     more = f" ({len(found.files)} files)" if len(found.files) > 1 else ""
     what = f"{found.path.name}{more} of commit {commit}"
+    verified = dict.fromkeys(kind for kind in kinds if kind is not None)
     if None in kinds:
         say(f"{name.text}: {source}not verified: {what} lies in the cache without a link that tells its digest")
     else:
-        say(f"{name.text}: {source}verified: {what} has the {' and the '.join(kinds)} that {states}")
+        say(f"{name.text}: {source}verified: {what} has the {' and the '.join(verified)} that {states}")
 
 
 def _check(text: str, file: pathlib.Path, expected: str | None) -> str | None:

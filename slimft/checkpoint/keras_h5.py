@@ -9,6 +9,7 @@ just as NumPy has them, which is how Keras writes them, are then read here as th
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import math
 import os
@@ -18,10 +19,12 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.base import Checkpoint, Listing
 from slimft.checkpoint.dtypes import dtype_of_name
 from slimft.checkpoint.tensor_proto import checked_shape
 from slimft.wire.binary_file import BinaryFile, Malformed, aligned_buffer
@@ -40,6 +43,9 @@ _BYTES_PER_SECOND = 10_000_000
 _CLOCK_FACTOR = 6
 # Deflate, the usual compression, makes at most 1032 bytes of one.
 _MOST_EXPANSION = 1032
+
+
+_Answer = TypeVar("_Answer")
 
 
 class KerasH5Checkpoint(Checkpoint):
@@ -82,7 +88,7 @@ class KerasH5Checkpoint(Checkpoint):
         if len(self._offsets) == len(self._variables):
             self._child.end()
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
@@ -113,9 +119,9 @@ class _Child:
     def __init__(self, path: str, file: BinaryFile):
         self._path, self._file = path, file
         self._lock = threading.Lock()
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
-        self._finalizer = None
+        self._finalizer: Callable[[], Any] | None = None
 
     def list(self) -> dict:
         """The listing that `hdf5_child` describes."""
@@ -134,21 +140,28 @@ class _Child:
         if self._finalizer is not None:
             self._finalizer()
 
-    def _ask(self, request: dict, size: int, receive):
+    def _ask(self, request: dict, size: int, receive: Callable[[io.RawIOBase], _Answer]) -> _Answer:
         seconds = _LEAST_SECONDS + (self._file.size + size) // _BYTES_PER_SECOND
         memory = _FIXED_BYTES + _BYTES_PER_BYTE * self._file.size + _BYTES_PER_VALUE_BYTE * size
         with self._lock:
             # A process that was forked from this one must not talk to the child of another.
-            if self._process is None or self._process.poll() is not None or self._owner != os.getpid():
-                self._start()
             process = self._process
+            if process is None or process.poll() is not None or self._owner != os.getpid():
+                process = self._start()
+            # Not buffered: see `_start`.
+            requests, replies = cast(io.RawIOBase, process.stdin), cast(io.RawIOBase, process.stdout)
             late = threading.Event()
-            timer = threading.Timer(_CLOCK_FACTOR * seconds, lambda: (late.set(), process.kill()))
+
+            def give_up() -> None:
+                late.set()
+                process.kill()
+
+            timer = threading.Timer(_CLOCK_FACTOR * seconds, give_up)
             timer.daemon = True
             timer.start()
             try:
-                process.stdin.write(json.dumps({**request, "memory": memory, "seconds": seconds}).encode() + b"\n")
-                return receive(process.stdout)
+                requests.write(json.dumps({**request, "memory": memory, "seconds": seconds}).encode() + b"\n")
+                return receive(replies)
             except Malformed:
                 raise  # Which is an answer too.
             except (EOFError, BrokenPipeError):
@@ -161,7 +174,7 @@ class _Child:
             finally:
                 timer.cancel()
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
         self.end()
         if not sys.executable:
             raise Malformed("reading HDF5 needs a Python to start, and sys.executable names none")
@@ -171,25 +184,27 @@ class _Child:
         settings = json.dumps({"file": descriptor if inherited else self._path, "sys_path": modules})
         # HDF5 loads filters that it does not know from a folder of plug-ins, unless told not to.
         environment = {**os.environ, "HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-I", "-S", _CHILD, settings],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             bufsize=0, env=environment,
             pass_fds=[self._file.fileno()] if inherited else (),
         )  # fmt: skip
-        self._owner = os.getpid()
-        self._finalizer = weakref.finalize(self, _end, self._process, self._owner)
+        self._process, self._owner = process, os.getpid()
+        self._finalizer = weakref.finalize(self, _end, process, self._owner)
+        return process
 
 
-def _end(process: subprocess.Popen, owner: int) -> None:
+def _end(process: subprocess.Popen[bytes], owner: int) -> None:
     for stream in (process.stdin, process.stdout):
-        stream.close()
+        if stream is not None:
+            stream.close()
     if owner == os.getpid():
         process.kill()
         process.wait()
 
 
-def _receive(stream, most: int) -> dict:
+def _receive(stream: io.RawIOBase, most: int) -> dict:
     """One reply of at most so many bytes.
 
     Raises:
@@ -208,12 +223,13 @@ def _receive(stream, most: int) -> dict:
     return reply
 
 
-def _receive_values(stream, size: int) -> np.ndarray:
-    octets, end = None, 0
+def _receive_values(stream: io.RawIOBase, size: int) -> np.ndarray:
+    """The `size` bytes of a dataset, of which there is at least one."""
+    octets, end = np.empty(0, np.uint8), 0
     while end < size:
         count = _receive(stream, 0)["bytes"]
         # Memory is taken when there is something for it.
-        octets = aligned_buffer(size) if octets is None else octets
+        octets = octets if octets.size else aligned_buffer(size)
         if not 0 < count <= size - end:
             raise EOFError
         _fill(stream, octets[end : end + count])
@@ -221,7 +237,7 @@ def _receive_values(stream, size: int) -> np.ndarray:
     return octets
 
 
-def _fill(stream, octets: np.ndarray) -> np.ndarray:
+def _fill(stream: io.RawIOBase, octets: np.ndarray) -> np.ndarray:
     """Fills `octets` from a pipe; raises EOFError if it ends before."""
     end = 0
     while end < octets.size:
@@ -232,7 +248,7 @@ def _fill(stream, octets: np.ndarray) -> np.ndarray:
     return octets
 
 
-def _wait(process: subprocess.Popen) -> int | None:
+def _wait(process: subprocess.Popen[bytes]) -> int | None:
     """The status of a process that has ended or is about to; None if it does not."""
     try:
         return process.wait(timeout=5)

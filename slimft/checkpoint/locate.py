@@ -106,7 +106,8 @@ def _locate_single(file: pathlib.Path, from_state: bool) -> Found:
             raise CheckpointError(f"{file} is a SavedModel's graph; copy its folder variables/ to beside it too")
         return found
     if kind is None and file.suffix.lower() in (".pb", *_SUFFIXES):
-        name = kinds.of_suffix(str(file)).format  # Whose reader says what is wrong.
+        by_suffix = kinds.of_suffix(str(file))
+        name = by_suffix.format if by_suffix is not None else None  # Whose reader says what is wrong.
     if name is None or name == "state":
         raise CheckpointError(kinds.explain(str(file), kind))
     return Found(name, str(file), (str(file),) if name == "tensorflow_v1" else ())
@@ -185,7 +186,8 @@ def locate_in_directory(directory: pathlib.Path) -> Found:
         return found
     names = sorted(file.name for file in directory.iterdir())
     shown = [name for name in names if not name.startswith(".")]  # Others are of a system, or not whole yet.
-    prefixes = [name.removesuffix(".index") for name in shown if name.endswith(".index")]
+    indices = [name for name in shown if name.endswith(".index") and not (directory / name).is_dir()]
+    prefixes = [name.removesuffix(".index") for name in indices]
     prefixes += [name for name in shown if name.endswith(".ckpt") and (directory / name).is_file()]
     if not prefixes:
         prefixes = [name for name in shown if name.endswith(_SUFFIXES) and (directory / name).is_file()]
@@ -195,7 +197,10 @@ def locate_in_directory(directory: pathlib.Path) -> Found:
     if len(prefixes) > 1:
         some = ", ".join(prefixes[:5])
         raise CheckpointError(f"{directory} holds {len(prefixes)} checkpoints ({some}); name one of them")
-    return _locate_file(str(directory / prefixes[0]))
+    only = _locate_file(str(directory / prefixes[0]))
+    if only is None:
+        raise CheckpointError(f"there is no checkpoint in {directory}: {prefixes[0]}.index is no file")
+    return only
 
 
 def _locate_named(directory: pathlib.Path, state: str) -> Found | None:

@@ -8,10 +8,11 @@ import os
 import pathlib
 import zipfile
 import zlib
+from typing import IO, cast
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.base import Checkpoint, Listing
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.tensor_proto import checked_shape
 from slimft.files import atomic_file
@@ -46,7 +47,7 @@ class NpzCheckpoint(Checkpoint):
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise Malformed(str(error)) from None
         self._members: dict[str, zipfile.ZipInfo] = {}
-        self._variables = {}
+        self._variables: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
         allowance = Allowance(os.path.getsize(path))
         for member in self._zip.infolist():
             allowance.take(_MEMBER_BYTES + 12 * len(member.filename) + len(member.extra))
@@ -62,7 +63,7 @@ class NpzCheckpoint(Checkpoint):
         if not self._members:
             raise Malformed("it is a zip archive without NumPy arrays")
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
@@ -85,9 +86,9 @@ class NpzCheckpoint(Checkpoint):
         array = octets.view(dtype)
         return array.reshape(shape[::-1]).T if fortran_order else array.reshape(shape)
 
-    def _open(self, member: zipfile.ZipInfo):
+    def _open(self, member: zipfile.ZipInfo) -> zipfile.ZipExtFile:
         try:
-            return self._zip.open(member)
+            return cast(zipfile.ZipExtFile, self._zip.open(member))  # What `open` returns for reading.
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
             raise Malformed(f"{member.filename}: {error}") from None
 
@@ -112,13 +113,13 @@ def write_npz(file: str, variables: Checkpoint) -> None:
                 _write_array(member, np.asarray(variables[name], order="C"))
 
 
-def _write_array(stream, array: np.ndarray) -> None:
+def _write_array(stream: IO[bytes], array: np.ndarray) -> None:
     """As `np.lib.format.write_array`, which copies 16 MB at a time."""
     np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
     stream.write(array.reshape(-1).view(np.uint8).data)
 
 
-def read_header(stream, objects: bool = False) -> tuple[tuple[int, ...], np.dtype, bool]:
+def read_header(stream: io.BufferedIOBase, objects: bool = False) -> tuple[tuple[int, ...], np.dtype, bool]:
     """Shape, dtype and whether the order is Fortran's, from the head of a `.npy` file.
 
     Args:

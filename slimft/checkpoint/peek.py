@@ -30,6 +30,10 @@ _OLD_PICKLE = re.compile(rb"\(d[p.]|\(l[p.]|c[\w.]+\n[\w.]+\n|[}\])]q|}\(|\]\(")
 _MAY_CONTROL = b"\t\n\r\f\x1b"
 
 
+# A field of a message: its number, its wire type and its value, of bytes only the first few.
+Field = tuple[int, int, int | bytes]
+
+
 class Peek:
     """A file that is looked at.
 
@@ -54,10 +58,10 @@ class Peek:
         self.size = status.st_size
         self.head = self.read(0, _HEAD_BYTES)
         self.tail = self.read(max(0, self.size - _TAIL_BYTES), _TAIL_BYTES)
-        self._fields: list[tuple[int, int, int | bytes]] | None = None
+        self._fields: list[Field] | None = None
         self._names: list[str] | None = None
 
-    def __del__(self):
+    def __del__(self) -> None:
         if getattr(self, "_descriptor", None) is not None:
             os.close(self._descriptor)
 
@@ -66,8 +70,8 @@ class Peek:
         buffer = np.empty(min(size, MOST_BYTES), np.uint8)
         return buffer[: system.read_into(self._descriptor, buffer, offset)].tobytes()
 
-    def fields(self) -> list[tuple[int, int, int | bytes]]:
-        """The first fields of a protocol buffer: number, wire type and value, of bytes only the first few.
+    def fields(self) -> list[Field]:
+        """The first fields of a protocol buffer.
 
         Empty where it is none; or where the first field, which cannot be told from other files then, is cut off.
         """
@@ -75,8 +79,9 @@ class Peek:
             self._fields = self._read_fields()
         return self._fields
 
-    def _read_fields(self) -> list[tuple[int, int, int | bytes]]:
-        found, position = [], 0
+    def _read_fields(self) -> list[Field]:
+        found: list[Field] = []
+        position = 0
         while position < self.size and len(found) < _MOST_FIELDS:
             octets = self.read(position, 256)
             try:
@@ -223,7 +228,7 @@ def is_meta_graph(peek: Peek) -> bool:
     fields = peek.fields()
     if [field[:2] for field in fields[:2]] != [(1, LENGTH), (2, LENGTH)] or _is_node(fields[0]):
         return False
-    graph = _inner(fields[1][2])
+    graph = _inner(_octets(fields[1]))
     return bool(graph) and _is_node(graph[0])
 
 
@@ -233,7 +238,7 @@ def is_saved_model(peek: Peek) -> bool:
     return (
         [field[:2] for field in fields[:2]] == [(1, VARINT), (2, LENGTH)]
         and fields[0][2] == 1
-        and (all(field[:2] == (2, LENGTH) for field in fields[1:]) and fields[1][2][:1] == b"\x0a")
+        and (all(field[:2] == (2, LENGTH) for field in fields[1:]) and _octets(fields[1])[:1] == b"\x0a")
     )
 
 
@@ -261,24 +266,30 @@ def is_caffe(peek: Peek) -> bool:
     fields = peek.fields()
     if not fields or fields[0][1] != LENGTH:
         return False
-    named = fields[0][0] == 1 and re.fullmatch(rb"[ -~]+", fields[0][2]) is not None
+    named = fields[0][0] == 1 and re.fullmatch(rb"[ -~]+", _octets(fields[0])) is not None
     return fields[0][0] == 100 or (named and any(number in (2, 100) for number, _, _ in fields))
 
 
-def _is_node(field: tuple[int, int, int | bytes]) -> bool:
+def _octets(field: Field) -> bytes:
+    """The value of a field that has a length; of a number none."""
+    return field[2] if isinstance(field[2], bytes) else b""
+
+
+def _is_node(field: Field) -> bool:
     """Whether a field is a NodeDef: a name, then an op, such as ``VariableV2``."""
     if field[:2] != (1, LENGTH):
         return False
-    inner = _inner(field[2])
-    if [one[:2] for one in inner[:1]] != [(1, LENGTH)] or not re.match(rb"[\w.]", inner[0][2]):
+    inner = _inner(_octets(field))
+    if [one[:2] for one in inner[:1]] != [(1, LENGTH)] or not re.match(rb"[\w.]", _octets(inner[0])):
         return False
     # The name may be longer than what is looked at.
-    return len(inner) < 2 or (inner[1][:2] == (2, LENGTH) and re.match(rb"[A-Z_]", inner[1][2]) is not None)
+    return len(inner) < 2 or (inner[1][:2] == (2, LENGTH) and re.match(rb"[A-Z_]", _octets(inner[1])) is not None)
 
 
-def _inner(octets: bytes) -> list[tuple[int, int, int | bytes]]:
+def _inner(octets: bytes) -> list[Field]:
     """The fields at the beginning of a message, as many as are whole, and the last as far as it is there."""
-    found, position = [], 0
+    found: list[Field] = []
+    position = 0
     while position < len(octets) and len(found) < 3:
         try:
             tag, position = read_varint(octets, position)

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from slimft.array_pickle import PickledArray, Span, as_array, is_call, object_in_array, read_pickle
-from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.base import Checkpoint, Listing
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.npz import read_header
 from slimft.checkpoint.tensor_proto import checked_shape
@@ -86,7 +86,7 @@ class PickledCheckpoint(Checkpoint):
         checked_shape(array.shape)
         self._arrays[name] = array
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:

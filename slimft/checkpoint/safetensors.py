@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import math
 import pathlib
+from typing import Any
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint, one_line
+from slimft.checkpoint.base import Checkpoint, Listing, one_line
 from slimft.checkpoint.dtypes import dtype_of_name
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.tensor_proto import checked_shape
@@ -59,7 +60,7 @@ class SafetensorsCheckpoint(Checkpoint):
             raise Malformed("its header is longer than the file, or than 100 MB")
         header = _parse_header(bytes(self._file.read(8, length)), Allowance(self._file.size))
         self._offsets: dict[str, int] = {}
-        self._variables = {}
+        self._variables: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
         end = 0
         tensors = [(*_parse_description(name, described), name) for name, described in header.items()]
         for begin, stop, shape, dtype, name in sorted(tensors, key=lambda tensor: tensor[:2]):
@@ -72,7 +73,7 @@ class SafetensorsCheckpoint(Checkpoint):
         if 8 + length + end != self._file.size:
             raise Malformed(f"it has {self._file.size} bytes, its tensors end at {8 + length + end}")
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
@@ -135,8 +136,10 @@ def _parse_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
-        name = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise ValueError(f"{one_line(name)!r} occurs twice in an object")
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"{one_line(name)!r} occurs twice in an object")
+            seen.add(name)
     return found
 
 
@@ -156,7 +159,7 @@ def _parse_float(text: str) -> float:
     return number
 
 
-def _parse_description(name: str, described) -> tuple[int, int, tuple[int, ...], np.dtype]:
+def _parse_description(name: str, described: Any) -> tuple[int, int, tuple[int, ...], np.dtype]:
     """Place, shape and dtype of the tensor `name`, from the JSON about it."""
     try:
         code, shape, (begin, stop) = described["dtype"], described["shape"], described["data_offsets"]
@@ -176,7 +179,7 @@ def _parse_description(name: str, described) -> tuple[int, int, tuple[int, ...],
     return begin, stop, checked_shape(shape), dtype
 
 
-def _depth(value) -> int:
+def _depth(value: object) -> int:
     """How many arrays and objects are nested in `value`."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inner is None else 1 + max(map(_depth, inner), default=0)

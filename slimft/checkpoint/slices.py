@@ -14,7 +14,7 @@ import numpy as np
 
 from slimft.checkpoint.tensor_proto import MOST_DIMENSIONS
 from slimft.wire.binary_file import Malformed, aligned_buffer
-from slimft.wire.protobuf import expect_bytes, expect_int, fields
+from slimft.wire.protobuf import Message, expect_bytes, expect_int, fields
 
 # One (start, length) for each dimension; length FULL is all of it.
 Slice = tuple[tuple[int, int], ...]
@@ -23,7 +23,7 @@ FULL = -1
 _ESCAPED = {b"\x00": b"\x00\xff", b"\xff": b"\xff\x00"}
 
 
-def parse_slice(message: memoryview) -> Slice:
+def parse_slice(message: Message) -> Slice:
     """A TensorSliceProto."""
     extents = []
     for number, _, value in fields(message):

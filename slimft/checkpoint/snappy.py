@@ -24,26 +24,26 @@ def decompress(data: memoryview) -> memoryview:
     size, position = read_varint(data, 0)
     if size > _MOST_EXPANSION * len(data):
         raise Malformed(f"a block of {len(data)} bytes is said to be {size} bytes compressed with Snappy")
-    data = bytes(data)  # Whose bytes are read faster than a memoryview's.
+    octets = bytes(data)  # Which are read faster than a memoryview's.
     out, end = bytearray(size), 0
-    while position < len(data):
-        tag = data[position]
+    while position < len(octets):
+        tag = octets[position]
         position += 1
         kind = tag & 3
         if kind == 0:
-            length, position = _literal_length(data, tag, position)
+            length, position = _literal_length(octets, tag, position)
             start, position = position, position + length
-            if position > len(data) or end + length > size:
+            if position > len(octets) or end + length > size:
                 raise Malformed("a block's Snappy data are damaged: a literal is longer than the block")
-            out[end : end + length] = data[start:position]
+            out[end : end + length] = octets[start:position]
         else:
             width = _DISTANCE_BYTES[kind]
-            distance = int.from_bytes(data[position : position + width], "little")
+            distance = int.from_bytes(octets[position : position + width], "little")
             length = (tag >> 2) + 1
             if kind == 1:
                 length, distance = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | distance
             position += width
-            if position > len(data) or not 0 < distance <= end or end + length > size:
+            if position > len(octets) or not 0 < distance <= end or end + length > size:
                 raise Malformed("a block's Snappy data are damaged: a copy leads out of the block")
             source = out[end - distance : min(end, end - distance + length)]
             if distance < length:  # It repeats what it makes itself.

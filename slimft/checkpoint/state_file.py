@@ -32,11 +32,11 @@ def newest_checkpoint(text: bytes) -> str | None:
 
     Nor has a file that is no state file throughout: so it is with `tf.train.get_checkpoint_state`.
     """
-    newest, position = None, _SPACE.match(text).end()
+    newest, position = None, _after_space(text, 0)
     while position < len(text):
         field = _FIELD.match(text, position)
-        is_text = _FIELDS.get(field["name"]) if field else None
-        if is_text is None or is_text != (field["strings"] is not None):
+        is_text = _FIELDS.get(field["name"]) if field is not None else None
+        if field is None or is_text is None or is_text != (field["strings"] is not None):
             return None
         try:
             if is_text:
@@ -46,14 +46,20 @@ def newest_checkpoint(text: bytes) -> str | None:
                 float(field["number"])
         except ValueError:
             return None
-        position = _SPACE.match(text, field.end()).end()
+        position = _after_space(text, field.end())
     return newest or None
+
+
+def _after_space(text: bytes, position: int) -> int:
+    """Where blanks and comments that start at `position` end."""
+    space = _SPACE.match(text, position)
+    return space.end() if space else position
 
 
 def _unescaped(text: bytes) -> bytes:
     """What is meant by the escapes in a string; raises ValueError if one is none."""
 
-    def meant(escape: re.Match) -> bytes:
+    def meant(escape: re.Match[bytes]) -> bytes:
         if escape["octal"]:
             return bytes([int(escape["octal"], 8) & 0xFF])
         if escape["hex"]:

@@ -13,7 +13,7 @@ block's place; the footer has the index's.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -38,6 +38,10 @@ _WINDOW_BYTES = 1 << 16
 _NOT_COMPRESSED, _SNAPPY = 0, 1
 # A block of several values has about _BLOCK_BYTES; a larger one is that of a single value, which is read once.
 _MOST_KEPT_BYTES = 1 << 20
+
+
+# Reads so many bytes from a position in a block on.
+_Read = Callable[[int, int], memoryview]
 
 
 class Table:
@@ -72,7 +76,7 @@ class Table:
         self._keys: list[bytes] = []
         self._blocks: list[tuple[int, int]] = []
         end = 0
-        positions = _positions(lambda offset, size: block[offset : offset + size], len(block))
+        positions = _positions(_reader_of(block), len(block))
         for key, start, size in self._keep(positions):
             handle, _ = _parse_handle(block[start : start + size], 0)
             # In order and apart, as they are written: no block twice, and none within itself.
@@ -90,7 +94,7 @@ class Table:
         last, key_bytes = None, 0
         for handle in self._blocks:
             block = self._checked_block(handle)
-            for key, start, size in _positions(lambda at, n, block=block: block[at : at + n], len(block)):
+            for key, start, size in _positions(_reader_of(block), len(block)):
                 if last is not None and key <= last:
                     raise Malformed("its keys are out of order")
                 last, key_bytes = key, self._checked_key_bytes(key_bytes + len(key))
@@ -115,7 +119,7 @@ class Table:
             if whole is None:
                 positions = _positions(self._window(offset), size)
             else:
-                positions = _positions(lambda at, count: whole[at : at + count], len(whole))
+                positions = _positions(_reader_of(whole), len(whole))
             self._positions[block] = list(self._keep(positions))
         entries = self._positions[block]
         found = bisect.bisect_left(entries, key, key=lambda entry: entry[0])
@@ -165,6 +169,7 @@ class Table:
         def of_all() -> int:
             before = self._file.crc32c(offset, start)
             after = self._file.crc32c(offset + end, size + 1 - end)
+            assert checksum is not None  # As it is `checked` whenever this is called.
             return join(join(before, checksum, buffer.size), after, size + 1 - end)
 
         trailer = self._file.read(offset + size, _TRAILER_BYTES)
@@ -190,9 +195,9 @@ class Table:
             self._decompressed = block, whole
         return whole
 
-    def _window(self, offset: int):
+    def _window(self, offset: int) -> _Read:
         """A function that reads a block's bytes, keeping the last stretch it read."""
-        start, window = 0, b""
+        start, window = 0, memoryview(b"")
 
         def read(at: int, size: int) -> memoryview:
             nonlocal start, window
@@ -206,7 +211,9 @@ class Table:
 
 def build_table(items: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Returns the table file of `items`, small values under keys that are sorted and unique."""
-    out, index, pending, size = bytearray(), [], [], 0
+    out, size = bytearray(), 0
+    index: list[tuple[bytes, bytes]] = []
+    pending: list[tuple[bytes, bytes]] = []
 
     def append(block: bytes) -> bytes:
         handle = varint(len(out)) + varint(len(block))
@@ -232,7 +239,8 @@ def build_table(items: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def _block(items: list[tuple[bytes, bytes]]) -> bytes:
-    out, restarts, last = bytearray(), [], b""
+    out, last = bytearray(), b""
+    restarts: list[int] = []
     for count, (key, value) in enumerate(items):
         shared = 0
         if count % _RESTART_INTERVAL == 0:
@@ -246,7 +254,7 @@ def _block(items: list[tuple[bytes, bytes]]) -> bytes:
     return bytes(out) + np.array([*restarts, len(restarts)], "<u4").tobytes()
 
 
-def _check_trailer(trailer: memoryview, checksum) -> None:
+def _check_trailer(trailer: memoryview, checksum: Callable[[], int] | None) -> None:
     if checksum is not None and int.from_bytes(trailer[1:], "little") != masked(checksum()):
         raise Malformed("a block's checksum does not match: the file is damaged")
     if trailer[0] not in (_NOT_COMPRESSED, _SNAPPY):
@@ -260,7 +268,11 @@ def _parse_handle(data: memoryview, position: int) -> tuple[tuple[int, int], int
     return (offset, size), position
 
 
-def _positions(read, size: int) -> Iterator[tuple[bytes, int, int]]:
+def _reader_of(block: memoryview) -> _Read:
+    return lambda at, size: block[at : at + size]
+
+
+def _positions(read: _Read, size: int) -> Iterator[tuple[bytes, int, int]]:
     """Yields a block's keys, each with the start and the size of its value.
 
     Args:

@@ -6,6 +6,7 @@ Field numbers: tensorflow/core/framework/tensor.proto, tensor_shape.proto and ve
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from slimft.wire.protobuf import (
     EMPTY,
     LENGTH,
     VARINT,
+    Message,
+    Schema,
+    Value,
     expect_bytes,
     expect_int,
     fields,
@@ -31,8 +35,8 @@ _VERSION = 1
 
 _DTYPE, _SHAPE, _CONTENT = 1, 2, 4
 # The messages in a TensorShapeProto and in a TensorProto, for `check_messages`.
-SHAPE_FIELDS = {2: {}}
-TENSOR_FIELDS = {_SHAPE: SHAPE_FIELDS}
+SHAPE_FIELDS: Schema = {2: {}}
+TENSOR_FIELDS: Schema = {_SHAPE: SHAPE_FIELDS}
 # Of each dtype's number: the field with its values. Some dtypes have none and come as contents only.
 _FIXED = {1: 5, 2: 6, 8: 9, 18: 12}
 _VARINTS = {
@@ -42,7 +46,7 @@ _VARINTS = {
 _FIELDS = {STRING: 8, **dict.fromkeys((24, 25, 26, 27, 28), 18), **_FIXED, **_VARINTS}
 
 
-def parse_shape(message: memoryview) -> tuple[int, ...]:
+def parse_shape(message: Message) -> tuple[int, ...]:
     """The dimensions of a TensorShapeProto; raises Malformed if one is unknown or absurd."""
     dimensions = []
     for number, _, value in fields(message):
@@ -58,7 +62,7 @@ def parse_shape(message: memoryview) -> tuple[int, ...]:
     return checked_shape(dimensions)
 
 
-def checked_shape(dimensions) -> tuple[int, ...]:
+def checked_shape(dimensions: Iterable[int]) -> tuple[int, ...]:
     """Returns `dimensions` as a tuple if NumPy can make an array of them."""
     shape = tuple(dimensions)
     # The product without its zeros too: NumPy refuses [0, 2**62], and so does TensorFlow.
@@ -67,16 +71,16 @@ def checked_shape(dimensions) -> tuple[int, ...]:
     return shape
 
 
-def check_versions(message: memoryview) -> None:
+def check_versions(message: Message) -> None:
     """Raises Malformed if a checkpoint's VersionDef says that readers of today must not read it."""
     producer, least, bad = 0, 0, False
-    for number, wire_type, value in fields(message):
+    for number, _, value in fields(message):
         if number == 1:
             producer = _int32(expect_int(value))
         elif number == 2:
             least = _int32(expect_int(value))
         elif number == 3:
-            numbers = [value] if wire_type == VARINT else packed_varints(expect_bytes(value))
+            numbers = [value] if isinstance(value, int) else packed_varints(expect_bytes(value))
             bad |= _VERSION in map(_int32, map(int, numbers))
     if producer < 0 or least > _VERSION or bad:
         raise Malformed("its format is of a version that TensorFlow's readers must not read either")
@@ -87,7 +91,7 @@ def _int32(value: int) -> int:
     return ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
 
 
-def describe_tensor(message: memoryview) -> tuple[int, tuple[int, ...]]:
+def describe_tensor(message: Message) -> tuple[int, tuple[int, ...]]:
     """The dtype's number and the shape in a TensorProto."""
     enum, shape = 0, EMPTY
     for number, _, value in fields(message):
@@ -98,7 +102,7 @@ def describe_tensor(message: memoryview) -> tuple[int, tuple[int, ...]]:
     return enum, parse_shape(shape)
 
 
-def parse_tensor(message: memoryview, most: int | None = None) -> np.ndarray:
+def parse_tensor(message: Message, most: int | None = None) -> np.ndarray:
     """The array that a graph's TensorProto stands for, in aligned memory of its own.
 
     Where fewer values are given than the shape has elements, the last one stands for the others; where none is
@@ -129,7 +133,7 @@ def parse_tensor(message: memoryview, most: int | None = None) -> np.ndarray:
     return whole.reshape(shape)
 
 
-def has_contents(message: memoryview) -> bool:
+def has_contents(message: Message) -> bool:
     """Whether a TensorProto has its values as the bytes of an array instead of one by one."""
     size = 0
     for number, _, value in fields(message):
@@ -143,7 +147,7 @@ def least_bytes(enum: int) -> int:
     return 1 if enum in _VARINTS or enum == STRING else dtype_of_enum(enum).itemsize
 
 
-def parse_values(message: memoryview, enum: int, contents: bool = True) -> np.ndarray:
+def parse_values(message: Message, enum: int, contents: bool = True) -> np.ndarray:
     """The values in a TensorProto of the dtype with number `enum`, of one dimension.
 
     A V1 checkpoint's TensorProto holds these alone: dtype and shape are written elsewhere.
@@ -154,18 +158,24 @@ def parse_values(message: memoryview, enum: int, contents: bool = True) -> np.nd
         contents: whether the values may be the bytes of an array, as in graphs, instead of one by one.
     """
     dtype, own = dtype_of_enum(enum), _FIELDS.get(enum)
-    content, chunks = None, []
+    content: memoryview | None = None
+    strings: list[bytes] = []
+    chunks: list[tuple[int, Value]] = []
     for number, wire_type, value in fields(message):
         if number == _CONTENT:
             content = expect_bytes(value)
+        elif number == own and enum == STRING:
+            strings.append(bytes(expect_bytes(value)))
         elif number == own:
-            chunks.append(bytes(expect_bytes(value)) if enum == STRING else (wire_type, value))
-            if len(chunks) > _MOST_PIECES and enum != STRING:
+            chunks.append((wire_type, value))
+            if len(chunks) > _MOST_PIECES:
                 raise Malformed("its values are in too many pieces")
     if content is not None and len(content):
         if not contents:
             raise Malformed(f"its values are raw contents, not of dtype {dtype} one by one")
         return _from_content(content, enum, dtype)
+    if enum == STRING:
+        return string_array(strings, (len(strings),))
     return _values(chunks, enum, dtype)
 
 
@@ -182,15 +192,13 @@ def _from_content(content: memoryview, enum: int, dtype: np.dtype) -> np.ndarray
     return np.frombuffer(content, np.uint8).view(dtype)
 
 
-def _default(enum: int):
+def _default(enum: int) -> bytes | np.ndarray:
     """What TensorFlow takes where a TensorProto has no values."""
     return b"" if enum == STRING else np.zeros(1, dtype_of_enum(enum))
 
 
-def _values(chunks: list, enum: int, dtype: np.dtype) -> np.ndarray:
+def _values(chunks: list[tuple[int, Value]], enum: int, dtype: np.dtype) -> np.ndarray:
     """The values in a repeated field, packed or not, in one piece or several."""
-    if enum == STRING:
-        return string_array(chunks, (len(chunks),))
     parts = [_chunk(wire_type, value, enum, dtype) for wire_type, value in chunks]
     if len(parts) == 1:
         return parts[0]
@@ -201,12 +209,12 @@ def _values(chunks: list, enum: int, dtype: np.dtype) -> np.ndarray:
     return octets.view(dtype)
 
 
-def _chunk(wire_type: int, value: int | memoryview, enum: int, dtype: np.dtype) -> np.ndarray:
+def _chunk(wire_type: int, value: Value, enum: int, dtype: np.dtype) -> np.ndarray:
     if enum in _VARINTS:
         if wire_type == VARINT:
             return _narrowed(np.array([value], np.uint64), dtype)
         return packed_varints(expect_bytes(value), lambda integers: _narrowed(integers, dtype), dtype)
-    octets = np.frombuffer(expect_bytes(value) if wire_type in (VARINT, LENGTH) else value, np.uint8)
+    octets = np.frombuffer(value if isinstance(value, bytes) else expect_bytes(value), np.uint8)
     if wire_type == LENGTH:
         if octets.size % dtype.itemsize:
             raise Malformed(f"its values are not of dtype {dtype}")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.base import Checkpoint, Listing
 from slimft.checkpoint.dtypes import dtype_of_enum
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.slices import (
@@ -29,12 +29,22 @@ from slimft.checkpoint.slices import (
 from slimft.checkpoint.table import Table
 from slimft.checkpoint.tensor_proto import TENSOR_FIELDS, check_versions, least_bytes, parse_shape, parse_values
 from slimft.wire.binary_file import BinaryFile, Malformed, aligned
-from slimft.wire.protobuf import EMPTY, check_messages, expect_bytes, expect_int, fields, joined, utf8
+from slimft.wire.protobuf import (
+    EMPTY,
+    Message,
+    Schema,
+    check_messages,
+    expect_bytes,
+    expect_int,
+    fields,
+    joined,
+    utf8,
+)
 
 # What a variable takes that is listed, but for its slices and its name.
 _VARIABLE_BYTES = 1 << 9
 # The messages in a SavedSlice.
-_SAVED_FIELDS = {2: {1: {}}, 3: TENSOR_FIELDS}
+_SAVED_FIELDS: Schema = {2: {1: {}}, 3: TENSOR_FIELDS}
 
 
 class TensorFlowV1Checkpoint(Checkpoint):
@@ -70,7 +80,7 @@ class TensorFlowV1Checkpoint(Checkpoint):
                 self._slices.setdefault(variable, []).extend((table, piece) for piece in slices)
         self._variables = {name: variables[name] for name in sorted(variables)}
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:
@@ -117,7 +127,8 @@ def _parse_contents(
 
 def _parse_variable(meta: memoryview, allowance: Allowance) -> tuple[str, tuple[int, ...], int, list[Slice]]:
     """A SavedSliceMeta."""
-    name, shape, enum, slices = "", EMPTY, 0, []
+    name, shape, enum = "", EMPTY, 0
+    slices: list[Slice] = []
     allowance.take(_VARIABLE_BYTES)
     for number, _, value in fields(meta):
         if number == 1:
@@ -134,7 +145,7 @@ def _parse_variable(meta: memoryview, allowance: Allowance) -> tuple[str, tuple[
     return name, dimensions, enum, slices
 
 
-def _parse_record(record: memoryview, name: str, piece: Slice) -> memoryview:
+def _parse_record(record: memoryview, name: str, piece: Slice) -> Message:
     """The TensorProto in a SavedTensorSlices' `data`; checks that it is of that slice."""
     saved = EMPTY
     for number, _, value in fields(record):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from slimft.checkpoint import object_graph
-from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.base import Checkpoint, Listing
 from slimft.checkpoint.dtypes import STRING, dtype_of_enum
 from slimft.checkpoint.memory import Allowance
 from slimft.checkpoint.slices import Slice, join, parse_slice, resolve, slice_bytes, slice_key, slice_shape
@@ -23,7 +23,7 @@ from slimft.checkpoint.tensor_proto import check_versions, parse_shape
 from slimft.errors import CheckpointError
 from slimft.wire.binary_file import ALIGNMENT, BinaryFile, Malformed, aligned_buffer
 from slimft.wire.checksum import crc32c, masked
-from slimft.wire.protobuf import EMPTY, FIXED32, expect_bytes, expect_int, fields, joined, leading_varints
+from slimft.wire.protobuf import EMPTY, Value, expect_bytes, expect_int, fields, joined, leading_varints
 
 # Smaller variables are read: a map of their own, a page and a file descriptor each, would cost more.
 _LEAST_MAPPED_BYTES = 1 << 20
@@ -85,7 +85,7 @@ class TensorFlowV2Checkpoint(Checkpoint):
         self._shard_count = shard_count
         self._variables = {name: (entry.shape, _dtype(entry.enum)) for name, entry in self._entries.items()}
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def aliases(self) -> Mapping[str, str]:
@@ -150,7 +150,7 @@ class TensorFlowV2Checkpoint(Checkpoint):
             values = values.reshape(entry.shape)
         else:
             values = octets.view(dtype).reshape(entry.shape)
-        if self._verify and masked(checksum) != entry.checksum:
+        if checksum is not None and self._verify and masked(checksum) != entry.checksum:
             raise Malformed("its checksum does not match: the file is damaged")
         return values
 
@@ -182,7 +182,8 @@ def _dtype(enum: int) -> np.dtype:
 
 def _parse_header(record: memoryview) -> int:
     """The number of data files that a BundleHeaderProto tells."""
-    found, versions = {}, EMPTY
+    found: dict[int, Value] = {}
+    versions = EMPTY
     for number, _, value in fields(record):
         if number == 3:
             versions = joined(versions, expect_bytes(value))
@@ -196,26 +197,26 @@ def _parse_header(record: memoryview) -> int:
 
 def _parse_entry(record: memoryview, allowance: Allowance | None = None) -> _Entry:
     allowance = allowance or Allowance(len(record))
-    values: dict[str, object] = {}
-    shape, slices = EMPTY, []
-    for number, wire_type, value in fields(record):
+    numbers = {1: 0, 3: 0, 4: 0, 5: 0}
+    checksum = 0
+    shape = EMPTY
+    slices: list[Slice] = []
+    for number, _, value in fields(record):
         if number == 2:
             shape = joined(shape, expect_bytes(value))
         elif number == 6:
-            if wire_type != FIXED32:
+            if not isinstance(value, bytes) or len(value) != 4:  # Of wire type FIXED32.
                 raise Malformed("its checksum is none")
-            values["checksum"] = int.from_bytes(value, "little")
+            checksum = int.from_bytes(value, "little")
         elif number == 7:
             slices.append(parse_slice(expect_bytes(value)))
             allowance.take(slice_bytes(slices[-1]))
-        elif number in _NUMBERS:
-            values[_NUMBERS[number]] = expect_int(value)
+        elif number in numbers:
+            numbers[number] = expect_int(value)
     dimensions = parse_shape(shape)
     allowance.take(40 * len(dimensions))
-    return _Entry(**values, shape=dimensions, slices=tuple(slices))
-
-
-_NUMBERS = {1: "enum", 3: "shard", 4: "offset", 5: "size"}
+    enum, shard, offset, size = numbers.values()
+    return _Entry(enum, dimensions, shard, offset, size, checksum, tuple(slices))
 
 
 def _parse_strings(record: memoryview, count: int) -> tuple[np.ndarray, int]:

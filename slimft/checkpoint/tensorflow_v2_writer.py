@@ -7,6 +7,7 @@ checkpoint back can map it (TensorFlow's own writer leaves no gaps; its readers 
 from __future__ import annotations
 
 import pathlib
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def write_tensorflow_v2(prefix: str, variables: Checkpoint) -> None:
         move_checkpoint(source, target)
 
 
-def _write_values(data, array: np.ndarray) -> bytes:
+def _write_values(data: BinaryIO, array: np.ndarray) -> bytes:
     """Writes an array's values; returns its BundleEntryProto."""
     enum, offset = enum_of_dtype(array.dtype), data.tell()
     if enum == STRING:
@@ -63,7 +64,7 @@ def _write_values(data, array: np.ndarray) -> bytes:
     return entry + field(6, masked(checksum), fixed32=True)
 
 
-def _write_strings(data, values: list[bytes]) -> int:
+def _write_strings(data: BinaryIO, values: list[bytes]) -> int:
     """Writes strings as `tensorflow_v2._parse_strings` reads them; returns their checksum."""
     checksum = crc32c(b"".join(len(value).to_bytes(4 if len(value) < 1 << 32 else 8, "little") for value in values))
     of_lengths = masked(checksum).to_bytes(4, "little")
@@ -75,7 +76,7 @@ def _write_strings(data, values: list[bytes]) -> int:
     return checksum
 
 
-def _as_bytes(value) -> bytes:
+def _as_bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
     try:

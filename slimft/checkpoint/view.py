@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from slimft.checkpoint.base import Checkpoint
+from slimft.checkpoint.base import Checkpoint, Listing
 from slimft.checkpoint.dtypes import is_float
 from slimft.wire.binary_file import Malformed, aligned_buffer
 
@@ -39,7 +39,7 @@ class CheckpointView(Checkpoint):
             for name, there in self._names.items()
         }
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def is_mapped(self, name: str) -> bool:
@@ -64,7 +64,7 @@ class ArraysInMemory(Checkpoint):
         self._arrays = {name: np.asarray(array) for name, array in arrays.items()}
         self._variables = {name: (array.shape, array.dtype) for name, array in self._arrays.items()}
 
-    def _shapes_and_dtypes(self):
+    def _shapes_and_dtypes(self) -> Listing:
         return self._variables
 
     def _read(self, name: str) -> np.ndarray:

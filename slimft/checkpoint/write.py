@@ -69,12 +69,17 @@ def write_checkpoint(path: str | os.PathLike, variables: Checkpoint | Mapping[st
         for name in variables:
             _check_name(name, kind)
         if kind == "npz":
-            from slimft.checkpoint.npz import write_npz as write
+            from slimft.checkpoint.npz import write_npz
+
+            write_npz(path, variables)
         elif kind == "safetensors":
-            from slimft.checkpoint.safetensors import write_safetensors as write
+            from slimft.checkpoint.safetensors import write_safetensors
+
+            write_safetensors(path, variables)
         else:
-            from slimft.checkpoint.tensorflow_v2_writer import write_tensorflow_v2 as write
-        write(path, variables)
+            from slimft.checkpoint.tensorflow_v2_writer import write_tensorflow_v2
+
+            write_tensorflow_v2(path, variables)
     except (Malformed, OSError) as error:
         raise CheckpointError(f"cannot write {path}: {reason(error)}") from None
 

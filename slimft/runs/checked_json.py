@@ -10,6 +10,7 @@ import json
 import math
 import os
 import reprlib
+from typing import Any
 
 from slimft.errors import DataError
 from slimft.files import read_bounded
@@ -32,11 +33,11 @@ class Value:
         where: the value's place in it, such as ``train[3].loss``; empty for the whole.
     """
 
-    def __init__(self, value, file: str, where: str = ""):
+    def __init__(self, value: Any, file: str, where: str = ""):
         self._value, self._file, self._where = value, file, where
 
     @property
-    def raw(self):
+    def raw(self) -> Any:
         """The value as it is."""
         return self._value
 

@@ -18,7 +18,7 @@ from slimft.runs.history_file import HISTORY_FILE, read_history
 try:
     import fcntl
 except ImportError:  # Windows.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # To mypy the name is a module's for good.
 
 BEST = "best"
 RESULT_FILE = "result.json"

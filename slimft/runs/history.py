@@ -12,6 +12,7 @@ import math
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from slimft.errors import DataError
 from slimft.files import write_atomically
@@ -79,7 +80,8 @@ class History:
         self.train: list[dict] = []
         self.validation: list[dict] = []
         self.sums = Sums()
-        self.best_from, self.kept = 0, None
+        self.best_from = 0
+        self.kept: int | None = None
         self.saved: int | None = None
         self._sums_before: Sums | None = None  # Of the checkpoint before, which is the newest until there is one.
         self._best: dict | None = None
@@ -140,8 +142,9 @@ class History:
 
     def _has_changed(self) -> None:
         """Finds the best validation; the loop asks for it at every step."""
-        counted = [record for record in self._counted() if self._rank(record) is not None]
-        self._best, self._since = max(counted, key=self._rank, default=None), {}
+        ranked = [(rank, record) for record in self._counted() if (rank := self._rank(record)) is not None]
+        _, self._best = max(ranked, key=lambda pair: pair[0], default=(None, None))
+        self._since = {}
 
     def validations_since_best(self, after: int = 0) -> int:
         """How many validations in a row, of those after step `after`, were not better than the best before them."""
@@ -189,7 +192,7 @@ class History:
         return (value if self.metric.larger_is_better else -value), -loss
 
 
-def _finite(value):
+def _finite(value: Any) -> Any:
     """`value` with null for the numbers that JSON has not."""
     if isinstance(value, dict):
         return {name: _finite(inner) for name, inner in value.items()}

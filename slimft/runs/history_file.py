@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from slimft.runs.checked_json import Value, read_json
 
 HISTORY_FILE = "history.json"
+# A ``step``, which is an int, and figures, each a float or None.
+Record = dict[str, Any]
 
 
 class SavedHistory(NamedTuple):
@@ -24,11 +26,11 @@ class SavedHistory(NamedTuple):
         best_from, kept, saved: see `slimft.runs.history.History`.
     """
 
-    train: list[dict[str, float | None]]
-    validation: list[dict[str, float | None]]
+    train: list[Record]
+    validation: list[Record]
     best_step: int | None
     metric: str
-    sums: tuple[dict[str, float], ...] = ()
+    sums: tuple[dict[str, Any], ...] = ()
     best_from: int = 0
     kept: int | None = None
     saved: int | None = None
@@ -55,8 +57,8 @@ def read_history(file: str | os.PathLike) -> SavedHistory:
     return SavedHistory(train, validation, best_step, whole.get("metric").text(), sums, best_from or 0, kept, saved)
 
 
-def _sums(value: Value) -> dict[str, float]:
-    found = {name: value.get(name).integer() for name in ("step", "steps")}
+def _sums(value: Value) -> dict[str, Any]:
+    found: dict[str, Any] = {name: value.get(name).integer() for name in ("step", "steps")}
     for name in ("seconds", *(name for name in value.object() if name not in ("step", "steps", "seconds"))):
         found[name] = value.get(name).number(below=math.inf)
         if found[name] is None:
@@ -64,10 +66,11 @@ def _sums(value: Value) -> dict[str, float]:
     return found
 
 
-def _records(rows: Value) -> list[dict[str, float | None]]:
+def _records(rows: Value) -> list[Record]:
     if rows.raw is None:
         raise rows.wrong("a list")
-    records, before = [], -1
+    records: list[Record] = []
+    before = -1
     for row in rows.array():
         members = row.object()
         if "step" not in members:

@@ -8,10 +8,12 @@ import json
 import os
 import pathlib
 import shlex
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from slimft.errors import DataError, UsageError
 from slimft.runs.checked_json import Value, read_json
-from slimft.runs.history_file import HISTORY_FILE, SavedHistory, read_history
+from slimft.runs.history_file import HISTORY_FILE, Record, SavedHistory, read_history
 from slimft.runs.result import RESULT_FILE, Result, parse_result
 from slimft.runs.settings import Settings
 from slimft.runs.settings_file import SETTINGS_FILE, flags_of, is_told, parse_settings
@@ -44,7 +46,7 @@ class RunFiles:
     """
 
     train_dir: pathlib.Path
-    settings: dict[str, object]
+    settings: dict[str, Any]
     history: SavedHistory
     result: Result | None
     recorded: dict[str, str] | None
@@ -79,7 +81,7 @@ class RunFiles:
     @property
     def _told_metric(self) -> str:
         """What its settings say should tell it."""
-        told = {name: self.settings.get(name) for name in ("metric", "balance") if self.settings.get(name)}
+        told = {name: self.settings[name] for name in ("metric", "balance") if self.settings.get(name)}
         return Settings(model="", **told).best_metric()
 
     @property
@@ -88,7 +90,7 @@ class RunFiles:
         return max((rows[-1]["step"] for rows in self.history[:2] if rows), default=None)
 
     @property
-    def step(self) -> int | None:
+    def step(self) -> float | None:
         """The step that the run's figures are of: its result's; without one, that of its best validation so far."""
         return self.result.figure("step") if self.result else self.history.best_step
 
@@ -103,28 +105,30 @@ class RunFiles:
         # Of an earlier version. A run with --patience ends with an earlier checkpoint, its best.
         return not (self.settings.get("patience") and self.step == self.history.best_step)
 
-    def validation_at(self, step: float | None) -> dict[str, float | None]:
+    def validation_at(self, step: float | None) -> Record:
         """The validation of a step; empty where there is none."""
         return next((record for record in self.history.validation if record["step"] == step), {})
 
-    def flags(self, names) -> list[str]:
+    def flags(self, names: Iterable[str]) -> list[str]:
         """The settings of these names as flags of ``bin/finetune``, ready for a shell."""
         return [shlex.quote(flag) for name in names for flag in flags_of(name, self.settings.get(name))]
 
     def given(self) -> list[str]:
         """Names of the settings that differ from their defaults."""
         fields = {field.name: field for field in dataclasses.fields(Settings)}
-        told = Settings(**{
+        known: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in self.settings.items() if name in fields
-        })  # fmt: skip
+            for name, value in self.settings.items()
+            if name in fields
+        }
+        told = Settings(**known)
         return [name for name in self.settings if name not in fields or is_told(told, fields[name])]
 
     def notes(self) -> list[str]:
         """What a reader of the run's figures has to know of them, a sentence each."""
         return [sentence for applies, sentence in self._remarks() if applies]
 
-    def _remarks(self):
+    def _remarks(self) -> Iterator[tuple[bool, str]]:
         """Pairs: whether something is as it should not be, and what to say then."""
         result, step, last, best = self.result, self.step, self.last_step, self.history.best_step
         headline = self.task.headline
@@ -135,7 +139,7 @@ class RunFiles:
         )
         if result is not None:
             yield self.has_gone_on, f"This result is of step {step}; the run has gone on to {last}."
-            yield None not in (step, last) and last < step, (
+            yield step is not None and last is not None and last < step, (
                 f"This result is of step {step}, but history.json ends at step {last}: they are not of the same "
                 "run, or not of the same time."
             )
@@ -172,7 +176,7 @@ def read_run(train_dir: str | pathlib.Path) -> RunFiles:
         what = f"{SETTINGS_FILE} is missing in it" if os.path.isdir(train_dir) else "it is no directory"
         raise UsageError(f"{train_dir} is no run of bin/finetune: {what}; name a --train_dir")
 
-    def read(name, reader, otherwise=None):
+    def read(name: str, reader: Callable[[pathlib.Path], Any], otherwise: Any = None) -> Any:
         # A link to nothing is there, and an error.
         return reader(train_dir / name) if os.path.lexists(train_dir / name) else otherwise
 
@@ -186,7 +190,7 @@ def read_run(train_dir: str | pathlib.Path) -> RunFiles:
     )
 
 
-def _settings(value: Value) -> dict[str, object]:
+def _settings(value: Value) -> dict[str, Any]:
     """All settings as they are, those of other versions too."""
     parse_settings(value)
     members = value.object()
@@ -202,11 +206,11 @@ def _recorded(file: pathlib.Path) -> dict[str, str]:
     return {split: _digest(record.raw) for split, record in splits.items()}
 
 
-def _digest(value) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _curves(records: list[dict[str, float | None]], names: tuple[str, ...]) -> Curves:
+def _curves(records: list[Record], names: tuple[str, ...]) -> Curves:
     # Axes need room around their values.
     return {"step": [record["step"] for record in records]} | {
         name: [

@@ -12,6 +12,7 @@ import pathlib
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -51,15 +52,15 @@ class Result:
         versions: of what it ran with, by name.
     """
 
-    result: Mapping[str, object]
+    result: Mapping[str, Any]
     restore: str = ""
     class_names: Sequence[str] = ()
     class_counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
     confusion_matrix: Sequence[Sequence[int]] | None = None
     confused_pairs: Sequence[Sequence[int]] = ()
-    per_class: Sequence[Mapping[str, object]] = ()
-    calibration: Mapping[str, object] | None = None
-    mistakes: Sequence[Mapping[str, object]] = ()
+    per_class: Sequence[Mapping[str, Any]] = ()
+    calibration: Mapping[str, Any] | None = None
+    mistakes: Sequence[Mapping[str, Any]] = ()
     seconds: float | None = None
     images_per_second: float | None = None
     device: str = ""
@@ -88,7 +89,7 @@ def write_result(
     class_names: Sequence[str],
     class_counts: Mapping[str, Sequence[int]],
     scores: Scores | None = None,
-    dataset=None,
+    dataset: Any = None,
     seconds: float | None = None,
     images_per_second: float | None = None,
     device: str = "",
@@ -129,7 +130,7 @@ def write_result(
     return whole
 
 
-def _thumbnail(dataset, index: int) -> str | None:
+def _thumbnail(dataset: Any, index: int) -> str | None:
     """An example's picture as a data URL of a JPEG; None if it cannot be read any more."""
     try:
         pixels = dataset.read(np.array([index]), dataset.image_shape(_THUMBNAIL_SIDE))[0]
@@ -154,7 +155,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _ready(value):
+def _ready(value: Any) -> Any:
     """`value` with null for floats that JSON has no number for, and Python's numbers for NumPy's."""
     if isinstance(value, Mapping):
         return {str(key): _ready(inner) for key, inner in value.items()}
@@ -183,7 +184,7 @@ def parse_result(value: Value) -> Result:
     if "split" in result and result["split"].raw not in _SPLITS:
         raise result["split"].wrong(f"one of {', '.join(_SPLITS)}")
     return Result(
-        result={name: inner.raw for name, inner in result.items() if isinstance(inner.raw, str)} | figures,
+        result={**{name: inner.raw for name, inner in result.items() if isinstance(inner.raw, str)}, **figures},
         restore=value.get("restore").text(),
         class_names=names,
         class_counts={

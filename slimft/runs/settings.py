@@ -8,6 +8,8 @@ import math
 import pathlib
 import types
 import typing
+from collections.abc import Sequence
+from typing import Any
 
 from slimft.data import DataOptions, dataset_names
 from slimft.nets import HEADS, network_names
@@ -25,7 +27,15 @@ BATCH_NORMS = ("update", "frozen")
 METRICS = metric_names()
 
 
-def _flag(default, help, *, choices=None, least=None, most=None, alias=None):
+def _flag(
+    default: Any,
+    help: str,
+    *,
+    choices: Sequence[str] | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    alias: str | None = None,
+) -> Any:
     """A field with what its flag needs: help text, choices or bounds (inclusive), slim's name for it."""
     metadata = {"help": help, "choices": choices, "least": least, "most": most, "alias": alias}
     return dataclasses.field(default=default, metadata=metadata)
@@ -261,6 +271,7 @@ class Settings:
 
     def final_checkpoint(self) -> str:
         """What the run ends with: its best checkpoint if it may stop early, else its newest."""
+        assert self.train_dir is not None  # `complete` has filled it in.
         best = pathlib.Path(self.train_dir, "best")
         return str(best if self.patience and (best / "checkpoint").exists() else self.train_dir)
 
@@ -276,7 +287,7 @@ OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_r
 OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
 
 
-def out_of_bounds(field: dataclasses.Field, value) -> str | None:
+def out_of_bounds(field: dataclasses.Field, value: Any) -> str | None:
     """What a field's value, of the right type, has to be and is not; None where it is good."""
     choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
     if value is None:

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from slimft.errors import DataError, UsageError
 from slimft.files import write_atomically
@@ -26,7 +27,7 @@ _FIXED = (
 # What a resumed run may have otherwise without a word.
 _OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")
 # By the kind of a field: what JSON has for it, and what that is called.
-_TYPES = {str: str, int: int, float: (int, float), bool: bool, tuple: list}
+_TYPES: dict[type, Any] = {str: str, int: int, float: (int, float), bool: bool, tuple: list}
 _CALLED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list"}
 # Of settings.json, which has a few thousand.
 _MOST_BYTES = 1 << 20
@@ -34,6 +35,7 @@ _MOST_BYTES = 1 << 20
 
 def save_settings(settings: Settings) -> None:
     """Writes the settings into the run's directory, and as ``flags.txt`` for ``--flagfile``."""
+    assert settings.train_dir is not None  # `complete` has filled it in.
     folder = pathlib.Path(settings.train_dir)
     write_atomically(folder / SETTINGS_FILE, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
     write_atomically(folder / FLAGS_FILE, "".join(f"{flag}\n" for flag in as_flags(settings, leave=("train_dir",))))
@@ -56,7 +58,7 @@ def is_told(settings: Settings, field: dataclasses.Field) -> bool:
     return value not in (field.default, DEFAULTS.get(field.name, field.default))
 
 
-def flags_of(name: str, value) -> list[str]:
+def flags_of(name: str, value: Any) -> list[str]:
     """The flags that set the field `name` to `value`, which is a field's or what JSON has for it."""
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no{name}"]
@@ -86,7 +88,7 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
     return Settings(**{**saved, "train_dir": str(train_dir)})
 
 
-def read_settings(file: str | os.PathLike) -> dict[str, object]:
+def read_settings(file: str | os.PathLike) -> dict[str, Any]:
     """The fields of `Settings` in a JSON file that `save_settings`, perhaps an earlier version's, wrote.
 
     Raises:
@@ -96,13 +98,13 @@ def read_settings(file: str | os.PathLike) -> dict[str, object]:
     return parse_settings(read_json(file, _MOST_BYTES))
 
 
-def parse_settings(saved: Value) -> dict[str, object]:
+def parse_settings(saved: Value) -> dict[str, Any]:
     """The fields of `Settings` in what was read of a ``settings.json``; as `read_settings`."""
     known = {field.name: field for field in dataclasses.fields(Settings)}
     return {name: _typed(known[name], value) for name, value in saved.object().items() if name in known}
 
 
-def _typed(field: dataclasses.Field, value: Value):
+def _typed(field: dataclasses.Field, value: Value) -> Any:
     """A value from JSON as the field has it; raises DataError if it is of another type or out of bounds."""
     kind, raw = kind_of(field), value.raw
     if raw is None and field.default is None:
@@ -135,6 +137,7 @@ def saved_settings(settings: Settings) -> Settings | None:
     Raises:
         UsageError: it is a run of another model or other data.
     """
+    assert settings.train_dir is not None  # `complete` has filled it in.
     if not os.path.lexists(pathlib.Path(settings.train_dir, SETTINGS_FILE)):
         return None
     saved = load_settings(settings.train_dir)

@@ -91,11 +91,20 @@ class Task(Protocol):
         targets: what the target of an example is.
     """
 
-    name: str
-    figures: tuple[Figure, ...]
-    headline: str
-    measured: tuple[str, ...]
-    targets: TargetSpec
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def figures(self) -> tuple[Figure, ...]: ...
+
+    @property
+    def headline(self) -> str: ...
+
+    @property
+    def measured(self) -> tuple[str, ...]: ...
+
+    @property
+    def targets(self) -> TargetSpec: ...
 
     def default_metric(self, balanced: bool) -> str:
         """The figure that tells the best checkpoint where ``--metric`` does not.

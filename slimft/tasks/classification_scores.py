@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,8 @@ _MOST_PAIRS = 40
 _MOST_MATRIX_CLASSES = 200
 
 
-class _Mistake(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Mistake:
     """A wrong prediction.
 
     Attributes:
@@ -112,8 +113,8 @@ class ClassificationScores:
     def mistakes(self) -> list[tuple[int, dict[str, Any]]]:
         """The wrong predictions of the highest confidence, with ``label``, ``predicted`` and ``confidence``."""
         return [
-            (index, {"label": label, "predicted": predicted, "confidence": confidence})
-            for index, label, predicted, confidence in self._mistakes
+            (one.index, {"label": one.label, "predicted": one.predicted, "confidence": one.confidence})
+            for one in self._mistakes
         ]
 
     def summary(self) -> dict[str, Any]:

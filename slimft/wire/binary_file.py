@@ -38,7 +38,6 @@ class BinaryFile:
     """
 
     def __init__(self, path: str):
-        self._descriptor = None
         self._descriptor = system.open_descriptor(path, os.O_RDONLY)
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -46,8 +45,8 @@ class BinaryFile:
         self.size = status.st_size
         self._version = status.st_size, status.st_mtime_ns
 
-    def __del__(self):
-        if self._descriptor is not None:
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):  # Else it could not be opened.
             os.close(self._descriptor)
 
     def fileno(self) -> int:

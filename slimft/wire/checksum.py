@@ -21,6 +21,9 @@ from slimft import system
 STRIDE = 4 << 20
 _MOST_THREADS = 8
 
+# What has contiguous bytes; Python's own name for it comes with 3.12.
+Buffer = bytes | bytearray | memoryview | np.ndarray
+
 _MASK_DELTA = 0xA282EAD8
 # The polynomial without its highest term, the bits in reverse: RFC 3720, appendix B.4.
 _POLYNOMIAL = 0x82F63B78
@@ -46,7 +49,7 @@ def extend(so_far: int, octets: np.ndarray) -> int:
     return _extend(so_far, octets)
 
 
-def crc32c(data, so_far: int = 0) -> int:
+def crc32c(data: Buffer, so_far: int = 0) -> int:
     """CRC-32C of `data`, any contiguous buffer, continuing `so_far`."""
     octets = np.frombuffer(data, np.uint8)
     if octets.size < 2 * STRIDE:
@@ -55,7 +58,7 @@ def crc32c(data, so_far: int = 0) -> int:
     return combine(so_far, parts, octets.size)
 
 
-def in_strides(size: int, work: Callable[[int, int], int | None]) -> list[int | None]:
+def in_strides(size: int, work: Callable[[int, int], int]) -> list[int]:
     """Calls `work(start, stop)` for each stride of `size` bytes, several at a time; returns the results."""
     starts = range(0, size, STRIDE)
     threads = min(len(starts), _MOST_THREADS, system.processors())

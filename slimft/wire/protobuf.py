@@ -5,19 +5,26 @@ Source: the encoding as described at protobuf.dev/programming-guides/encoding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from slimft.wire.binary_file import Malformed, aligned_buffer
 
+# A message, or what is joined of several; a field's value, as `fields` yields it.
+Message = memoryview | bytearray
+Value = int | bytes | memoryview
+# The numbers of the fields that are messages, each with the schema of these.
+Schema = dict[int, "Schema"]
+
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-EMPTY = memoryview(b"")
+EMPTY: Message = memoryview(b"")
 _MOST_VARINT_BYTES = 10
 _PIECE = 1 << 16
 
 
-def read_varint(data, position: int) -> tuple[int, int]:
+def read_varint(data: bytes | Message, position: int) -> tuple[int, int]:
     """Returns the unsigned varint at `position` in `data`, below 2**64, and the position after it."""
     value = shift = 0
     for at in range(position, min(position + _MOST_VARINT_BYTES, len(data))):
@@ -31,7 +38,7 @@ def read_varint(data, position: int) -> tuple[int, int]:
     raise Malformed("a varint is cut off or has over 64 bits")
 
 
-def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | bytes | memoryview]]:
+def fields(message: bytes | Message) -> Iterator[tuple[int, int, Value]]:
     """Yields each field of a message: its number, its wire type and its value.
 
     The value of a varint is an unsigned int, of a number of fixed size its bytes, and of what has a length a view.
@@ -47,8 +54,8 @@ def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | by
         if not 0 < number < 1 << 29:
             raise Malformed(f"a field has the number {number}")
         if wire_type == VARINT:
-            value, position = read_varint(message, position)
-            yield number, wire_type, value
+            varint_value, position = read_varint(message, position)
+            yield number, wire_type, varint_value
             continue
         if wire_type == LENGTH:
             size, position = read_varint(message, position)
@@ -63,7 +70,7 @@ def fields(message: memoryview | bytearray) -> Iterator[tuple[int, int, int | by
         position += size
 
 
-def check_messages(message: memoryview | bytearray, schema: dict[int, dict]) -> None:
+def check_messages(message: Message, schema: Schema) -> None:
     """Checks also those parts of a message that are not used, as protobuf does, which reads all or nothing.
 
     Args:
@@ -75,7 +82,7 @@ def check_messages(message: memoryview | bytearray, schema: dict[int, dict]) -> 
     """
     for number, wire_type, value in fields(message):
         if wire_type == LENGTH and number in schema:
-            check_messages(value, schema[number])
+            check_messages(expect_bytes(value), schema[number])
 
 
 def signed(value: int) -> int:
@@ -83,12 +90,12 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def text(value: int | memoryview) -> str:
+def text(value: Value) -> str:
     """A field's value as a string; bytes that are no UTF-8 are kept as surrogates."""
     return bytes(expect_bytes(value)).decode("utf-8", "surrogateescape")
 
 
-def utf8(value: int | memoryview) -> str:
+def utf8(value: Value) -> str:
     """A field's value as a string, which in a message of syntax proto3 has to be UTF-8."""
     try:
         return bytes(expect_bytes(value)).decode("utf-8")
@@ -96,7 +103,7 @@ def utf8(value: int | memoryview) -> str:
         raise Malformed("a string is no UTF-8") from None
 
 
-def joined(message: memoryview | bytearray, more: memoryview) -> memoryview | bytearray:
+def joined(message: Message, more: memoryview) -> Message:
     """One message of what several occurrences of a field hold that is not repeated, as protocol buffers join them.
 
     Numbers in them overwrite each other, repeated fields add up, messages are joined in their turn: just that is
@@ -113,21 +120,25 @@ def joined(message: memoryview | bytearray, more: memoryview) -> memoryview | by
     return message
 
 
-def expect_bytes(value: int | bytes | memoryview) -> memoryview:
+def expect_bytes(value: Value) -> memoryview:
     """Returns `value` if it is what has a length, as a field that holds a string or a message must be."""
     if not isinstance(value, memoryview):
         raise Malformed("a number stands where bytes should be")
     return value
 
 
-def expect_int(value: int | memoryview) -> int:
+def expect_int(value: Value) -> int:
     """Returns `value`, signed, if it is a varint."""
     if not isinstance(value, int):
         raise Malformed("bytes stand where a number should be")
     return signed(value)
 
 
-def packed_varints(data: memoryview, narrowed=lambda values: values, dtype=np.uint64) -> np.ndarray:
+def packed_varints(
+    data: memoryview,
+    narrowed: Callable[[np.ndarray], np.ndarray] = lambda values: values,
+    dtype: DTypeLike = np.uint64,
+) -> np.ndarray:
     """Decodes varints that follow each other, into memory that is aligned.
 
     Args:
@@ -139,7 +150,7 @@ def packed_varints(data: memoryview, narrowed=lambda values: values, dtype=np.ui
     if octets.size and octets[-1] >= 0x80:
         raise Malformed("a varint is cut off")
     dtype, count = np.dtype(dtype), 0
-    values = aligned_buffer(np.count_nonzero(octets < 0x80) * dtype.itemsize).view(dtype)
+    values = aligned_buffer(int(np.count_nonzero(octets < 0x80)) * dtype.itemsize).view(dtype)
     # In pieces: to decode one takes fifty bytes of memory for a byte.
     while octets.size:
         last = np.flatnonzero(octets[:_PIECE] < 0x80)

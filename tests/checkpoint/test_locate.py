@@ -234,3 +234,19 @@ def test_a_state_file_that_names_what_no_file_can_be_called(folder):
     with pytest.raises(CheckpointError, match="names a checkpoint that cannot be read: File name too long"):
         latest_in_state(folder)
     fails(folder, "File name too long")
+
+
+def test_a_folder_called_as_an_index(tmp_path):
+    (tmp_path / "inner" / "model.index").mkdir(parents=True)
+    fails(tmp_path / "inner", "there is no checkpoint in the directory")
+    fails(tmp_path, "there is no checkpoint in the directory")
+    with pytest.raises(CheckpointError) as caught:
+        open_checkpoint(tmp_path)
+    assert "there is one in" not in str(caught.value)
+    write_checkpoint(tmp_path / "inner" / "only.npz", {"a": np.zeros(2)})
+    assert list(open_checkpoint(tmp_path / "inner")) == ["a"]
+
+
+def test_an_index_that_is_a_link_to_nothing(tmp_path):
+    (tmp_path / "model.index").symlink_to("elsewhere.index")
+    fails(tmp_path, "there is no checkpoint in", "model.index is no file")
