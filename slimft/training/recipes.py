@@ -55,7 +55,7 @@ def recipe_flags(name: str, spec: NetworkSpec, head: str = "linear") -> dict:
     """
     if name not in RECIPES:
         raise UsageError(f"--recipe={name}: there is no such recipe; choose one of {', '.join(RECIPES)}")
-    normalizes = spec.module not in _PLAIN_MODULES
+    normalizes = spec.module.rpartition(".")[2] not in _PLAIN_MODULES
     optimizer, learning_rate = (_NORMALIZED if normalizes else _PLAIN)[name]
     flags = {"optimizer": optimizer, "learning_rate": learning_rate}
     if name != "scratch":
