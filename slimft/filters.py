@@ -29,6 +29,11 @@ def split_patterns(patterns: Patterns) -> tuple[str, ...]:
 
     Args:
         patterns: None, a string of patterns with commas between them, or a sequence of patterns.
+
+    >>> split_patterns("vgg_16/fc7, vgg_16/fc8")
+    ('vgg_16/fc7', 'vgg_16/fc8')
+    >>> split_patterns("re:vgg_16/conv[1-3]{1,2}")
+    ('re:vgg_16/conv[1-3]{1,2}',)
     """
     if patterns is None:
         return ()
@@ -73,7 +78,11 @@ def scopes_of(names: Iterable[str]) -> list[str]:
 
 
 def suggest_scope(pattern: str, names: Iterable[str]) -> str | None:
-    """Returns the scope or name of `names` that was probably meant by `pattern`, or None."""
+    """Returns the scope or name of `names` that was probably meant by `pattern`, or None.
+
+    >>> suggest_scope("fc8", ["vgg_16/fc7/weights", "vgg_16/fc8/weights"])
+    'vgg_16/fc8'
+    """
     scopes = scopes_of(names)
     wanted = pattern.removeprefix("re:").strip("/*")
     by_tail = [scope for scope in scopes if scope.endswith("/" + wanted)]
@@ -100,6 +109,13 @@ class VariableFilter:
 
     Raises:
         PatternError: a pattern is not a string or not a valid regular expression.
+
+    >>> names = ["vgg_16/fc7/weights", "vgg_16/fc8/weights", "vgg_16/fc80/weights"]
+    >>> VariableFilter(exclude="vgg_16/fc8").select(names)
+    ['vgg_16/fc7/weights', 'vgg_16/fc80/weights']
+    >>> VariableFilter(include="fc8").select(names)
+    Traceback (most recent call last):
+    slimft.errors.PatternError: --include=fc8 matches no variable; did you mean vgg_16/fc8?
     """
 
     def __init__(

@@ -88,10 +88,17 @@ class Classifier:
         """The classes and their names."""
         return self.network.classes
 
+    def __repr__(self) -> str:
+        return f"<Classifier: {self.network.describe()}>"
+
     def __enter__(self) -> Classifier:
         return self
 
     def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the session, and frees its memory; for who does not use the classifier in a ``with`` statement."""
         self._session.close()
 
     def classify(self, images: np.ndarray) -> list[TopClasses]:

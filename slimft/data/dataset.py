@@ -135,6 +135,11 @@ class Dataset:
                 f"which is not in 0..{self.num_classes - 1}"
             )
 
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.images.shape[1:3])) + " pixels" if self.in_memory else "image files"
+        examples = f"{self.num_examples:,} examples of {self.num_classes} classes"
+        return f"<Dataset {self.name} {self.split}: {examples}, {size}>"
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)

@@ -46,6 +46,12 @@ def load_dataset(
     Raises:
         UsageError: there is no dataset of that name, or an option makes no sense for it.
         DataError: its files are missing, truncated or corrupt.
+
+    >>> splits = load_dataset("digits")
+    >>> splits["test"]
+    <Dataset digits test: 360 examples of 10 classes, 8x8 pixels>
+    >>> splits["test"].images.shape, splits["test"].class_names[:3]
+    ((360, 8, 8, 3), ('0', '1', '2'))
     """
     module, folder, options = _module(name), _expanded(data_dir), options or DataOptions()
     _check_reading(name, options)

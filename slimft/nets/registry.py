@@ -38,6 +38,12 @@ def get_network(name: str) -> NetworkSpec:
 
     Raises:
         UsageError: there is none of that name; suggests one.
+
+    >>> get_network("vgg_16").logits_scopes
+    ('vgg_16/fc8',)
+    >>> get_network("resnet_50")
+    Traceback (most recent call last):
+    slimft.errors.UsageError: --model=resnet_50: there is no such network; did you mean resnet_v2_50?
     """
     specs = _specs()
     if name in specs:

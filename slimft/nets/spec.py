@@ -49,6 +49,13 @@ class NetworkSpec:
     gflops: float
     top_scopes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return (
+            f"<NetworkSpec {self.name}: {self.parameters:,} parameters, {self.gflops:g} GFLOPs at "
+            f"{self.default_image_size}x{self.default_image_size} pixels, scope {self.scope}, logits in "
+            f"{', '.join(self.logits_scopes)}, checkpoint {self.official_checkpoint}>"
+        )
+
     @property
     def function(self) -> Callable:
         """The network: ``function(inputs, num_classes, is_training, ...) -> (logits, end_points)``."""

@@ -9,11 +9,13 @@ import dataclasses
 import datetime
 import os
 import secrets
+from collections.abc import Mapping
 
 from slimft.errors import UsageError
 from slimft.filters import split_patterns
 from slimft.nets import get_network
 from slimft.runs.settings import DEFAULTS, OF_RECIPES, Settings, kind_of
+from slimft.runs.settings_file import read_settings
 from slimft.training.recipes import explain, recipe_flags
 from slimft.training.setting_checks import check_settings
 
@@ -46,6 +48,21 @@ def complete(settings: Settings) -> Settings:
     if settings.data_dir is not None:
         places["data_dir"] = os.path.abspath(os.path.expanduser(settings.data_dir))
     return dataclasses.replace(settings, **places)
+
+
+def over_file(given: Mapping[str, object], file: str | os.PathLike | None) -> Settings:
+    """The settings that were given, and beside them those of a file, but for the directory of its run.
+
+    Args:
+        given: fields of `Settings`. A recipe among them counts more than what the file has in its place.
+        file: a run's ``settings.json``; None for none.
+
+    Raises:
+        DataError: the file is missing or not as a run writes it.
+    """
+    saved = {} if file is None else read_settings(os.path.expanduser(file))
+    left = ("train_dir", *(OF_RECIPES if "recipe" in given else ()))
+    return Settings(**{**{name: value for name, value in saved.items() if name not in left}, **given})
 
 
 def notes_on(given: Settings, completed: Settings) -> list[str]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from slimft.compat import tf
-from slimft.messages import stream_for_bars
+from slimft.messages import is_redrawn, stream_for_bars
 from slimft.progress_bar import ProgressBar
 from slimft.runs.history import History, Sums
 
-# A terminal is redrawn twice a second; a log file gets a line now and then.
-_TERMINAL_SECONDS = 0.5
+# On a terminal and in a notebook, the bar is redrawn twice a second; a log file gets a line now and then.
+_REDRAWN_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
 
@@ -37,15 +37,15 @@ class Progress(ProgressBar):
     """
 
     def __init__(self, step: int, total_steps: int, batch_size: int):
-        terminal = stream_for_bars().isatty()
+        redrawn = is_redrawn(stream_for_bars())
         super().__init__(
             total=total_steps * batch_size,
             initial=step * batch_size,
             unit=" images",
             unit_scale=True,
-            ascii=not terminal,
-            bar_format=None if terminal else "{l_bar}{r_bar}\n",
-            mininterval=_TERMINAL_SECONDS if terminal else _LOG_SECONDS,
+            ascii=not redrawn,
+            bar_format=None if redrawn else "{l_bar}{r_bar}\n",
+            mininterval=_REDRAWN_SECONDS if redrawn else _LOG_SECONDS,
             smoothing=0.1,
             leave=True,
         )
