@@ -1,4 +1,4 @@
-"""README's test command, the workflow and the hooks run the same; the matrix has the versions that setup.py allows."""
+"""README's test command, the workflow and the hooks agree; the matrix has the versions that setup.py allows."""
 
 import pathlib
 import re
