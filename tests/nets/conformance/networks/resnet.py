@@ -3,8 +3,8 @@
 from ..entry import Counts, Entry, TfSlim
 
 UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-# With 1000 classes, trainable and all. V1: torchvision's numbers of parameters, and Keras' count_params(), where each
-# convolution has a bias before its batch normalization. V2: Keras'.
+# With 1000 classes, trainable and all. V1: torchvision's numbers of parameters, and Keras' count_params(), where
+# each convolution has a bias before its batch normalization. V2: Keras'.
 PUBLISHED = {
     1: {50: (25_557_032, 25_636_712), 101: (44_549_160, 44_707_176), 152: (60_192_808, 60_419_944)},
     2: {50: (25_568_360, 25_613_800), 101: (44_577_896, 44_675_560), 152: (60_236_904, 60_380_648)},
