@@ -189,8 +189,8 @@ def evaluate_network(
     chosen = choose_data(network, dataset, data_dir, split, options)
     data, opened = chosen.dataset, network.checkpoint
     network = network.sized(data.image_size)
-    scores, made = _predict(network, data, batch_size)
-    metrics = scores.summary()
+    predictions = _predict(network, data, batch_size)
+    metrics = predictions.summary()
     if not np.isfinite(metrics["loss"]):
         raise CheckpointError(f"{opened.path}: the loss is {metrics['loss']}; its weights are not finite")
     # Not earlier: what is wrong with the data or the checkpoint stands alone.
@@ -214,14 +214,11 @@ def evaluate_network(
         "precision": network.precision,
         "train_dir": None if network.run is None else str(network.run),
     }
-    predictions = Predictions(
-        made["targets"], made["predicted"], made["confidence"], made["losses"], network.num_classes
-    )
     return Evaluation(result, predictions, data)
 
 
-def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[Scores, dict[str, np.ndarray]]:
-    """How good a network is on `data`, and what it makes of each example, in a graph of its own."""
+def _predict(network: Network, data: Dataset, batch_size: int) -> Predictions:
+    """What a network makes of `data`, in a graph of its own."""
     size, kept = network.image_size, []
     with tf.Graph().as_default():
         # The initializers never run, but after a deterministic run in this process they have to have a seed.
@@ -230,5 +227,5 @@ def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[Scores, 
         with network.session() as session:
             if not data.in_memory:
                 data.images.prepare(size, several_passes=False)
-            scores = evaluator.run(session, data, keep=kept.append)
-    return scores, {name: np.concatenate([batch[name] for batch in kept]) for name in kept[0]}
+            evaluator.run(session, data, keep=kept.append)
+    return Predictions.of(kept, network.num_classes)

@@ -225,7 +225,7 @@ def test_other_floats_are_converted(run, dtype):
     found = []
     for one in (network, find_network(checkpoint=run)):
         with tf.Graph().as_default():
-            logits = one.logits(tf.constant(images))
+            logits = one.sized().architecture.outputs(tf.constant(images))
             with one.session() as session:
                 found.append(session.run(logits))
     np.testing.assert_allclose(*found, rtol=0.05, atol=0.05)

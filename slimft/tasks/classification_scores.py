@@ -229,6 +229,12 @@ class Predictions:
         if lengths == {0} or len(lengths) > 1:
             raise ValueError(f"predictions need as many labels, classes, confidences and losses, not {lengths}")
 
+    @classmethod
+    def of(cls, batches: Sequence[Mapping[str, np.ndarray]], num_classes: int) -> Predictions:
+        """Those of batches, each as of `ClassificationScores.add`."""
+        names = ("targets", "predicted", "confidence", "losses")
+        return cls(*(np.concatenate([batch[name] for batch in batches]) for name in names), num_classes=num_classes)
+
     @property
     def correct(self) -> np.ndarray:
         """bool ``[examples]``: whether the likeliest class is the true one."""
