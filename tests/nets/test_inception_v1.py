@@ -142,7 +142,7 @@ def test_batch_norm_settings():
 
 
 def test_other_sizes_than_224_are_pooled_globally():
-    for image_size in (32, 97, 224, 257):
+    for image_size in (32, 64, 97, 223, 224, 225, 256, 257, 320):
         arguments = {} if image_size == 224 else {"global_pool": True}
         assert get_network("inception_v1").arguments_for(image_size, is_training=True) == arguments
 

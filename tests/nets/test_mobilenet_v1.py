@@ -136,7 +136,7 @@ def test_explicit_padding_is_same_padding_where_sizes_are_odd(size, same):
 
 
 def test_larger_images_than_224_are_pooled_globally():
-    for size in (32, 33, 224, 225):
+    for size in (32, 33, 64, 223, 224, 225, 255, 256, 320):
         arguments = {"global_pool": True} if size > 224 else {}
         assert get_network("mobilenet_v1_025").arguments_for(size, is_training=False) == arguments
 
