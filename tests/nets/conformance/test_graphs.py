@@ -200,4 +200,5 @@ def test_end_points_are_tf_slims(entry, both):
     assert entry.end_points or list(ours.end_points) == list(theirs.end_points)
     assert [key for key in ours.end_points if key in theirs.end_points] == list(theirs.end_points)
     for key in theirs.end_points:
-        assert entry.tf_slim.adapt or ours.end_points[key].name == theirs.end_points[key].name
+        # ResNet's, which is of the logits' shape, is another op where those are squeezed.
+        assert key == "predictions" or ours.end_points[key].name == theirs.end_points[key].name

@@ -31,7 +31,7 @@ NETWORKS = (
         end_points=tuple(f"alexnet_v2/{key}" for key in SHAPES),
         shapes={f"alexnet_v2/{key}": shape for key, shape in SHAPES.items()},
         ops={"alexnet_v2/fc8": "alexnet_v2/fc8/squeezed"},
-        features="alexnet_v2/fc7", channels=4096, sizes=(195, 224, 226, 227, 300),
+        features="alexnet_v2/fc7", channels=4096,
         tf_slim=TfSlim(logits_at=((195, False), (224, False)), any_size=True),
     ),
 )  # fmt: skip

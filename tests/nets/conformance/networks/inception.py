@@ -48,7 +48,7 @@ NETWORKS = (
         counts=Counts(4 * 57 + 2, 2 * 57 + 2, 57 + 1, 2 * 57),
         trainable=V1_BASE - 2 * V1_CHANNELS + 1025 * 1000, total=V1_BASE + 1025 * 1000,
         logits=("Logits/Conv2d_0c_1x1",), end_points=tuple(V1_SHAPES), shapes=V1_SHAPES,
-        features="global_pool", channels=1024, sizes=(32, 64, 97, 223, 224, 255, 256, 257, 320),
+        features="global_pool", channels=1024, sizes=(32, 97, 224, 257),
         tf_slim=TfSlim(logits_at=((224, False), (224, True)), adapt=called_average),
     ),
     Entry(
