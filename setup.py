@@ -78,9 +78,10 @@ setup(
         "test": [
             *DEMO,
             *HUB,
-            *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "mypy>=2.0", "nbclient", "pytest"),
-            *("pytest-xdist", "ruff", "safetensors>=0.8", "scikit-image", "tensorboard>=2.16"),
-            "tf-keras>=2.16,<2.22",
+            *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "pytest", "pytest-xdist", "pyyaml"),
+            *("safetensors>=0.8", "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
+            # Another version may find other faults, or lay code out otherwise.
+            *("mypy>=2.4,<3", "ruff>=0.17,<0.18"),
         ],
     },
     classifiers=[

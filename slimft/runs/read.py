@@ -134,20 +134,20 @@ class RunFiles:
         headline = self.task.headline
         unknown = sum(None in (one.get(headline), one.get("loss")) for one in self.history.validation)
         yield result is None, (
-            "It did not come to its end, or is still under way: there is no final evaluation yet, only its best "
-            "validation so far."
+            "It did not come to its end, or is still under way: there is no final evaluation yet, only its "
+            "best validation so far."
         )
         if result is not None:
             yield self.has_gone_on, f"This result is of step {step}; the run has gone on to {last}."
             yield step is not None and last is not None and last < step, (
-                f"This result is of step {step}, but history.json ends at step {last}: they are not of the same "
-                "run, or not of the same time."
+                f"This result is of step {step}, but history.json ends at step {last}: they are not of the "
+                "same run, or not of the same time."
             )
             yield step is None, "The result does not tell which step it is of."
             yield step is not None and not self.validation_at(step), f"There is no validation of step {step}."
             yield result.split == "validation", (
-                "There is no test split: the result is of the validation split, which chose the checkpoint, and so "
-                "tells too well of it."
+                "There is no test split: the result is of the validation split, which chose the checkpoint, and "
+                "so tells too well of it."
             )
             yield not result.split, "result.json does not tell which split its figures are of."
             for name in ("model", "dataset"):
