@@ -192,7 +192,10 @@ def test_crop_takes_the_middle(checkpoint, tmp_path, capsys):
     for crop, same in (("0.5", True), ("1", False)):
         assert call(*flags, f"--crop={crop}") == 0
         one, two = (found["predictions"] for found in lines_of_json(capsys.readouterr()))
-        assert (one == two) == same
+        # Rows of a batch may be added up in another order, on some processors.
+        alike = [found["class"] for found in one] == [found["class"] for found in two]
+        shares = [[found["probability"] for found in predictions] for predictions in (one, two)]
+        assert (alike and shares[0] == pytest.approx(shares[1], rel=1e-4)) == same
 
 
 def test_bad_images_are_found_out_without_tensorflow(run_python, tmp_path):
