@@ -74,11 +74,12 @@ setup(
         # What conversions of torchvision's and timm's weights are compared with, in tests marked slow.
         "test-torch": ["timm>=1.0", "torch>=2.4", "torchvision>=0.19"],
         # As references: tf-keras, on whose batch normalization slim used to stand; cramjam, another Snappy.
+        # ipykernel, ipywidgets and nbclient: what a notebook shows.
         "test": [
             *DEMO,
             *HUB,
-            *("cramjam", "hypothesis", "pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),
-            *("tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
+            *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "pytest", "pytest-xdist", "pyyaml"),
+            *("safetensors>=0.8", "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
             # Another version may find other faults, or lay code out otherwise.
             *("mypy>=2.4,<3", "ruff>=0.17,<0.18"),
         ],

@@ -110,7 +110,8 @@ def tensorflows(paths: list[str], side: int, threads: int):
 
 
 def speed(folder: pathlib.Path, count: int, side: int) -> None:
-    from slimft.data.image_files import FileSource, ImageFiles, count_threads
+    from slimft.data.image_files import FileSource, ImageFiles
+    from slimft.data.threads import count_threads
 
     count -= count % BATCH
     paths = photos(folder, count, 500, 375, 90)

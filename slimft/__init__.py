@@ -1,7 +1,7 @@
 """slimft: TF-Slim's networks, checkpoints and fine-tuning on today's TensorFlow.
 
-The public names below are loaded when first used, so that `import slimft` costs nothing and
-imports no TensorFlow.
+`finetune`, `evaluate` and `Classifier` do what the commands do; docs/api.md tells what else is public. All of it is
+listed below, and loaded when it is first used, so that `import slimft` costs nothing and imports no TensorFlow.
 """
 
 import importlib
@@ -9,6 +9,18 @@ import importlib
 __version__ = "0.1.0"
 
 _WHERE = {
+    "finetune": "slimft.api",
+    "evaluate": "slimft.api",
+    "load_run": "slimft.api",
+    "Classifier": "slimft.prediction",
+    "Settings": "slimft.runs.settings",
+    "NetworkSpec": "slimft.nets",
+    "get_network": "slimft.nets",
+    "network_names": "slimft.nets",
+    "Dataset": "slimft.data",
+    "DataOptions": "slimft.data",
+    "dataset_names": "slimft.data",
+    "load_dataset": "slimft.data",
     "SlimftError": "slimft.errors",
     "PatternError": "slimft.errors",
     "CheckpointError": "slimft.errors",
@@ -34,7 +46,8 @@ _WHERE = {
 }
 # `slimft.restore` is a module that can be called: see the end of slimft/restore.py.
 _MODULES = (
-    "checkpoint", "compat", "data", "errors", "evaluation", "filters", "nets", "report", "restore", "training",
+    "checkpoint", "compat", "conversion", "data", "errors", "evaluation", "filters", "nets", "preprocessing",
+    "report", "restore", "training",
 )
 
 __all__ = ["__version__", *_WHERE, *_MODULES]

@@ -13,9 +13,9 @@ from slimft.compat import tf
 from slimft.data import DataOptions, Dataset, pipeline
 from slimft.errors import CheckpointError
 from slimft.evaluation_data import choose_data
-from slimft.inference import Network, find_network, network_logits, say
-from slimft.nets import NetworkSpec
-from slimft.session import session_config as session_config  # Also what training imports from here.
+from slimft.inference import Architecture, Network, find_network
+from slimft.messages import say
+from slimft.tasks import Scores, Task
 from slimft.tasks.classification_scores import Predictions
 
 
@@ -24,60 +24,66 @@ class Evaluator:
     """The part of a graph that evaluates; made by `build_evaluator`.
 
     Attributes:
-        batches: its input.
-        predicted: int32 ``[batch]``, the likeliest classes.
-        confidence: float32 ``[batch]``, the probabilities of these.
-        losses: float32 ``[batch]``, cross entropies in nats.
+        task: what is evaluated.
         num_classes: number of classes.
+        batches: its input.
+        predictions: by name, tensors with one entry an example.
     """
 
-    batches: pipeline.Batches
-    predicted: tf.Tensor
-    confidence: tf.Tensor
-    losses: tf.Tensor
+    task: Task
     num_classes: int
+    batches: pipeline.Batches
+    predictions: dict[str, tf.Tensor]
 
-    def run(self, session: tf.Session, dataset: Dataset, interrupted=lambda: False) -> Predictions | None:
-        """Evaluates all of `dataset`.
+    def run(
+        self,
+        session: tf.Session,
+        dataset: Dataset,
+        interrupted: Callable[[], object] = lambda: False,
+        keep: Callable[[dict[str, np.ndarray]], object] = lambda batch: None,
+    ) -> Scores | None:
+        """Evaluates all of `dataset`, in the memory of a batch.
+
+        Args:
+            session: a session of the graph, with its variables restored.
+            dataset: the examples.
+            interrupted: asked before each batch whether to stop.
+            keep: gets each batch's predictions, ``targets`` with them.
 
         Returns:
-            What the network makes of each example; None where `interrupted()` became true before the end.
+            The scores; None where `interrupted()` became true before the end.
 
         Raises:
             DataError: an image cannot be read.
         """
         self.batches.start(session, dataset)
-        fetches = [self.batches.labels, self.predicted, self.confidence, self.losses]
-        parts, examples = [], 0
+        scores, examples = self.task.scores(self.num_classes), 0
+        fetches = {"targets": self.batches.targets, **self.predictions}
         while examples < dataset.num_examples:
             if interrupted():
                 return None
             with self.batches.errors():
-                parts.append(session.run(fetches))
-            examples += len(parts[-1][0])
-        return Predictions(*map(np.concatenate, zip(*parts)), num_classes=self.num_classes)
+                batch = session.run(fetches)
+            scores.add(batch, examples)
+            keep(batch)
+            examples += len(batch["targets"])
+        return scores
 
 
 def build_evaluator(
-    spec: NetworkSpec,
+    network: Architecture,
     image_shape,
-    image_size: int,
-    num_classes: int,
     batch_size: int,
     reuse: bool = False,
-    head: str = "linear",
     averages: Callable[[tf.Variable], tf.Variable | None] | None = None,
 ) -> Evaluator:
     """Adds a network in inference mode, with its input and its predictions, to the graph.
 
     Args:
-        spec: the network.
+        network: the network.
         image_shape: height, width and channels of the dataset's images.
-        image_size: height and width the network gets.
-        num_classes: number of classes.
         batch_size: examples at a time.
         reuse: whether the network's variables are in the graph already.
-        head: what stands at the network's end, one of `slimft.nets.HEADS`.
         averages: takes a variable and returns what to read in its place, such as
             `tf.train.ExponentialMovingAverage.average`; where that is None, the variable is read.
     """
@@ -87,19 +93,14 @@ def build_evaluator(
         average = averages(variable)
         return variable if average is None else average
 
+    task = network.task
     with tf.name_scope("evaluation"):
-        batches = pipeline.eval_batches(image_shape, batch_size)
+        batches = pipeline.eval_batches(image_shape, batch_size, task.targets)
     scope = tf.get_variable_scope()
     with tf.variable_scope(scope, reuse=reuse or None, custom_getter=None if averages is None else get):
-        logits = network_logits(spec, batches.images, image_size, num_classes, head)
+        outputs = network.outputs(batches.images)
     with tf.name_scope("evaluation/"):
-        return Evaluator(
-            batches=batches,
-            predicted=tf.argmax(logits, axis=1, output_type=tf.int32),
-            confidence=tf.reduce_max(tf.nn.softmax(logits), axis=1),
-            losses=tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batches.labels, logits=logits),
-            num_classes=num_classes,
-        )
+        return Evaluator(task, network.num_classes, batches, task.predict(outputs, batches.targets))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,14 +219,13 @@ def evaluate_network(
 
 def _predict(network: Network, data: Dataset, batch_size: int) -> Predictions:
     """What a network makes of `data`, in a graph of its own."""
-    size = network.image_size
+    size, kept = network.image_size, []
     with tf.Graph().as_default():
         # The initializers never run, but after a deterministic run in this process they have to have a seed.
         tf.set_random_seed(0)
-        evaluator = build_evaluator(
-            network.spec, data.image_shape(size), size, network.num_classes, batch_size, head=network.head
-        )
+        evaluator = build_evaluator(network.architecture, data.image_shape(size), batch_size)
         with network.session() as session:
             if not data.in_memory:
                 data.images.prepare(size, several_passes=False)
-            return evaluator.run(session, data)
+            evaluator.run(session, data, keep=kept.append)
+    return Predictions.of(kept, network.num_classes)

@@ -7,9 +7,10 @@ import os
 from collections.abc import Mapping
 
 from slimft.data import WHOLE, DataOptions, Dataset, load_dataset, load_for_evaluation
-from slimft.data.dataset import OF_READING, never_changes
+from slimft.data.dataset import OF_READING
 from slimft.data.fingerprint import Fingerprint, changes, leave_out
 from slimft.data.image_checks import check_images
+from slimft.data.loading import never_changes
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
 from slimft.runs.data_record import read_data_record

@@ -29,6 +29,11 @@ def split_patterns(patterns: Patterns) -> tuple[str, ...]:
 
     Args:
         patterns: None, a string of patterns with commas between them, or a sequence of patterns.
+
+    >>> split_patterns("vgg_16/fc7, vgg_16/fc8")
+    ('vgg_16/fc7', 'vgg_16/fc8')
+    >>> split_patterns("re:vgg_16/conv[1-3]{1,2}")
+    ('re:vgg_16/conv[1-3]{1,2}',)
     """
     if patterns is None:
         return ()
@@ -73,7 +78,11 @@ def scopes_of(names: Iterable[str]) -> list[str]:
 
 
 def suggest_scope(pattern: str, names: Iterable[str]) -> str | None:
-    """Returns the scope or name of `names` that was probably meant by `pattern`, or None."""
+    """Returns the scope or name of `names` that was probably meant by `pattern`, or None.
+
+    >>> suggest_scope("fc8", ["vgg_16/fc7/weights", "vgg_16/fc8/weights"])
+    'vgg_16/fc8'
+    """
     scopes = scopes_of(names)
     wanted = pattern.removeprefix("re:").strip("/*")
     by_tail = [scope for scope in scopes if scope.endswith("/" + wanted)]
@@ -96,14 +105,30 @@ class VariableFilter:
     Args:
         include: patterns of what to select; None or empty selects everything.
         exclude: patterns of what to leave out; it wins over `include`.
+        include_flag, exclude_flag: the flag or argument by which the patterns were given, as errors name it.
 
     Raises:
         PatternError: a pattern is not a string or not a valid regular expression.
+
+    >>> names = ["vgg_16/fc7/weights", "vgg_16/fc8/weights", "vgg_16/fc80/weights"]
+    >>> VariableFilter(exclude="vgg_16/fc8").select(names)
+    ['vgg_16/fc7/weights', 'vgg_16/fc80/weights']
+    >>> VariableFilter(include="fc8").select(names)
+    Traceback (most recent call last):
+    slimft.errors.PatternError: --include=fc8 matches no variable; did you mean vgg_16/fc8?
     """
 
-    def __init__(self, include: Patterns = None, exclude: Patterns = None):
+    def __init__(
+        self,
+        include: Patterns = None,
+        exclude: Patterns = None,
+        *,
+        include_flag: str = "--include",
+        exclude_flag: str = "--exclude",
+    ):
         self.include = split_patterns(include)
         self.exclude = split_patterns(exclude)
+        self._include_flag, self._exclude_flag = include_flag, exclude_flag
         self._include = [compile_pattern(pattern) for pattern in self.include]
         self._exclude = [compile_pattern(pattern) for pattern in self.exclude]
 
@@ -116,22 +141,29 @@ class VariableFilter:
             return False
         return not any(regex.fullmatch(name) for regex in self._exclude)
 
-    def select(self, names: Iterable[str]) -> list[str]:
+    def select(self, names: Iterable[str], of: str = "variable") -> list[str]:
         """Returns the selected names, in their given order.
+
+        Args:
+            names: the names to select from.
+            of: what they are the names of, in the singular, for the error.
 
         Raises:
             PatternError: some pattern matches none of `names`; the message suggests a scope.
         """
         names = list(names)
-        for flag in ("include", "exclude"):
-            for pattern, regex in zip(getattr(self, flag), getattr(self, f"_{flag}")):
+        for flag, patterns, regexes in (
+            (self._include_flag, self.include, self._include),
+            (self._exclude_flag, self.exclude, self._exclude),
+        ):
+            for pattern, regex in zip(patterns, regexes):
                 if not any(regex.fullmatch(name) for name in names):
-                    raise PatternError(_matches_nothing(flag, pattern, names))
+                    raise PatternError(_matches_nothing(flag, pattern, names, of))
         return [name for name in names if self.selects(name)]
 
 
-def _matches_nothing(flag: str, pattern: str, names: Sequence[str]) -> str:
-    message = f"--{flag}={pattern} matches no variable"
+def _matches_nothing(flag: str, pattern: str, names: Sequence[str], of: str) -> str:
+    message = f"{flag}={pattern} matches no {of}"
     suggestion = suggest_scope(pattern, names)
     if suggestion:
         return f"{message}; did you mean {suggestion}?"

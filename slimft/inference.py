@@ -20,17 +20,55 @@ from slimft.checkpoint.dtypes import is_float
 from slimft.checkpoint.locate import latest_in_state
 from slimft.conversion import conversion_advice
 from slimft.data.class_names import IMAGENET_CLASSES, LABELS_FILE, ClassNames, imagenet_class_names, read_labels
-from slimft.errors import CheckpointError, DataError, SlimftError, UsageError
+from slimft.errors import CheckpointError, DataError, UsageError
 from slimft.messages import say
 from slimft.nets import NetworkSpec, get_network
-from slimft.nets.registry import HEAD_SCOPE
-from slimft.runs.settings import SETTINGS_FILE, Settings, load_settings, read_settings
+from slimft.nets.heads import HEAD_SCOPE, get_head
+from slimft.runs.directory import BEST
+from slimft.runs.of_checkpoint import file_of, is_run, run_folders, run_of
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import SETTINGS_FILE, load_settings
+from slimft.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from slimft.compat import tf
 
-# The folder of a run with its best checkpoint.
-_BEST = "best"
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A network from images to outputs.
+
+    Attributes:
+        spec: the network.
+        num_classes: number of classes.
+        image_size: height and width it gets, in pixels.
+        head: what stands at its end, one of `slimft.nets.HEADS`.
+    """
+
+    spec: NetworkSpec
+    num_classes: int
+    image_size: int
+    head: str = "linear"
+
+    @property
+    def task(self) -> Task:
+        """What the head is for."""
+        return get_task(get_head(self.head).task)
+
+    def outputs(self, images):
+        """Adds the network to the current graph, in inference mode.
+
+        Args:
+            images: tensor ``[batch, height, width, 3]``, RGB in 0..255, uint8 or float32.
+
+        Returns:
+            What the head makes of them: logits, float32 ``[batch, num_classes]``.
+        """
+        from slimft.data.preprocessing import preprocess
+
+        pixels = preprocess(images, self.image_size, self.spec.preprocessing)
+        outputs, _ = self.spec.build(pixels, self.num_classes, is_training=False, head=self.head)
+        return outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,16 +149,10 @@ class Network:
         for line in (self.describe(), *self.notes):
             say(line)
 
-    def logits(self, images):
-        """Adds the network to the current graph, in inference mode.
-
-        Args:
-            images: tensor ``[batch, height, width, 3]``, RGB in 0..255, uint8 or float32.
-
-        Returns:
-            float32 ``[batch, num_classes]``.
-        """
-        return network_logits(self.spec, images, self.image_size, self.num_classes, self.head)
+    @property
+    def architecture(self) -> Architecture:
+        """The network without its checkpoint; it has to be `sized`."""
+        return Architecture(self.spec, self.num_classes, self.image_size, self.head)
 
     def session(self) -> tf.Session:
         """A session of the current graph, which the caller closes, in which the network is restored.
@@ -142,15 +174,6 @@ class Network:
             session.close()
             raise
         return session
-
-
-def network_logits(spec: NetworkSpec, images, image_size: int, num_classes: int, head: str):
-    """Adds a network in inference mode, from images as they are to logits; as `Network.logits`."""
-    from slimft.data.preprocessing import preprocess
-
-    pixels = preprocess(images, image_size, spec.preprocessing)
-    logits, _ = spec.build(pixels, num_classes, is_training=False, head=head)
-    return logits
 
 
 def find_network(
@@ -236,14 +259,14 @@ def _find_checkpoint(checkpoint, train_dir) -> tuple[pathlib.Path | None, Checkp
     """The run, the checkpoint and a line on how it was chosen."""
     if train_dir is None:
         folder = None if isinstance(checkpoint, Checkpoint) else pathlib.Path(checkpoint).expanduser()
-        if folder is None or not _is_run(folder):
+        if folder is None or not is_run(folder):
             opened = open_checkpoint(checkpoint)
             run = run_of(opened)
             return run, opened, run and _note_on_checkpoint(run, opened)
         train_dir, checkpoint = folder, None
     train_dir = pathlib.Path(train_dir).expanduser()
     run = train_dir
-    if not _is_run(train_dir) and run_of(train_dir) is not None:  # The folder of its best checkpoint.
+    if not is_run(train_dir) and run_of(train_dir) is not None:  # The folder of its best checkpoint.
         run, checkpoint = run_of(train_dir), train_dir if checkpoint is None else checkpoint
     settings = load_settings(run)
     if checkpoint is None:
@@ -264,8 +287,8 @@ def _find_checkpoint(checkpoint, train_dir) -> tuple[pathlib.Path | None, Checkp
 def _note_on_checkpoint(run: pathlib.Path, opened: Checkpoint) -> str:
     """A line that says whether the checkpoint is the run's best or its newest."""
     said = f"checkpoint {opened.path}"
-    folders = {os.path.dirname(path) for path in (_file_of(opened.path), os.path.realpath(_file_of(opened.path)))}
-    if os.path.realpath(run / _BEST) in map(os.path.realpath, folders):
+    folders = {os.path.dirname(path) for path in (file_of(opened.path), os.path.realpath(file_of(opened.path)))}
+    if os.path.realpath(run / BEST) in map(os.path.realpath, folders):
         return f"{said}: the best in validation"
     newest = latest_in_state(run)
     if newest is None:
@@ -280,63 +303,6 @@ def _note_on_casting(checkpoint: Checkpoint, spec: NetworkSpec, head: str) -> st
     dtypes = {checkpoint.dtype(name) for name in checkpoint if name.startswith(scopes)}
     others = sorted(str(dtype) for dtype in dtypes if is_float(dtype) and dtype != np.float32)
     return f"{checkpoint.path} holds {' and '.join(others)}, which is converted to float32" if others else None
-
-
-def run_of(checkpoint: Checkpoint | str | os.PathLike) -> pathlib.Path | None:
-    """The directory of the run of bin/finetune that a checkpoint lies in, itself or in its ``best``.
-
-    Args:
-        checkpoint: a `Checkpoint`, also one that shows another's averages; or the path of a file of one, of a state
-            file or of a directory, or a prefix.
-
-    Returns:
-        The directory, by the path's own way to it where there is one: links are followed, and what a link leads to
-        goes before where the link is. None if no such directory has a ``settings.json`` of a run, or nothing is
-        at that path.
-    """
-    path = os.path.expanduser(checkpoint.path if isinstance(checkpoint, Checkpoint) else os.fspath(checkpoint))
-    file = _file_of(path)
-    if file is None:
-        return None
-    is_folder = os.path.isdir(file)
-    here, there = pathlib.Path(file), pathlib.Path(os.path.realpath(file))
-    ours = _run_folders(here if is_folder else here.parent)
-    for folder in _run_folders(there if is_folder else there.parent):
-        if _is_run(folder):
-            return next((own for own in ours if own.exists() and os.path.samefile(own, folder)), folder)
-    return next(filter(_is_run, ours), None)
-
-
-def _file_of(path: str) -> str | None:
-    """A file, or the directory, that is there of a path or prefix."""
-    folder, name = os.path.split(path.replace("-?????-of-", "-00000-of-"))
-    for candidate in (os.path.join(folder, name), f"{path}.index"):
-        if os.path.lexists(candidate):
-            return candidate
-    try:
-        names = sorted(os.listdir(folder or "."))
-    except OSError:
-        return None
-    found = (other for other in names if name and other.startswith((f"{name}.", f"{name}-")))
-    return next((os.path.join(folder, other) for other in found), None)
-
-
-def _run_folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Where the settings of a checkpoint in `folder` may be."""
-    if os.path.basename(os.path.abspath(folder)) != _BEST:
-        return [folder]
-    return [folder, folder.parent if folder.name == _BEST else folder / ".."]
-
-
-def _is_run(folder: pathlib.Path) -> bool:
-    """Whether `folder` has a ``settings.json`` of a run; a damaged one counts, so that it is not passed over."""
-    file = folder / SETTINGS_FILE
-    if not file.is_file():
-        return False
-    try:
-        return "model" in read_settings(file)
-    except SlimftError:
-        return True
 
 
 def logits_scope(spec: NetworkSpec, head: str) -> str:
@@ -408,7 +374,7 @@ def find_class_names(
 
 def _labels_of(checkpoint: Checkpoint, run: str | os.PathLike | None) -> pathlib.Path | None:
     """The ``labels.txt`` of the run, or of the folder that `checkpoint` lies in, or None."""
-    folders = _run_folders(pathlib.Path(checkpoint.path).parent)[-1:]
+    folders = run_folders(pathlib.Path(checkpoint.path).parent)[-1:]
     if run is not None:
         folders.insert(0, pathlib.Path(run))
     return next((folder / LABELS_FILE for folder in folders if os.path.lexists(folder / LABELS_FILE)), None)

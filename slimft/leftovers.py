@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from slimft.checkpoint import Checkpoint
-from slimft.errors import PatternError
 from slimft.filters import Patterns, VariableFilter
 from slimft.nets.registry import arg_scope_call
 
@@ -65,10 +64,7 @@ def find_left_over(
     """
     ignored = set()
     if ignore_unused:
-        try:
-            ignored.update(VariableFilter(include=ignore_unused).select(checkpoint))
-        except PatternError as error:
-            raise PatternError(str(error).replace("--include=", "ignore_unused=", 1)) from None
+        ignored.update(VariableFilter(include=ignore_unused, include_flag="ignore_unused").select(checkpoint))
     # A variable that is in the graph, but not among `variables`, is left out on purpose. A mapping may call it
     # otherwise than the graph does, as it does its neighbours.
     graph = next(iter(variables.values())).graph

@@ -30,6 +30,9 @@ def printable(text: str) -> str:
 
     These are the control characters (also of C1), line and paragraph separators, marks that change the direction
     of the text or take no room, spaces other than the usual one, and lone surrogates.
+
+    >>> print(printable("fc8\\x1b[2J \\u202eé"))
+    fc8\\x1b[2J \\u202eé
     """
     if text.isascii() and text.isprintable():
         return text
@@ -117,8 +120,19 @@ def stream_for_bars() -> SafeStream:
     return SafeStream(_innermost(sys.stderr), escape=False)
 
 
+def is_of_notebook(stream: TextIO | SafeStream | None) -> bool:
+    """Whether what is written to `stream` appears in the output of a Jupyter notebook's cell."""
+    kernels = sys.modules.get("ipykernel.iostream")  # What has not been imported runs no cell.
+    return kernels is not None and isinstance(_innermost(stream), kernels.OutStream)
+
+
+def is_redrawn(stream: SafeStream) -> bool:
+    """Whether a line on `stream` can be written over, as on a terminal and in a notebook."""
+    return stream.isatty() or is_of_notebook(stream)
+
+
 def say(*lines: str) -> None:
-    """Writes lines to standard error, above the progress bar if there is one.
+    """Writes lines to standard error (in a notebook, the cell's output), above the progress bar if there is one.
 
     Never fails: what a closed or full standard error does not take is lost, and the work goes on.
 
@@ -133,6 +147,7 @@ def say(*lines: str) -> None:
 
 def _above_the_bar(stream: SafeStream) -> contextlib.AbstractContextManager[None]:
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)  # Where nobody has imported it, there is no bar.
-    if tqdm is None or not stream.isatty():
+    if tqdm is None or not is_redrawn(stream):
         return contextlib.nullcontext()
-    return tqdm.external_write_mode(file=stream)
+    # What tqdm compares with the bar's stream, it takes out of a wrapper first.
+    return tqdm.external_write_mode(file=SafeStream(stream))

@@ -71,7 +71,8 @@ class Classifier:
         with tf.Graph().as_default() as graph:
             tf.set_random_seed(0)  # As in evaluation.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
-            self._top = tf.nn.top_k(tf.nn.softmax(network.logits(self._images)), min(top, network.num_classes))
+            logits = network.architecture.outputs(self._images)
+            self._top = tf.nn.top_k(tf.nn.softmax(logits), min(top, network.num_classes))
             self._session = network.session()
             graph.finalize()
         if not network.is_plain:
@@ -87,10 +88,17 @@ class Classifier:
         """The classes and their names."""
         return self.network.classes
 
+    def __repr__(self) -> str:
+        return f"<Classifier: {self.network.describe()}>"
+
     def __enter__(self) -> Classifier:
         return self
 
     def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the session, and frees its memory; for who does not use the classifier in a ``with`` statement."""
         self._session.close()
 
     def classify(self, images: np.ndarray) -> list[TopClasses]:

@@ -1,23 +1,46 @@
-"""A progress bar on standard error that cannot end the work that it shows."""
+"""A progress bar on standard error, or in a notebook's cell, that cannot end the work that it shows."""
 
 from __future__ import annotations
 
 import tqdm
 
-from slimft.messages import printable, stream_for_bars
+from slimft.messages import is_of_notebook, printable, stream_for_bars
+
+# Columns and lines of text.
+_OF_A_CELL = {"ncols": 100, "nrows": 20}
 
 
-class ProgressBar(tqdm.tqdm):
-    """As `tqdm.tqdm`, but a closed or full standard error does not matter, and texts are escaped.
+class ProgressBar:
+    """A `tqdm.tqdm`, but a closed or full standard error does not matter, and texts are escaped.
+
+    In a notebook with ipywidgets it is tqdm's widget; without, a line of the cell's output that is written anew.
 
     Args:
         desc: what the bar is of.
-        options: further ones of `tqdm.tqdm`, all but ``file``.
+        options: further ones of `tqdm.tqdm`, all but ``file``; and what else a tqdm has, this has too.
     """
 
     def __init__(self, *, desc: str | None = None, **options):
-        super().__init__(desc=desc and printable(desc), file=stream_for_bars(), **options)
+        stream = stream_for_bars()
+        of_tqdm = tqdm.tqdm
+        if is_of_notebook(stream):
+            from tqdm import notebook
+
+            if notebook.IProgress is not None:  # There is ipywidgets.
+                of_tqdm = notebook.tqdm
+            else:  # Not as wide as the terminal that the kernel may have been started in.
+                options = {**_OF_A_CELL, **options}
+        self._bar = of_tqdm(desc=desc and printable(desc), file=stream, **options)
 
     def set_postfix_str(self, s: str = "", refresh: bool = True) -> None:
         """Shows `s` behind the figures."""
-        super().set_postfix_str(printable(s), refresh)
+        self._bar.set_postfix_str(printable(s), refresh)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._bar.close()
+
+    def __getattr__(self, name: str):
+        return getattr(self.__dict__["_bar"], name)

@@ -15,6 +15,9 @@ def parse_renames(pairs: Iterable[str]) -> dict[str, list[str]]:
 
     Raises:
         PatternError: a pair is not two scopes or names with a colon between them.
+
+    >>> parse_renames(["vgg_19:my_net/vgg_19", "net:net", "net:average/net"])
+    {'vgg_19': ['my_net/vgg_19'], 'net': ['net', 'average/net']}
     """
     mapping: dict[str, list[str]] = {}
     for pair in pairs:
@@ -38,6 +41,9 @@ def renamed(names: Iterable[str], rename: Rename, of: str) -> dict[str, str]:
     Raises:
         PatternError: a scope of the mapping has no names in it.
         RestoreError: two names are renamed to one.
+
+    >>> renamed(["net/fc8/weights", "global_step"], {"net/fc8": "net/logits"}, of="a.ckpt")
+    {'net/logits/weights': 'net/fc8/weights', 'global_step': 'global_step'}
     """
     names = list(names)
     if rename is None:
@@ -62,10 +68,7 @@ def _scope_renamer(mapping: Mapping[str, str | Sequence[str]], names: Sequence[s
         scopes.setdefault(old.rstrip("/"), []).extend(target.rstrip("/") for target in targets)
     regexes = {}
     for old in scopes:
-        try:
-            VariableFilter(include=[old]).select(names)
-        except PatternError as error:
-            raise PatternError(str(error).replace("--include=", "--rename=", 1)) from None
+        VariableFilter(include=[old], include_flag="--rename").select(names)
         regexes[old] = compile_pattern(old)
 
     def rename(name: str) -> list[str]:

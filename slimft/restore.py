@@ -250,6 +250,15 @@ class RestorePlan:
         lines += [f"  {state:<10} {count:>5}  {note}".rstrip() for state, count, note in rows]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        states = ("restored", "excluded", "missing", "mismatched", "unused")
+        counts = ", ".join(f"{len(getattr(self, state))} {state}" for state in states)
+        return f"<RestorePlan from {self.checkpoint.path}: {counts}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What a notebook and IPython show: the same as `print`."""
+        printer.text(str(self))
+
     def __str__(self) -> str:
         states = {name: f"restored from {entry}" if entry != name else "restored"
                   for name, entry in self.restored.items()}
@@ -301,6 +310,17 @@ def plan_restore(
         PatternError: a pattern selects none of the variables, or `ignore_unused` none of the entries.
         RestoreError: two entries are renamed to one name, or a renamed scope is not there.
         UsageError: `checkpoint` is None.
+
+    >>> from slimft.checkpoint import write_checkpoint
+    >>> write_checkpoint("net.npz", {"net/fc7/weights": np.ones([2, 4]), "net/fc8/weights": np.ones([4, 1000])})
+    >>> variables = [tf.get_variable("net/fc7/weights", [2, 4], tf.float64),
+    ...              tf.get_variable("net/fc8/weights", [4, 10], tf.float64)]
+    >>> plan_restore("net.npz", variables, exclude="net/fc8")
+    <RestorePlan from net.npz: 1 restored, 1 excluded, 0 missing, 0 mismatched, 1 unused>
+    >>> plan_restore("net.npz", variables).check()
+    Traceback (most recent call last):
+    slimft.errors.RestoreError: net.npz: net/fc8/weights differs from the model ([4, 1000] in the checkpoint, \
+[4, 10] in the model); exclude with --exclude=net/fc8
     """
     if checkpoint is None:
         raise UsageError("checkpoint is None: tf.train.latest_checkpoint returns that where there is no checkpoint")
@@ -383,7 +403,12 @@ def _dtype(variable: tf.Variable) -> np.dtype:
 
 
 class _CallableModule(types.ModuleType):
-    """Makes `slimft.restore(...)` work although importing this file puts the module at that name."""
+    """Makes `slimft.restore(...)` work although importing this file puts the module at that name.
+
+    Both are in use: the function, and ``from slimft.restore import plan_restore``. Whatever file the code lies in,
+    Python gives a module, when it is imported, its name in the package; so as long as something can be imported as
+    `slimft.restore`, it is that which has to be callable.
+    """
 
     def __call__(self, *args: Any, **kwargs: Any) -> RestorePlan:
         return restore(*args, **kwargs)

@@ -112,6 +112,7 @@ def cache_folder(name: str) -> pathlib.Path:
     Raises:
         UsageError: there is no home folder either.
     """
+    # Not platformdirs, which has other folders on macOS and Windows than the one that is documented.
     root = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(root):
         root = os.path.join(os.path.expanduser("~"), ".cache")

@@ -65,8 +65,8 @@ def register_tiny():
     from slimft.nets import registry
 
     sys.modules["slimft.nets.tiny"] = tiny_module()
-    registry._SPECS["tiny"] = registry.NetworkSpec(
-        name="tiny", module="tiny", arg_scope_name="tiny_arg_scope", scope="tiny",
+    registry._specs()["tiny"] = registry.NetworkSpec(
+        name="tiny", module="slimft.nets.tiny", arg_scope_name="tiny_arg_scope", scope="tiny",
         logits_scopes=("tiny/logits",), preprocessing="mean_subtraction", default_image_size=32,
         min_image_size=8, num_imagenet_classes=1000, official_checkpoint=None, parameters=0, gflops=0,
         top_scopes=("tiny/conv2",),
@@ -80,7 +80,7 @@ def tiny():
 
     register_tiny()
     yield "tiny"
-    del registry._SPECS["tiny"], sys.modules["slimft.nets.tiny"]
+    del registry._specs()["tiny"], sys.modules["slimft.nets.tiny"]
 
 
 @pytest.fixture(scope="session")

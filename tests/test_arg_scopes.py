@@ -63,7 +63,7 @@ def computation(logits):
 )
 def test_each_network(name):
     spec = get_network(name)
-    call = f"with slim.arg_scope({spec.module}.{spec.arg_scope_name}()):"
+    call = f"with slim.arg_scope({spec.module.removeprefix('slimft.nets.')}.{spec.arg_scope_name}()):"
     graphs, checkpoints, computations = {}, {}, {}
     for inside in (True, False):
         graphs[inside] = tf.Graph()

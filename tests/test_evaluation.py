@@ -7,6 +7,8 @@ from slimft import CheckpointError, DataError, write_checkpoint
 from slimft.compat import slim, tf
 from slimft.data import load_dataset
 from slimft.evaluation import build_evaluator, evaluate, evaluate_in_full
+from slimft.inference import Architecture
+from slimft.metrics import Predictions
 from slimft.nets import get_network
 
 
@@ -34,10 +36,19 @@ def digits():
 def predictions_of(values, data, head="linear", batch_size=50):
     """What a graph that holds nothing but the network and `values` predicts."""
     with tf.Graph().as_default(), tf.Session() as session:
-        evaluator = build_evaluator(get_network("tiny"), (8, 8, 3), 32, 10, batch_size, head=head)
+        evaluator = build_evaluator(Architecture(get_network("tiny"), 10, 32, head), (8, 8, 3), batch_size)
         for variable in tf.global_variables():
             variable.load(values[variable.op.name], session)
-        return evaluator.run(session, data)
+        return all_of(evaluator, session, data)
+
+
+def all_of(evaluator, session, data):
+    """The predictions of all examples, whose scores are those that the evaluator returns."""
+    kept = []
+    scores = evaluator.run(session, data, keep=kept.append)
+    predictions = Predictions.of(kept, evaluator.num_classes)
+    assert scores.summary() == predictions.summary()
+    return predictions
 
 
 def same(one, other, exactly=True):
@@ -83,11 +94,11 @@ def test_stops_where_interrupted(tiny, digits):
         return len(asked) > 3
 
     with tf.Graph().as_default(), tf.Session() as session:
-        evaluator = build_evaluator(get_network(tiny), (8, 8, 3), 32, 10, 50)
+        evaluator = build_evaluator(Architecture(get_network(tiny), 10, 32), (8, 8, 3), 50)
         session.run(tf.global_variables_initializer())
         assert evaluator.run(session, digits, interrupted) is None
         assert len(asked) == 4
-        assert len(evaluator.run(session, digits).labels) == 360
+        assert evaluator.run(session, digits).examples == 360
 
 
 @pytest.mark.parametrize("resources", [False, True])
@@ -108,7 +119,7 @@ def test_moving_averages_are_read_in_place_of_variables(tiny, digits, resources,
         averages.apply([variable for variable in variables if variable.op.name not in alone])
         before = [graph.get_collection(name) for name in collections]
         evaluator = build_evaluator(
-            get_network(tiny), (8, 8, 3), 32, 10, 50, reuse=True, head=head, averages=averages.average
+            Architecture(get_network(tiny), 10, 32, head), (8, 8, 3), 50, reuse=True, averages=averages.average
         )
         assert [graph.get_collection(name) for name in collections] == before
         assert {variable.op.name for variable in variables} == set(first)
@@ -118,7 +129,7 @@ def test_moving_averages_are_read_in_place_of_variables(tiny, digits, resources,
             variable.load(first[name], session)
             if name not in alone:
                 averages.average(variable).load(second[name], session)
-        found = evaluator.run(session, digits)
+        found = all_of(evaluator, session, digits)
         graph.finalize()
     same(found, predictions_of({**second, **{name: first[name] for name in alone}}, digits, head))
 

@@ -97,6 +97,14 @@ def test_the_error_without_any_likeness_lists_the_top_scopes():
         VariableFilter("a").select([])
 
 
+@pytest.mark.parametrize(("side", "flag"), [("include", "--trainable"), ("exclude", "--freeze")])
+def test_the_error_names_the_flag_that_gave_the_pattern_and_what_it_selects_from(side, flag):
+    chosen = VariableFilter(**{side: "vgg_16/fc9"}, include_flag="--trainable", exclude_flag="--freeze")
+    message = f"{flag}=vgg_16/fc9 matches no variable that is trained; did you mean vgg_16/fc8?"
+    with pytest.raises(PatternError, match=f"^{re.escape(message)}$"):
+        chosen.select(NAMES, of="variable that is trained")
+
+
 def test_bad_patterns():
     with pytest.raises(PatternError, match="regular expression"):
         VariableFilter("re:(")

@@ -15,7 +15,8 @@ from slimft.compat import tf
 from slimft.data.class_names import write_labels
 from slimft.inference import count_classes, find_class_names, find_network, run_of
 from slimft.nets import get_network
-from slimft.runs.settings import Settings, save_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import save_settings
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -224,7 +225,7 @@ def test_other_floats_are_converted(run, dtype):
     found = []
     for one in (network, find_network(checkpoint=run)):
         with tf.Graph().as_default():
-            logits = one.logits(tf.constant(images))
+            logits = one.sized().architecture.outputs(tf.constant(images))
             with one.session() as session:
                 found.append(session.run(logits))
     np.testing.assert_allclose(*found, rtol=0.05, atol=0.05)

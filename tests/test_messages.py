@@ -98,6 +98,6 @@ def test_a_bar_on_a_terminal_has_messages_above_it():
             break
     os.close(here)
     assert process.wait() == 0
-    assert b"\\x1b[31mdesc" in shown and b"\\u202epost" in shown and b"said\\x1b[2J\r\n" in shown
+    assert b"\\x1b[31mdesc" in shown and b"\\u202epost" in shown and b"\rsaid\\x1b[2J\r\n" in shown
     assert b"\x1b[31m" not in shown and b"\x1b[2J" not in shown and "\u202e".encode() not in shown
     assert b"\r" in shown.replace(b"\r\n", b"")

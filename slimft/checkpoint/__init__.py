@@ -39,6 +39,14 @@ def open_checkpoint(
 
     Raises:
         CheckpointError: there is no such checkpoint, or it cannot be read.
+
+    >>> import numpy as np
+    >>> write_checkpoint("net.ckpt", {"net/fc8/weights": np.ones([4, 10], np.float32)})
+    >>> checkpoint = open_checkpoint("net.ckpt")
+    >>> checkpoint.format, list(checkpoint), checkpoint.shape("net/fc8/weights")
+    ('tensorflow_v2', ['net/fc8/weights'], (4, 10))
+    >>> checkpoint["net/fc8/weights"].sum().item()
+    40.0
     """
     if isinstance(path, Checkpoint):
         return path

@@ -130,6 +130,7 @@ def _unpack_and_check(release: Release, archive: pathlib.Path, folder: pathlib.P
         for name in release.variables:
             checkpoint[name]  # Reading it checks its checksum.
     except CheckpointError as error:
+        # Every reader names the file by its path, and this folder is a temporary one.
         raise CheckpointError(str(error).replace(f"{folder}{os.sep}", "")) from None
 
 

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from slimft.checkpoint.base import reason
 from slimft.checkpoint.fetch import alone_in
-from slimft.checkpoint.hub_names import HubName, choose, parse, stands_alone
+from slimft.checkpoint.hub_names import HubName, NotChosen, choose, parse, stands_alone
 from slimft.download import download
 from slimft.errors import CheckpointError, DataError
 from slimft.files import read_bounded, sync_directory
@@ -191,8 +191,8 @@ def _about_missing_file(name: HubName, hub: ModuleType) -> str:
     try:
         info = hub.HfApi().model_info(name.repository, revision=name.revision, timeout=_TIMEOUT_SECONDS)
         choose(name, [sibling.rfilename for sibling in info.siblings or ()])
-    except CheckpointError as error:
-        return str(error).removeprefix(f"{name.text}: ")
+    except NotChosen as error:
+        return error.why
     except Exception:  # As in `_ask`; what matters is said all the same.
         pass
     return f"there is no {name.file} in {name.repository} at {name.revision}"

@@ -76,11 +76,19 @@ def stands_alone(file: str) -> bool:
     return file.endswith(tuple(suffix for suffix in SUFFIXES if suffix != ".ckpt"))
 
 
+class NotChosen(CheckpointError):
+    """A name does not say which file of its repository is meant; `why` is the error without the name."""
+
+    def __init__(self, name: HubName, why: str):
+        super().__init__(f"{name.text}: {why}")
+        self.why = why
+
+
 def choose(name: HubName, files: Sequence[str]) -> tuple[str, list[str]]:
     """What `name` means in a repository of `files`: the path to open, and the files to fetch, an index last.
 
     Raises:
-        CheckpointError: there is no such file, or without a file's name none or several that may be meant.
+        NotChosen: there is no such file, or without a file's name none or several that may be meant.
     """
     files = [file for file in files if _is_path(file)]
     bundles, singles = _checkpoints(files)
@@ -94,16 +102,17 @@ def choose(name: HubName, files: Sequence[str]) -> tuple[str, list[str]]:
     if chosen in singles or (chosen in files and _SHARD.fullmatch(chosen)):
         return chosen, [chosen]
     if f"{chosen}.index" in files:
-        raise CheckpointError(f"{name.text}: {chosen}.index is there without all of its {chosen}.data-* files")
+        raise NotChosen(name, f"{chosen}.index is there without all of its {chosen}.data-* files")
     if chosen in files:
         kinds = ", ".join(SUFFIXES)
-        raise CheckpointError(
-            f"{name.text}: only checkpoints are taken from the Hub, {kinds} or the .index and .data-* files of "
-            f"TensorFlow, and {chosen} is none by its name"
+        raise NotChosen(
+            name,
+            f"only checkpoints are taken from the Hub, {kinds} or the .index and .data-* files of TensorFlow, and "
+            f"{chosen} is none by its name",
         )
     close = difflib.get_close_matches(chosen, [*bundles, *singles], n=1)
     has = f"did you mean {close[0]!r}?" if close else _has(name, files, [*bundles, *singles])
-    raise CheckpointError(f"{name.text}: there is no {chosen} in {name.repository} at {name.revision}; {has}")
+    raise NotChosen(name, f"there is no {chosen} in {name.repository} at {name.revision}; {has}")
 
 
 def _only(name: HubName, files: Sequence[str], candidates: list[str]) -> str:
@@ -112,11 +121,12 @@ def _only(name: HubName, files: Sequence[str], candidates: list[str]) -> str:
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
-        raise CheckpointError(
-            f"{name.text}: {name.repository} has {len(candidates)} checkpoints ({_listed(candidates)}); name one, "
-            f"as {PREFIX}{name.repository}:{candidates[0]}"
+        raise NotChosen(
+            name,
+            f"{name.repository} has {len(candidates)} checkpoints ({_listed(candidates)}); name one, as "
+            f"{PREFIX}{name.repository}:{candidates[0]}",
         )
-    raise CheckpointError(f"{name.text}: {_has(name, files, candidates)}")
+    raise NotChosen(name, _has(name, files, candidates))
 
 
 def _checkpoints(files: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:

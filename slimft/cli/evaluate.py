@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from slimft.cli import common
+from slimft.cli.network_flags import define_network_flags, network_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.cli.text_table import text_table
@@ -19,10 +20,7 @@ from slimft.data import SPLITS, WHOLE, dataset_names
 from slimft.data.dataset import OF_READING
 from slimft.errors import UsageError
 from slimft.files import atomic_file
-from slimft.inference import find_network
 from slimft.messages import say
-from slimft.nets import network_names
-from slimft.runs.settings import PRECISIONS
 
 DESCRIPTION = (
     "Evaluates a checkpoint on every example of a split, once. --train_dir names a run of bin/finetune and is "
@@ -38,17 +36,9 @@ _MOST_IN_JSON = 1000
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags, and slim's spelling of them as aliases."""
     define = {"flag_values": values}
-    flags.DEFINE_string("train_dir", None, "Directory of a run of bin/finetune.", **define)
-    flags.DEFINE_string(
-        "checkpoint", None,
-        "A checkpoint's path, directory or name (hf:OWNER/NAME too); by default what the run in --train_dir ended "
-        "with (the best in validation is in its folder best). One that lies in the directory of a run is used as "
-        "that run used it.",
-        **define,
-    )  # fmt: skip
-    flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
-    flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
-    flags.DEFINE_alias("model_name", "model", flag_values=values)
+    define_network_flags(
+        values, train_dir="Directory of a run of bin/finetune.", checkpoint="", averages="Evaluate"
+    )
     flags.DEFINE_string("dataset", None, f"The data: {', '.join(dataset_names())}.", **define)
     flags.DEFINE_alias("dataset_name", "dataset", flag_values=values)
     flags.DEFINE_string("data_dir", None, "Where the data is, as in bin/finetune.", **define)
@@ -61,18 +51,7 @@ def define_flags(values: flags.FlagValues) -> None:
     )  # fmt: skip
     flags.DEFINE_alias("dataset_split_name", "split", flag_values=values)
     define_setting_flags(values, _DATA_FLAGS)
-    flags.DEFINE_integer(
-        "image_size", None, "Height and width the network sees; by default as in training.",
-        lower_bound=1, upper_bound=4096, **define,
-    )  # fmt: skip
-    flags.DEFINE_alias("eval_image_size", "image_size", flag_values=values)
-    flags.DEFINE_boolean(
-        "averages", None,
-        "Evaluate the moving averages of the weights instead of the weights; by default where the checkpoint has "
-        "them, as that of a run with --ema.", **define,
-    )  # fmt: skip
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **define)
-    flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
     flags.DEFINE_string(
         "predictions", None,
         "A CSV file to write with each example's name, label, predicted class and confidence.", **define,
@@ -85,10 +64,7 @@ def evaluate(values: flags.FlagValues) -> None:
     if values.train_dir is None and values.checkpoint is None:
         missing = next(name for name in ("model", "dataset", "checkpoint") if values[name].value is None)
         raise UsageError(f"--{missing} is missing; give it, or --train_dir of a run of bin/finetune")
-    network = find_network(
-        values.model, values.checkpoint, train_dir=values.train_dir, image_size=values.image_size,
-        averages=values.averages, precision=values.precision,
-    )  # fmt: skip
+    network = network_of(values)
     if values.dataset is None and network.run is None:
         raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")
     table_file = _writable(values.predictions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 
@@ -13,8 +12,8 @@ from slimft.cli import common
 from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
-from slimft.runs.settings import OF_RECIPES, Settings, kind_of, read_settings
-from slimft.training.completion import complete
+from slimft.runs.settings import Settings, kind_of
+from slimft.training.completion import complete, over_file
 
 DESCRIPTION = (
     "Rebuilds a network under TF-Slim's variable names, restores a checkpoint into it but for the excluded "
@@ -55,20 +54,14 @@ def settings_from(values: flags.FlagValues) -> Settings:
     """
     fields = dataclasses.fields(Settings)
     given = {field.name: _value(values, field) for field in fields if values[field.name].present}
-    saved = {}
-    if values.settings is not None:
-        saved = read_settings(os.path.expanduser(values.settings))
-        # A recipe that is given counts more than a file.
-        left = ("train_dir", *(OF_RECIPES if "recipe" in given else ()))
-        saved = {name: value for name, value in saved.items() if name not in left}
-    settings = Settings(**{**saved, **given})
+    settings = over_file(given, values.settings)
     complete(settings)  # So that what cannot work is said before anything is loaded.
     return settings
 
 
 def _value(values: flags.FlagValues, field: dataclasses.Field):
     value = values[field.name].value
-    return tuple(value) if kind_of(field) == "tuple" and value is not None else value
+    return tuple(value) if kind_of(field) is tuple and value is not None else value
 
 
 def finetune(values: flags.FlagValues) -> None:
@@ -84,7 +77,8 @@ def finetune(values: flags.FlagValues) -> None:
         common.print_result(find_learning_rate(settings))
         return
     with common.quiet_standard_error():
-        from slimft.training.loop import prepare, train_and_evaluate
+        from slimft.api.reported import train_and_evaluate
+        from slimft.training.run import prepare
 
     run = prepare(settings, resume_from=values.resume_from)
     if values.dry_run:

@@ -12,7 +12,6 @@ from slimft.checkpoint import Checkpoint
 from slimft.cli.read_progress import stored_bytes
 from slimft.cli.text_table import counted, dtype_text, megabytes, shape_text, text_table
 from slimft.cli.variable_values import Statistics
-from slimft.errors import PatternError
 from slimft.filters import VariableFilter
 
 # With more top scopes than these, the totals by scope do not go deeper unless told to.
@@ -79,10 +78,7 @@ def selected_names(checkpoint: Checkpoint, match: str | None, *more: Iterable[st
     """
     full_names = checkpoint.aliases() if match else {}
     names = list(dict.fromkeys([*checkpoint, *(name for names in more for name in names)]))
-    try:
-        selected = VariableFilter(include=match).select([*names, *full_names])
-    except PatternError as error:
-        raise PatternError(str(error).replace("--include=", "--match=", 1)) from None
+    selected = VariableFilter(include=match, include_flag="--match").select([*names, *full_names])
     chosen = {full_names.get(name, name) for name in selected}
     return [name for name in names if name in chosen]
 

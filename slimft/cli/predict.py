@@ -11,16 +11,14 @@ from collections.abc import Sequence
 from absl import flags
 
 from slimft.cli import common
+from slimft.cli.network_flags import define_network_flags, network_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.data.class_names import ClassNames
 from slimft.data.file_dataset import PassedOver
 from slimft.data.image_formats import READABLE, SOME_SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
-from slimft.inference import find_network
 from slimft.messages import printable, say, stream_for_bars
-from slimft.nets import network_names
-from slimft.runs.settings import PRECISIONS
 
 DESCRIPTION = (
     "Classifies images and prints the likeliest classes of each with their probabilities. An IMAGE is a file "
@@ -37,42 +35,22 @@ _LEAST_PROGRESS = 10
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags, and slim's spelling of them as aliases."""
     define = {"flag_values": values}
-    flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
-    flags.DEFINE_alias("model_name", "model", flag_values=values)
-    flags.DEFINE_string(
-        "checkpoint", None,
-        "A checkpoint's path, directory or name (hf:OWNER/NAME too), its last layer included; by default what the "
-        "run in --train_dir ended with (the best in validation is in its folder best). One in a run's directory is "
-        "used as that run used it.", **define,
-    )  # fmt: skip
-    flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
-    flags.DEFINE_string(
-        "train_dir", None,
-        "Directory of a run of bin/finetune: the model, the image size, the checkpoint and the classes' names are "
-        "taken from it.", **define,
+    define_network_flags(
+        values, checkpoint=", its last layer included", averages="Use",
+        train_dir="Directory of a run of bin/finetune: the model, the image size, the checkpoint and the classes' "
+        "names are taken from it.",
     )  # fmt: skip
     flags.DEFINE_string(
         "labels", None, "A file with the classes' names, one a line, or as in slim's labels.txt (0:airplane).",
         **define,
     )  # fmt: skip
     flags.DEFINE_integer("top", 5, "How many classes to print for each image.", lower_bound=1, **define)
-    flags.DEFINE_integer(
-        "image_size", None, "Height and width the network sees; by default as in training.",
-        lower_bound=1, upper_bound=4096, **define,
-    )  # fmt: skip
-    flags.DEFINE_alias("eval_image_size", "image_size", flag_values=values)
     flags.DEFINE_float(
         "crop", 1.0,
         "Share of an image's shorter side that is the side of the central square which the network sees.", **define,
     )  # fmt: skip
-    flags.DEFINE_boolean(
-        "averages", None,
-        "Use the moving averages of the weights instead of the weights; by default where the checkpoint has them, "
-        "as that of a run with --ema.", **define,
-    )  # fmt: skip
     define_setting_flags(values, ("grey_bits",))
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
-    flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
     flags.DEFINE_boolean(
         "json", False, "Print one JSON object for each image, on a line of its own: path, predictions.", **define
     )
@@ -83,10 +61,7 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     """Runs the command on parsed flags and paths; returns the exit status."""
     if not 0 < values.crop <= 1:  # Nor nan.
         raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
-    network = find_network(
-        values.model, values.checkpoint, train_dir=values.train_dir, image_size=values.image_size,
-        averages=values.averages, precision=values.precision, labels=values.labels,
-    )  # fmt: skip
+    network = network_of(values, labels=values.labels)
     if not arguments:
         raise UsageError("name an image, or a folder of images")
     paths, all_there = _find(arguments)

@@ -30,14 +30,14 @@ def define_setting_flag(values: flags.FlagValues, field: dataclasses.Field) -> N
         flags.DEFINE_multi_string(name, list(default), told["help"], **define)
     elif told["choices"]:
         flags.DEFINE_enum(name, default, told["choices"], told["help"], **define)
-    elif kind == "tuple":
+    elif kind is tuple:
         flags.DEFINE_list(name, default and list(default), told["help"], **define)
-    elif kind == "bool":
+    elif kind is bool:
         flags.DEFINE_boolean(name, default, told["help"], **define)
-    elif kind == "str":
+    elif kind is str:
         flags.DEFINE_string(name, default, told["help"], **define)
     else:
-        number = flags.DEFINE_integer if kind == "int" else flags.DEFINE_float
+        number = flags.DEFINE_integer if kind is int else flags.DEFINE_float
         number(name, default, told["help"], lower_bound=told["least"], upper_bound=told["most"], **define)
     if told["alias"]:
         flags.DEFINE_alias(told["alias"], name, flag_values=values)

@@ -18,6 +18,7 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) 
         rows: cells; as many in each row as there are titles.
         left: how many columns, from the first on, are aligned left; the others are aligned right.
     """
+    # tabulate takes as many lines to tell it not to guess at numbers and alignment, and is one more package.
     rows = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     rows.insert(1, ["-" * width for width in widths])

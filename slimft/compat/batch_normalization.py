@@ -9,6 +9,7 @@ written here anew, with the same variables, collections, update ops and numbers.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,39 +18,46 @@ from tensorflow.compat import v1 as tf
 from tf_slim.layers import layers
 
 _slims_batch_norm = slim.batch_norm.__wrapped__
-_freezes: list[Callable[[str], bool]] = []
-_decays: list[Callable[[float], tf.Tensor]] = []
+# What the enclosing `with` blocks of this thread say, the outermost first.
+_freezes: contextvars.ContextVar[tuple[Callable[[str], bool], ...]]
+_freezes = contextvars.ContextVar("frozen_batch_norm", default=())
+_decays: contextvars.ContextVar[tuple[Callable[[float], tf.Tensor], ...]]
+_decays = contextvars.ContextVar("batch_norm_decay", default=())
 
 
 @contextlib.contextmanager
 def frozen_batch_norm(freezes: Callable[[str], bool]) -> Iterator[None]:
     """Builds some batch_norm layers in inference mode, whatever their `is_training`.
 
-    Such a layer normalizes with its stored moving averages and does not update them.
+    Such a layer normalizes with its stored moving averages and does not update them. Other threads, which build
+    other graphs, do not see it.
 
     Args:
         freezes: takes the variable scope of a layer (``resnet_v1_50/conv1/BatchNorm``) and tells
             whether to freeze it.
     """
-    _freezes.append(freezes)
-    try:
+    with _pushed(_freezes, freezes):
         yield
-    finally:
-        _freezes.pop()
 
 
 @contextlib.contextmanager
 def batch_norm_decay(decay_of: Callable[[float], tf.Tensor]) -> Iterator[None]:
-    """Builds batch_norm layers with another decay of their moving averages.
+    """Builds batch_norm layers with another decay of their moving averages, in this thread.
 
     Args:
         decay_of: takes the decay that a layer was given and returns the one to use, a scalar.
     """
-    _decays.append(decay_of)
+    with _pushed(_decays, decay_of):
+        yield
+
+
+@contextlib.contextmanager
+def _pushed(stack: contextvars.ContextVar[tuple], item) -> Iterator[None]:
+    token = stack.set((*stack.get(), item))
     try:
         yield
     finally:
-        _decays.pop()
+        stack.reset(token)
 
 
 def batch_norm(
@@ -127,12 +135,12 @@ def batch_norm(
     rank = inputs.shape.ndims
     if not tf.is_tensor(is_training):
         is_training = bool(is_training)
-    if _freezes:
+    if _freezes.get():
         with tf.variable_scope(scope, "BatchNorm", [inputs], reuse=reuse) as sc:
-            if any(freezes(sc.name) for freezes in _freezes):
+            if any(freezes(sc.name) for freezes in _freezes.get()):
                 is_training = False
             scope = sc
-    for decay_of in _decays:
+    for decay_of in _decays.get():
         decay = decay_of(decay)
     own_kind_of_update = updates_collections is not tf.GraphKeys.UPDATE_OPS or zero_debias_moving_mean
     fusable = fused is not False and not renorm and adjustment is None

@@ -17,7 +17,9 @@ import importlib.machinery
 import sys
 import types
 
-from slimft.compat import legacy_names, tf
+from tensorflow.compat import v1 as tf
+
+from slimft.compat import legacy_names
 
 _UNSET = object()
 

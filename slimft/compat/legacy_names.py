@@ -49,7 +49,7 @@ _PACKAGES = {
 _MODULES = {
     "nets": ("slimft.nets", "tf_slim.nets"),
     "nets.mobilenet": ("slimft.nets",),
-    "preprocessing": ("slimft.preprocessing",),
+    "preprocessing": ("slimft.legacy.preprocessing",),
     "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
     "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),

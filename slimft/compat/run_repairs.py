@@ -12,6 +12,7 @@ from tf_slim import evaluation as slim_evaluation
 from tf_slim import learning
 from tf_slim.training import evaluation, training
 
+from slimft.compat.graphs import ancestors
 from slimft.errors import RestoreError
 
 _slims_evaluate_once = evaluation.evaluate_once
@@ -45,7 +46,7 @@ def evaluate_once(*args, **kwargs):
 def _weights_read_by(fetches):
     """The names of the model's variables that `fetches` depend on; of all, if there are no fetches."""
     graph = tf.get_default_graph()
-    reading = _ancestors(_ops(fetches, graph))
+    reading = ancestors(_ops(fetches, graph))
     variables = [*graph.get_collection(tf.GraphKeys.MODEL_VARIABLES), *tf.trainable_variables()]
     return list(dict.fromkeys(v.op.name for v in variables if not reading or v.op in reading))
 
@@ -86,17 +87,6 @@ def _ops(fetches, graph):
         if isinstance(op, tf.Operation):
             ops.append(op)
     return ops
-
-
-def _ancestors(ops):
-    found, ahead = set(), list(ops)
-    while ahead:
-        op = ahead.pop()
-        if op not in found:
-            found.add(op)
-            ahead += [tensor.op for tensor in op.inputs]
-            ahead += op.control_inputs
-    return found
 
 
 @functools.wraps(_slims_evaluate_repeatedly)

@@ -6,6 +6,7 @@ TensorFlow's own dropout keeps a hidden state in each op, which no checkpoint sa
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import zlib
 from collections.abc import Iterator
 
@@ -13,21 +14,23 @@ import tf_slim as slim
 from tensorflow.compat import v1 as tf
 
 _slims_dropout = slim.dropout.__wrapped__
-_seeds: list[tf.Tensor] = []
+_seed: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("dropout_seed", default=None)
 
 
 @contextlib.contextmanager
 def dropout_seed(seed) -> Iterator[None]:
     """Makes the slim.dropout layers built inside a pure function of `seed` and of their scope.
 
+    Other threads, which build other graphs, do not see it.
+
     Args:
         seed: int tensor of shape [2], such as the run's seed and the step.
     """
-    _seeds.append(tf.convert_to_tensor(seed))
+    token = _seed.set(tf.convert_to_tensor(seed))
     try:
         yield
     finally:
-        _seeds.pop()
+        _seed.reset(token)
 
 
 def dropout(
@@ -54,13 +57,14 @@ def dropout(
     Returns:
         A tensor of the shape and dtype of `inputs`.
     """
-    if not _seeds:
+    seed_inside = _seed.get()
+    if seed_inside is None:
         return _slims_dropout(inputs, keep_prob, noise_shape, is_training, outputs_collections, scope, seed)
     with tf.variable_scope(scope, "Dropout", [inputs]) as sc:
         inputs = tf.convert_to_tensor(inputs)
 
         def drop():
-            own_seed = tf.random.experimental.stateless_fold_in(_seeds[-1], zlib.crc32(sc.name.encode()))
+            own_seed = tf.random.experimental.stateless_fold_in(seed_inside, zlib.crc32(sc.name.encode()))
             return tf.nn.experimental.stateless_dropout(
                 inputs, rate=1 - keep_prob, seed=own_seed, rng_alg="philox", noise_shape=noise_shape
             )

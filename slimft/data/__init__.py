@@ -4,15 +4,8 @@
 do.
 """
 
-from slimft.data.dataset import (
-    SPLITS,
-    WHOLE,
-    DataOptions,
-    Dataset,
-    dataset_names,
-    load_dataset,
-    load_for_evaluation,
-)
+from slimft.data.dataset import SPLITS, WHOLE, DataOptions, Dataset
+from slimft.data.loading import dataset_names, load_dataset, load_for_evaluation
 
 __all__ = [
     "SPLITS", "WHOLE", "DataOptions", "Dataset", "dataset_names", "load_dataset", "load_for_evaluation",

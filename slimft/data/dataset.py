@@ -1,20 +1,15 @@
-"""What a dataset is, and which there are."""
+"""What a dataset is, and the options by which one is split and read."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import importlib
-import os
-import pathlib
 import unicodedata
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slimft.data.fingerprint import digests
-from slimft.data.splits import few, subset
+from slimft.data.splits import few
 from slimft.data.tf_example import IMAGE_KEY, LABEL_KEY
 from slimft.errors import DataError, UsageError
 
@@ -25,17 +20,10 @@ SPLITS = ("train", "validation", "test")
 # What data without splits is called as a whole, when it is evaluated.
 WHOLE = "all"
 
-# Name to the module of slimft.data whose `load(data_dir, options)` returns splits that never change.
-_FIXED = {"cifar10": "cifar10", "digits": "digits"}
-# And to that whose `find(data_dir, options, class_names)` returns the examples of `slimft.data.file_dataset`.
-_FILES = {"image_folder": "image_folder", "csv": "csv_manifest", "tfrecord": "tfrecord"}
-_MODULES = {**_FIXED, **_FILES}
 # Options of TFRecords alone.
-_OF_RECORDS = ("labels_offset", "image_key", "label_key")
+OF_RECORDS = ("labels_offset", "image_key", "label_key")
 # What says how data is read, not how it is split.
-OF_READING = ("cache", "grey_bits", *_OF_RECORDS)
-# Datasets of research/slim's dataset_factory.py.
-_SLIMS = ("flowers", "imagenet", "mnist", "visualwakewords")
+OF_READING = ("cache", "grey_bits", *OF_RECORDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +135,11 @@ class Dataset:
                 f"which is not in 0..{self.num_classes - 1}"
             )
 
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.images.shape[1:3])) + " pixels" if self.in_memory else "image files"
+        examples = f"{self.num_examples:,} examples of {self.num_classes} classes"
+        return f"<Dataset {self.name} {self.split}: {examples}, {size}>"
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
@@ -203,12 +196,12 @@ class Dataset:
         return None if self.in_memory else [self.images.source(index).key for index in range(self.num_examples)]
 
     def digests(self) -> list[str] | None:
-        """What each example's file holds, as `slimft.data.fingerprint.digests` tells; None of an array.
+        """What each example's file holds, as `slimft.data.digest.digest` tells; None of an array.
 
         Raises:
             DataError: a file cannot be read.
         """
-        return None if self.in_memory else digests(self.images)
+        return None if self.in_memory else self.images.digests()
 
     def with_classes(self, class_names: Sequence[str]) -> Dataset:
         """The same examples, with their classes numbered as in `class_names`, which has them and may have more.
@@ -231,113 +224,3 @@ class Dataset:
         for label, name in there.items():
             number[label] = theirs.index(name)
         return dataclasses.replace(self, labels=number[self.labels], class_names=tuple(class_names))
-
-
-def dataset_names() -> list[str]:
-    """The names `load_dataset` knows."""
-    return list(_MODULES)
-
-
-def never_changes(name: str) -> bool:
-    """Whether the dataset of that name is the same wherever it lies, and split the same in every version."""
-    return name in _FIXED
-
-
-def load_dataset(
-    name: str, data_dir: str | pathlib.Path | None = None, options: DataOptions | None = None
-) -> dict[str, Dataset]:
-    """Loads the splits ``train``, ``validation`` and ``test`` of a dataset; no ``test`` where the data has none.
-
-    Args:
-        name: one of `dataset_names`.
-        data_dir: where its files are or, where it can be downloaded, shall be; None for its default.
-        options: how to split it; None for the defaults.
-
-    Raises:
-        UsageError: there is no dataset of that name, or an option makes no sense for it.
-        DataError: its files are missing, truncated or corrupt.
-    """
-    module, folder, options = _module(name), _expanded(data_dir), options or DataOptions()
-    _check_reading(name, options)
-    if name in _FIXED:
-        splits = module.load(folder, options)
-    else:
-        from slimft.data.file_dataset import file_splits
-
-        splits = file_splits(module.find(folder, options), options)
-    if options.train_examples is not None:
-        splits["train"] = _some_examples(splits["train"], options)
-    return splits
-
-
-def load_for_evaluation(
-    name: str,
-    data_dir: str | pathlib.Path | None = None,
-    options: DataOptions | None = None,
-    class_names: Sequence[str] | None = None,
-) -> dict[str, Dataset]:
-    """Loads labelled data to evaluate on, which need not have a training split, nor all the classes; draws nothing.
-
-    Args:
-        name: one of `dataset_names`.
-        data_dir: as in `load_dataset`.
-        options: how to read it: nothing of it is about splits but `group`, which says that folders within those of
-            the classes are no classes.
-        class_names: the classes of the checkpoint. The data's are found among them by name, or by number in
-            TFRecords without a ``labels.txt``. None for the data's own.
-
-    Returns:
-        Split name to dataset: the splits that the data has itself; or ``all``, where it has none or nothing but
-        ``train``.
-
-    Raises:
-        UsageError: there is no dataset of that name.
-        DataError: its files are missing, truncated or corrupt, or of a class that is not among `class_names`.
-    """
-    module, folder, options = _module(name), _expanded(data_dir), options or DataOptions()
-    _check_reading(name, options)
-    if name in _FIXED:
-        splits = module.load(folder, DataOptions(cache=options.cache))
-    else:
-        from slimft.data.file_dataset import splits_to_evaluate
-
-        found = module.find(folder, options, () if class_names is None else class_names)
-        splits = splits_to_evaluate(found, options, class_names)
-    if class_names is None:
-        return splits
-    return {split: dataset.with_classes(class_names) for split, dataset in splits.items()}
-
-
-def _module(name: str):
-    if name not in _MODULES:
-        close = difflib.get_close_matches(name, _MODULES, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(_MODULES)}"
-        if name in _SLIMS:
-            hint = "--dataset=tfrecord reads the files that slim's download_and_convert_data.py makes of it"
-        raise UsageError(f"--dataset={name}: there is no such dataset; {hint}")
-    return importlib.import_module(f"slimft.data.{_MODULES[name]}")
-
-
-def _check_reading(name: str, options: DataOptions) -> None:
-    """Raises UsageError if an option is about another kind of data."""
-    for option in _OF_RECORDS:
-        value = getattr(options, option)
-        if name != "tfrecord" and value != getattr(DataOptions, option):
-            raise UsageError(f"--{option}={value}: it is for TFRecords only, and this is --dataset={name}")
-    if name in _FIXED and options.grey_bits is not None:
-        raise UsageError(f"--grey_bits={options.grey_bits}: {name} has no grey images of 16 bits")
-
-
-def _expanded(data_dir: str | pathlib.Path | None) -> pathlib.Path | None:
-    return None if data_dir is None else pathlib.Path(os.path.expanduser(data_dir))
-
-
-def _some_examples(train: Dataset, options: DataOptions) -> Dataset:
-    count, classes = options.train_examples, np.count_nonzero(train.counts)
-    if count > train.num_examples:
-        raise UsageError(f"--train_examples={count}: {train.name} has only {train.num_examples} to train on")
-    if count < classes:
-        raise UsageError(f"--train_examples={count}: {train.name} has {classes} classes, and each needs one")
-    # The examples of an array never change: there, the number of one is its name.
-    names = train.keys() or [str(index) for index in range(train.num_examples)]
-    return train.select(subset(train.labels, names, count, options.split_seed))

@@ -3,98 +3,19 @@
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import dataclasses
-import hashlib
-import os
 import re
-from collections.abc import Callable, Collection, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from slimft.data.dataset import Dataset
+from slimft.data.digest import DIGEST_BYTES
 from slimft.errors import DataError, SlimftError
-from slimft.files import open_regular
-
-if TYPE_CHECKING:
-    from slimft.data.dataset import Dataset
-    from slimft.data.image_files import ImageFiles
 
 _VERSION = 1
-_DIGEST_BYTES = 8
-# Up to so many bytes all of them count, of larger files parts: two of one size that are compressed, and are not the
-# same, hardly agree in all of these.
-_WHOLE_BYTES = 64 << 10
-_PARTS = 16
-_PART_BYTES = 4 << 10
-# BMP and TIFF, whose pixels need not be compressed: all bytes count, so many at a time.
-_UNCOMPRESSED = (b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_BLOCK_BYTES = 1 << 20
-# Files a thread reads before it comes back for more.
-_AT_A_TIME = 64
-_DIGEST = re.compile(f"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
+_DIGEST = re.compile(f"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
 _NAMED = 3
-
-
-def digest(content: bytes | memoryview) -> str:
-    """The digest of a file of this content: 16 hexadecimal digits (BLAKE2b).
-
-    Of more than 64 KB, unless it is a BMP or a TIFF, it is that of the size and of 16 parts of 4 KB, the first and
-    the last among them.
-    """
-    content = memoryview(content)
-    return _digest(lambda start, count: content[start : start + count], len(content))
-
-
-def file_digest(path: str | os.PathLike) -> str:
-    """`digest` of a file, of which no more is read than that needs; raises OSError."""
-    with open_regular(path, buffering=0) as stream:
-
-        def read(start: int, count: int) -> bytes:
-            stream.seek(start)
-            return stream.read(count)
-
-        return _digest(read, os.fstat(stream.fileno()).st_size)
-
-
-def _digest(read: Callable[[int, int], bytes | memoryview], size: int) -> str:
-    found = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    if size > _WHOLE_BYTES and not bytes(read(0, 4)).startswith(_UNCOMPRESSED):
-        found.update(f"{size} ".encode())
-        for part in range(_PARTS):
-            found.update(read((size - _PART_BYTES) * part // (_PARTS - 1), _PART_BYTES))
-    else:
-        for start in range(0, size, _BLOCK_BYTES):
-            found.update(read(start, _BLOCK_BYTES))
-    return found.hexdigest()
-
-
-def digests(images: ImageFiles) -> list[str]:
-    """What each image's file holds: `digest` of it. Threads read them, each once, whatever is selected later.
-
-    Raises:
-        DataError: a file cannot be read; the message names it.
-    """
-    from slimft.data.image_files import count_threads
-
-    known, indices = images.known_digests()
-    missing = np.flatnonzero(known[indices] == b"")
-
-    def read(part: np.ndarray) -> None:
-        for index in part:
-            source = images.source(index)
-            try:
-                known[indices[index]] = source.digest()
-            except OSError as error:
-                raise DataError(
-                    f"{source.name} cannot be read: {error.strerror or error}; replace or remove it"
-                ) from None
-
-    parts = [missing[start : start + _AT_A_TIME] for start in range(0, len(missing), _AT_A_TIME)]
-    with concurrent.futures.ThreadPoolExecutor(count_threads(), "read-digests") as threads:
-        for _ in threads.map(read, parts):
-            pass
-    return known[indices].astype(str).tolist()
 
 
 @dataclasses.dataclass(frozen=True)

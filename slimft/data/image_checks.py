@@ -9,18 +9,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from slimft.data.dataset import Dataset
 from slimft.data.grey import bits_for, brightest, has_colours_of_16_bits, is_grey_of_16_bits, told_bits
-from slimft.data.image_files import ImageFiles, Source, in_threads, open_source, raise_together
+from slimft.data.image_files import ImageFiles, Source, open_source, raise_together
 from slimft.data.images import loaded, opened
+from slimft.data.threads import in_threads, parts_of
 from slimft.errors import DataError
-
-if TYPE_CHECKING:
-    from slimft.data.dataset import Dataset
 
 # Images a thread looks at before it comes back for more.
 _AT_A_TIME = 64
@@ -53,8 +52,7 @@ def check_images(splits: Mapping[str, Dataset]) -> tuple[str, ...]:
     parts = []
     for dataset in splits.values():
         if not dataset.in_memory:
-            indices = np.arange(dataset.num_examples)
-            parts += [(dataset.images, indices[at : at + _AT_A_TIME]) for at in range(0, len(indices), _AT_A_TIME)]
+            parts += [(dataset.images, part) for part in parts_of(np.arange(dataset.num_examples), _AT_A_TIME)]
     if not parts:
         return ()
     look = _Look(parts[0][0].grey_bits)

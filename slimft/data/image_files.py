@@ -6,36 +6,29 @@ prediction alike; a random crop is a part of that.
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import contextlib
-import functools
 import io
-import itertools
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from slimft import system
 from slimft.data import image_cache
-from slimft.data.fingerprint import file_digest
+from slimft.data.digest import DIGEST_BYTES, file_digest
 from slimft.data.images import read_square
+from slimft.data.threads import count_threads, in_threads, parts_of
 from slimft.errors import DataError, UsageError
 from slimft.files import open_regular
 
-# Twice the processors, so that some decode while others wait for the disk; each holds one image while it decodes.
-_THREADS_A_PROCESSOR = 2
-_MOST_THREADS = 16
 # Images a thread reads before it comes back for more, at most: to hand out a small one costs as much as to read it.
 _MOST_AT_A_TIME = 16
+# And files of which it reads only what tells them apart.
+_DIGESTS_AT_A_TIME = 64
 # Bytes of cached images that one thread reads sooner than it hands parts of them to others.
 _LEAST_SHARED_BYTES = 1 << 20
-# Tasks that wait for a thread, in a long pass.
-_TASKS_AHEAD = 64
 # A bar that would be gone at once is not shown.
 _QUIET_SECONDS = 3
 # Images that cannot be read, in one message.
@@ -58,7 +51,7 @@ class Source(Protocol):
         """What it is known by from run to run."""
 
     def digest(self) -> str:
-        """What `slimft.data.fingerprint.digest` makes of its bytes; raises OSError or DataError."""
+        """What `slimft.data.digest.digest` makes of its bytes; raises OSError or DataError."""
 
     def open(self) -> BinaryIO | bytes:
         """The encoded image; raises OSError or DataError."""
@@ -111,7 +104,7 @@ class _Collection:
         self.cache = cache
         self.grey_bits = grey_bits
         self.caches: dict[int, image_cache.Cache] = {}
-        self.digests: np.ndarray | None = None
+        self.digests = np.zeros(len(sources), f"S{2 * DIGEST_BYTES}")  # Empty where it is not known.
 
     def open_cache(self, side: int) -> image_cache.Cache:
         """The cache of the sources as they are now; raises what `image_cache.Cache` does."""
@@ -158,15 +151,27 @@ class ImageFiles:
         """Where image `index` is."""
         return self._all[int(self._of_sources(np.array(index)))]
 
-    def known_digests(self) -> tuple[np.ndarray, np.ndarray]:
-        """A place for each source's digest, empty where it is not known, and the places of these images.
+    def digests(self) -> list[str]:
+        """What each image's file holds, as `Source.digest` tells; a file is read once, whatever is selected later.
 
-        Returns:
-            bytes of 16 letters ``[sources]``, to be filled; and int64 ``[len(self)]``.
+        Raises:
+            DataError: a file cannot be read; the message names it.
         """
-        if self._collection.digests is None:
-            self._collection.digests = np.zeros(len(self._all), "S16")
-        return self._collection.digests, self._of_sources(np.arange(len(self)))
+        known, indices = self._collection.digests, self._of_sources(np.arange(len(self)))
+
+        def look(part: np.ndarray) -> None:
+            for index in part.tolist():
+                source = self._all[index]
+                try:
+                    known[index] = source.digest()
+                except OSError as error:
+                    why = error.strerror or error
+                    raise DataError(f"{source.name} cannot be read: {why}; replace or remove it") from None
+
+        missing = indices[known[indices] == b""]
+        for _ in in_threads(look, parts_of(missing, _DIGESTS_AT_A_TIME)):
+            pass
+        return known[indices].astype(str).tolist()
 
     def select(self, indices: np.ndarray) -> ImageFiles:
         """Some of the images, in the order of `indices`; what is cached of one is cached of the other."""
@@ -354,35 +359,4 @@ def read_in_order(
 def _parts(indices: np.ndarray) -> Iterator[np.ndarray]:
     """The indices, in parts for a thread each."""
     size = max(1, min(_MOST_AT_A_TIME, len(indices) // count_threads()))
-    return (indices[start : start + size] for start in range(0, len(indices), size))
-
-
-def in_threads(work: Callable, items: Iterable, ahead: int = _TASKS_AHEAD) -> Iterator:
-    """Yields ``work(item)`` for each of the items, in order; at most `ahead` are waiting, or done, at a time.
-
-    Raises:
-        Exception: what the first `work` to fail raised, after those that had begun are done.
-    """
-    items, waiting = iter(items), collections.deque()
-    try:
-        for item in itertools.islice(items, ahead):
-            waiting.append(_threads(os.getpid()).submit(work, item))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(_threads(os.getpid()).submit(work, item) for item in itertools.islice(items, 1))
-    finally:
-        for future in waiting:
-            future.cancel()
-        concurrent.futures.wait(waiting)
-
-
-@functools.lru_cache(maxsize=1)
-def _threads(process: int) -> concurrent.futures.ThreadPoolExecutor:
-    """The threads that read, of this `process`: a fork has none of its parent's."""
-    return concurrent.futures.ThreadPoolExecutor(count_threads(), "read-images")
-
-
-@functools.cache
-def count_threads() -> int:
-    """How many threads read images."""
-    return min(_MOST_THREADS, _THREADS_A_PROCESSOR * system.processors())
+    return parts_of(indices, size)

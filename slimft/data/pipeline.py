@@ -18,11 +18,14 @@ import numpy as np
 
 from slimft.compat import tf
 from slimft.data.dataset import Dataset
+from slimft.tasks import TargetSpec
 
 # Maps epochs and indices, int64 [n] each, to examples, int64 [n].
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _AHEAD = 2
+# A class: one number.
+CLASS = TargetSpec(np.dtype(np.int32))
 
 
 class Batches:
@@ -30,12 +33,12 @@ class Batches:
 
     Attributes:
         images: uint8 ``[batch, height, width, 3]``.
-        labels: int32 ``[batch]``.
+        targets: ``[batch]`` and the shape of one, as the task says.
         step: scalar int64, the number of the batch.
     """
 
-    def __init__(self, image_shape, batch_size, numbered_indices):
-        self._image_shape = tuple(image_shape)
+    def __init__(self, image_shape, batch_size, numbered_indices, target: TargetSpec):
+        self._image_shape, self._target = tuple(image_shape), target
         # Numbered: what is prefetched of an earlier start must not mix with the newest.
         self._starts, self._current = itertools.count(), None
         self._start = tf.placeholder(tf.int64, [], "start")
@@ -44,15 +47,15 @@ class Batches:
 
         def read(step, epochs, indices):
             # Not stateful: with tf.config.experimental.enable_op_determinism, it would not be done ahead.
-            arguments, types = [self._start, epochs, indices], [tf.uint8, tf.int32]
+            arguments, types = [self._start, epochs, indices], [tf.uint8, tf.as_dtype(target.dtype)]
             return step, *tf.numpy_function(self._read, arguments, types, stateful=False)
 
         dataset = numbered_indices(self._first_step, self._num_examples).map(read, num_parallel_calls=1)
         self._iterator = tf.data.make_initializable_iterator(dataset.prefetch(_AHEAD))
-        self.step, self.images, self.labels = self._iterator.get_next()
+        self.step, self.images, self.targets = self._iterator.get_next()
         self.step.set_shape([])
         self.images.set_shape([batch_size, *self._image_shape])
-        self.labels.set_shape([batch_size])
+        self.targets.set_shape([batch_size, *target.shape])
 
     def start(
         self, session: tf.Session, dataset: Dataset, first_step: int = 0, sampler: Sampler | None = None
@@ -91,7 +94,8 @@ class Batches:
         """Called by TensorFlow, in a thread of its own."""
         start = self._current
         if number != start.number:  # Of an earlier start, which nobody waits for.
-            return np.zeros([len(indices), *self._image_shape], np.uint8), np.zeros(len(indices), np.int32)
+            targets = np.zeros([len(indices), *(side or 1 for side in self._target.shape)], self._target.dtype)
+            return np.zeros([len(indices), *self._image_shape], np.uint8), targets
         try:
             examples = indices if start.sampler is None else start.sampler(epochs, indices)
             return start.dataset.read(examples, self._image_shape), start.dataset.labels[examples]
@@ -134,28 +138,30 @@ def shuffled_indices(step, batch_size, num_examples, seed):
     )
 
 
-def train_batches(image_shape, batch_size, seed) -> Batches:
+def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS) -> Batches:
     """Endless shuffled batches of exactly `batch_size` examples.
 
     Args:
         image_shape: height, width and channels of the images.
         batch_size: examples per batch.
         seed: integer from 0 to 2**31 - 1 that the order depends on.
+        target: what the target of an example is.
     """
 
     def numbered_indices(first_step, num_examples):
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(lambda step: (step, *shuffled_indices(step, batch_size, num_examples, seed)))
 
-    return Batches(image_shape, batch_size, numbered_indices)
+    return Batches(image_shape, batch_size, numbered_indices, target)
 
 
-def eval_batches(image_shape, batch_size) -> Batches:
+def eval_batches(image_shape, batch_size, target: TargetSpec = CLASS) -> Batches:
     """Every example once, in order; the last batch is smaller where they do not divide evenly.
 
     Args:
         image_shape: height, width and channels of the images.
         batch_size: examples per batch but the last.
+        target: what the target of an example is.
     """
 
     def numbered_indices(first_step, num_examples):
@@ -164,4 +170,4 @@ def eval_batches(image_shape, batch_size) -> Batches:
         batches = tf.data.Dataset.zip((steps, examples))
         return batches.map(lambda step, indices: (step, tf.zeros_like(indices), indices))
 
-    return Batches(image_shape, None, numbered_indices)
+    return Batches(image_shape, None, numbered_indices, target)

@@ -46,7 +46,7 @@ class BalancedSampler:
     def __init__(self, labels: np.ndarray, num_classes: int, beta: float, seed: int):
         labels = np.asarray(labels)
         self._counts = np.bincount(labels, minlength=num_classes).astype(np.int64)
-        self.draws = _apportion(self._counts * class_weights(self._counts, beta), self._counts)
+        self.draws = _rounded(self._counts * class_weights(self._counts, beta), self._counts)
         shuffled = np.random.default_rng(seed).permutation(len(labels))
         # Class by class, shuffled in each.
         self._examples = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -71,10 +71,10 @@ class BalancedSampler:
         return self._examples[self._first_example[classes] + turn]
 
 
-def _apportion(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _rounded(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Whole numbers near to `shares`, with the same sum: at least 1 where there are examples, else 0.
 
-    Largest remainders are rounded up.
+    Largest remainders are rounded up. (`slimft.data.splits` shares out a number in exact proportion instead.)
     """
     whole = np.maximum(np.floor(shares), counts > 0).astype(np.int64)
     left = int(counts.sum() - whole.sum())

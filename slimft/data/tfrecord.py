@@ -19,8 +19,8 @@ import numpy as np
 from slimft import system
 from slimft.data.dataset import SPLITS, DataOptions
 from slimft.data.deflate import DeflateFile, unpacked_start
+from slimft.data.digest import digest
 from slimft.data.file_dataset import Examples
-from slimft.data.fingerprint import digest
 from slimft.data.first_bytes import HEAD_BYTES, what_it_is
 from slimft.data.record_labels import RecordLabels
 from slimft.data.tf_example import SLIMS_KEYS, Keys, encoded_image, parse_example

@@ -10,11 +10,12 @@ They look at the graph or at one batch and change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from slimft.compat import tf
+from slimft.compat.graphs import ancestors
 from slimft.errors import DataError, UsageError
 
 # Ops that hand a tensor on, between the moments of a batch and the normalization by them.
@@ -34,7 +35,7 @@ def check_update_ops(train_op) -> None:
     """
     graph = _ops(train_op)[0].graph
     updates = [getattr(update, "op", update) for update in graph.get_collection(tf.GraphKeys.UPDATE_OPS)]
-    running = _ancestors(_ops(train_op))
+    running = ancestors(_ops(train_op))
     updated = {_target(update) for update in updates if update in running}
     idle = [update.name for update in updates if update not in running and _target(update) not in updated]
     if idle:
@@ -60,7 +61,7 @@ def check_saver(saver: tf.train.Saver) -> None:
         last = tf.get_default_graph().get_tensor_by_name(saver.saver_def.save_tensor_name)
     except KeyError:
         raise UsageError("the saver belongs to another graph; check it inside `with graph.as_default():`") from None
-    saving = _ancestors([last.op])
+    saving = ancestors([last.op])
     lost = [variable.op.name for variable in tf.global_variables() if variable.op not in saving]
     if lost:
         raise UsageError(
@@ -83,7 +84,7 @@ def check_inference(outputs, feed_dict: Mapping | None = None) -> None:
     """
     ops = _ops(outputs)
     layers: dict[str, list[tuple[tf.Tensor, bool]]] = {}
-    for op in _ancestors(ops):
+    for op in ancestors(ops):
         for conditions in _training_modes(op):
             layers[_layer_of(op)] = conditions
     deciding = {condition.ref(): condition for conditions in layers.values() for condition, _ in conditions}
@@ -209,18 +210,6 @@ def _ops(fetches) -> list[tf.Operation]:
     if not ops or not all(isinstance(op, tf.Operation) for op in ops):
         raise UsageError(f"{fetches!r} are not tensors or ops of a graph")
     return ops
-
-
-def _ancestors(ops: Iterable[tf.Operation]) -> set[tf.Operation]:
-    """`ops` and all that runs before them."""
-    found, ahead = set(), list(ops)
-    while ahead:
-        op = ahead.pop()
-        if op not in found:
-            found.add(op)
-            ahead += [tensor.op for tensor in op.inputs]
-            ahead += op.control_inputs
-    return found
 
 
 def _target(update: tf.Operation):

@@ -5,18 +5,21 @@ Importing this package imports no TensorFlow; importing a network's module does.
 """
 
 import importlib
+import importlib.util
+import pkgutil
 
-from slimft.nets.registry import HEADS, NetworkSpec, get_network, network_names
+from slimft.nets.heads import HEADS
+from slimft.nets.registry import get_network, network_names
+from slimft.nets.spec import NetworkSpec
 
-_FAMILIES = (
-    "alexnet", "densenet", "inception", "inception_utils", "inception_v1", "inception_v3", "mobilenet_utils",
-    "mobilenet_v1", "mobilenet_v2", "nets_factory", "resnet_utils", "resnet_v1", "resnet_v2", "vgg",
-)  # fmt: skip
+# What networks are found and built with; the other modules are networks, or what research/slim has beside them.
+_INSIDE = {"dense_heads", "fully_connected", "heads", "registry", "spec"}
 
-__all__ = ["HEADS", "NetworkSpec", "get_network", "network_names", *_FAMILIES]
+__all__ = ["HEADS", "NetworkSpec", "get_network", "network_names"]
+__all__ += [module.name for module in pkgutil.iter_modules(__path__) if module.name not in _INSIDE]
 
 
 def __getattr__(name):
-    if name in _FAMILIES:
-        return importlib.import_module(f"slimft.nets.{name}")
+    if importlib.util.find_spec(f"{__name__}.{name}"):
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module 'slimft.nets' has no attribute {name!r}")

@@ -15,6 +15,7 @@ import functools
 
 from slimft.compat import slim, tf
 from slimft.nets.fully_connected import fully_connected_conv2d
+from slimft.nets.spec import NetworkSpec
 
 # Of a standard deviation, as scripts call it.
 trunc_normal = functools.partial(tf.truncated_normal_initializer, 0.0)
@@ -119,3 +120,12 @@ def alexnet_v2(
 
 
 alexnet_v2.default_image_size = 224
+
+SPECS = (
+    NetworkSpec(
+        name="alexnet_v2", module=__name__, arg_scope_name="alexnet_v2_arg_scope", scope="alexnet_v2",
+        logits_scopes=("alexnet_v2/fc8",), top_scopes=("alexnet_v2/conv5", "alexnet_v2/fc6", "alexnet_v2/fc7"),
+        preprocessing="mean_subtraction", default_image_size=224, min_image_size=195, num_imagenet_classes=1000,
+        official_checkpoint=None, parameters=50_303_912, gflops=1.473,
+    ),
+)  # fmt: skip

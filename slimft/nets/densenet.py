@@ -11,6 +11,7 @@ and end points are those of nets/densenet.py (github.com/pudae/tensorflow-densen
 """
 
 from slimft.compat import scoped_argument, slim, tf
+from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
 
 @slim.add_arg_scope
@@ -197,3 +198,17 @@ def _published(layers, growth_rate, num_filters, num_layers):
 densenet_121 = densenet121 = _published(121, 32, 64, (6, 12, 24, 16))
 densenet_161 = densenet161 = _published(161, 48, 96, (6, 12, 36, 24))
 densenet_169 = densenet169 = _published(169, 32, 64, (6, 12, 32, 32))
+
+SPECS = (
+    *(
+        NetworkSpec(
+            name=f"densenet_{layers}", module=__name__, arg_scope_name="densenet_arg_scope",
+            scope=f"densenet{layers}", logits_scopes=(f"densenet{layers}/logits",),
+            top_scopes=(f"densenet{layers}/dense_block4", f"densenet{layers}/final_block"),
+            preprocessing="densenet", default_image_size=224, min_image_size=32, num_imagenet_classes=1000,
+            official_checkpoint=None, parameters=parameters, gflops=gflops,
+        )
+        for layers, parameters, gflops in ((121, 7_978_856, 5.668), (169, 14_149_480, 6.720))
+    ),
+    UnlistedNetwork(module=__name__, arg_scope_name="densenet_arg_scope", scope="densenet161"),
+)  # fmt: skip

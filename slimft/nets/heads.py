@@ -1,56 +1,82 @@
-"""What can stand at a network's end in place of its own logits layer, as in tutorials of transfer learning.
+"""What can stand at a network's end: its own logits layer, or a head that takes its place.
 
-- ``mlp``: the network's features, averaged over all positions; a dense layer of 256 with ReLU; dropout that keeps
-  half of it; logits.
-- ``bn_mlp``: the same, with batch normalization of the features first, so that features of any scale do.
+A head is a function of a module beside this one, ``head(features, end_points, num_classes, image_shape,
+is_training) -> logits``:
 
-Their variables are beside the network's scope: ``head/BatchNorm``, ``head/hidden``, ``head/logits``.
+- features: what the network returns without `num_classes`, float ``[batch, rows, columns, channels]``;
+- end_points: a dictionary of the layers' outputs by name;
+- num_classes: number of classes;
+- image_shape: static shape of the images, ``[batch, height, width, 3]``;
+- is_training: whether dropout is active and batch_norm uses the batch's statistics.
+
+It is called within the network's arg_scope and within the variable scope ``head``. To add one, write the function
+and add it to `_HEADS`. Importing this module imports no TensorFlow; building a head does.
 """
 
 from __future__ import annotations
 
-from slimft.compat import scoped_argument, slim, tf
-from slimft.nets.registry import HEAD_SCOPE
+import dataclasses
+import importlib
 
-HIDDEN = 256
-KEEP_PROB = 0.5
+# The scope of a head's variables, beside the network's.
+HEAD_SCOPE = "head"
 
 
-def build_head(features, num_classes: int, kind: str, is_training: bool):
-    """Adds a head; its weight decay is that of convolutions in the enclosing arg_scope.
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """A head and what it is for.
 
-    Weights begin with the variance of He et al. (arXiv:1502.01852), 2 / inputs, but drawn from a truncated normal
-    distribution, as slim's initializer does it.
+    Attributes:
+        name: its name, for `--head`; also that of its function.
+        module: the full name of the module with the function; None for the network's own logits layer.
+        task: what the logits are for.
+    """
 
-    Args:
-        features: float tensor ``[batch, rows, columns, channels]``, what a network returns without `num_classes`.
-        num_classes: number of classes.
-        kind: ``mlp`` or ``bn_mlp``.
-        is_training: whether dropout is active and batch_norm uses the batch's statistics.
+    name: str
+    module: str | None
+    task: str = "classification"
 
-    Returns:
-        The logits ``[batch, num_classes]``.
+    @property
+    def is_own_logits(self) -> bool:
+        """Whether it is the layer that the network's function adds by itself when it is given `num_classes`."""
+        return self.module is None
+
+    def scopes(self, logits_scopes: tuple[str, ...]) -> tuple[str, ...]:
+        """The scopes of its variables on a network whose own logits are in `logits_scopes`."""
+        return logits_scopes if self.is_own_logits else (HEAD_SCOPE,)
+
+    def build(self, features, end_points, num_classes: int, image_shape, is_training: bool):
+        """Adds the head to a network without its own logits; arguments and result as this module's docstring says.
+
+        Raises:
+            ValueError: the network adds this one itself.
+        """
+        from slimft.compat import tf
+
+        if self.is_own_logits:
+            raise ValueError(f"{self.name}: the network's function builds it, when it is given num_classes")
+        function = getattr(importlib.import_module(self.module), self.name)
+        with tf.variable_scope(HEAD_SCOPE):
+            return function(features, end_points, num_classes, image_shape, is_training)
+
+
+_HEADS = {
+    head.name: head
+    for head in (
+        Head("linear", module=None),
+        Head("mlp", module="slimft.nets.dense_heads"),
+        Head("bn_mlp", module="slimft.nets.dense_heads"),
+    )
+}
+HEADS = tuple(_HEADS)
+
+
+def get_head(name: str) -> Head:
+    """Returns the head called `name`.
 
     Raises:
-        ValueError: there is no such head.
+        ValueError: there is none of that name.
     """
-    if kind not in ("mlp", "bn_mlp"):
-        raise ValueError(f"there is no head {kind!r}")
-    with (
-        tf.variable_scope(HEAD_SCOPE),
-        slim.arg_scope(
-            [slim.fully_connected],
-            normalizer_fn=None,
-            weights_initializer=slim.variance_scaling_initializer(),
-            weights_regularizer=scoped_argument(slim.conv2d, "weights_regularizer", None),
-            biases_initializer=tf.zeros_initializer(),
-        ),
-    ):
-        net = tf.reduce_mean(features, [1, 2], keepdims=True, name="features")
-        if kind == "bn_mlp":
-            # Of rank 4, because slim has a slower implementation of its own for rank 2.
-            net = slim.batch_norm(net, scale=True, is_training=is_training, activation_fn=None, scope="BatchNorm")
-        net = tf.squeeze(net, [1, 2])
-        net = slim.fully_connected(net, HIDDEN, activation_fn=tf.nn.relu, scope="hidden")
-        net = slim.dropout(net, keep_prob=KEEP_PROB, is_training=is_training, scope="dropout")
-        return slim.fully_connected(net, num_classes, activation_fn=None, scope="logits")
+    if name not in _HEADS:
+        raise ValueError(f"there is no head {name!r}; choose one of {', '.join(HEADS)}")
+    return _HEADS[name]

@@ -14,6 +14,7 @@ research/slim/nets/inception_v1.py (github.com/tensorflow/models).
 from slimft.compat import slim, tf
 from slimft.nets import inception_utils
 from slimft.nets.inception_utils import conv, max_pool, mixed
+from slimft.nets.spec import NetworkSpec
 
 inception_v1_arg_scope = inception_utils.inception_arg_scope
 trunc_normal = inception_utils.trunc_normal
@@ -146,3 +147,12 @@ def inception_v1(
 
 
 inception_v1.default_image_size = 224
+
+SPECS = (
+    NetworkSpec(
+        name="inception_v1", module=__name__, arg_scope_name="inception_v1_arg_scope", scope="InceptionV1",
+        logits_scopes=("InceptionV1/Logits",), top_scopes=("InceptionV1/Mixed_5b", "InceptionV1/Mixed_5c"),
+        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
+        official_checkpoint="inception_v1", parameters=6_618_649, gflops=2.997,
+    ),
+)  # fmt: skip

@@ -16,6 +16,7 @@ that are too small or too large for it there.
 from slimft.compat import slim, tf
 from slimft.nets import inception_utils
 from slimft.nets.inception_utils import avg_pool, conv, max_pool, mixed, side_by_side
+from slimft.nets.spec import NetworkSpec
 
 inception_v3_arg_scope = inception_utils.inception_arg_scope
 trunc_normal = inception_utils.trunc_normal
@@ -256,3 +257,13 @@ def inception_v3(
 
 
 inception_v3.default_image_size = 299
+
+SPECS = (
+    NetworkSpec(
+        name="inception_v3", module=__name__, arg_scope_name="inception_v3_arg_scope", scope="InceptionV3",
+        logits_scopes=("InceptionV3/Logits", "InceptionV3/AuxLogits"),
+        top_scopes=("InceptionV3/Mixed_7a", "InceptionV3/Mixed_7b", "InceptionV3/Mixed_7c"),
+        preprocessing="inception", default_image_size=299, min_image_size=75, num_imagenet_classes=1001,
+        official_checkpoint="inception_v3", parameters=23_819_401, gflops=11.426,
+    ),
+)  # fmt: skip

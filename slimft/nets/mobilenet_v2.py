@@ -17,6 +17,7 @@ import collections
 from slimft.compat import slim, tf
 from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates
 from slimft.nets.mobilenet_v1 import wrapped_partial
+from slimft.nets.spec import NetworkSpec
 
 Conv = collections.namedtuple("Conv", ["kernel", "stride", "depth"])
 Conv.__doc__ = """A full convolution: the height and width of its kernel, its stride and number of filters."""
@@ -250,3 +251,17 @@ mobilenet_v2_140 = wrapped_partial(mobilenet, depth_multiplier=1.4)
 # The last layer, which the logits see, stays as wide as at 1.0.
 mobilenet_v2_050 = wrapped_partial(mobilenet, depth_multiplier=0.50, finegrain_classification_mode=True)
 mobilenet_v2_035 = wrapped_partial(mobilenet, depth_multiplier=0.35, finegrain_classification_mode=True)
+
+SPECS = tuple(
+    NetworkSpec(
+        name=name, module=__name__, arg_scope_name="training_scope", scope="MobilenetV2",
+        logits_scopes=("MobilenetV2/Logits",),
+        top_scopes=(*(f"MobilenetV2/expanded_conv_{i}" for i in (13, 14, 15, 16)), "MobilenetV2/Conv_1"),
+        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
+        official_checkpoint=official, parameters=parameters, gflops=gflops,
+    )
+    for name, official, parameters, gflops in (
+        ("mobilenet_v2", "mobilenet_v2_1.0_224", 3_506_153, 0.602),
+        ("mobilenet_v2_140", "mobilenet_v2_1.4_224", 6_110_569, 1.164),
+    )
+)  # fmt: skip

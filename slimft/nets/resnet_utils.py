@@ -53,6 +53,23 @@ def conv2d_same(inputs, num_outputs, kernel_size, stride, rate=1, scope=None):
     return slim.conv2d(inputs, num_outputs, kernel_size, stride=stride, rate=rate, padding="VALID", scope=scope)
 
 
+def root_block(images, output_stride=None):
+    """conv1 and pool1, the first rows of He et al.'s table 1; their strides make 4.
+
+    Returns:
+        The maps, and the output stride that is left for the blocks.
+
+    Raises:
+        ValueError: `output_stride` is no multiple of 4.
+    """
+    if output_stride is not None:
+        if output_stride % 4 != 0:
+            raise ValueError("The output_stride needs to be a multiple of 4.")
+        output_stride //= 4
+    net = conv2d_same(images, 64, 7, stride=2, scope="conv1")
+    return slim.max_pool2d(net, [3, 3], stride=2, scope="pool1"), output_stride
+
+
 @slim.add_arg_scope
 def stack_blocks_dense(
     net, blocks, output_stride=None, store_non_strided_activations=False, outputs_collections=None
@@ -98,6 +115,37 @@ def stack_blocks_dense(
     if output_stride is not None and current_stride != output_stride:
         raise unreachable
     return net
+
+
+def pool_and_classify(net, end_points, scope, num_classes, global_pool, spatial_squeeze):
+    """The last rows of He et al.'s table 1: the mean over all positions, the logits and their softmax.
+
+    Args:
+        net: ``[batch, rows, columns, channels]``.
+        end_points: dictionary that is added to.
+        scope: name of the network's variable scope, which keys begin with.
+        num_classes: number of classes; 0 or None leaves the logits out.
+        global_pool: whether to average.
+        spatial_squeeze: whether to drop the height and width, then 1, of the logits.
+
+    Returns:
+        The logits, or what they would be made of; and `end_points`.
+    """
+    if global_pool:
+        net = end_points["global_pool"] = tf.reduce_mean(net, [1, 2], name="pool5", keepdims=True)
+    if num_classes:
+        net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="logits")
+        end_points[f"{scope}/logits"] = net
+        if spatial_squeeze:
+            net = end_points[f"{scope}/spatial_squeeze"] = tf.squeeze(net, [1, 2], name="SpatialSqueeze")
+        end_points["predictions"] = slim.softmax(net, scope="predictions")
+    return net, end_points
+
+
+def arguments_for(image_size, is_training):
+    """The network averages over all positions: no image size needs an argument."""
+    del image_size, is_training
+    return {}
 
 
 def resnet_arg_scope(

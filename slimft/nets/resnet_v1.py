@@ -15,15 +15,11 @@ import contextlib
 
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
+from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
+arguments_for = resnet_utils.arguments_for
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 NoOpScope = contextlib.nullcontext
-
-
-def arguments_for(image_size, is_training):
-    """The network averages over all positions: no image size needs an argument."""
-    del image_size, is_training
-    return {}
 
 
 @slim.add_arg_scope
@@ -116,27 +112,12 @@ def resnet_v1(
         ):
             net = inputs
             if include_root_block:
-                if output_stride is not None:
-                    if output_stride % 4 != 0:
-                        raise ValueError("The output_stride needs to be a multiple of 4.")
-                    output_stride //= 4
-                net = resnet_utils.conv2d_same(net, 64, 7, stride=2, scope="conv1")
-                net = slim.max_pool2d(net, [3, 3], stride=2, scope="pool1")
+                net, output_stride = resnet_utils.root_block(net, output_stride)
             net = resnet_utils.stack_blocks_dense(net, blocks, output_stride, store_non_strided_activations)
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
-            if global_pool:
-                net = tf.reduce_mean(net, [1, 2], name="pool5", keepdims=True)
-                end_points["global_pool"] = net
-            if num_classes:
-                net = slim.conv2d(
-                    net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="logits"
-                )
-                end_points[sc.name + "/logits"] = net
-                if spatial_squeeze:
-                    net = tf.squeeze(net, [1, 2], name="SpatialSqueeze")
-                    end_points[sc.name + "/spatial_squeeze"] = net
-                end_points["predictions"] = slim.softmax(net, scope="predictions")
-            return net, end_points
+            return resnet_utils.pool_and_classify(
+                net, end_points, sc.name, num_classes, global_pool, spatial_squeeze
+            )
 
 
 def resnet_v1_block(scope, base_depth, num_units, stride):
@@ -144,77 +125,52 @@ def resnet_v1_block(scope, base_depth, num_units, stride):
     return resnet_utils.bottleneck_block(bottleneck, scope, base_depth, num_units, stride)
 
 
-def resnet_v1_50(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v1_50",
-    store_non_strided_activations=False,
-):
-    """ResNet-50; arguments and result as `resnet_v1`."""
-    return resnet_v1(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 6, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
-    )  # fmt: skip
+def _published(layers, *units):
+    """The function that builds the network of `layers` weight layers, with so many units in its blocks."""
+    name = f"resnet_v1_{layers}"
+
+    def function(
+        inputs,
+        num_classes=None,
+        is_training=True,
+        global_pool=True,
+        output_stride=None,
+        spatial_squeeze=True,
+        reuse=None,
+        scope=name,
+        store_non_strided_activations=False,
+    ):
+        return resnet_v1(
+            inputs, resnet_utils.four_blocks(bottleneck, *units), num_classes, is_training, global_pool,
+            output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
+        )  # fmt: skip
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""ResNet-{layers}; arguments and result as `resnet_v1`."""
+    function.default_image_size = 224
+    return function
 
 
-def resnet_v1_101(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v1_101",
-    store_non_strided_activations=False,
-):
-    """ResNet-101; arguments and result as `resnet_v1`."""
-    return resnet_v1(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 23, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
-    )  # fmt: skip
+resnet_v1.default_image_size = 224
+# Table 1 of arXiv:1512.03385; 200 has as many units as in arXiv:1603.05027.
+resnet_v1_50 = _published(50, 3, 4, 6, 3)
+resnet_v1_101 = _published(101, 3, 4, 23, 3)
+resnet_v1_152 = _published(152, 3, 8, 36, 3)
+resnet_v1_200 = _published(200, 3, 24, 36, 3)
 
-
-def resnet_v1_152(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v1_152",
-    store_non_strided_activations=False,
-):
-    """ResNet-152; arguments and result as `resnet_v1`."""
-    return resnet_v1(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 8, 36, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
-    )  # fmt: skip
-
-
-def resnet_v1_200(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v1_200",
-    store_non_strided_activations=False,
-):
-    """ResNet-200 (He et al., arXiv:1603.05027, table 5, with V1's units); arguments and result as `resnet_v1`."""
-    return resnet_v1(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 24, 36, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
-    )  # fmt: skip
-
-
-for _function in (resnet_v1, resnet_v1_50, resnet_v1_101, resnet_v1_152, resnet_v1_200):
-    _function.default_image_size = 224
+SPECS = (
+    *(
+        NetworkSpec(
+            name=name, module=__name__, arg_scope_name="resnet_arg_scope", scope=name,
+            logits_scopes=(f"{name}/logits",), top_scopes=(f"{name}/block4",), preprocessing="mean_subtraction",
+            default_image_size=224, min_image_size=32, num_imagenet_classes=1000, official_checkpoint=name,
+            parameters=parameters, gflops=gflops,
+        )
+        for name, parameters, gflops in (
+            ("resnet_v1_50", 25_557_032, 6.965),
+            ("resnet_v1_101", 44_549_160, 14.389),
+            ("resnet_v1_152", 60_192_808, 21.813),
+        )
+    ),
+    UnlistedNetwork(module=__name__, arg_scope_name="resnet_arg_scope", scope="resnet_v1_200"),
+)  # fmt: skip

@@ -13,14 +13,10 @@ and end points are those of research/slim/nets/resnet_v2.py (github.com/tensorfl
 
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
+from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
+arguments_for = resnet_utils.arguments_for
 resnet_arg_scope = resnet_utils.resnet_arg_scope
-
-
-def arguments_for(image_size, is_training):
-    """The network averages over all positions: no image size needs an argument."""
-    del image_size, is_training
-    return {}
 
 
 @slim.add_arg_scope
@@ -47,13 +43,6 @@ def bottleneck(inputs, depth, depth_bottleneck, stride, rate=1, outputs_collecti
         residual = resnet_utils.conv2d_same(residual, depth_bottleneck, 3, stride, rate=rate, scope="conv2")
         residual = slim.conv2d(residual, depth, [1, 1], stride=1, scope="conv3", **linear)
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, shortcut + residual)
-
-
-def _root_block(inputs):
-    """conv1 and pool1; what the units expect is neither normalized nor activated."""
-    with slim.arg_scope([slim.conv2d], activation_fn=None, normalizer_fn=None):
-        net = resnet_utils.conv2d_same(inputs, 64, 7, stride=2, scope="conv1")
-    return slim.max_pool2d(net, [3, 3], stride=2, scope="pool1")
 
 
 def resnet_v2(
@@ -101,23 +90,15 @@ def resnet_v2(
         ):
             net = inputs
             if include_root_block:
-                if output_stride is not None:
-                    if output_stride % 4 != 0:
-                        raise ValueError("The output_stride needs to be a multiple of 4.")
-                    output_stride //= 4
-                net = _root_block(net)
+                # What the units expect is neither normalized nor activated.
+                with slim.arg_scope([slim.conv2d], activation_fn=None, normalizer_fn=None):
+                    net, output_stride = resnet_utils.root_block(net, output_stride)
             net = resnet_utils.stack_blocks_dense(net, blocks, output_stride)
             net = slim.batch_norm(net, activation_fn=tf.nn.relu, scope="postnorm")
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
-            if global_pool:
-                net = end_points["global_pool"] = tf.reduce_mean(net, [1, 2], name="pool5", keepdims=True)
-            if num_classes:
-                net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="logits")
-                end_points[sc.name + "/logits"] = net
-                if spatial_squeeze:
-                    net = end_points[sc.name + "/spatial_squeeze"] = tf.squeeze(net, [1, 2], name="SpatialSqueeze")
-                end_points["predictions"] = slim.softmax(net, scope="predictions")
-            return net, end_points
+            return resnet_utils.pool_and_classify(
+                net, end_points, sc.name, num_classes, global_pool, spatial_squeeze
+            )
 
 
 def resnet_v2_block(scope, base_depth, num_units, stride):
@@ -125,73 +106,52 @@ def resnet_v2_block(scope, base_depth, num_units, stride):
     return resnet_utils.bottleneck_block(bottleneck, scope, base_depth, num_units, stride)
 
 
-def resnet_v2_50(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v2_50",
-):
-    """ResNet-50; arguments and result as `resnet_v2`."""
-    return resnet_v2(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 6, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope,
-    )  # fmt: skip
+def _published(layers, *units):
+    """The function that builds the network of `layers` weight layers, with so many units in its blocks."""
+    name = f"resnet_v2_{layers}"
+
+    def function(
+        inputs,
+        num_classes=None,
+        is_training=True,
+        global_pool=True,
+        output_stride=None,
+        spatial_squeeze=True,
+        reuse=None,
+        scope=name,
+    ):
+        return resnet_v2(
+            inputs, resnet_utils.four_blocks(bottleneck, *units), num_classes, is_training, global_pool,
+            output_stride, True, spatial_squeeze, reuse, scope,
+        )  # fmt: skip
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""ResNet-{layers}; arguments and result as `resnet_v2`."""
+    function.default_image_size = 224
+    return function
 
 
-def resnet_v2_101(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v2_101",
-):
-    """ResNet-101; arguments and result as `resnet_v2`."""
-    return resnet_v2(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 4, 23, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope,
-    )  # fmt: skip
+resnet_v2.default_image_size = 224
+# Table 1 of arXiv:1512.03385; 200 of the appendix of arXiv:1603.05027.
+resnet_v2_50 = _published(50, 3, 4, 6, 3)
+resnet_v2_101 = _published(101, 3, 4, 23, 3)
+resnet_v2_152 = _published(152, 3, 8, 36, 3)
+resnet_v2_200 = _published(200, 3, 24, 36, 3)
 
-
-def resnet_v2_152(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v2_152",
-):
-    """ResNet-152; arguments and result as `resnet_v2`."""
-    return resnet_v2(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 8, 36, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope,
-    )  # fmt: skip
-
-
-def resnet_v2_200(
-    inputs,
-    num_classes=None,
-    is_training=True,
-    global_pool=True,
-    output_stride=None,
-    spatial_squeeze=True,
-    reuse=None,
-    scope="resnet_v2_200",
-):
-    """ResNet-200; arguments and result as `resnet_v2`."""
-    return resnet_v2(
-        inputs, resnet_utils.four_blocks(bottleneck, 3, 24, 36, 3), num_classes, is_training, global_pool,
-        output_stride, True, spatial_squeeze, reuse, scope,
-    )  # fmt: skip
-
-
-for _function in (resnet_v2, resnet_v2_50, resnet_v2_101, resnet_v2_152, resnet_v2_200):
-    _function.default_image_size = 224
+# 299: "ResNet V2 models use Inception pre-processing and input image size of 299" (research/slim/README.md).
+SPECS = (
+    *(
+        NetworkSpec(
+            name=name, module=__name__, arg_scope_name="resnet_arg_scope", scope=name,
+            logits_scopes=(f"{name}/logits",), top_scopes=(f"{name}/block4", f"{name}/postnorm"),
+            preprocessing="inception", default_image_size=299, min_image_size=32, num_imagenet_classes=1001,
+            official_checkpoint=name, parameters=parameters, gflops=gflops,
+        )
+        for name, parameters, gflops in (
+            ("resnet_v2_50", 25_570_409, 13.072),
+            ("resnet_v2_101", 44_579_945, 26.747),
+            ("resnet_v2_152", 60_238_953, 40.422),
+        )
+    ),
+    UnlistedNetwork(module=__name__, arg_scope_name="resnet_arg_scope", scope="resnet_v2_200"),
+)  # fmt: skip

@@ -12,6 +12,7 @@ points are those of research/slim/nets/vgg.py (github.com/tensorflow/models).
 
 from slimft.compat import slim, tf
 from slimft.nets.fully_connected import fully_connected_conv2d
+from slimft.nets.spec import NetworkSpec
 
 # The number of 3x3 convolutions in each block, by the paper's table 1, and their width.
 _LAYERS_A = (1, 1, 2, 2, 2)
@@ -183,3 +184,18 @@ for _function in (vgg_a, vgg_16, vgg_19, vgg_postech):
 # The paper's own names for two of them.
 vgg_d = vgg_16
 vgg_e = vgg_19
+
+SPECS = tuple(
+    NetworkSpec(
+        name=name, module=__name__, arg_scope_name="vgg_arg_scope", scope=name, logits_scopes=(f"{name}/fc8",),
+        top_scopes=(f"{name}/conv5", f"{name}/fc6", f"{name}/fc7"), preprocessing="mean_subtraction",
+        default_image_size=224, min_image_size=32, num_imagenet_classes=1000, official_checkpoint=official,
+        parameters=parameters, gflops=gflops,
+    )
+    for name, official, parameters, gflops in (
+        ("vgg_a", None, 132_863_336, 15.218),
+        ("vgg_16", "vgg_16", 138_357_544, 30.941),
+        ("vgg_19", "vgg_19", 143_667_240, 39.264),
+        ("vgg_postech", None, 148_534_440, 47.588),
+    )
+)  # fmt: skip

@@ -8,9 +8,8 @@ import importlib
 
 _WHERE = {
     "write_report": "slimft.report.run_page",
-    "compare": "slimft.report.comparison",
+    "compare": "slimft.report.comparison_page",
     "text_tables": "slimft.report.comparison_page",
-    "write_result": "slimft.runs.result",
 }
 
 __all__ = list(_WHERE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from slimft.report.figures import calibration_chart
 from slimft.report.markup import Html, folded, join, section, table, tag
-from slimft.report.texts import MISSING, count, percent, share
+from slimft.report.texts import MISSING, count, percent, share, wilson_interval
 from slimft.runs.result import Result
 
 # Up to so many classes a confusion matrix has its numbers, up to so many it is drawn at all.
@@ -20,6 +20,27 @@ _OPEN_ROWS = 40
 _MOST_ROWS = 2000
 _EXTREMES = 10
 _SHOWN_PAIRS = 20
+
+
+class ClassificationSections:
+    """As `slimft.report.run_page.Sections`."""
+
+    def headline(self, result: Result) -> list[tuple[str, str, str]]:
+        examples, accuracy = result.figure("examples"), result.figure("accuracy")
+        interval = ""
+        if accuracy is not None and 0 <= accuracy <= 1 and examples and examples > 0:
+            low, high = wilson_interval(accuracy, examples)
+            interval = f"95 % interval {low:.3f} to {high:.3f}"
+        return [
+            ("accuracy", percent(accuracy), interval),
+            ("balanced accuracy", percent(result.figure("balanced_accuracy")), "mean recall of the classes"),
+            ("macro F1", percent(result.figure("macro_f1")), ""),
+            ("loss", share(result.figure("loss")), ""),
+            ("calibration error", percent(result.ece), "ECE: confidence minus accuracy"),
+        ]
+
+    def findings(self, result: Result, data_dir: str) -> list[Html | None]:
+        return [class_tables(result), confusion(result), mistakes(result, data_dir), calibration(result)]
 
 
 def class_tables(result: Result) -> Html | None:

@@ -14,16 +14,17 @@ import statistics
 from collections.abc import Sequence
 
 from slimft.errors import UsageError
-from slimft.files import write_atomically
 from slimft.report.same_data import Examples, differing, examples_of, places
 from slimft.report.texts import MISSING
-from slimft.runs.read import RunFiles, check_output, read_run
-from slimft.runs.settings import METRICS, OF_THE_DISK
+from slimft.runs.read import RunFiles, read_run
+from slimft.runs.settings import OF_THE_DISK
+from slimft.tasks import all_figures
 
 # What repeated runs of one experiment differ in.
 _REPEATED_WITH = ("seed", "fold", "split_seed")
-# Titles of figures, and their names in the files.
-VALIDATION = {"accuracy": "accuracy", "balanced": "balanced_accuracy", "loss": "loss"}
+# Those that may choose a run, and titles of figures with their names in the files.
+CHOOSING = {figure.name: figure for figure in all_figures() if figure.chooses}
+VALIDATION = {figure.short: name for name, figure in CHOOSING.items()}
 TEST = {**VALIDATION, "ECE": "ece"}
 
 Figures = dict[str, float | None]
@@ -90,9 +91,9 @@ class Comparison:
 
     @functools.cached_property
     def metric(self) -> str:
-        """What runs are ranked by: what chose the checkpoints of all of them, or else accuracy."""
+        """What runs are ranked by: what chose the checkpoints of all of them, or else their task's headline."""
         metrics = {row.run.metric for row in self._finished}
-        return metrics.pop() if len(metrics) == 1 and metrics <= set(METRICS) else "accuracy"
+        return metrics.pop() if len(metrics) == 1 and metrics <= set(CHOOSING) else self.rows[0].run.task.headline
 
     @property
     def _finished(self) -> list[Row]:
@@ -117,7 +118,7 @@ class Comparison:
 
     def _ranks(self, figures: dict[int, Figures], size: int) -> list[int | None]:
         """Ranks of what is validated, by the metric and then by the lower loss; of one alone there is none."""
-        sign = 1 if self.metric == "loss" else -1
+        sign = -1 if CHOOSING[self.metric].larger_is_better else 1
         order = {i: (sign * one[self.metric], _or_infinity(one.get("loss"))) for i, one in figures.items()}
         if len(order) < 2:
             return [None] * size
@@ -199,26 +200,6 @@ def _means(group: Sequence[Row]) -> Figures:
 def common(group: Sequence[Row]) -> list[str]:
     """What the runs of a group have in common of what tells all runs apart."""
     return [flag for flag in group[0].differs if all(flag in row.differs for row in group)]
-
-
-def compare(train_dirs: Sequence[str | pathlib.Path], output: str | pathlib.Path) -> Comparison:
-    """Writes a page that compares runs; returns what it shows.
-
-    Args:
-        train_dirs: the runs' directories; at least two.
-        output: the page's file.
-
-    Raises:
-        UsageError: a directory is no run's, or is named twice.
-        DataError: a file in one is not as a run writes it.
-    """
-    from slimft.report.comparison_page import comparison_page
-
-    output = pathlib.Path(output).expanduser()
-    check_output(output)
-    comparison = read_comparison(train_dirs)
-    write_atomically(output, comparison_page(comparison))
-    return comparison
 
 
 def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import pathlib
 import statistics
 from collections.abc import Iterable, Sequence
 
-from slimft.report.comparison import TEST, VALIDATION, Comparison, Row, common
+from slimft.files import write_atomically
+from slimft.report.comparison import CHOOSING, TEST, VALIDATION, Comparison, Row, common, read_comparison
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, join, section, table, tag
 from slimft.report.texts import MISSING, count, duration, rate, share, spread
+from slimft.runs.read import check_output
 
 _MOST_CLASSES = 60
+
+
+def compare(train_dirs: Sequence[str | pathlib.Path], output: str | pathlib.Path) -> Comparison:
+    """Writes a page that compares runs; returns what it shows.
+
+    Args:
+        train_dirs: the runs' directories; at least two.
+        output: the page's file.
+
+    Raises:
+        UsageError: a directory is no run's, or is named twice.
+        DataError: a file in one is not as a run writes it.
+    """
+    output = pathlib.Path(output).expanduser()
+    check_output(output)
+    comparison = read_comparison(train_dirs)
+    write_atomically(output, comparison_page(comparison))
+    return comparison
 
 
 def comparison_page(comparison: Comparison) -> Html:
@@ -143,12 +164,13 @@ def _table_of_groups(comparison: Comparison) -> Html | None:
 
 def _curves(rows: Sequence[Row]) -> Html | None:
     charts = []
-    for title, name in (("accuracy", "accuracy"), ("balanced accuracy", "balanced_accuracy"), ("loss", "loss")):
+    for name, figure in CHOOSING.items():
         curves = [
             Curve(row.name, row.run.validation["step"], row.run.validation.get(name, []), i)
             for i, row in enumerate(rows)
         ]
-        charts.append(curve_chart(f"Validation {title}", curves, f"validation-{name}", share=name != "loss"))
+        title = f"Validation {figure.title}"
+        charts.append(curve_chart(title, curves, f"validation-{name}", share=figure.is_share))
     return section("Validation curves", tag("div", charts, class_="grid")) if any(charts) else None
 
 

@@ -12,6 +12,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-ur
 _VOID = ("meta", "img", "br")
 
 
+# The standard library escapes; markupsafe would only save this class, and be one more package to install.
 class Html(str):
     """Markup. Any other string is text, and is escaped where it becomes part of markup."""
 

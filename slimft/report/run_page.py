@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Protocol
 
 from slimft.files import write_atomically
-from slimft.report import classification_sections
+from slimft.report.classification_sections import ClassificationSections
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, folded, join, section, table, tag, tiles
-from slimft.report.texts import MISSING, count, duration, percent, rate, share, wilson_interval
+from slimft.report.texts import MISSING, count, duration, rate, share
 from slimft.runs.read import RunFiles, read_run
 from slimft.runs.result import Result
+from slimft.tasks.base import figure
 
 REPORT_FILE = "report.html"
+
+
+class Sections(Protocol):
+    """What of a page is of the run's task."""
+
+    def headline(self, result: Result) -> list[tuple[str, str, str]]:
+        """The figures at the top: title, value and a note."""
+
+    def findings(self, result: Result, data_dir: str) -> list[Html | None]:
+        """The sections that show how the figures come about; `data_dir` is left off names of examples."""
+
+
+SECTIONS: dict[str, Sections] = {"classification": ClassificationSections()}
 _TRAINING_NOTE = (
     "Training figures are measured while it trains: on augmented images, with dropout, and with the loss that is "
     "trained, class weights and label smoothing included. Many points are drawn faintly under their running mean."
@@ -36,47 +51,36 @@ def write_report(train_dir: str | pathlib.Path) -> pathlib.Path:
 
 def run_page(run: RunFiles) -> Html:
     """The page of a run."""
-    result = run.result
+    result, sections = run.result, SECTIONS[run.task.name]
     model, dataset = (run.settings.get(name) or MISSING for name in ("model", "dataset"))
     parts = [
         tag("h1", f"{model} on {dataset}"),
         tag("p", run.name, class_="sub"),
         [tag("p", note, class_="warning") for note in run.notes()],
-        _headline(run) if result else None,
+        _headline(run, sections) if result else None,
         tag("p", validation, class_="note") if (validation := _validation(run)) else None,
         _what_was_run(run),
         _curves(run),
     ]  # fmt: skip
     if result:
         data_dir = str(run.settings.get("data_dir"))
-        parts += [classification_sections.class_tables(result), classification_sections.confusion(result)]
-        parts += [classification_sections.mistakes(result, data_dir), classification_sections.calibration(result)]
-        parts += [_machine(result)]
+        parts += [*sections.findings(result, data_dir), _machine(result)]
     return document(f"{run.name}: {model} on {dataset}", *parts)
 
 
-def _headline(run: RunFiles) -> Html:
+def _headline(run: RunFiles, sections: Sections) -> Html:
     result = run.result
-    examples, accuracy = result.figure("examples"), result.figure("accuracy")
-    interval = ""
-    if accuracy is not None and 0 <= accuracy <= 1 and examples and examples > 0:
-        low, high = wilson_interval(accuracy, examples)
-        interval = f"95 % interval {low:.3f} to {high:.3f}"
     step = result.figure("step")
     figures = [
-        ("accuracy", percent(accuracy), interval),
-        ("balanced accuracy", percent(result.figure("balanced_accuracy")), "mean recall of the classes"),
-        ("macro F1", percent(result.figure("macro_f1")), ""),
-        ("loss", share(result.figure("loss")), ""),
-        ("calibration error", percent(result.ece), "ECE: confidence minus accuracy"),
+        *sections.headline(result),
         ("training", duration(result.seconds), "" if step is None else f"to step {count(step)}"),
         ("images per second", rate(result.images_per_second), "in training"),
     ]
     shown = [figure for figure in figures if figure[1] != MISSING]
     split = f"the {result.split} split" if result.split else "a split that is not told"
     where = (
-        f"On the {count(examples)} examples of {split}, as are the figures class by class, confusions, mistakes "
-        f"and calibration below; by the checkpoint of step {count(step)}."
+        f"On the {count(result.figure('examples'))} examples of {split}, as are the figures class by class, "
+        f"confusions, mistakes and calibration below; by the checkpoint of step {count(step)}."
     )
     if not run.has_gone_on and None not in (step, run.last_step) and run.last_step > step:
         where += f" It is the best in validation; the run ended at step {count(run.last_step)}."
@@ -86,7 +90,7 @@ def _headline(run: RunFiles) -> Html:
 def _validation(run: RunFiles) -> str | None:
     """What validation said of the step that the result is of, and of the best step."""
     steps = {run.step: "", run.history.best_step: f", the best by {run.metric.replace('_', ' ')}"}
-    names = {"accuracy": "accuracy", "balanced_accuracy": "balanced", "loss": "loss"}
+    names = {figure.name: figure.short for figure in run.task.figures if figure.chooses}
     told = []
     for step, what in steps.items():
         record = run.validation_at(step)
@@ -94,7 +98,6 @@ def _validation(run: RunFiles) -> str | None:
         if record:
             told.append(f"at step {count(step)}{what}: {', '.join(figures)}")
     return f"Validation {'; '.join(told)}." if told else None
-
 
 
 
@@ -122,6 +125,7 @@ def _setting(value) -> str:
 def _curves(run: RunFiles) -> Html | None:
     train, validation = run.train, run.validation
     best, by = run.history.best_step, run.metric.replace("_", " ")
+    headline = figure(run.task.figures, run.task.headline)
 
     def both(name):
         return [
@@ -129,11 +133,17 @@ def _curves(run: RunFiles) -> Html | None:
             Curve("validation", validation["step"], validation.get(name, []), 1),
         ]
 
-    balanced = Curve("validation, balanced", validation["step"], validation.get("balanced_accuracy", []), 2)
+    # In the chart of the headline, the other shares.
+    others = [one for one in run.task.figures if one.chooses and one.is_share and one is not headline]
+    curves = [
+        Curve(f"validation, {one.short}", validation["step"], validation.get(one.name, []), 2 + place)
+        for place, one in enumerate(others)
+    ]
     rates = [Curve("learning rate", train["step"], train.get("learning_rate", []), 3)]
+    title, drawn = headline.title.capitalize(), [*both(headline.name), *curves]
     charts = [
         curve_chart("Loss", both("loss"), "loss", best, best_by=by),
-        curve_chart("Accuracy", [*both("accuracy"), balanced], "accuracy", best, share=True, best_by=by),
+        curve_chart(title, drawn, headline.name, best, share=headline.is_share, best_by=by),
         curve_chart("Learning rate", rates, "rate"),
     ]
     if not any(charts):

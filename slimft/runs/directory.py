@@ -13,12 +13,12 @@ from slimft.checkpoint import open_checkpoint
 from slimft.checkpoint.locate import latest_in_state
 from slimft.errors import CheckpointError, UsageError
 from slimft.messages import say
-from slimft.runs.history import HISTORY_FILE, History
+from slimft.runs.history_file import HISTORY_FILE, read_history
 
 try:
     import fcntl
 except ImportError:  # Windows.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # To mypy the name is a module's for good.
 
 BEST = "best"
 RESULT_FILE = "result.json"
@@ -187,8 +187,5 @@ def _trace_of_a_run(folder: pathlib.Path) -> str | None:
             return f"{what} ({found.relative_to(folder)})"
     if (folder / RESULT_FILE).exists():
         return f"the result of a run ({RESULT_FILE})"
-    history = History(str(folder), "loss")
-    history.load(1 << 62)
-    if history.saved is not None:
-        return f"the history of a run to step {history.saved} ({HISTORY_FILE})"
-    return None
+    saved = read_history(folder / HISTORY_FILE).saved if os.path.lexists(folder / HISTORY_FILE) else None
+    return None if saved is None else f"the history of a run to step {saved} ({HISTORY_FILE})"

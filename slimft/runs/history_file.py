@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from slimft.runs.checked_json import Value, read_json
 
+HISTORY_FILE = "history.json"
 # A ``step``, which is an int, and figures, each a float or None.
 Record = dict[str, Any]
 
@@ -58,7 +59,7 @@ def read_history(file: str | os.PathLike) -> SavedHistory:
 
 def _sums(value: Value) -> dict[str, Any]:
     found: dict[str, Any] = {name: value.get(name).integer() for name in ("step", "steps")}
-    for name in ("seconds", "loss", "accuracy"):
+    for name in ("seconds", *(name for name in value.object() if name not in ("step", "steps", "seconds"))):
         found[name] = value.get(name).number(below=math.inf)
         if found[name] is None:
             raise value.get(name).wrong("a finite number")

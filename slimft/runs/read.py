@@ -13,10 +13,11 @@ from typing import Any
 
 from slimft.errors import DataError, UsageError
 from slimft.runs.checked_json import Value, read_json
-from slimft.runs.history import HISTORY_FILE
-from slimft.runs.history_file import Record, SavedHistory, read_history
+from slimft.runs.history_file import HISTORY_FILE, Record, SavedHistory, read_history
 from slimft.runs.result import RESULT_FILE, Result, parse_result
-from slimft.runs.settings import SETTINGS_FILE, Settings, flags_of, is_told, parse_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import SETTINGS_FILE, flags_of, is_told, parse_settings
+from slimft.tasks import Task
 
 # What the run recorded of its data.
 DATA_FILE = "data.json"
@@ -24,8 +25,7 @@ DATA_FILE = "data.json"
 _MOST_DATA_BYTES = 256 << 20
 # The validation of the checkpoint in best/.
 BEST_FILE = "best/metrics.json"
-_TRAIN = ("loss", "accuracy", "learning_rate", "images_per_second")
-_VALIDATION = ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+_OF_ALL_STEPS = ("learning_rate", "images_per_second")
 _NO_HISTORY = SavedHistory([], [], None, "")
 
 # A curve: its steps, and for each figure as many values (None where there is none).
@@ -58,14 +58,20 @@ class RunFiles:
         return self.train_dir.resolve().name or str(self.train_dir)
 
     @property
+    def task(self) -> Task:
+        """What its network is trained for."""
+        head = self.settings.get("head")
+        return Settings(**({} if head is None else {"head": head})).task
+
+    @property
     def train(self) -> Curves:
         """Curves of training: ``step`` and figures."""
-        return _curves(self.history.train, _TRAIN)
+        return _curves(self.history.train, (*self.task.measured, *_OF_ALL_STEPS))
 
     @property
     def validation(self) -> Curves:
         """Curves of validation: ``step`` and figures."""
-        return _curves(self.history.validation, _VALIDATION)
+        return _curves(self.history.validation, tuple(figure.name for figure in self.task.figures))
 
     @property
     def metric(self) -> str:
@@ -125,7 +131,8 @@ class RunFiles:
     def _remarks(self) -> Iterator[tuple[bool, str]]:
         """Pairs: whether something is as it should not be, and what to say then."""
         result, step, last, best = self.result, self.step, self.last_step, self.history.best_step
-        unknown = sum(None in (one.get("accuracy"), one.get("loss")) for one in self.history.validation)
+        headline = self.task.headline
+        unknown = sum(None in (one.get(headline), one.get("loss")) for one in self.history.validation)
         yield result is None, (
             "It did not come to its end, or is still under way: there is no final evaluation yet, only its "
             "best validation so far."
@@ -152,7 +159,7 @@ class RunFiles:
         yield self.best_kept is not None and self.best_kept != best, (
             f"best/ holds the checkpoint of step {self.best_kept}; the best validation is that of step {best}."
         )
-        yield unknown > 0, f"{unknown} validations have no finite accuracy or no finite loss."
+        yield unknown > 0, f"{unknown} validations have no finite {headline} or no finite loss."
 
 
 

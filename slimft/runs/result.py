@@ -12,6 +12,7 @@ import pathlib
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,17 +21,14 @@ from slimft import __version__
 from slimft.errors import DataError
 from slimft.files import write_atomically
 from slimft.runs.checked_json import Value
+from slimft.tasks import Scores, all_figures
 
 RESULT_FILE = "result.json"
 _THUMBNAIL_SIDE = 160
-_MOST_MISTAKES = 24
-_MOST_PAIRS = 40
-# A matrix of more classes has too many numbers for anybody to look at.
-_MOST_MATRIX_CLASSES = 200
 # What of `Result.result` the reports show, beside strings.
-_FIGURES = ("accuracy", "balanced_accuracy", "macro_f1", "loss", "examples", "step", "last_step")
-_SPLITS = ("train", "validation", "test")
 _WHOLE = ("examples", "step", "last_step")
+_FIGURES = (*(figure.name for figure in all_figures()), *_WHOLE)
+_SPLITS = ("train", "validation", "test")
 _IMAGE = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
 
 
@@ -54,15 +52,15 @@ class Result:
         versions: of what it ran with, by name.
     """
 
-    result: Mapping[str, object]
+    result: Mapping[str, Any]
     restore: str = ""
     class_names: Sequence[str] = ()
     class_counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
     confusion_matrix: Sequence[Sequence[int]] | None = None
     confused_pairs: Sequence[Sequence[int]] = ()
-    per_class: Sequence[Mapping[str, object]] = ()
-    calibration: Mapping[str, object] | None = None
-    mistakes: Sequence[Mapping[str, object]] = ()
+    per_class: Sequence[Mapping[str, Any]] = ()
+    calibration: Mapping[str, Any] | None = None
+    mistakes: Sequence[Mapping[str, Any]] = ()
     seconds: float | None = None
     images_per_second: float | None = None
     device: str = ""
@@ -90,8 +88,8 @@ def write_result(
     restore: str,
     class_names: Sequence[str],
     class_counts: Mapping[str, Sequence[int]],
-    predictions=None,
-    dataset=None,
+    scores: Scores | None = None,
+    dataset: Any = None,
     seconds: float | None = None,
     images_per_second: float | None = None,
     device: str = "",
@@ -104,16 +102,18 @@ def write_result(
         restore: summary of the restore plan.
         class_names: the classes' names, by label.
         class_counts: examples of each class, by split.
-        predictions: `slimft.metrics.Predictions` of the split that `result` is about; None if there is none.
+        scores: of the split that `result` is about; None if there are none.
         dataset: that split, to show mistakes from; None to show none.
         seconds: of training, in total.
         images_per_second: of training.
         device: what it ran on.
     """
-    found = {} if predictions is None else _findings(predictions, class_names)
-    if predictions is not None and dataset is not None:
-        indices = predictions.most_confident_mistakes(_MOST_MISTAKES)
-        found["mistakes"] = [_mistake(predictions, dataset, int(index)) for index in indices]
+    found = {} if scores is None else scores.findings(class_names)
+    if scores is not None and dataset is not None:
+        found["mistakes"] = [
+            {"name": dataset.describe(index), **what, "image": _thumbnail(dataset, index)}
+            for index, what in scores.mistakes()
+        ]
     whole = Result(
         result=dict(result),
         restore=restore,
@@ -130,31 +130,7 @@ def write_result(
     return whole
 
 
-def _findings(predictions, class_names: Sequence[str]) -> dict[str, object]:
-    small = len(class_names) <= _MOST_MATRIX_CLASSES
-    labels, predicted = (part.astype(np.int64) for part in (predictions.labels, predictions.predicted))
-    wrong = labels != predicted
-    pairs, counts = np.unique(np.stack([labels[wrong], predicted[wrong]]), axis=1, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_MOST_PAIRS]
-    return {
-        "confusion_matrix": predictions.confusion_matrix().tolist() if small else None,
-        "confused_pairs": [[*pairs[:, i].tolist(), int(counts[i])] for i in order],
-        "per_class": predictions.per_class(class_names),
-        "calibration": predictions.calibration(),
-    }
-
-
-def _mistake(predictions, dataset, index: int) -> dict[str, object]:
-    return {
-        "name": dataset.describe(index),
-        "label": int(predictions.labels[index]),
-        "predicted": int(predictions.predicted[index]),
-        "confidence": float(predictions.confidence[index]),
-        "image": _thumbnail(dataset, index),
-    }
-
-
-def _thumbnail(dataset, index: int) -> str | None:
+def _thumbnail(dataset: Any, index: int) -> str | None:
     """An example's picture as a data URL of a JPEG; None if it cannot be read any more."""
     try:
         pixels = dataset.read(np.array([index]), dataset.image_shape(_THUMBNAIL_SIDE))[0]
@@ -179,7 +155,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _ready(value):
+def _ready(value: Any) -> Any:
     """`value` with null for floats that JSON has no number for, and Python's numbers for NumPy's."""
     if isinstance(value, Mapping):
         return {str(key): _ready(inner) for key, inner in value.items()}
@@ -208,7 +184,7 @@ def parse_result(value: Value) -> Result:
     if "split" in result and result["split"].raw not in _SPLITS:
         raise result["split"].wrong(f"one of {', '.join(_SPLITS)}")
     return Result(
-        result={name: inner.raw for name, inner in result.items() if isinstance(inner.raw, str)} | figures,
+        result={**{name: inner.raw for name, inner in result.items() if isinstance(inner.raw, str)}, **figures},
         restore=value.get("restore").text(),
         class_names=names,
         class_counts={

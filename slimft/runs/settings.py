@@ -1,22 +1,21 @@
-"""The settings of a training run, which are the flags of ``bin/finetune``, and how its directory keeps them."""
+"""The settings of a training run, which are the flags of ``bin/finetune``."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import json
+import functools
 import math
-import os
 import pathlib
+import types
+import typing
 from collections.abc import Sequence
 from typing import Any
 
-from slimft.data.dataset import DataOptions, dataset_names
-from slimft.errors import DataError, UsageError
-from slimft.files import write_atomically
+from slimft.data import DataOptions, dataset_names
 from slimft.nets import HEADS, network_names
-from slimft.runs.checked_json import Value, read_json
+from slimft.nets.heads import get_head
+from slimft.tasks import Figure, Task, get_task, metric_names
+from slimft.tasks.base import figure
 
 RECIPES = ("features", "top", "all", "scratch")
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
@@ -25,9 +24,7 @@ PRECISIONS = ("float32", "bfloat16")
 BALANCES = ("none", "loss", "sampler")
 AUGMENTATIONS = ("none", "flip", "standard", "strong")
 BATCH_NORMS = ("update", "frozen")
-METRICS = ("accuracy", "balanced_accuracy", "loss")
-SETTINGS_FILE = "settings.json"
-FLAGS_FILE = "flags.txt"
+METRICS = metric_names()
 
 
 def _flag(
@@ -259,9 +256,18 @@ class Settings:
         names = [field.name for field in dataclasses.fields(DataOptions)]
         return DataOptions(**{name: getattr(self, name) for name in names})
 
+    @property
+    def task(self) -> Task:
+        """What the network is trained for: its head's task."""
+        return get_task(get_head(self.head).task)
+
     def best_metric(self) -> str:
-        """The key of a validation's metrics that tells the best checkpoint."""
-        return self.metric or ("accuracy" if self.balance == "none" else "balanced_accuracy")
+        """The figure of a validation that tells the best checkpoint."""
+        return self.metric or self.task.default_metric(self.balance != "none")
+
+    def best_figure(self) -> Figure:
+        """The figure of that name."""
+        return figure(self.task.figures, self.best_metric())
 
     def final_checkpoint(self) -> str:
         """What the run ends with: its best checkpoint if it may stop early, else its newest."""
@@ -277,119 +283,8 @@ DEFAULTS = {
 }  # fmt: skip
 # What a recipe sets.
 OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_rate", "warmup_epochs", "optimizer")
-# What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
-_FIXED = (
-    "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "group",
-    "train_examples", "labels_offset", "image_key", "label_key",
-)  # fmt: skip
 # What says where and how often something is written, and nothing of the training.
 OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
-# What a resumed run may have otherwise without a word.
-_OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")
-_TYPES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": list}
-_KINDS = {
-    "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "tuple": "a list",
-}  # fmt: skip
-# Of settings.json, which has a few thousand.
-_MOST_BYTES = 1 << 20
-
-
-def save_settings(settings: Settings) -> None:
-    """Writes the settings into the run's directory, and as ``flags.txt`` for ``--flagfile``."""
-    assert settings.train_dir is not None  # `complete` has filled it in.
-    folder = pathlib.Path(settings.train_dir)
-    write_atomically(folder / SETTINGS_FILE, json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
-    write_atomically(folder / FLAGS_FILE, "".join(f"{flag}\n" for flag in as_flags(settings, leave=("train_dir",))))
-
-
-def as_flags(settings: Settings, leave: Sequence[str] = ()) -> list[str]:
-    """The flags that make `settings`, without those that have their default and those in `leave`."""
-    return [
-        flag
-        for field in dataclasses.fields(Settings) if field.name not in leave and is_told(settings, field)
-        for flag in flags_of(field.name, getattr(settings, field.name))
-    ]  # fmt: skip
-
-
-def is_told(settings: Settings, field: dataclasses.Field) -> bool:
-    """Whether a field has to be given to make the settings: also its default, where a recipe says otherwise."""
-    value = getattr(settings, field.name)
-    if settings.recipe is not None and field.name in OF_RECIPES:
-        return value is not None
-    return value not in (field.default, DEFAULTS.get(field.name, field.default))
-
-
-def flags_of(name: str, value: Any) -> list[str]:
-    """The flags that set the field `name` to `value`, which is a field's or what JSON has for it."""
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no{name}"]
-    if isinstance(value, (tuple, list)):
-        if name == "stage" and value:
-            return [f"--stage={stage}" for stage in value]
-        row = io.StringIO()
-        csv.writer(row, lineterminator="").writerow(value)  # As absl reads its lists.
-        value = row.getvalue()
-    return [f"--{name}={'' if value is None else value}"]
-
-
-def load_settings(train_dir: str | pathlib.Path) -> Settings:
-    """Reads the settings that `save_settings` wrote.
-
-    Raises:
-        UsageError: `train_dir` holds none.
-        DataError: they cannot be read.
-    """
-    file = pathlib.Path(train_dir, SETTINGS_FILE)
-    if not os.path.lexists(file):
-        raise UsageError(f"--train_dir={train_dir} is not the directory of a run: {file} is missing")
-    saved = read_settings(file)
-    if "model" not in saved:
-        raise DataError(f"{file} cannot be read: it names no model")
-    # Wherever the directory has been moved to.
-    return Settings(**{**saved, "train_dir": str(train_dir)})
-
-
-def read_settings(file: str | os.PathLike) -> dict[str, Any]:
-    """The fields of `Settings` in a JSON file that `save_settings`, perhaps an earlier version's, wrote.
-
-    Raises:
-        DataError: the file is missing or no such file, or a value in it is of another type than its field or out
-            of the field's bounds.
-    """
-    return parse_settings(read_json(file, _MOST_BYTES))
-
-
-def parse_settings(saved: Value) -> dict[str, Any]:
-    """The fields of `Settings` in what was read of a ``settings.json``; as `read_settings`."""
-    known = {field.name: field for field in dataclasses.fields(Settings)}
-    return {name: _typed(known[name], value) for name, value in saved.object().items() if name in known}
-
-
-def _typed(field: dataclasses.Field, value: Value) -> Any:
-    """A value from JSON as the field has it; raises DataError if it is of another type or out of bounds."""
-    kind, raw = kind_of(field), value.raw
-    if raw is None and ("None" in field.type or field.default is None):
-        return None
-    # A bool is an int to Python.
-    if not isinstance(raw, _TYPES[kind]) or (kind != "bool" and isinstance(raw, bool)):
-        raise value.wrong(_KINDS[kind])
-    for text in value.array() if kind == "tuple" else [value]:
-        if kind == "tuple" and not isinstance(text.raw, str):
-            raise text.wrong("a string")
-        if isinstance(text.raw, str) and not _can_name_a_file(text.raw):
-            raise text.error(f"{text.raw!r:.80}, which no flag can be")
-    problem = out_of_bounds(field, raw)
-    if problem:
-        raise value.error(f"{raw!r:.80}, which {problem}")
-    return tuple(raw) if kind == "tuple" else raw
-
-
-def _can_name_a_file(text: str) -> bool:
-    """Whether `text` can be a path or an argument of a command, as all strings among the settings could."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
 
 
 def out_of_bounds(field: dataclasses.Field, value: Any) -> str | None:
@@ -397,9 +292,9 @@ def out_of_bounds(field: dataclasses.Field, value: Any) -> str | None:
     choices, least, most = (field.metadata[name] for name in ("choices", "least", "most"))
     if value is None:
         return None
-    if most is None and kind_of(field) == "int":
+    if most is None and kind_of(field) is int:
         most = 2**31 - 1  # What TensorFlow's shapes and loops can count.
-    if kind_of(field) == "float" and not math.isfinite(value):
+    if kind_of(field) is float and not math.isfinite(value):
         return "must be a finite number"
     if choices and value not in choices:
         return f"must be one of {', '.join(choices)}"
@@ -410,34 +305,16 @@ def out_of_bounds(field: dataclasses.Field, value: Any) -> str | None:
     return None
 
 
-def kind_of(field: dataclasses.Field) -> str:
-    """``str``, ``int``, ``float``, ``bool`` or ``tuple``: what a field of `Settings` holds, beside None."""
-    return field.type.split(" ")[0].split("[")[0]
+def kind_of(field: dataclasses.Field) -> type:
+    """What a field of `Settings` holds beside None: str, int, float, bool or tuple."""
+    return _kinds()[field.name]
 
 
-def saved_settings(settings: Settings) -> Settings | None:
-    """The settings of the run that `settings.train_dir` already holds, or None.
-
-    Raises:
-        UsageError: it is a run of another model or other data.
-    """
-    assert settings.train_dir is not None  # `complete` has filled it in.
-    if not os.path.lexists(pathlib.Path(settings.train_dir, SETTINGS_FILE)):
-        return None
-    saved = load_settings(settings.train_dir)
-    for name in _FIXED:
-        if getattr(saved, name) != getattr(settings, name):
-            raise UsageError(
-                f"--train_dir={settings.train_dir} holds a run with --{name}={getattr(saved, name)}, not "
-                f"{getattr(settings, name)}; name another directory"
-            )
-    return saved
-
-
-def differences(saved: Settings, settings: Settings) -> list[str]:
-    """One line for each setting of a resumed run that is not as it was."""
-    return [
-        f"note: --{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
-        for field in dataclasses.fields(Settings)
-        if field.name not in _OF_NO_CONSEQUENCE and getattr(saved, field.name) != getattr(settings, field.name)
-    ]
+@functools.cache
+def _kinds() -> dict[str, type]:
+    kinds = {}
+    for name, hint in typing.get_type_hints(Settings).items():
+        alternatives = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        (kind,) = {typing.get_origin(kind) or kind for kind in alternatives} - {types.NoneType}
+        kinds[name] = kind
+    return kinds

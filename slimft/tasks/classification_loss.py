@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from slimft.compat import tf
 
 # The smallest float32 step below 1.
 _SMALLEST = 2.0**-24
 
 
-def classification_loss(logits, targets, class_weights=None, focal_gamma=0.0):
+def classification_loss(logits: Any, targets: Any, class_weights: Any = None, focal_gamma: float = 0.0) -> Any:
     """The mean loss of a batch: the sum over classes c of ``-w_c t_c (1 - p_c)**gamma log(p_c)``.
 
     Args:

@@ -1,11 +1,209 @@
-"""How good predictions are: accuracy, per-class precision, recall and F1, calibration. NumPy only."""
+"""How good a classifier's predictions are: accuracy, precision, recall and F1 by class, calibration; in NumPy."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+
+from slimft.tasks.exact_sum import ExactSum
+
+_BINS = 15
+# What a report shows.
+_MOST_MISTAKES = 24
+_MOST_PAIRS = 40
+# A matrix of more classes has too many numbers for anybody to look at.
+_MOST_MATRIX_CLASSES = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class _Mistake:
+    """A wrong prediction.
+
+    Attributes:
+        index: the example's, in its split.
+        label: the true class.
+        predicted: the likeliest class.
+        confidence: its probability.
+    """
+
+    index: int
+    label: int
+    predicted: int
+    confidence: float
+
+
+class ClassificationScores:
+    """Scores of a classifier. As `slimft.tasks.Scores`.
+
+    Memory grows with the classes and with the pairs of classes that are confused, not with the examples.
+
+    Args:
+        num_classes: number of classes; labels and predictions are below it.
+        bins: into how many intervals of equal width to divide the confidences; bin i goes from ``i / bins``,
+            exclusive, to ``(i + 1) / bins``, inclusive.
+        most_mistakes: how many mistakes, those of the highest confidence, to keep.
+
+    Attributes:
+        num_classes: as given.
+        examples: how many examples there were.
+    """
+
+    def __init__(self, num_classes: int, bins: int = _BINS, most_mistakes: int = _MOST_MISTAKES):
+        self.num_classes, self.bins, self._most_mistakes = num_classes, bins, most_mistakes
+        self.examples = 0
+        self._mistakes: list[_Mistake] = []
+        self._losses = ExactSum()
+        # By class: its examples, how often it is predicted, and how often rightly.
+        self._labels, self._predicted, self._right = (np.zeros(num_classes, np.int64) for _ in range(3))
+        self._wrong: collections.Counter[int] = collections.Counter()  # By label * num_classes + prediction.
+        self._binned = np.zeros((3, bins))  # Examples, the sum of their confidences, how many are right.
+
+    def add(self, batch: Mapping[str, np.ndarray], first: int) -> None:
+        """As of `Scores`: ``targets`` and ``predicted``, int, ``confidence`` in 0..1 and ``losses`` in nats.
+
+        Raises:
+            ValueError: they are not as many.
+        """
+        labels, predicted, confidence, losses = (
+            np.asarray(batch[name]) for name in ("targets", "predicted", "confidence", "losses")
+        )
+        lengths = {len(labels), len(predicted), len(confidence), len(losses)}
+        if len(lengths) > 1:
+            raise ValueError(f"predictions need as many labels, classes, confidences and losses, not {lengths}")
+        right = labels == predicted
+        self.examples += len(labels)
+        self._losses.add(losses)
+        for counts, classes in ((self._labels, labels), (self._predicted, predicted), (self._right, labels[right])):
+            counts += np.bincount(classes, minlength=self.num_classes)
+        wrong = np.flatnonzero(~right)
+        pairs, numbers = np.unique(
+            labels[wrong].astype(np.int64) * self.num_classes + predicted[wrong], return_counts=True
+        )
+        self._wrong.update(dict(zip(pairs.tolist(), numbers.tolist())))
+        surest = wrong[np.argsort(-confidence[wrong], kind="stable")[: self._most_mistakes]]
+        self._keep(
+            [_Mistake(first + int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in surest]
+        )
+        # The last bin also takes what rounding has put above 1.
+        edges = np.arange(1, self.bins + 1) / self.bins
+        number = np.minimum(np.searchsorted(edges, confidence, side="left"), self.bins - 1)
+        for sums, weights in zip(self._binned, (None, confidence.astype(np.float64), right)):
+            sums += np.bincount(number, weights, minlength=self.bins)
+
+    def merge(self, other: ClassificationScores) -> None:
+        """Adds the scores of other examples of the same split."""
+        self.examples += other.examples
+        self._losses.merge(other._losses)
+        self._labels += other._labels
+        self._predicted += other._predicted
+        self._right += other._right
+        self._wrong.update(other._wrong)
+        self._binned += other._binned
+        self._keep(other._mistakes)
+
+    def _keep(self, mistakes: Sequence[_Mistake]) -> None:
+        found = sorted([*self._mistakes, *mistakes], key=lambda one: (-one.confidence, one.index))
+        self._mistakes = found[: self._most_mistakes]
+
+    def mistakes(self) -> list[tuple[int, dict[str, Any]]]:
+        """The wrong predictions of the highest confidence, with ``label``, ``predicted`` and ``confidence``."""
+        return [
+            (one.index, {"label": one.label, "predicted": one.predicted, "confidence": one.confidence})
+            for one in self._mistakes
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """The figures in short.
+
+        Returns:
+            ``examples``; ``accuracy``, the share of examples that are right; ``balanced_accuracy`` and
+            ``macro_f1``, the means of recall and F1 over the classes that occur; ``loss``, the mean cross entropy
+            in nats.
+
+        Raises:
+            ValueError: there were no examples.
+        """
+        if not self.examples:
+            raise ValueError("there are no predictions")
+        occur = self._labels > 0
+        return {
+            "examples": self.examples,
+            "accuracy": int(self._right.sum()) / self.examples,
+            "balanced_accuracy": float(self._recall()[occur].mean()),
+            "macro_f1": float(self._f1()[occur].mean()),
+            "loss": self._losses.mean(self.examples),
+        }
+
+    def findings(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """``confusion_matrix`` (None beyond 200 classes), ``confused_pairs``, ``per_class`` and ``calibration``."""
+        small = self.num_classes <= _MOST_MATRIX_CLASSES
+        pairs = sorted(self._wrong.items(), key=lambda pair: (-pair[1], pair[0]))[:_MOST_PAIRS]
+        return {
+            "confusion_matrix": self.confusion_matrix().tolist() if small else None,
+            "confused_pairs": [[*divmod(pair, self.num_classes), number] for pair, number in pairs],
+            "per_class": self.per_class(class_names),
+            "calibration": self.calibration(),
+        }
+
+    def confusion_matrix(self) -> np.ndarray:
+        """int64 ``[num_classes, num_classes]``: examples by true class (row) and predicted class (column)."""
+        matrix = np.diag(self._right)
+        for pair, number in self._wrong.items():
+            matrix[divmod(pair, self.num_classes)] = number
+        return matrix
+
+    def per_class(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
+        """Each class's figures.
+
+        Args:
+            class_names: the classes' names, by label.
+
+        Returns:
+            For each class ``class`` (its name), ``examples``, ``precision``, ``recall`` and ``f1``, the harmonic
+            mean of these two. Precision is None where the class is never predicted, recall and F1 where it has no
+            examples.
+        """
+        columns = (_share(self._right, self._predicted), self._recall(), self._f1())
+        table = []
+        for label, name in enumerate(class_names):
+            values = (float(column[label]) for column in columns)
+            precision, recall, f1 = (None if np.isnan(value) else value for value in values)
+            examples = int(self._labels[label])
+            table.append({"class": name, "examples": examples, "precision": precision, "recall": recall, "f1": f1})
+        return table
+
+    def calibration(self) -> dict[str, Any]:
+        """How far confidence is from accuracy (Guo et al., arXiv:1706.04599).
+
+        Returns:
+            ``ece``, the expected calibration error: the mean over the examples of the distance between the mean
+            confidence and the accuracy of their bin; and ``bins``, a list of ``low``, ``high``, ``examples``, mean
+            ``confidence`` and ``accuracy``, which are None where the bin is empty.
+        """
+        edges = np.arange(self.bins + 1) / self.bins
+        examples, confidence, right = self._binned
+        described = [
+            {
+                "low": float(edges[i]),
+                "high": float(edges[i + 1]),
+                "examples": int(examples[i]),
+                "confidence": float(confidence[i] / examples[i]) if examples[i] else None,
+                "accuracy": float(right[i] / examples[i]) if examples[i] else None,
+            }
+            for i in range(self.bins)
+        ]
+        return {"ece": float(np.abs(confidence - right).sum() / self.examples), "bins": described}
+
+    def _recall(self) -> np.ndarray:
+        return _share(self._right, self._labels)
+
+    def _f1(self) -> np.ndarray:
+        return np.where(self._labels > 0, _share(2 * self._right, self._labels + self._predicted), np.nan)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,120 +224,55 @@ class Predictions:
     losses: np.ndarray
     num_classes: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         lengths = {len(self.labels), len(self.predicted), len(self.confidence), len(self.losses)}
         if lengths == {0} or len(lengths) > 1:
             raise ValueError(f"predictions need as many labels, classes, confidences and losses, not {lengths}")
+
+    @classmethod
+    def of(cls, batches: Sequence[Mapping[str, np.ndarray]], num_classes: int) -> Predictions:
+        """Those of batches, each as of `ClassificationScores.add`."""
+        names = ("targets", "predicted", "confidence", "losses")
+        return cls(*(np.concatenate([batch[name] for batch in batches]) for name in names), num_classes=num_classes)
 
     @property
     def correct(self) -> np.ndarray:
         """bool ``[examples]``: whether the likeliest class is the true one."""
         return self.labels == self.predicted
 
-    def summary(self) -> dict:
-        """The figures in short.
+    @functools.cached_property
+    def scores(self) -> ClassificationScores:
+        """The scores of these examples."""
+        return self._scores(_BINS, _MOST_MISTAKES)
 
-        Returns:
-            ``examples``; ``accuracy``, the share of examples that are right; ``balanced_accuracy`` and
-            ``macro_f1``, the means of recall and F1 over the classes that occur; ``loss``, the mean cross entropy
-            in nats.
-        """
-        counts = self._counts()
-        occur = counts.examples > 0
-        return {
-            "examples": len(self.labels),
-            "accuracy": float(self.correct.mean()),
-            "balanced_accuracy": float(counts.recall()[occur].mean()),
-            "macro_f1": float(counts.f1()[occur].mean()),
-            "loss": float(self.losses.mean(dtype=np.float64)),
-        }
+    def summary(self) -> dict[str, Any]:
+        """As of `ClassificationScores`."""
+        return self.scores.summary()
 
     def confusion_matrix(self) -> np.ndarray:
-        """int64 ``[num_classes, num_classes]``: examples by true class (row) and predicted class (column)."""
-        pairs = self.labels.astype(np.int64) * self.num_classes + self.predicted
-        return np.bincount(pairs, minlength=self.num_classes**2).reshape(self.num_classes, self.num_classes)
+        """As of `ClassificationScores`."""
+        return self.scores.confusion_matrix()
 
-    def per_class(self, class_names: Sequence[str]) -> list[dict]:
-        """Each class's figures.
+    def per_class(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
+        """As of `ClassificationScores`."""
+        return self.scores.per_class(class_names)
 
-        Args:
-            class_names: the classes' names, by label.
-
-        Returns:
-            For each class ``class`` (its name), ``examples``, ``precision``, ``recall`` and ``f1``, the harmonic
-            mean of these two. Precision is None where the class is never predicted, recall and F1 where it has no
-            examples.
-        """
-        counts = self._counts()
-        columns = (counts.precision(), counts.recall(), counts.f1())
-        table = []
-        for label, name in enumerate(class_names):
-            values = (float(column[label]) for column in columns)
-            precision, recall, f1 = (None if np.isnan(value) else value for value in values)
-            examples = int(counts.examples[label])
-            table.append({"class": name, "examples": examples, "precision": precision, "recall": recall, "f1": f1})
-        return table
-
-    def calibration(self, bins: int = 15) -> dict:
-        """How far confidence is from accuracy (Guo et al., arXiv:1706.04599).
-
-        Args:
-            bins: into how many intervals of equal width to divide the confidences; bin i goes from ``i / bins``,
-                exclusive, to ``(i + 1) / bins``, inclusive.
-
-        Returns:
-            ``ece``, the expected calibration error: the mean over the examples of the distance between the mean
-            confidence and the accuracy of their bin; and ``bins``, a list of ``low``, ``high``, ``examples``, mean
-            ``confidence`` and ``accuracy``, which are None where the bin is empty.
-        """
-        edges = np.arange(bins + 1) / bins
-        # The last bin also takes what rounding has put above 1.
-        number = np.minimum(np.searchsorted(edges[1:], self.confidence, side="left"), bins - 1)
-        examples = np.bincount(number, minlength=bins)
-        confidence = np.bincount(number, self.confidence.astype(np.float64), minlength=bins)
-        correct = np.bincount(number, self.correct, minlength=bins)
-        described = [
-            {
-                "low": float(edges[i]),
-                "high": float(edges[i + 1]),
-                "examples": int(examples[i]),
-                "confidence": float(confidence[i] / examples[i]) if examples[i] else None,
-                "accuracy": float(correct[i] / examples[i]) if examples[i] else None,
-            }
-            for i in range(bins)
-        ]
-        return {"ece": float(np.abs(confidence - correct).sum() / len(self.labels)), "bins": described}
+    def calibration(self, bins: int = _BINS) -> dict[str, Any]:
+        """As of `ClassificationScores`, with that many bins."""
+        return self._scores(bins, 0).calibration()
 
     def most_confident_mistakes(self, n: int) -> np.ndarray:
         """The indices of the at most `n` wrong predictions of the highest confidence, the highest first."""
         wrong = np.flatnonzero(~self.correct)
         return wrong[np.argsort(-self.confidence[wrong], kind="stable")[:n]]
 
-    def _counts(self) -> _Counts:
-        def count(labels):
-            return np.bincount(labels, minlength=self.num_classes)
-
-        return _Counts(count(self.labels), count(self.predicted), count(self.labels[self.correct]))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Counts:
-    """By class: its examples, how often it is predicted, and how often rightly; each ``[num_classes]``."""
-
-    examples: np.ndarray
-    predicted: np.ndarray
-    right: np.ndarray
-
-    def precision(self) -> np.ndarray:
-        return _share(self.right, self.predicted)
-
-    def recall(self) -> np.ndarray:
-        return _share(self.right, self.examples)
-
-    def f1(self) -> np.ndarray:
-        return np.where(self.examples > 0, _share(2 * self.right, self.examples + self.predicted), np.nan)
+    def _scores(self, bins: int, most_mistakes: int) -> ClassificationScores:
+        scores = ClassificationScores(self.num_classes, bins, most_mistakes)
+        batch = {"targets": self.labels, "predicted": self.predicted}
+        scores.add(batch | {"confidence": self.confidence, "losses": self.losses}, 0)
+        return scores
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """`part` by `whole`; NaN where that is 0."""
+    """``part / whole``, NaN where `whole` is 0."""
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

@@ -13,5 +13,6 @@ __all__ = ["Settings", "finetune"]
 
 def __getattr__(name):
     if name == "finetune":
-        return importlib.import_module("slimft.training.loop").finetune
+        # By its documented path: the loop itself knows nothing of reports.
+        return importlib.import_module("slimft.api.reported").finetune
     raise AttributeError(f"module 'slimft.training' has no attribute {name!r}")

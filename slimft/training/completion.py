@@ -9,15 +9,16 @@ import dataclasses
 import datetime
 import os
 import secrets
+from collections.abc import Mapping
 
 from slimft.errors import UsageError
 from slimft.filters import split_patterns
 from slimft.nets import get_network
 from slimft.runs.settings import DEFAULTS, OF_RECIPES, Settings, kind_of
+from slimft.runs.settings_file import read_settings
 from slimft.training.recipes import explain, recipe_flags
 from slimft.training.setting_checks import check_settings
 
-_TYPES = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": tuple}
 _DIGITS = "--dataset is missing: training on digits, scikit-learn's handwritten digits"
 
 
@@ -47,6 +48,21 @@ def complete(settings: Settings) -> Settings:
     if settings.data_dir is not None:
         places["data_dir"] = os.path.abspath(os.path.expanduser(settings.data_dir))
     return dataclasses.replace(settings, **places)
+
+
+def over_file(given: Mapping[str, object], file: str | os.PathLike | None) -> Settings:
+    """The settings that were given, and beside them those of a file, but for the directory of its run.
+
+    Args:
+        given: fields of `Settings`. A recipe among them counts more than what the file has in its place.
+        file: a run's ``settings.json``; None for none.
+
+    Raises:
+        DataError: the file is missing or not as a run writes it.
+    """
+    saved = {} if file is None else read_settings(os.path.expanduser(file))
+    left = ("train_dir", *(OF_RECIPES if "recipe" in given else ()))
+    return Settings(**{**{name: value for name, value in saved.items() if name not in left}, **given})
 
 
 def notes_on(given: Settings, completed: Settings) -> list[str]:
@@ -86,16 +102,18 @@ def _typed(field: dataclasses.Field, value):
         if field.default is None:
             return None
         raise UsageError(f"--{field.name} must not be None; leave it out for {field.default!r}")
-    if kind == "str" and isinstance(value, os.PathLike):
+    if kind is str and isinstance(value, os.PathLike):
         value = os.fspath(value)
-    if kind == "tuple":
+    if kind is tuple:
         if isinstance(value, str):
             value = (value,) if field.name == "stage" else split_patterns(value)
         elif isinstance(value, list):
             value = tuple(value)
-    fits = isinstance(value, _TYPES[kind]) and (kind == "bool" or not isinstance(value, bool))
-    if not fits or (kind == "tuple" and not all(isinstance(item, str) for item in value)):
-        raise UsageError(f"--{field.name}={value!r} must be of type {kind}")
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    if isinstance(value, bool) and kind is not bool:
+        fits = False  # To Python it is an int.
+    if not fits or (kind is tuple and not all(isinstance(item, str) for item in value)):
+        raise UsageError(f"--{field.name}={value!r} must be of type {kind.__name__}")
     if value == "" and field.name != "group":
         raise UsageError(f"--{field.name} is empty; give it a value, or leave it out")
     return value

@@ -9,8 +9,8 @@ from slimft.data import Dataset
 from slimft.data.fingerprint import Fingerprint, changes, duplicates, leave_out
 from slimft.data.image_checks import check_images
 from slimft.errors import UsageError
-from slimft.inference import run_of
 from slimft.runs.data_record import DATA_FILE, read_data_record
+from slimft.runs.of_checkpoint import run_of
 from slimft.runs.settings import Settings
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import pathlib
-import traceback
 from typing import TYPE_CHECKING
 
 from slimft.compat import tf
 from slimft.errors import SlimftError, TrainingError
 
 if TYPE_CHECKING:
-    from slimft.runs.settings import Settings
-    from slimft.training.loop import State
     from slimft.training.run import Run
+    from slimft.training.state import State
 
-TRACEBACK_FILE = "traceback.txt"
 # How TensorFlow's errors of other kinds say that memory is short.
 _OF_MEMORY = ("out of memory", "out_of_memory", "oom when allocating", "failed to allocate")
 
@@ -40,20 +36,20 @@ def interrupted(state: State) -> Interrupted:
 
 def diverged(run: Run, step: int, what: str) -> TrainingError:
     """The error that says that `step` made something that is not finite."""
-    latest = run.keeper.latest()
+    latest = run.directory.checkpoints.latest()
     return TrainingError(
         f"step {step}: {what}; try a smaller --learning_rate than {run.settings.learning_rate:g} in a new "
         f"--train_dir ({f'the last good checkpoint is {latest}' if latest else 'nothing was saved yet'})"
     )
 
 
-def explained(settings: Settings, error: Exception, state: State | None = None) -> SlimftError:
+def explained(run: Run, error: Exception, state: State | None = None) -> SlimftError:
     """The one-line error that stands for `error`; it is `error` itself, if that is a SlimftError.
 
     The traceback of what nobody foresaw goes to ``traceback.txt`` in the run's directory.
 
     Args:
-        settings: the run's settings.
+        run: the run.
         error: what was raised.
         state: where the run stood, if it had begun.
     """
@@ -63,13 +59,14 @@ def explained(settings: Settings, error: Exception, state: State | None = None) 
         return error
     where = f"step {state.step}: " if state else ""
     if _is_of_memory(error):
-        smaller = f"--batch_size={max(1, settings.batch_size // 2)} with --accumulate={2 * settings.accumulate}"
+        batch_size, batches = max(1, run.settings.batch_size // 2), 2 * run.settings.accumulate
+        smaller = f"--batch_size={batch_size} with --accumulate={batches}"
         return TrainingError(
             f"{where}out of memory; try {smaller}, which makes steps of as many images, or a smaller --image_size"
             f"{saved}"
         )
     reason = (str(error).strip().splitlines() or [""])[0][:300]
-    return TrainingError(f"{where}{type(error).__name__}: {reason}; {_write_traceback(settings, error)}{saved}")
+    return TrainingError(f"{where}{type(error).__name__}: {reason}; {run.directory.write_traceback(error)}{saved}")
 
 
 def _what_is_saved(state: State) -> str:
@@ -85,13 +82,3 @@ def _is_of_memory(error: Exception) -> bool:
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
         return True
     return isinstance(error, tf.errors.OpError) and any(words in str(error).lower() for words in _OF_MEMORY)
-
-
-def _write_traceback(settings: Settings, error: Exception) -> str:
-    """Writes the traceback into the run's directory; says where, or that it cannot be written."""
-    file = pathlib.Path(settings.train_dir, TRACEBACK_FILE)
-    try:
-        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace")
-    except OSError as failure:
-        return f"its traceback could not be written to {file} ({failure.strerror})"
-    return f"its traceback is in {file}"

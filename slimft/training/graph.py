@@ -7,15 +7,17 @@ import functools
 from collections.abc import Callable
 
 from slimft.compat import batch_norm_decay, dropout_seed, frozen_batch_norm, tf
+from slimft.compat.graphs import ancestors
 from slimft.data import Dataset, pipeline
 from slimft.data.augmentation import read_side, training_input
 from slimft.data.sampling import class_weights
 from slimft.errors import PatternError
 from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
+from slimft.inference import Architecture
 from slimft.nets import NetworkSpec
 from slimft.runs.settings import Settings
-from slimft.tasks.classification_loss import classification_loss
+from slimft.tasks import Task
 from slimft.training import optimizers
 from slimft.training.stages import Stage, parse_multipliers
 
@@ -32,9 +34,8 @@ class TrainingGraph:
         batches: the input of the training network.
         add_gradients: takes one batch of a step of several, but the last; None where a step has one batch.
         train_op: the last batch of a step: gradients, update ops, moving averages, `global_step` + 1.
-        loss: the batch's mean cross entropy, in nats, as class weights, label smoothing, mixing and focal loss make
-            it, without auxiliary logits and weight decay.
-        accuracy: share of the batch classified correctly.
+        measured: scalars of the batch by the names of the task's `measured`. The loss is the mean as class weights,
+            label smoothing, mixing and focal loss make it, without auxiliary logits and weight decay.
         learning_rate: the rate of this step.
         global_step: the variable that counts steps.
         all_finite: whether every variable is finite: also batch_norm's statistics, averages and slots.
@@ -49,8 +50,7 @@ class TrainingGraph:
     batches: pipeline.Batches
     add_gradients: tf.Operation | None
     train_op: tf.Operation
-    loss: tf.Tensor
-    accuracy: tf.Tensor
+    measured: dict[str, tf.Tensor]
     learning_rate: tf.Tensor
     global_step: tf.Variable
     all_finite: tf.Tensor
@@ -59,6 +59,11 @@ class TrainingGraph:
     optimizer_variables: frozenset[str]
     averages: optimizers.MovingAverages | None
     saver: tf.train.Saver
+
+    @property
+    def loss(self) -> tf.Tensor:
+        """The loss among what is measured."""
+        return self.measured["loss"]
 
 
 def build_graph(
@@ -80,42 +85,50 @@ def build_graph(
     Raises:
         PatternError: a pattern of what to train or to freeze selects no variable.
     """
-    graph = tf.Graph()
+    graph, head = tf.Graph(), settings.head
+    network = Architecture(spec, dataset.num_classes, settings.image_size, head)
     with graph.as_default():
         tf.set_random_seed(settings.seed)
         global_step = tf.train.get_or_create_global_step()
-        trainable = VariableFilter(include=stage.trainable, exclude=spec.expand(settings.freeze, settings.head))
+        trainable = VariableFilter(
+            include=stage.trainable,
+            exclude=spec.expand(settings.freeze, head),
+            include_flag="--trainable",
+            exclude_flag="--freeze",
+        )
         freezes = _freezes(settings, spec, trainable)
         with tf.name_scope("training"):
-            batches, images, targets, seed = _input(settings, spec, dataset)
+            batches, images, targets, seed = _input(settings, network, dataset)
         with dropout_seed(seed), frozen_batch_norm(freezes), batch_norm_decay(_decay_so_far(batches.step)):
-            logits, end_points = spec.build(
-                images, dataset.num_classes, is_training=True, weight_decay=settings.weight_decay,
-                head=settings.head,
-            )  # fmt: skip
+            outputs, end_points = spec.build(
+                images, dataset.num_classes, is_training=True, weight_decay=settings.weight_decay, head=head
+            )
         trained = _trained_variables(trainable)
         averages = None
         if settings.ema:
             averages = optimizers.MovingAverages(settings.ema, [*trained, *_moving_statistics(freezes)])
         with tf.name_scope("training/"):
-            loss, total_loss = _losses(settings, dataset, logits, end_points, targets, trained)
-            correct = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), batches.labels)
+            loss_of = _loss_of(settings, network.task, dataset, targets)
+            loss = loss_of(outputs)
+            total_loss = _total_loss(loss, loss_of, end_points, trained)
+            measured = network.task.measure(outputs, batches.targets, loss)
             step = global_step - stage.first_step
             rate = rate_at(step) if rate_at else _scheduled_rate(settings, dataset, stage, step)
-        add_gradients, train_op, own_variables = _train_ops(
-            settings, total_loss, rate, trained, _factors(settings, spec, trained), global_step, averages
-        )
+        updates = _gradients(total_loss, trained, _factors(settings, spec, trained))
+        add_gradients, train_op, own_variables = _train_ops(settings, rate, updates, averages)
         evaluator = build_evaluator(
-            spec, dataset.image_shape(settings.image_size), settings.image_size, dataset.num_classes,
-            settings.batch_size, reuse=True, head=settings.head, averages=averages and averages.average,
-        )  # fmt: skip
+            network,
+            dataset.image_shape(settings.image_size),
+            settings.batch_size,
+            reuse=True,
+            averages=averages and averages.average,
+        )
         return TrainingGraph(
             graph=graph,
             batches=batches,
             add_gradients=add_gradients,
             train_op=train_op,
-            loss=loss,
-            accuracy=tf.reduce_mean(tf.cast(correct, tf.float32)),
+            measured=measured,
             learning_rate=rate,
             global_step=global_step,
             all_finite=_all_finite(),
@@ -132,17 +145,18 @@ def _all_finite() -> tf.Tensor:
     return tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in variables])
 
 
-def _input(settings: Settings, spec: NetworkSpec, dataset: Dataset):
+def _input(settings: Settings, network: Architecture, dataset: Dataset):
     """The batches, the network's images and targets, and the seed of this batch's randomness."""
     side = read_side(settings.image_size, settings.augment)
-    batches = pipeline.train_batches(dataset.image_shape(side), settings.batch_size, settings.seed)
+    image_shape, target = dataset.image_shape(side), network.task.targets
+    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target)
     seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
     images, targets = training_input(
         batches.images,
-        batches.labels,
+        batches.targets,
         dataset.num_classes,
         settings.image_size,
-        spec.preprocessing,
+        network.spec.preprocessing,
         seed=tf.random.experimental.stateless_fold_in(seed, 0),
         augment=settings.augment,
         flip=dataset.flip if settings.flip is None else settings.flip,
@@ -176,41 +190,42 @@ def _scheduled_rate(settings: Settings, dataset: Dataset, stage: Stage, step):
     )
 
 
-def _losses(settings: Settings, dataset: Dataset, logits, end_points, targets, trained):
-    """The loss of the logits, and what is minimized: also auxiliary logits' and weight decay."""
-    weights = None
-    if settings.balance == "loss":
-        weights = class_weights(dataset.counts, settings.balance_beta)
-    loss = classification_loss(logits, targets, weights, settings.focal_gamma)
+def _loss_of(settings: Settings, task: Task, dataset: Dataset, targets) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What adds the loss of a batch's outputs."""
+    weights = class_weights(dataset.counts, settings.balance_beta) if settings.balance == "loss" else None
+    return lambda outputs: task.loss(outputs, targets, weights, settings.focal_gamma)
+
+
+def _total_loss(loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, trained) -> tf.Tensor:
+    """What is minimized: the loss, that of auxiliary logits where the network has some, and weight decay."""
     losses = [loss, *_weight_decay_of(trained)]
-    # Where the network has auxiliary logits.
     if "AuxLogits" in end_points:
-        auxiliary = classification_loss(end_points["AuxLogits"], targets, weights, settings.focal_gamma)
-        losses.append(_AUXILIARY_WEIGHT * auxiliary)
-    return loss, tf.add_n(losses)
+        losses.append(_AUXILIARY_WEIGHT * loss_of(end_points["AuxLogits"]))
+    return tf.add_n(losses)
 
 
 def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
     """What the learning rate of each variable is multiplied by; of several patterns the last one counts."""
     factors = {variable.op.name: 1.0 for variable in trained}
     for scope, factor in parse_multipliers(settings.lr_multiplier):
-        try:
-            names = VariableFilter(include=spec.expand((scope,), settings.head)).select(factors)
-        except PatternError as error:
-            message = str(error).replace("--include=", "--lr_multiplier=", 1)
-            raise PatternError(message.replace("no variable", "no variable that is trained", 1)) from None
-        factors.update(dict.fromkeys(names, factor))
+        chosen = VariableFilter(include=spec.expand((scope,), settings.head), include_flag="--lr_multiplier")
+        factors.update(dict.fromkeys(chosen.select(factors, of="variable that is trained"), factor))
     return list(factors.values())
 
 
-def _train_ops(settings: Settings, total_loss, rate, trained, factors, global_step, averages):
-    """The op of a step's batches but the last (or None), that of the last, and the optimizer's variables."""
+def _gradients(total_loss, trained, factors) -> list[tuple[tf.Tensor, tf.Variable, float]]:
+    """The gradient of each variable that the loss depends on, the variable, and its learning rate's factor."""
     with tf.name_scope("training/"):
         # Gated: a ref variable must not be updated while another gradient still reads it.
         gradients = tf.gradients(total_loss, trained, gate_gradients=True)
-        used = [(g, v, f) for g, v, f in zip(gradients, trained, factors) if g is not None]
-        gradients, variables, factors = map(list, zip(*used))
+    return [found for found in zip(gradients, trained, factors) if found[0] is not None]
+
+
+def _train_ops(settings: Settings, rate, updates, averages):
+    """The op of a step's batches but the last (or None), that of the last, and the optimizer's variables."""
+    gradients, variables, factors = map(list, zip(*updates))
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+    global_step = tf.train.get_global_step()
     add_gradients, sums = None, []
     if settings.accumulate > 1:
         with tf.control_dependencies(update_ops), tf.name_scope("training/"):
@@ -243,11 +258,7 @@ def _decay_so_far(step):
 
 def _trained_variables(trainable: VariableFilter) -> list[tf.Variable]:
     variables = {variable.op.name: variable for variable in tf.trainable_variables()}
-    try:
-        names = trainable.select(variables)
-    except PatternError as error:
-        message = str(error).replace("--include=", "--trainable=", 1).replace("--exclude=", "--freeze=", 1)
-        raise PatternError(message) from None
+    names = trainable.select(variables)
     if not names:
         raise PatternError("--freeze leaves nothing to train; leave out one of its patterns")
     return [variables[name] for name in names]
@@ -257,15 +268,4 @@ def _weight_decay_of(variables) -> list[tf.Tensor]:
     """The regularization losses of `variables`: those of frozen ones are constants, dear to compute."""
     trained = {variable.op for variable in variables}
     losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
-    return [loss for loss in losses if not trained.isdisjoint(_ancestors(loss.op))]
-
-
-def _ancestors(op: tf.Operation) -> set[tf.Operation]:
-    """The ops that `op` is computed from, itself included."""
-    found, queue = {op}, [op]
-    while queue:
-        for tensor in queue.pop().inputs:
-            if tensor.op not in found:
-                found.add(tensor.op)
-                queue.append(tensor.op)
-    return found
+    return [loss for loss in losses if not trained.isdisjoint(ancestors([loss.op], control_inputs=False))]

@@ -7,19 +7,16 @@ about to diverge. Nothing of the run is saved but the figures and a picture of t
 
 from __future__ import annotations
 
-import json
 import math
-import pathlib
+from typing import BinaryIO
 
 import numpy as np
 
 from slimft.compat import tf
 from slimft.errors import TrainingError, UsageError
-from slimft.evaluation import session_config
-from slimft.files import atomic_file, write_atomically
 from slimft.messages import say
-from slimft.runs.directory import locked
 from slimft.runs.settings import Settings
+from slimft.session import session_config
 from slimft.training.failures import explained
 from slimft.training.progress import Progress
 from slimft.training.run import Run, prepare
@@ -53,27 +50,27 @@ def find_learning_rate(settings: Settings) -> dict:
     settings = run.settings
     run.say_notes()
     run.check()
-    run.keeper.create_directory()
-    folder = pathlib.Path(settings.train_dir)
-    with locked(settings.train_dir):
+    with run.directory.locked():
         try:
-            return _find(run, folder)
+            return _find(run)
         except Exception as error:
-            failure = explained(settings, error)
+            failure = explained(run, error)
             raise failure from (error.__cause__ if failure is error else error)
 
 
-def _find(run: Run, folder: pathlib.Path) -> dict:
+def _find(run: Run) -> dict:
+    folder = run.directory.path
     rates, losses = _try_rates(run)
     suggested = suggest(rates, losses)
     figures = {"learning_rates": rates, "losses": losses, "suggested_learning_rate": suggested}
-    write_atomically(folder / _FILES[0], json.dumps(figures) + "\n")
+    run.directory.write_json(_FILES[0], figures)
     if suggested is None:
         raise TrainingError(
             f"no learning rate from {_SMALLEST:g} to {_LARGEST:g} lowers the loss in {len(rates)} steps; see "
             f"{folder / _FILES[0]}, and look at the data and the checkpoint"
         )
-    _draw(folder / _FILES[1], rates, losses, suggested)
+    with run.directory.open_file(_FILES[1]) as stream:
+        _draw(stream, rates, losses, suggested)
     say(f"try --learning_rate={suggested:.2g}; the losses are drawn in {folder / _FILES[1]}")
     return {
         "suggested_learning_rate": suggested,
@@ -99,12 +96,12 @@ def _try_rates(run: Run) -> tuple[list[float], list[float]]:
         run.restore(session)
         run.start_batches(session, 0)
         for step in range(_STEPS):
-            loss, accuracy, rate = run.take_step(session)
-            if not math.isfinite(loss):
+            measured = run.take_step(session)
+            if not math.isfinite(measured.values["loss"]):
                 break
-            rates.append(rate)
-            losses.append(loss)
-            progress.step(step + 1, loss, accuracy)
+            rates.append(measured.learning_rate)
+            losses.append(measured.values["loss"])
+            progress.step(step + 1, measured.values)
             smooth = smoothed(losses)
             if smooth[-1] > _DIVERGED * min(smooth):
                 break
@@ -129,7 +126,7 @@ def suggest(rates: list[float], losses: list[float]) -> float | None:
     return math.sqrt(rates[steepest] * rates[lowest]) if smooth[lowest] < _FALLEN * smooth[0] else None
 
 
-def _draw(file: pathlib.Path, rates: list[float], losses: list[float], suggested: float) -> None:
+def _draw(stream: BinaryIO, rates: list[float], losses: list[float], suggested: float) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -141,5 +138,4 @@ def _draw(file: pathlib.Path, rates: list[float], losses: list[float], suggested
     highest = 1.3 * max(smoothed(losses)[:_SMOOTHING])
     axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, highest))
     axes.legend()
-    with atomic_file(file) as stream:
-        FigureCanvasAgg(figure).print_png(stream)
+    FigureCanvasAgg(figure).print_png(stream)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from slimft.compat import tf
-from slimft.messages import stream_for_bars
+from slimft.messages import is_redrawn, stream_for_bars
 from slimft.progress_bar import ProgressBar
 from slimft.runs.history import History, Sums
 
-# A terminal is redrawn twice a second; a log file gets a line now and then.
-_TERMINAL_SECONDS = 0.5
+# On a terminal and in a notebook, the bar is redrawn twice a second; a log file gets a line now and then.
+_REDRAWN_SECONDS = 0.5
 _LOG_SECONDS = 15.0
 
 
+class Measured(NamedTuple):
+    """What a step of training measured.
+
+    Attributes:
+        values: the means over its batches, by the names of `slimft.tasks.Task.measured`.
+        learning_rate: its learning rate.
+    """
+
+    values: dict[str, float]
+    learning_rate: float
+
+
 class Progress(ProgressBar):
-    """The progress bar of a run: images done, images per second, time left, loss and accuracy.
+    """The progress bar of a run: images done, images per second, time left, and what is measured.
 
     Args:
         step: the step training starts at.
@@ -22,23 +37,24 @@ class Progress(ProgressBar):
     """
 
     def __init__(self, step: int, total_steps: int, batch_size: int):
-        terminal = stream_for_bars().isatty()
+        redrawn = is_redrawn(stream_for_bars())
         super().__init__(
             total=total_steps * batch_size,
             initial=step * batch_size,
             unit=" images",
             unit_scale=True,
-            ascii=not terminal,
-            bar_format=None if terminal else "{l_bar}{r_bar}\n",
-            mininterval=_TERMINAL_SECONDS if terminal else _LOG_SECONDS,
+            ascii=not redrawn,
+            bar_format=None if redrawn else "{l_bar}{r_bar}\n",
+            mininterval=_REDRAWN_SECONDS if redrawn else _LOG_SECONDS,
             smoothing=0.1,
             leave=True,
         )
         self._batch_size = batch_size
 
-    def step(self, step: int, loss: float, accuracy: float) -> None:
-        """Notes that training step `step` is done, with its loss and accuracy."""
-        self.set_postfix_str(f"step {step}, loss {loss:.3f}, accuracy {accuracy:.2f}", refresh=False)
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Notes that training step `step` is done, with what was measured: the loss first."""
+        told = (f"{name} {value:.{3 if name == 'loss' else 2}f}" for name, value in values.items())
+        self.set_postfix_str(", ".join([f"step {step}", *told]), refresh=False)
         self.update(self._batch_size)
 
 
@@ -94,15 +110,14 @@ class Meter:
         """Of all steps but the first, which also optimizes the graph; None if there were none."""
         return self._steps * self._images_per_step / self._seconds if self._seconds else None
 
-    def step(self, step: int, seconds: float, loss: float, accuracy: float, rate: float) -> None:
-        """Notes that step `step` is done, and how."""
+    def step(self, step: int, seconds: float, measured: Measured) -> None:
+        """Notes that step `step` is done, how long it took and what was measured."""
         if self._has_begun:
             self._seconds += seconds
             self._steps += 1
         self._has_begun = True
-        sums, self._rate = self._history.sums, rate
-        sums.step, sums.steps, sums.seconds = step, sums.steps + 1, sums.seconds + seconds
-        sums.loss, sums.accuracy = sums.loss + loss, sums.accuracy + accuracy
+        self._rate = measured.learning_rate
+        self._history.sums.add(step, seconds, measured.values)
         if step % self._log_steps == 0:
             self.finish_point()
 
@@ -111,7 +126,7 @@ class Meter:
         sums = self._history.sums
         if not sums.steps:
             return
-        means = {"loss": sums.loss / sums.steps, "accuracy": sums.accuracy / sums.steps}
+        means = {name: total / sums.steps for name, total in sums.totals.items()}
         values = {**means, "learning_rate": self._rate}
         self._events.write(sums.step, {f"train/{name}": value for name, value in values.items()})
         seconds = self._history.seconds

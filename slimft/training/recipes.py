@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from slimft.errors import UsageError
 from slimft.nets import NetworkSpec
-from slimft.runs.settings import RECIPES, flags_of
+from slimft.runs.settings import RECIPES
+from slimft.runs.settings_file import flags_of
 
 # Optimizers and learning rates with batch normalization: about the best of some tried with MobileNet V1 on 10,000
 # images of CIFAR-10, 96 pixels, 2 epochs.
@@ -54,7 +55,7 @@ def recipe_flags(name: str, spec: NetworkSpec, head: str = "linear") -> dict:
     """
     if name not in RECIPES:
         raise UsageError(f"--recipe={name}: there is no such recipe; choose one of {', '.join(RECIPES)}")
-    normalizes = spec.module not in _PLAIN_MODULES
+    normalizes = spec.module.rpartition(".")[2] not in _PLAIN_MODULES
     optimizer, learning_rate = (_NORMALIZED if normalizes else _PLAIN)[name]
     flags = {"optimizer": optimizer, "learning_rate": learning_rate}
     if name != "scratch":

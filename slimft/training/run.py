@@ -23,11 +23,13 @@ from slimft.nets import get_network
 from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
 from slimft.runs.directory import check_free, find_checkpoint, older_checkpoints, step_of
-from slimft.runs.settings import OF_THE_DISK, Settings, differences, saved_settings
+from slimft.runs.settings import OF_THE_DISK, Settings
+from slimft.runs.settings_file import differences, saved_settings
 from slimft.training.completion import complete, notes_on
 from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph
-from slimft.training.saving import CheckpointKeeper
+from slimft.training.progress import Measured
+from slimft.training.run_directory import RunDirectory
 from slimft.training.stages import Stage, stages_of
 
 
@@ -44,7 +46,7 @@ class Run:
         plan: what is restored first; None to train from scratch.
         resumes: whether `plan` continues an earlier run in the same directory.
         finished: whether that run has nothing left to train.
-        keeper: saves its checkpoints.
+        directory: where it is written.
         newest: the directory's newest checkpoint when the run was prepared.
         notes: what is to be said before it starts, a line each.
         data_record: what its directory is to keep of its data, where that begins or changes.
@@ -58,7 +60,7 @@ class Run:
     plan: RestorePlan | None
     resumes: bool
     finished: bool
-    keeper: CheckpointKeeper
+    directory: RunDirectory
     newest: str | None
     notes: tuple[str, ...] = ()
     data_record: Fingerprint | None = None
@@ -116,17 +118,17 @@ class Run:
             sampler = BalancedSampler(train.labels, train.num_classes, settings.balance_beta, settings.seed)
         self.training.batches.start(session, train, step * settings.accumulate, sampler)
 
-    def take_step(self, session: tf.Session) -> tuple[float, float, float]:
-        """Takes a step, of one batch or several; returns their mean loss and accuracy, and the learning rate."""
+    def take_step(self, session: tf.Session) -> Measured:
+        """Takes a step, of one batch or several; returns the means of what they measured."""
         training, batches = self.training, self.settings.accumulate
-        fetches = [training.loss, training.accuracy, training.learning_rate]
-        means = [0.0, 0.0]
+        fetches = [training.measured, training.learning_rate]
+        means = dict.fromkeys(training.measured, 0.0)
         for number in range(batches):
             op = training.train_op if number == batches - 1 else training.add_gradients
             with training.batches.errors():
-                *values, rate, _ = session.run([*fetches, op])
-            means = [mean + float(value) / batches for mean, value in zip(means, values)]
-        return *means, float(rate)
+                measured, rate, _ = session.run([*fetches, op])
+            means = {name: mean + float(measured[name]) / batches for name, mean in means.items()}
+        return Measured(means, float(rate))
 
     def check(self) -> None:
         """Raises RestoreError or UsageError if the plan cannot be carried out."""
@@ -144,7 +146,7 @@ class Run:
 
     def check_unchanged(self) -> None:
         """Raises UsageError if another process has trained in the directory since the run was prepared."""
-        if latest_in_state(self.keeper.directory) != self.newest:
+        if latest_in_state(self.directory.path) != self.newest:
             raise UsageError(
                 f"--train_dir={self.settings.train_dir}: another process has just trained there; repeat the command"
             )
@@ -231,11 +233,11 @@ def prepare(
             plan = _plan_to_resume(latest, training, begins=0 < step == stage.first_step)
         else:
             plan = _plan_to_start(settings)
-    keeper = CheckpointKeeper(settings.train_dir, settings.keep)
+    directory = RunDirectory(settings.train_dir, settings.keep)
     resumes = latest is not None
     record = data and data.record
     return Run(
-        settings, splits, stages, stage, training, plan, resumes, finished, keeper, newest, tuple(notes), record
+        settings, splits, stages, stage, training, plan, resumes, finished, directory, newest, tuple(notes), record
     )  # fmt: skip
 
 

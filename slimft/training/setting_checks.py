@@ -27,11 +27,17 @@ def _check_values(settings: Settings) -> None:
     """Each field by itself: flags are checked when they are parsed, a file of settings is not."""
     for field in dataclasses.fields(Settings):
         value = getattr(settings, field.name)
-        problem = out_of_bounds(field, value)
-        if problem is None and value is not None and field.name in _POSITIVE and not value > 0:
-            problem = "must be a positive number"
+        problem = problem_of(field, value)
         if problem:
             raise UsageError(f"--{field.name}={value} {problem}")
+
+
+def problem_of(field: dataclasses.Field, value) -> str | None:
+    """What a field's value, of the right type, has to be and is not; None where it is good."""
+    problem = out_of_bounds(field, value)
+    if problem is None and value is not None and field.name in _POSITIVE and not value > 0:
+        return "must be a positive number"
+    return problem
 
 
 def _contradictions(settings: Settings) -> list[tuple[bool, str]]:

@@ -13,7 +13,8 @@ from slimft.data.class_names import write_labels
 from slimft.data.fingerprint import Fingerprint
 from slimft.nets import get_network
 from slimft.runs.data_record import write_data_record
-from slimft.runs.settings import Settings, save_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import save_settings
 
 CLASSES = ("cat, tabby", "dog", 'the "red" panda')
 

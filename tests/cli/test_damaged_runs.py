@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from slimft.cli import evaluate, finetune, predict, report
 from slimft.errors import SlimftError
-from slimft.runs.settings import Settings, load_settings, read_settings, save_settings
+from slimft.runs.settings import Settings
+from slimft.runs.settings_file import load_settings, read_settings, save_settings
 from slimft.training.completion import complete
 
 DAMAGED = {

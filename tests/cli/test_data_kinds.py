@@ -9,7 +9,7 @@ from PIL import Image
 
 from slimft.cli import evaluate, finetune, predict
 from slimft.compat import tf
-from slimft.runs.settings import load_settings
+from slimft.runs.settings_file import load_settings
 
 RNG = np.random.default_rng(0)
 FLAGS = ["--model=tiny", "--image_size=16", "--batch_size=8", "--steps=6", "--cache=off", "--augment=none"]

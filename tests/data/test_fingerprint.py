@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from slimft.data import SPLITS, DataOptions, Dataset, load_dataset, load_for_evaluation
-from slimft.data.fingerprint import Changes, Fingerprint, changes, digest, duplicates, file_digest, leave_out
+from slimft.data.digest import digest, file_digest
+from slimft.data.fingerprint import Changes, Fingerprint, changes, duplicates, leave_out
 from slimft.errors import DataError, SlimftError
 
 RNG = np.random.default_rng(0)

@@ -44,7 +44,7 @@ def running(make, *arguments):
             steps, taken = [], []
             try:
                 while count is None or len(steps) < count:
-                    step, images, labels = session.run([batches.step, batches.images, batches.labels])
+                    step, images, labels = session.run([batches.step, batches.images, batches.targets])
                     assert images.dtype == np.uint8 and labels.dtype == np.int32
                     dataset = current[0]
                     np.testing.assert_array_equal(images, dataset.images[labels - dataset.labels[0]])
@@ -182,7 +182,7 @@ def test_what_is_wrong_with_the_data_is_raised_where_it_is_asked_for(make, argum
     with tf.Graph().as_default(), tf.Session() as session:
         batches = make((3, 2, 3), *arguments)
         batches.start(session, dataset)
-        whole = [session.run(batches.labels).tolist() for _ in range(3)]
+        whole = [session.run(batches.targets).tolist() for _ in range(3)]
 
         def read(indices):
             if whole[2][0] in indices:
@@ -191,21 +191,21 @@ def test_what_is_wrong_with_the_data_is_raised_where_it_is_asked_for(make, argum
         batches.start(session, watched(dataset, read))
         for expected in whole[:2]:  # The third is read ahead, and fails meanwhile.
             with batches.errors():
-                assert session.run(batches.labels).tolist() == expected
+                assert session.run(batches.targets).tolist() == expected
         with pytest.raises(DataError, match="^x.jpg is empty$"), batches.errors():
-            session.run(batches.labels)
+            session.run(batches.targets)
         batches.start(session, dataset)
         with batches.errors():
-            assert [session.run(batches.labels).tolist() for _ in range(3)] == whole
+            assert [session.run(batches.targets).tolist() for _ in range(3)] == whole
 
 
 def test_the_end_of_the_data_is_not_taken_for_an_error_of_it():
     with tf.Graph().as_default(), tf.Session() as session:
         batches = pipeline.eval_batches((3, 2, 3), 8)
         batches.start(session, numbered(8))
-        session.run(batches.labels)
+        session.run(batches.targets)
         with pytest.raises(tf.errors.OutOfRangeError), batches.errors():
-            session.run(batches.labels)
+            session.run(batches.targets)
 
 
 def test_batches_are_read_while_the_network_has_one():
@@ -213,7 +213,7 @@ def test_batches_are_read_while_the_network_has_one():
     with tf.Graph().as_default(), tf.Session() as session:
         batches = pipeline.eval_batches((3, 2, 3), 4)
         batches.start(session, watched(numbered(100), lambda indices: more.release()))
-        session.run(batches.labels)
+        session.run(batches.targets)
         # Nobody asks for these two, but they are read.
         assert all(more.acquire(timeout=20) for _ in range(3))
 
@@ -229,12 +229,12 @@ def test_a_start_while_another_dataset_is_being_read():
     with tf.Graph().as_default(), tf.Session() as session:
         batches = pipeline.eval_batches((3, 2, 3), 4)
         batches.start(session, old)
-        waiting = threading.Thread(target=session.run, args=[batches.labels])
+        waiting = threading.Thread(target=session.run, args=[batches.targets])
         waiting.start()  # It takes the first batch, so that there is one in flight.
         assert reading.wait(20)
         threading.Timer(0.2, go_on.set).start()
         batches.start(session, new)
-        found = [session.run([batches.labels, batches.images]) for _ in range(2)]
+        found = [session.run([batches.targets, batches.images]) for _ in range(2)]
         waiting.join()
     np.testing.assert_array_equal(np.concatenate([labels for labels, _ in found]), new.labels)
     np.testing.assert_array_equal(np.concatenate([images for _, images in found]), new.images)
@@ -253,7 +253,7 @@ def test_a_sampler_says_which_example_a_place_has():
         for found, sampler in ((plain, None), (sampled, last_but_index)):
             batches.start(session, dataset, 2, sampler)
             for _ in range(6):
-                labels, images = session.run([batches.labels, batches.images])
+                labels, images = session.run([batches.targets, batches.images])
                 np.testing.assert_array_equal(images, dataset.images[labels])
                 found += labels.tolist()
     assert sampled == [5 - label for label in plain]
@@ -296,7 +296,7 @@ data = Slow("d", "train", np.zeros((9, 2, 2, 3), np.uint8), np.zeros(9, np.int32
 batches = pipeline.train_batches((2, 2, 3), 4, seed=0)
 session = tf.Session()
 batches.start(session, data)
-session.run(batches.labels)
+session.run(batches.targets)
 print("done")
 """
     assert run_python(code) == "done\n"

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from slimft.compat import tf
-from slimft.data import image_files, tfrecord
-from slimft.data.dataset import DataOptions, load_dataset, load_for_evaluation
-from slimft.data.fingerprint import duplicates, file_digest
+from slimft.data import DataOptions, image_files, load_dataset, load_for_evaluation, tfrecord
+from slimft.data.digest import file_digest
+from slimft.data.fingerprint import duplicates
 from slimft.errors import DataError, UsageError
 from slimft.wire.binary_file import Malformed
 

@@ -66,12 +66,12 @@ class RunFile(Target):
         from slimft.runs.data_record import read_data_record
         from slimft.runs.history import History
         from slimft.runs.read import read_run
-        from slimft.runs.settings import as_flags, load_settings
+        from slimft.runs.settings_file import as_flags, load_settings
 
         found = {name: repr(read_json(folder / name).raw) for name in run_files()}
         settings = load_settings(folder)
         as_flags(settings)
-        history = History(str(folder), settings.best_metric())
+        history = History(str(folder), settings.best_figure())
         history.load(10)
         history.best()
         history.validations_since_best()

@@ -23,7 +23,7 @@ def build():
 
     def build(package, name, num_classes=1000, shape=(None, 224, 224, 3), graph=None, **arguments):
         spec = get_network(name)
-        module = importlib.import_module(f"{package}.{spec.module}")
+        module = importlib.import_module(f"{package}.{spec.module.rpartition('.')[2]}")
         graph = graph or tf.Graph()
         with graph.as_default():
             images = tf.placeholder(tf.float32, shape, name="images")

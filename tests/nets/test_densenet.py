@@ -1,9 +1,6 @@
-"""DenseNet against its TF-Slim port's variables, the numbers published elsewhere, and a NumPy network.
+"""DenseNet against a NumPy network, DenseNet-161, and what it can be told; see conformance/ for the rest.
 
-densenet_variables.json holds the variables' shapes, a dictionary a scope, of the networks that
-nets/densenet.py of github.com/pudae/tensorflow-densenet builds (commit
-1d282ea8aa69f73ae49f6ae24c9bdbff5f52f656, with tf_slim for tf.contrib.slim and keepdims for keep_dims) under
-its densenet_arg_scope, with 1000 classes.
+conformance/networks/densenet.py says where densenet_variables.json is from.
 """
 
 import inspect
@@ -14,14 +11,12 @@ import numpy as np
 import pytest
 
 from slimft.compat import dropout_seed, frozen_batch_norm, slim, tf
-from slimft.nets import densenet, get_network
+from slimft.nets import densenet
 
 PORT = json.loads(pathlib.Path(__file__).with_name("densenet_variables.json").read_text(encoding="utf-8"))
-BLOCKS = {"densenet121": (6, 12, 24, 16), "densenet161": (6, 12, 36, 24), "densenet169": (6, 12, 32, 32)}
-# With 1000 classes: torchvision's numbers of parameters, which are those that are trained; Keras'
-# count_params() of DenseNet121 and 169, moving averages too.
-TRAINABLE = {"densenet121": 7_978_856, "densenet161": 28_681_000, "densenet169": 14_149_480}
-KERAS_TOTAL = {"densenet121": 8_062_504, "densenet169": 14_307_880}
+NAMES = ("densenet121", "densenet161", "densenet169")
+# Of DenseNet-161, which the registry does not have; the number of parameters, with 1000 classes, is torchvision's.
+BLOCKS, PARAMETERS = (6, 12, 36, 24), 28_681_000
 # A network with all the strides of the real ones, that builds and runs in no time.
 SMALL = {"reduction": 0.5, "growth_rate": 4, "num_filters": 6, "num_layers": [2, 1, 1, 2]}
 
@@ -64,78 +59,53 @@ def flat(tree, scope):
 # The graph.
 
 
-@pytest.fixture(scope="module", params=BLOCKS)
-def network(request):
-    """A published network as the port has it: its name, graph, logits and end points."""
+@pytest.fixture(scope="module")
+def network():
+    """DenseNet-161 as the port has it: its graph, logits and end points."""
     with tf.Graph().as_default() as graph, slim.arg_scope(densenet.densenet_arg_scope()):
-        logits, end_points = getattr(densenet, request.param)(placeholder(224))
-    return request.param, graph, logits, end_points
+        logits, end_points = densenet.densenet161(placeholder(224))
+    return graph, logits, end_points
 
 
-def test_variables_are_the_ports(network, collections_of):
-    name, graph, *_ = network
-    seen = collections_of(graph)
+def test_variables_of_161_are_the_ports(network, collections_of):
+    seen = collections_of(network[0])
     shapes = {variable: shape for variable, shape, _ in seen["model_variables"]}
-    assert shapes == flat(PORT[name], name)
+    assert shapes == flat(PORT["densenet161"], "densenet161")
     assert len(shapes) == len(seen["variables"])
-    layers = 1 + 2 * sum(BLOCKS[name]) + 3
+    layers = 1 + 2 * sum(BLOCKS) + 3
     assert len(seen["regularization_losses"]) == layers + 1
     assert len(seen["update_ops"]) == 2 * (layers + 1)  # each convolution's own, and the one before the logits
+    assert sum(np.prod(shape) for _, shape, _ in seen["trainable_variables"]) == PARAMETERS
+    of_classes = [variable for variable, shape in shapes.items() if shape[-1] == 1000]
+    assert of_classes == ["densenet161/logits/weights", "densenet161/logits/biases"]
 
 
-def test_number_of_parameters(network):
-    def count(collection):
-        return sum(variable.shape.num_elements() for variable in graph.get_collection(collection))
-
-    name, graph, *_ = network
-    assert count(tf.GraphKeys.TRAINABLE_VARIABLES) == TRAINABLE[name]
-    if name in KERAS_TOTAL:
-        assert count(tf.GraphKeys.MODEL_VARIABLES) == KERAS_TOTAL[name]
-
-
-def test_logits_scopes(network):
-    name, graph, *_ = network
-    of_classes = [v.op.name for v in graph.get_collection(tf.GraphKeys.MODEL_VARIABLES) if v.shape[-1] == 1000]
-    assert of_classes == [f"{name}/logits/weights", f"{name}/logits/biases"]
-    if name != "densenet161":
-        assert get_network(name.replace("net", "net_")).logits_scopes == (f"{name}/logits",)
-
-
-def test_end_points(network):
-    name, _, logits, end_points = network
-    expected = [f"{name}/conv1"]
-    for block, layers in enumerate(BLOCKS[name], start=1):
+def test_end_points_of_161(network):
+    _, logits, end_points = network
+    shapes = {key.removeprefix("densenet161/"): value.shape.as_list()[1:] for key, value in end_points.items()}
+    expected, depth = {"conv1": [112, 112, 96]}, 96
+    for block, (layers, size) in enumerate(zip(BLOCKS, (56, 28, 14, 7)), start=1):
         for layer in range(1, layers + 1):
-            scope = f"{name}/dense_block{block}/conv_block{layer}"
-            expected += [f"{scope}/x1/Conv", f"{scope}/x1", f"{scope}/x2/Conv", f"{scope}/x2", scope]
-        expected.append(f"{name}/dense_block{block}")
+            # Each layer adds its growth rate, 48.
+            depth += 48
+            scope = f"dense_block{block}/conv_block{layer}"
+            expected |= {f"{scope}/{key}": [size, size, 4 * 48] for key in ("x1/Conv", "x1")}
+            expected |= {f"{scope}/{key}": [size, size, 48] for key in ("x2/Conv", "x2")}
+            expected[scope] = [size, size, depth]
+        expected[f"dense_block{block}"] = [size, size, depth]
         if block < 4:
-            scope = f"{name}/transition_block{block}"
-            expected += [f"{scope}/blk/Conv", f"{scope}/blk", scope]
-    assert list(end_points) == [*expected, f"{name}/logits", "predictions"]
-    shapes = {key: value.shape.as_list()[1:] for key, value in end_points.items()}
-    growth, depth = (48, 96) if name == "densenet161" else (32, 64)
-    assert shapes[f"{name}/conv1"] == [112, 112, depth]
-    for block, size in ((1, 56), (2, 28), (3, 14), (4, 7)):
-        # Each layer adds its growth rate; a transition halves channels, height and width.
-        depth += BLOCKS[name][block - 1] * growth
-        assert shapes[f"{name}/dense_block{block}"] == [size, size, depth]
-        if block < 4:
+            # A transition halves channels, height and width.
             depth //= 2
-            assert shapes[f"{name}/transition_block{block}"] == [size // 2, size // 2, depth]
-    assert shapes[f"{name}/logits"] == shapes["predictions"] == [1, 1, 1000]
-    assert end_points[f"{name}/logits"] is logits and logits.op.name == f"{name}/logits/BiasAdd"
-
-
-@pytest.mark.parametrize("network", ["densenet121"], indirect=True)
-def test_every_trainable_variable_has_a_gradient(network):
-    _, graph, logits, _ = network
-    with graph.as_default():
-        assert None not in tf.gradients(logits, tf.trainable_variables())
+            scope = f"transition_block{block}"
+            expected |= {f"{scope}/{key}": [size, size, depth] for key in ("blk/Conv", "blk")}
+            expected[scope] = [size // 2, size // 2, depth]
+    expected |= {"logits": [1, 1, 1000], "predictions": [1, 1, 1000]}
+    assert list(shapes.items()) == list(expected.items())
+    assert end_points["densenet161/logits"] is logits and logits.op.name == "densenet161/logits/BiasAdd"
 
 
 def test_signatures():
-    for name in BLOCKS:
+    for name in NAMES:
         function = getattr(densenet, name)
         assert str(inspect.signature(function)) == (
             "(inputs, num_classes=1000, data_format='NHWC', is_training=True, reuse=None, spatial_squeeze=False)"
@@ -220,14 +190,6 @@ def test_logits_for_any_size(size, spatial_squeeze, shape):
     with tf.Graph().as_default():
         logits, end_points = small(placeholder(size), spatial_squeeze=spatial_squeeze)
     assert logits.shape.as_list() == end_points["predictions"].shape.as_list() == shape
-
-
-@pytest.mark.parametrize("is_training", [True, False])
-def test_the_registry_gives_one_row_of_logits(is_training):
-    with tf.Graph().as_default() as graph:
-        logits, _ = get_network("densenet_121").build(placeholder(32), 7, is_training=is_training)
-    assert logits.shape.as_list() == [None, 7]
-    assert len(graph.get_collection(tf.GraphKeys.UPDATE_OPS)) == (242 if is_training else 0)
 
 
 def test_frozen_layers_normalize_as_in_evaluation():

@@ -6,11 +6,15 @@ import pytest
 from slimft.checkpoint import open_checkpoint
 from slimft.compat import dropout_seed, frozen_batch_norm, slim, tf
 from slimft.inference import count_classes, head_of, logits_scope
-from slimft.nets import HEADS, get_network
-from slimft.nets.heads import build_head
+from slimft.nets import HEADS, dense_heads, get_network
+from slimft.nets.heads import get_head
 
 CHANNELS, CLASSES = 12, 3
 NORMALIZING = ("beta", "gamma", "moving_mean", "moving_variance")
+
+
+def build_head(features, num_classes, kind, is_training):
+    return get_head(kind).build(features, {}, num_classes, [None, 32, 32, 3], is_training)
 
 
 def assign_random(session):
@@ -55,9 +59,38 @@ def test_logits_are_what_numpy_computes(kind, positions):
     np.testing.assert_array_equal(first, again)
 
 
-def test_unknown_head():
-    with tf.Graph().as_default(), pytest.raises(ValueError, match="no head 'linear'"):
+def test_unknown_head(tiny):
+    with pytest.raises(ValueError, match="no head 'mpl'; choose one of linear, mlp, bn_mlp"):
+        get_head("mpl")
+    with tf.Graph().as_default() as graph, pytest.raises(ValueError, match="no head 'mpl'"):
+        get_network(tiny).build(tf.zeros([1, 16, 16, 3]), 2, is_training=False, head="mpl")
+    assert [op.type for op in graph.get_operations()] == ["Const"]
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="linear: the network's function builds it"):
         build_head(tf.zeros([1, 1, 1, 2]), 2, "linear", is_training=False)
+
+
+def test_heads_are_for_classification():
+    assert {get_head(name).task for name in HEADS} == {"classification"}
+
+
+def test_a_head_sees_the_networks_end_points(tiny, monkeypatch):
+    """As a head for segmentation needs them."""
+
+    def of_end_points(features, end_points, num_classes, image_shape, is_training):
+        seen.update(features=features.shape, names=sorted(end_points), image=image_shape.as_list())
+        seen.update(is_training=is_training, scope=tf.get_variable_scope().name, classes=num_classes)
+        return tf.reduce_mean(end_points["Conv2d_5_pointwise"], [1, 2])
+
+    seen = {}
+    monkeypatch.setattr(dense_heads, "mlp", of_end_points)
+    with tf.Graph().as_default():
+        images = tf.zeros([2, 64, 64, 3])
+        logits, end_points = get_network("mobilenet_v1_025").build(images, CLASSES, is_training=True, head="mlp")
+    assert logits.shape == [2, 64]
+    assert seen == {
+        "features": [2, 1, 1, 256], "names": sorted(end_points), "image": [2, 64, 64, 3], "is_training": True,
+        "scope": "head", "classes": CLASSES,
+    }  # fmt: skip
 
 
 def test_first_weights_are_of_the_variance_that_he_et_al_derive():

@@ -1,44 +1,31 @@
-"""The registry: every network is found by its name, without TensorFlow, and builds as it says."""
+"""The registry: every network is found by its name, without TensorFlow and without running its file."""
 
+import ast
 import dataclasses
+import importlib
+import pathlib
+import py_compile
+import zipfile
 
 import pytest
 
 from slimft import nets
-from slimft.checkpoint.official import OFFICIAL
 from slimft.errors import UsageError
-from slimft.nets import get_network, network_names
+from slimft.nets import get_network, network_names, registry
 
-# Network, module, arg_scope, scope, size, classes; None where that is the name, 224 or 1000. The classes and the
-# sizes are those of research/slim/README.md's table of checkpoints.
-EXPECTED = {
-    "alexnet_v2": ("alexnet", "alexnet_v2_arg_scope", None, 224, 1000),
-    "vgg_a": ("vgg", "vgg_arg_scope", None, 224, 1000),
-    "vgg_16": ("vgg", "vgg_arg_scope", None, 224, 1000),
-    "vgg_19": ("vgg", "vgg_arg_scope", None, 224, 1000),
-    "vgg_postech": ("vgg", "vgg_arg_scope", None, 224, 1000),
-    "resnet_v1_50": ("resnet_v1", "resnet_arg_scope", None, 224, 1000),
-    "resnet_v1_101": ("resnet_v1", "resnet_arg_scope", None, 224, 1000),
-    "resnet_v1_152": ("resnet_v1", "resnet_arg_scope", None, 224, 1000),
-    "resnet_v2_50": ("resnet_v2", "resnet_arg_scope", None, 299, 1001),
-    "resnet_v2_101": ("resnet_v2", "resnet_arg_scope", None, 299, 1001),
-    "resnet_v2_152": ("resnet_v2", "resnet_arg_scope", None, 299, 1001),
-    "inception_v1": ("inception_v1", "inception_v1_arg_scope", "InceptionV1", 224, 1001),
-    "inception_v3": ("inception_v3", "inception_v3_arg_scope", "InceptionV3", 299, 1001),
-    "mobilenet_v1": ("mobilenet_v1", "mobilenet_v1_arg_scope", "MobilenetV1", 224, 1001),
-    "mobilenet_v1_075": ("mobilenet_v1", "mobilenet_v1_arg_scope", "MobilenetV1", 224, 1001),
-    "mobilenet_v1_050": ("mobilenet_v1", "mobilenet_v1_arg_scope", "MobilenetV1", 224, 1001),
-    "mobilenet_v1_025": ("mobilenet_v1", "mobilenet_v1_arg_scope", "MobilenetV1", 224, 1001),
-    "mobilenet_v2": ("mobilenet_v2", "training_scope", "MobilenetV2", 224, 1001),
-    "mobilenet_v2_140": ("mobilenet_v2", "training_scope", "MobilenetV2", 224, 1001),
-    "densenet_121": ("densenet", "densenet_arg_scope", "densenet121", 224, 1000),
-    "densenet_169": ("densenet", "densenet_arg_scope", "densenet169", 224, 1000),
-}
-NAMES = list(EXPECTED)
+# The first ones, in the order that `--list_models` always had. Those that come later stand beside their families or
+# at the end.
+FIRST = [
+    "alexnet_v2", "vgg_a", "vgg_16", "vgg_19", "vgg_postech", "resnet_v1_50", "resnet_v1_101", "resnet_v1_152",
+    "resnet_v2_50", "resnet_v2_101", "resnet_v2_152", "inception_v1", "inception_v3", "mobilenet_v1",
+    "mobilenet_v1_075", "mobilenet_v1_050", "mobilenet_v1_025", "mobilenet_v2", "mobilenet_v2_140", "densenet_121",
+    "densenet_169",
+]  # fmt: skip
+NAMES = network_names()
 
 
 def test_names():
-    assert network_names() == NAMES
+    assert [name for name in NAMES if name in FIRST] == FIRST
     assert [get_network(name).name for name in NAMES] == NAMES
 
 
@@ -79,51 +66,9 @@ def test_a_spec_is_frozen():
         get_network("vgg_16").default_image_size = 32
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_spec(name):
-    from slimft.data.preprocessing import PREPROCESSING
-
-    spec = get_network(name)
-    module_name, arg_scope, scope, size, classes = EXPECTED[name]
-    module = getattr(nets, module_name)
-    assert spec.function is getattr(module, name)
-    assert spec.arg_scope is getattr(module, arg_scope)
-    assert isinstance(spec.arg_scope(weight_decay=0.1), dict)
-    assert spec.scope == scope or name
-    assert (spec.default_image_size, spec.num_imagenet_classes) == (size, classes)
-    # research/slim's own default; its README says 299 for the ResNet V2 checkpoints.
-    assert spec.function.default_image_size == (224 if "resnet_v2" in name else size)
-    assert spec.preprocessing in PREPROCESSING
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if get_network(name).official_checkpoint])
-def test_official_checkpoints_are_the_networks(name):
-    release = OFFICIAL[get_network(name).official_checkpoint]
-    assert release.network == name
-    (classes,) = {shape[-1] for variable, shape in release.variables.items() if is_logits(name, variable)}
-    assert classes == get_network(name).num_imagenet_classes
-
-
-def is_logits(name, variable):
-    scopes = get_network(name).logits_scopes
-    return variable.startswith(scopes[0] + "/") and variable.endswith("biases")
-
-
 def test_networks_without_official_checkpoint():
-    without = [name for name in NAMES if get_network(name).official_checkpoint is None]
+    without = [name for name in FIRST if get_network(name).official_checkpoint is None]
     assert without == ["alexnet_v2", "vgg_a", "vgg_postech", "densenet_121", "densenet_169"]
-
-
-@pytest.mark.parametrize("name, size", [
-    ("vgg_16", 31), ("resnet_v1_50", 31), ("alexnet_v2", 194), ("inception_v3", 74), ("mobilenet_v2", 1),
-])  # fmt: skip
-def test_too_small_images(name, size):
-    spec = get_network(name)
-    for check in (spec.check_image_size, lambda size: spec.arguments_for(size, True)):
-        with pytest.raises(UsageError) as caught:
-            check(size)
-        needed = f"which needs at least {spec.min_image_size}"
-        assert str(caught.value) == f"--image_size={size} is too small for {name}, {needed}"
 
 
 @pytest.mark.parametrize("size, arguments", [
@@ -142,49 +87,6 @@ def test_arguments_of_resnet():
     assert get_network("resnet_v1_50").arguments_for(32, True) == {}
 
 
-@pytest.mark.parametrize("size", [32, 64, 223, 224, 255, 256, 320])
-def test_every_size_gives_one_row_of_logits_an_image(size):
-    from slimft.compat import tf
-
-    for name in ("vgg_a", "alexnet_v2", "inception_v1", "mobilenet_v1_025"):
-        size = max(size, get_network(name).min_image_size)
-        with tf.Graph().as_default():
-            logits, _ = get_network(name).build(tf.zeros([2, size, size, 3]), 5, is_training=False)
-            assert logits.shape == [2, 5]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_build_calls_the_function_under_its_arg_scope(monkeypatch, name):
-    from slimft.compat import slim, tf
-
-    def function(*args, **kwargs):
-        calls.append((args, kwargs, slim.current_arg_scope()))
-        return "logits", "end points"
-
-    calls, spec = [], get_network(name)
-    monkeypatch.setattr(getattr(nets, spec.module), name, function)
-    with tf.Graph().as_default():
-        images = tf.placeholder(tf.float32, [None, 200, 200, 3])
-        assert spec.build(images, 5, is_training=True) == ("logits", "end points")
-    ((args, kwargs, arg_scope),) = calls
-    assert args == (images, 5)
-    assert kwargs == {"is_training": True, **spec.arguments_for(200, True)}
-    assert arg_scope.keys() == spec.arg_scope().keys()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_arg_scope_takes_the_weight_decay(name):
-    from slimft.compat import slim, tf
-
-    with tf.Graph().as_default(), tf.Session() as session:
-        with slim.arg_scope(get_network(name).arg_scope(weight_decay=0.25)):
-            slim.conv2d(
-                tf.zeros([1, 8, 8, 2]), 3, [3, 3], weights_initializer=tf.ones_initializer(), normalizer_fn=None
-            )
-        session.run(tf.global_variables_initializer())
-        assert session.run(tf.losses.get_regularization_losses()) == [0.25 * (3 * 3 * 2 * 3) / 2]
-
-
 @pytest.mark.parametrize("weight_decay, factors", [(None, [0.0005] * 11), (0.25, [0.25] * 11), (0.0, [])])
 def test_build_takes_the_weight_decay(weight_decay, factors):
     from slimft.compat import tf
@@ -193,3 +95,118 @@ def test_build_takes_the_weight_decay(weight_decay, factors):
         get_network("vgg_a").build(tf.zeros([1, 32, 32, 3]), 5, is_training=True, weight_decay=weight_decay)
         losses = tf.losses.get_regularization_losses()
         assert [float(tf.get_static_value(loss.op.inputs[0])) for loss in losses] == pytest.approx(factors)
+
+
+FAMILIES = sorted({get_network(name).module for name in NAMES})
+NEW_FAMILY = '''
+"""A family."""
+import tensorflow_that_is_not_there
+
+from slimft.nets.spec import NetworkSpec
+
+
+def newnet(): pass
+
+
+SPECS = tuple(
+    NetworkSpec(
+        name=name, module=__name__, arg_scope_name="newnet_arg_scope", scope=name, logits_scopes=(f"{name}/fc",),
+        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1000,
+        official_checkpoint=None, parameters=1, gflops=0.1,
+    )
+    for name in ("newnet", "newnet_b")
+)
+'''
+
+
+def source_of(module):
+    return pathlib.Path(nets.__file__).with_name(f"{module.rpartition('.')[2]}.py").read_text()
+
+
+@pytest.mark.parametrize("module", FAMILIES)
+def test_specs_are_a_families_last_statement_and_read_as_they_run(module):
+    last = ast.parse(source_of(module)).body[-1]
+    assert isinstance(last, ast.Assign) and [target.id for target in last.targets] == ["SPECS"]
+    specs = importlib.import_module(module).SPECS
+    assert registry.read_specs(source_of(module), module) == specs
+    assert [spec for spec in specs if isinstance(spec, nets.NetworkSpec)] == [
+        get_network(name) for name in NAMES if get_network(name).module == module
+    ]
+
+
+@pytest.fixture
+def another_folder(tmp_path, monkeypatch):
+    """A function that adds a folder, or an archive, to those where the modules of slimft.nets are found."""
+
+    def add(path):
+        monkeypatch.setattr(nets, "__path__", [*nets.__path__, str(path)])
+        forget()
+
+    def forget():
+        registry._in_files.cache_clear()
+        registry._specs.cache_clear()
+
+    yield add
+    monkeypatch.undo()
+    forget()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_file_makes_a_network_known(tmp_path, another_folder, zipped):
+    """From a folder and from a zip; the file is not run."""
+    folder = tmp_path / "nets.zip" if zipped else tmp_path
+    if zipped:
+        with zipfile.ZipFile(folder, "w") as archive:
+            archive.writestr("newnet.py", NEW_FAMILY)
+    else:
+        (folder / "newnet.py").write_text(NEW_FAMILY)
+    another_folder(folder)
+    assert network_names() == [*NAMES, "newnet", "newnet_b"]
+    assert get_network("newnet_b").logits_scopes == ("newnet_b/fc",)
+    assert registry.arg_scope_call(["newnet/fc/weights"]) == "newnet.newnet_arg_scope()"
+    with pytest.raises(ModuleNotFoundError, match="tensorflow_that_is_not_there"):
+        _ = get_network("newnet").function
+    with pytest.raises(ModuleNotFoundError, match="tensorflow_that_is_not_there"):
+        _ = nets.newnet
+
+
+@pytest.mark.parametrize("text, message", [
+    ("SPECS = (NetworkSpec(name=NAME),)", "name 'NAME' is not defined"),
+    ("SPECS = (NetworkSpec(name='newnet'),)", "missing 11 required positional arguments"),
+    ("SPECS = ()\nOTHER = 1", "too many values to unpack"),
+    ("SPECS = [1]", "it is no tuple of NetworkSpec"),
+    ("SPECS = (1,)", "it is no tuple of NetworkSpec"),
+    ("SPECS: tuple = ()", "it is no assignment"),
+    ("SPECS += ()", "it is no assignment"),
+    ("SPECS = (__import__('os'),)", "name '__import__' is not defined"),
+    ("SPECS = (", "was never closed"),
+])  # fmt: skip
+def test_specs_that_cannot_be_read(tmp_path, another_folder, text, message):
+    (tmp_path / "newnet.py").write_text(f"NAME = 'newnet'\n\n{text}\n")
+    another_folder(tmp_path)
+    with pytest.raises(ImportError) as caught:
+        network_names()
+    told = str(caught.value)
+    assert told.startswith("slimft.nets.newnet: SPECS cannot be read (") and message in told
+    assert "it has to be the file's last statement, SPECS = (NetworkSpec(...), ...)" in told
+
+
+def test_files_without_specs_are_no_networks(tmp_path, another_folder):
+    (tmp_path / "newnet.py").write_text("'''SPECS'''\nclass A:\n    SPECS = 1\n")
+    another_folder(tmp_path)
+    assert network_names() == NAMES
+
+
+def test_two_networks_of_one_name(tmp_path, another_folder):
+    (tmp_path / "newnet.py").write_text(NEW_FAMILY.replace("newnet_b", "vgg_16"))
+    another_folder(tmp_path)
+    modules = "slimft.nets.vgg and slimft.nets.newnet"
+    with pytest.raises(ImportError, match=f"two networks are called vgg_16: in {modules}"):
+        network_names()
+
+
+def test_networks_whose_source_is_not_there(tmp_path, another_folder):
+    py_compile.compile(str(pathlib.Path(nets.__file__).with_name("vgg.py")), str(tmp_path / "newnet.pyc"))
+    another_folder(tmp_path)
+    with pytest.raises(ImportError, match="slimft.nets.newnet: .* reads networks from source files"):
+        network_names()

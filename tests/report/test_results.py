@@ -10,9 +10,8 @@ from PIL import Image
 from sklearn import metrics as sk
 
 from slimft.errors import DataError
-from slimft.report import write_result
 from slimft.runs.checked_json import read_json
-from slimft.runs.result import parse_result
+from slimft.runs.result import parse_result, write_result
 from slimft.tasks.classification_scores import Predictions
 
 
@@ -47,7 +46,7 @@ def write(folder, found, dataset=None, **changes):
     counts = {"train": np.arange(len(names))}
     told = {"restore": "plan", "class_names": names, "class_counts": counts, "seconds": 3.5}
     result = {"accuracy": np.float32(0.5), "loss": float("nan"), "split": "test"}
-    written = write_result(folder, result, predictions=found, dataset=dataset, **told | changes)
+    written = write_result(folder, result, scores=found.scores, dataset=dataset, **told | changes)
     return written, json.loads((folder / "result.json").read_text())
 
 

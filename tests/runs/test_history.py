@@ -6,11 +6,15 @@ import pytest
 
 from slimft import SlimftError
 from slimft.runs.history import History
+from slimft.tasks import get_task
+
+FIGURES = {figure.name: figure for figure in get_task("classification").figures}
 
 
 def history(folder, values, metric="accuracy"):
-    made = History(str(folder), metric)
-    made.validation = [{"step": 10 * number, "loss": 1.0, metric: value} for number, value in enumerate(values, 1)]
+    made = History(str(folder), FIGURES[metric])
+    for number, value in enumerate(values, 1):
+        made.add_validation(10 * number, {"loss": 1.0, metric: value})
     return made
 
 
@@ -32,7 +36,7 @@ def test_a_run_that_resumes_forgets_what_comes_after_its_step(tmp_path):
     first = history(tmp_path, [0.1, 0.9, 0.5])
     first.train = [{"step": 5, "seconds": 1.0}, {"step": 15, "seconds": 2.0}]
     first.save()
-    again = History(str(tmp_path), "accuracy")
+    again = History(str(tmp_path), FIGURES["accuracy"])
     again.load(14)
     assert [record["step"] for record in again.validation] == [10] and again.seconds == 1.0
     again.load(20)
@@ -41,7 +45,7 @@ def test_a_run_that_resumes_forgets_what_comes_after_its_step(tmp_path):
 
 
 def test_a_history_that_cannot_be_read_is_an_error_that_names_it(tmp_path):
-    found = History(str(tmp_path), "accuracy")
+    found = History(str(tmp_path), FIGURES["accuracy"])
     found.load(0)
     assert found.train == []
     for text in ("[]", "{", '{"train": [], "validation": [{"step": 1}]}', '{"train": [1], "validation": []}'):

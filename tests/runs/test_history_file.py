@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from slimft.errors import SlimftError
 from slimft.runs.history import History, Sums
 from slimft.runs.history_file import read_history
+from slimft.tasks import get_task
 
+ACCURACY = get_task("classification").figures[0]
 FIGURES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-9, 10**20)
 GOOD = {
     "train": [{"step": 10, "loss": 2.0, "seconds": 1.5}, {"step": 20, "loss": 1.0, "seconds": 3.0}],
@@ -51,16 +53,17 @@ def replaced(value, path, other):
 @given(steps=st.sets(st.integers(0, 2**40), max_size=6), figures=st.lists(FIGURES, min_size=6, max_size=6))
 def test_what_a_run_writes_comes_back(tmp_path_factory, steps, figures):
     folder = tmp_path_factory.mktemp("run")
-    made = History(str(folder), "accuracy")
+    made = History(str(folder), ACCURACY)
     made.train = [{"step": step, "loss": figure} for step, figure in zip(sorted(steps), figures)]
-    made.validation = [{"step": step, "accuracy": 0.5, "loss": 1, "other": 7} for step in sorted(steps)]
-    made.sums, made.saved = Sums(max(steps, default=0), 2, 0.5, 1.25, 0.1), 3
+    for step in sorted(steps):
+        made.add_validation(step, {"accuracy": 0.5, "loss": 1, "other": 7})
+    made.sums, made.saved = Sums(max(steps, default=0), 2, 0.5, {"loss": 1.25, "accuracy": 0.1}), 3
     made.save()
     train, validation, best_step, metric, *_ = read_history(folder / "history.json")
     assert (train, validation, metric) == (made.train, made.validation, "accuracy")
     assert best_step == (min(steps) if steps else None)
     assert all(type(record["step"]) is int for record in train)
-    again = History(str(folder), "accuracy")
+    again = History(str(folder), ACCURACY)
     again.load(max(steps, default=0))
     assert (again.train, again.validation, again.sums, again.saved) == (train, validation, made.sums, 3)
 

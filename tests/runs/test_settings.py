@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from slimft import SlimftError, UsageError
 from slimft.cli.finetune import define_flags, settings_from
 from slimft.nets import get_network
-from slimft.runs.settings import DEFAULTS, as_flags, kind_of, load_settings, read_settings, save_settings
+from slimft.runs.settings import DEFAULTS, kind_of
+from slimft.runs.settings_file import as_flags, load_settings, read_settings, save_settings
 from slimft.training import Settings
 from slimft.training.completion import complete, notes_on
 from slimft.training.stages import parse_multipliers, parse_stages, stages_of
@@ -28,11 +29,11 @@ def parsed(*arguments):
 LETTERS = st.characters(codec="ascii", categories=["L", "N"], include_characters="/_*,. '\"")
 TEXT = st.text(LETTERS).filter(str.strip)
 VALUES = {
-    "str": TEXT.map(str.strip).filter(bool),
-    "tuple": st.lists(TEXT.map(str.strip).filter(bool), max_size=3).map(tuple),
-    "bool": st.booleans(),
-    "int": st.integers(2, 4),
-    "float": st.floats(0.001, 0.5),
+    str: TEXT.map(str.strip).filter(bool),
+    tuple: st.lists(TEXT.map(str.strip).filter(bool), max_size=3).map(tuple),
+    bool: st.booleans(),
+    int: st.integers(2, 4),
+    float: st.floats(0.001, 0.5),
 }
 
 
@@ -48,7 +49,7 @@ def any_settings():
     for field in dataclasses.fields(Settings):
         choices = field.metadata["choices"]
         fields[field.name] = st.sampled_from(choices) if choices else VALUES[kind_of(field)]
-        if kind_of(field) == "int" and (field.metadata["least"] or 0) > 2:
+        if kind_of(field) is int and (field.metadata["least"] or 0) > 2:
             fields[field.name] = st.integers(field.metadata["least"], field.metadata["most"])
         if field.default is None:
             fields[field.name] |= st.none()

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import slimft
-from slimft import UsageError, evaluation
+from slimft import UsageError
+from slimft.tasks.classification_scores import ClassificationScores
 from slimft.training import Settings, finetune
 from slimft.training.loop import prepare
 
@@ -60,7 +61,7 @@ def test_a_finished_run_that_goes_on_says_so(tiny, tmp_path, capsys):
 def test_the_best_after_another_metric_is_one_whose_checkpoint_is_there(tiny, tmp_path, monkeypatch, change):
     """Step 4 is the best by the other metric, but its checkpoint is gone: once it was reported all the same."""
     figures = iter([(0.2, 0.9, 0.1), (0.5, 0.1, 1.0), (0.6, 0.4, 0.5), (0.61, 0.5, 0.4), (0.1, 0.3, 0.9)])
-    summary = evaluation.Predictions.summary
+    summary = ClassificationScores.summary
 
     def made_up(predictions):
         found = summary(predictions)
@@ -69,7 +70,7 @@ def test_the_best_after_another_metric_is_one_whose_checkpoint_is_there(tiny, tm
         accuracy, balanced, loss = next(figures)
         return {**found, "accuracy": accuracy, "balanced_accuracy": balanced, "loss": loss}
 
-    monkeypatch.setattr(evaluation.Predictions, "summary", made_up)
+    monkeypatch.setattr(ClassificationScores, "summary", made_up)
     finetune(settings(tmp_path, steps=12, eval_every=4, patience=9))  # The best is step 12.
     result = finetune(settings(tmp_path, steps=20, eval_every=4, patience=9, **change))
     best = slimft.open_checkpoint(tmp_path / "run/best")
@@ -81,13 +82,13 @@ def test_the_best_after_another_metric_is_one_whose_checkpoint_is_there(tiny, tm
 
 def test_a_validation_that_is_not_finite_is_not_the_best(tiny, tmp_path, monkeypatch):
     losses = iter([float("nan"), 0.5, float("nan")])
-    summary = evaluation.Predictions.summary
+    summary = ClassificationScores.summary
 
     def made_up(predictions):
         found = summary(predictions)
         return {**found, "loss": next(losses)} if found["examples"] == 144 else found
 
-    monkeypatch.setattr(evaluation.Predictions, "summary", made_up)
+    monkeypatch.setattr(ClassificationScores, "summary", made_up)
     finetune(settings(tmp_path, steps=12, eval_every=4, metric="loss"))
     assert slimft.open_checkpoint(tmp_path / "run/best")["global_step"] == 8
     assert [record["loss"] for record in history(tmp_path)["validation"]] == [None, 0.5, None]

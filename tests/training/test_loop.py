@@ -11,7 +11,7 @@ import pytest
 import slimft
 from slimft import TrainingError, UsageError, evaluation
 from slimft.compat import tf
-from slimft.runs.settings import load_settings
+from slimft.runs.settings_file import load_settings
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
 from slimft.training.loop import prepare, train_and_evaluate
@@ -80,7 +80,7 @@ def test_evaluation_equals_a_plain_forward_pass_with_a_last_smaller_batch(tiny, 
         metrics = run.training.evaluator.run(session, run.splits["test"]).summary()
         logits = session.graph.get_tensor_by_name("tiny_1/squeezed:0")
         run.training.evaluator.batches.start(session, run.splits["test"])
-        pairs = [session.run([logits, run.training.evaluator.batches.labels]) for _ in range(6)]
+        pairs = [session.run([logits, run.training.evaluator.batches.targets]) for _ in range(6)]
     assert [len(labels) for _, labels in pairs] == [64] * 5 + [40]
     scores = np.concatenate([pair[0] for pair in pairs]).astype(np.float64)
     labels = np.concatenate([pair[1] for pair in pairs])
@@ -155,7 +155,7 @@ def test_auxiliary_logits_train_with_a_weight_of_four_tenths(tiny, tmp_path, mon
         run.training.batches.start(session, run.splits["train"])
         training = run.training
         aux, logits, labels, loss, _ = session.run(
-            [built["aux"], built["logits"], training.batches.labels, training.loss, training.train_op]
+            [built["aux"], built["logits"], training.batches.targets, training.loss, training.train_op]
         )
         moved = session.run(biases)
     wanted = np.eye(10)[labels]

@@ -10,7 +10,8 @@ import slimft
 from slimft import evaluation
 from slimft.compat import slim, tf
 from slimft.errors import PatternError, UsageError
-from slimft.runs.settings import load_settings
+from slimft.runs.settings_file import load_settings
+from slimft.tasks.classification_scores import ClassificationScores
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
 from slimft.training.lr_finder import find_learning_rate, suggest
@@ -167,13 +168,13 @@ def test_early_stopping_ends_with_the_best(tiny, tmp_path, monkeypatch, capsys):
     """The validation gets better twice, then never again: three more, and the run stops with the second."""
     accuracies = iter([0.2, 0.3, 0.25, 0.1, 0.29, 0.9])
     run = settings(tmp_path, steps=1000, eval_every=2, patience=3)
-    summary = evaluation.Predictions.summary
+    summary = ClassificationScores.summary
 
     def made_up(predictions):
         found = summary(predictions)
         return {**found, "accuracy": next(accuracies)} if found["examples"] == 144 else found
 
-    monkeypatch.setattr(evaluation.Predictions, "summary", made_up)
+    monkeypatch.setattr(ClassificationScores, "summary", made_up)
     result = finetune(run)
     assert (result["step"], result["best_validation_accuracy"]) == (4, 0.3)
     assert result["checkpoint"] == str(tmp_path / "run/best/model.ckpt-4")

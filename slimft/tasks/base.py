@@ -1,0 +1,160 @@
+"""The seam between what a network is trained for and everything that trains, evaluates and reports.
+
+A `Task` says what an example's target is, how outputs become a loss and predictions, and how these are scored. The
+training graph, the loop, the history and the report go by its figures and know no figure's name, but for ``loss``,
+which every task has. `slimft.tasks.get_task` finds a task; importing this needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A number that tells how good a network is.
+
+    Attributes:
+        name: its key in ``history.json``, ``result.json`` and printed results, and its value of ``--metric``.
+        title: what a person calls it.
+        short: what a line of a log calls it.
+        larger_is_better: whether the best checkpoint has the largest.
+        is_share: whether it lies in 0..1, and may be shown in percent.
+        chooses: whether ``--metric`` can name it. Those that can are also drawn over the steps.
+    """
+
+    name: str
+    title: str
+    short: str
+    larger_is_better: bool = True
+    is_share: bool = True
+    chooses: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetSpec:
+    """What the target of one example is.
+
+    Attributes:
+        dtype: of its values.
+        shape: of one target; ``()`` for a number. None for a size that differs.
+        ignore: the value that counts for nothing, neither in the loss nor in the scores; None where there is none.
+    """
+
+    dtype: np.dtype
+    shape: tuple[int | None, ...] = ()
+    ignore: int | None = None
+
+
+class Scores(Protocol):
+    """How good predictions are, added up batch by batch: memory does not grow with the examples.
+
+    Whatever the order of `add` and `merge`, the same examples give the same scores.
+    """
+
+    def add(self, batch: Mapping[str, np.ndarray], first: int) -> None:
+        """Adds a batch.
+
+        Args:
+            batch: by name, ``targets`` and what `Task.predict` made, each with one entry an example.
+            first: the index of the batch's first example in its split.
+        """
+
+    def merge(self, other: Any) -> None:
+        """Adds the scores of other examples of the same split."""
+
+    def summary(self) -> dict[str, Any]:
+        """``examples``, how many there were, and each of the task's figures."""
+
+    def mistakes(self) -> list[tuple[int, dict[str, Any]]]:
+        """What to show as mistakes, the worst first: an example's index in the split, and what to say of it."""
+
+    def findings(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """What a report shows beside the figures: the fields of `slimft.runs.result.Result` that are the task's."""
+
+
+class Task(Protocol):
+    """What a network is trained for.
+
+    Attributes:
+        name: its name.
+        figures: its figures, ``loss`` among them.
+        headline: the name of the figure that a run is told by first.
+        measured: the names of the figures that training measures at each step, ``loss`` first.
+        targets: what the target of an example is.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def figures(self) -> tuple[Figure, ...]: ...
+
+    @property
+    def headline(self) -> str: ...
+
+    @property
+    def measured(self) -> tuple[str, ...]: ...
+
+    @property
+    def targets(self) -> TargetSpec: ...
+
+    def default_metric(self, balanced: bool) -> str:
+        """The figure that tells the best checkpoint where ``--metric`` does not.
+
+        Args:
+            balanced: whether classes of unequal size count alike in training.
+        """
+
+    def told(self, balanced: bool) -> tuple[str, ...]:
+        """The figures that the line of a validation tells, in their order."""
+
+    def loss(self, outputs: Any, targets: Any, class_weights: Any = None, focal_gamma: float = 0.0) -> Any:
+        """Adds the mean loss of a batch to the graph.
+
+        Args:
+            outputs: the head's, float.
+            targets: what they should be, as training makes it of the targets (soft, for example).
+            class_weights: float ``[classes]``; None for ones.
+            focal_gamma: gamma of the focal loss; 0 for none.
+
+        Returns:
+            scalar float32.
+        """
+
+    def measure(self, outputs: Any, targets: Any, loss: Any) -> dict[str, Any]:
+        """Scalar tensors of a training batch, by the names of `measured`.
+
+        Args:
+            outputs: the head's.
+            targets: the batch's targets as they are in the data.
+            loss: the batch's loss.
+        """
+
+    def predict(self, outputs: Any, targets: Any) -> dict[str, Any]:
+        """Tensors with one entry an example, which are fetched batch by batch and given to `Scores.add`."""
+
+    def scores(self, num_classes: int) -> Scores:
+        """Scores without any example."""
+
+
+def figure(figures: Iterable[Figure], name: str) -> Figure:
+    """The figure of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    found = {one.name: one for one in figures}
+    return found[name]
+
+
+def show(value: float | None, digits: int = 4) -> str:
+    """A figure's value as text; ``-`` where it is not defined."""
+    return "-" if value is None else f"{value:.{digits}f}"

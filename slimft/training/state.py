@@ -1,0 +1,34 @@
+"""Where a run stands."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from slimft.compat import tf
+from slimft.runs.history import History
+from slimft.training.progress import Events
+from slimft.training.run import Run
+from slimft.training.signals import StopSignals
+
+
+@dataclasses.dataclass
+class State:
+    """Where a run stands in its session.
+
+    Attributes:
+        run: the run.
+        session: its session.
+        history: what it has measured.
+        events: its TensorBoard events.
+        stop: the signals that end it.
+        step: the steps that are done.
+        saved: the step of its newest checkpoint; None where there is none.
+    """
+
+    run: Run
+    session: tf.Session
+    history: History
+    events: Events
+    stop: StopSignals
+    step: int
+    saved: int | None

@@ -1,0 +1,1 @@
+"""What is known of the networks from elsewhere: a file a family, each with its `NETWORKS`."""

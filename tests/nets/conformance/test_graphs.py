@@ -1,0 +1,204 @@
+"""Every network's graph: as its registered figures, its official checkpoint, tf-slim and the literature have it."""
+
+import importlib
+import math
+
+import pytest
+
+from slimft import nets
+from slimft.checkpoint.official import OFFICIAL
+from slimft.compat import slim, tf
+from slimft.data.preprocessing import PREPROCESSING
+from slimft.errors import UsageError
+from slimft.filters import VariableFilter
+from slimft.nets import get_network, network_names
+
+from . import NETWORKS
+from .entry import only, signature_of
+
+
+def test_every_network_is_registered_once():
+    assert sorted(NETWORKS) == sorted(network_names())
+
+
+# What the spec says.
+
+
+def test_spec(entry):
+    spec, module = get_network(entry.name), getattr(nets, entry.module)
+    assert (spec.name, spec.module) == (entry.name, module.__name__)
+    assert spec.function is getattr(module, entry.name)
+    assert spec.arg_scope is getattr(module, entry.arg_scope)
+    assert (spec.scope, spec.default_image_size) == (entry.scope, entry.image_size)
+    assert spec.num_imagenet_classes == entry.classes
+    assert spec.preprocessing in PREPROCESSING
+    assert spec.function.default_image_size == (entry.function_size or entry.image_size)
+    assert signature_of(spec.function) == entry.signature
+
+
+@only(lambda entry: get_network(entry.name).official_checkpoint)
+def test_the_official_checkpoint_is_the_networks(entry):
+    spec = get_network(entry.name)
+    release = OFFICIAL[spec.official_checkpoint]
+    assert release.network == entry.name
+    of_logits = f"{entry.scope}/{entry.logits[0]}/biases"
+    assert release.variables[of_logits][-1] == entry.classes
+
+
+def test_too_small_images(entry):
+    spec = get_network(entry.name)
+    size = spec.min_image_size - 1
+    for check in (spec.check_image_size, lambda size: spec.arguments_for(size, True)):
+        with pytest.raises(UsageError) as caught:
+            check(size)
+        needed = f"which needs at least {spec.min_image_size}"
+        assert str(caught.value) == f"--image_size={size} is too small for {entry.name}, {needed}"
+
+
+def test_build_calls_the_function_under_its_arg_scope(entry, monkeypatch):
+    def function(*args, **kwargs):
+        calls.append((args, kwargs, slim.current_arg_scope()))
+        return "logits", "end points"
+
+    calls, spec = [], get_network(entry.name)
+    monkeypatch.setattr(importlib.import_module(spec.module), entry.name, function)
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [None, 200, 200, 3])
+        assert spec.build(images, 5, is_training=True) == ("logits", "end points")
+    ((args, kwargs, arg_scope),) = calls
+    assert args == (images, 5)
+    assert kwargs == {"is_training": True, **spec.arguments_for(200, True)}
+    assert arg_scope.keys() == spec.arg_scope().keys()
+
+
+def test_arg_scope_takes_the_weight_decay(entry):
+    with tf.Graph().as_default(), tf.Session() as session:
+        with slim.arg_scope(get_network(entry.name).arg_scope(weight_decay=0.25)):
+            slim.conv2d(
+                tf.zeros([1, 8, 8, 2]), 3, [3, 3], weights_initializer=tf.ones_initializer(), normalizer_fn=None
+            )
+        session.run(tf.global_variables_initializer())
+        assert session.run(tf.losses.get_regularization_losses()) == [0.25 * (3 * 3 * 2 * 3) / 2]
+
+
+# The graph that its function builds by default, for one image of the default size.
+
+
+@pytest.fixture(scope="session")
+def whole(entry, build):
+    """The network with its checkpoint's classes."""
+    return build("slimft.nets", entry.name, entry.classes, (1, entry.image_size, entry.image_size, 3))
+
+
+@pytest.fixture(scope="session")
+def both(entry, whole, build):
+    """Ours and tf-slim's (on our batch_norm: its own is broken)."""
+    size = None if entry.tf_slim.any_size else entry.image_size
+    shape = (1, size, size, 3)
+    ours = build("slimft.nets", entry.name, entry.classes, shape) if entry.tf_slim.any_size else whole
+    return ours, build("tf_slim.nets", entry.name, entry.classes, shape)
+
+
+def test_variables(entry, whole):
+    """As another list than ours has them: the official checkpoint's, or the entry's."""
+    official = get_network(entry.name).official_checkpoint
+    expected = OFFICIAL[official].variables if official else entry.variables
+    variables = whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
+    shapes = {variable.op.name: tuple(variable.shape.as_list()) for variable in variables}
+    assert all(name.startswith(f"{entry.scope}/") for name in shapes)
+    assert shapes == {name: tuple(shape) for name, shape in expected.items()}
+
+
+def test_collections(entry, whole, collections_of):
+    seen = collections_of(whole.graph)
+    assert seen["model_variables"] == seen["variables"]
+    for collection, members in vars(entry.counts).items():
+        assert len(seen[collection]) == members, collection
+
+
+@only(lambda entry: entry.tf_slim)
+def test_collections_are_tf_slims(both, whole, collections_of):
+    ours, theirs = (collections_of(network.graph) for network in both)
+    assert ours == theirs == collections_of(whole.graph)
+
+
+@only(lambda entry: entry.tf_slim)
+def test_every_op_is_tf_slims(entry, both):
+    ours, theirs = ({node.name: node for node in network.graph.as_graph_def().node} for network in both)
+    if entry.tf_slim.adapt:
+        entry.tf_slim.adapt(ours, theirs, entry.scope)
+        assert len(ours) > 100
+        assert ours == theirs
+    else:
+        assert list(ours.values()) == list(theirs.values())
+
+
+def count(variables, but=()):
+    """The number of elements of `variables` outside of the scopes `but`."""
+    outside = VariableFilter(exclude=list(but)).selects
+    return sum(variable.shape.num_elements() for variable in variables if outside(variable.op.name))
+
+
+def test_number_of_parameters(entry, whole):
+    """With 1000 classes, as others publish it."""
+    background = (entry.classes - 1000) * (entry.channels + 1)
+    auxiliary = get_network(entry.name).logits_scopes[1:]
+    trainable = count(whole.graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES), auxiliary)
+    assert get_network(entry.name).parameters == trainable
+    assert trainable - background == entry.trainable
+    if entry.total:
+        total = count(whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES), auxiliary)
+        assert total - background == entry.total
+
+
+def multiply_adds(op):
+    """Multiplications, each with an addition, of a convolution or matrix product; None of other ops."""
+    if op.type in ("Conv2D", "DepthwiseConv2dNative"):
+        # Each element of the result takes as many as the kernel has taps and, but for depthwise, input channels.
+        height, width, channels, _ = op.inputs[1].shape.as_list()
+        taps = height * width * (channels if op.type == "Conv2D" else 1)
+        return math.prod(op.outputs[0].shape.as_list()) * taps
+    if op.type == "MatMul":
+        return math.prod(op.outputs[0].shape.as_list()) * op.inputs[0].shape.as_list()[1]
+    assert "MatMul" not in op.type and "Conv" not in op.type, op
+    return None
+
+
+def test_gflops(entry, whole):
+    """The figure of `--list_models`; the auxiliary logits are there for training only."""
+    spec = get_network(entry.name)
+    auxiliary = tuple(f"{scope}/" for scope in spec.logits_scopes[1:])
+    ops = [op for op in whole.graph.get_operations() if not op.name.startswith(auxiliary)]
+    products = [number for op in ops if (number := multiply_adds(op)) is not None]
+    assert spec.gflops == pytest.approx(2e-9 * sum(products), abs=0.0006)
+
+
+def test_the_logits_variables(entry, whole):
+    """As many outputs as classes have the layers of the entry alone, which are below `logits_scopes`."""
+    variables = whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
+    of_classes = {variable.op.name for variable in variables if variable.shape[-1] == entry.classes}
+    kinds = ("weights", "biases")
+    assert of_classes == {f"{entry.scope}/{layer}/{kind}" for layer in entry.logits for kind in kinds}
+    for scope in get_network(entry.name).logits_scopes:
+        assert VariableFilter(include=scope).select(of_classes)
+
+
+def test_end_points(entry, whole):
+    end_points = whole.end_points
+    if entry.end_points:
+        assert tuple(end_points) == entry.end_points
+    shapes = {key: end_point.shape.as_list()[1:] for key, end_point in end_points.items()}
+    assert {key: shapes[key] for key in entry.shapes} == {key: list(shape) for key, shape in entry.shapes.items()}
+    assert {key: end_points[key].op.name for key in entry.ops} == entry.ops
+    assert any(end_point is whole.logits for end_point in end_points.values())
+
+
+@only(lambda entry: entry.tf_slim)
+def test_end_points_are_tf_slims(entry, both):
+    """Theirs are among ours, in the same order, and of the same name."""
+    ours, theirs = both
+    assert entry.end_points or list(ours.end_points) == list(theirs.end_points)
+    assert [key for key in ours.end_points if key in theirs.end_points] == list(theirs.end_points)
+    for key in theirs.end_points:
+        # ResNet's, which is of the logits' shape, is another op where those are squeezed.
+        assert key == "predictions" or ours.end_points[key].name == theirs.end_points[key].name
