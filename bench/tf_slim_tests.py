@@ -116,9 +116,14 @@ def run_apart(path, plain, timeout):
         environment.pop("TF_USE_LEGACY_KERAS", None)
         try:
             done = subprocess.run(
-                command, env=environment, cwd=folder, capture_output=True, text=True, errors="replace",
+                command,
+                env=environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                errors="replace",
                 timeout=timeout,
-            )  # fmt: skip
+            )
             if result.exists():
                 return json.loads(result.read_text())
             lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -146,9 +151,7 @@ def print_causes(results):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, help="where the test files lie")
     parser.add_argument("--plain", action="store_true", help="do not import slimft.compat")
     parser.add_argument("--only", default="", help="only files whose path holds this text")

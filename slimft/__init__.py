@@ -46,8 +46,18 @@ _WHERE = {
 }
 # `slimft.restore` is a module that can be called: see the end of slimft/restore.py.
 _MODULES = (
-    "checkpoint", "compat", "conversion", "data", "errors", "evaluation", "filters", "nets", "preprocessing",
-    "report", "restore", "training",
+    "checkpoint",
+    "compat",
+    "conversion",
+    "data",
+    "errors",
+    "evaluation",
+    "filters",
+    "nets",
+    "preprocessing",
+    "report",
+    "restore",
+    "training",
 )
 
 __all__ = ["__version__", *_WHERE, *_MODULES]

@@ -39,9 +39,7 @@ _LITERALS = {
 }
 _STRINGS = {"STRING", "BINSTRING", "SHORT_BINSTRING"}
 # How many bytes tell the length of what may be long.
-_LENGTH_BYTES = {
-    "BINUNICODE": 4, "BINUNICODE8": 8, "BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8, "BINSTRING": 4,
-}  # fmt: skip
+_LENGTH_BYTES = {"BINUNICODE": 4, "BINUNICODE8": 8, "BINBYTES": 4, "BINBYTES8": 8, "BYTEARRAY8": 8, "BINSTRING": 4}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 # How many objects the others take off the stack, where it is not none.
 _TAKES = {

@@ -171,9 +171,15 @@ def evaluate_in_full(
         RestoreError: it does not fit the network.
     """
     network = find_network(
-        model, checkpoint, train_dir=train_dir, image_size=image_size, head=head, averages=averages,
-        precision=precision, labels=labels,
-    )  # fmt: skip
+        model,
+        checkpoint,
+        train_dir=train_dir,
+        image_size=image_size,
+        head=head,
+        averages=averages,
+        precision=precision,
+        labels=labels,
+    )
     return evaluate_network(network, dataset, data_dir, split, options, batch_size)
 
 

@@ -52,7 +52,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         PatternError: `pattern` is a ``re:`` form whose expression does not compile.
     """
     if pattern.startswith("re:"):
-        expression = pattern[len("re:"):]
+        expression = pattern[len("re:") :]
     else:
         scope = pattern.removesuffix(":0").rstrip("/")
         expression = re.escape(scope).replace(r"\*", ".*").replace(r"\?", ".")

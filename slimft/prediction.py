@@ -54,9 +54,15 @@ class Classifier:
         labels: str | os.PathLike | None = None,
     ):
         network = find_network(
-            model, checkpoint, train_dir=train_dir, image_size=image_size, head=head, averages=averages,
-            precision=precision, labels=labels,
-        )  # fmt: skip
+            model,
+            checkpoint,
+            train_dir=train_dir,
+            image_size=image_size,
+            head=head,
+            averages=averages,
+            precision=precision,
+            labels=labels,
+        )
         self._start(network, top)
 
     @classmethod

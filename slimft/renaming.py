@@ -74,7 +74,7 @@ def _scope_renamer(mapping: Mapping[str, str | Sequence[str]], names: Sequence[s
     def rename(name: str) -> list[str]:
         for old, targets in scopes.items():
             if regexes[old].fullmatch(name):
-                return [new + name[len(old):] for new in targets]
+                return [new + name[len(old) :] for new in targets]
         return [name]
 
     return rename

@@ -122,10 +122,13 @@ class RestorePlan:
         if text is None:
             selected = [*self.restored, *self.missing, *(mismatch.name for mismatch in self.mismatched)]
             text = other_names(
-                self.checkpoint.path, {**{name: name for name in self.checkpoint}, **self.checkpoint.aliases()},
+                self.checkpoint.path,
+                {**{name: name for name in self.checkpoint}, **self.checkpoint.aliases()},
                 {name: self.checkpoint.shape(name) for name in self.checkpoint},
-                {name: _shape(self.variables[name]) for name in selected}, len(self.restored), can_exclude,
-            )  # fmt: skip
+                {name: _shape(self.variables[name]) for name in selected},
+                len(self.restored),
+                can_exclude,
+            )
         return None if text is None else f"{self.checkpoint.path}: {text}"
 
     def _what_fails(
@@ -185,9 +188,11 @@ class RestorePlan:
                 has = "counts the background as class 0" if theirs[-1] == 1001 else "has no background class"
                 return f"it {has}: build the model with num_classes={theirs[-1]}, or "
         # An optimizer's slot has its variable's name and a further part.
-        if self.missing and not self.mismatched and all(
-            name in _OF_THE_TRAINING or name.rpartition("/")[0] in self.variables for name in self.missing
-        ):  # fmt: skip
+        if (
+            self.missing
+            and not self.mismatched
+            and all(name in _OF_THE_TRAINING or name.rpartition("/")[0] in self.variables for name in self.missing)
+        ):
             return "its Saver was made before the optimizer, so that training starts afresh if you "
         if self.missing and not self.left_over and len(self._of_restored_layers(self.missing)) == len(self.missing):
             return (
@@ -260,8 +265,9 @@ class RestorePlan:
         printer.text(str(self))
 
     def __str__(self) -> str:
-        states = {name: f"restored from {entry}" if entry != name else "restored"
-                  for name, entry in self.restored.items()}
+        states = {
+            name: f"restored from {entry}" if entry != name else "restored" for name, entry in self.restored.items()
+        }
         states.update((name, "excluded") for name in self.excluded)
         states.update((name, "missing in the checkpoint") for name in self.missing)
         states.update((m.name, f"mismatched: {m}") for m in self.mismatched)

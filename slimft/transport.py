@@ -122,8 +122,13 @@ def opener() -> urllib.request.OpenerDirector:
     """
     director = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler, urllib.request.UnknownHandler, _Http, _Https,
-        urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, _Redirects,
-    ):  # fmt: skip
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        _Http,
+        _Https,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        _Redirects,
+    ):
         director.add_handler(handler())
     return director

@@ -66,11 +66,20 @@ def register_tiny():
 
     sys.modules["slimft.nets.tiny"] = tiny_module()
     registry._specs()["tiny"] = registry.NetworkSpec(
-        name="tiny", module="slimft.nets.tiny", arg_scope_name="tiny_arg_scope", scope="tiny",
-        logits_scopes=("tiny/logits",), preprocessing="mean_subtraction", default_image_size=32,
-        min_image_size=8, num_imagenet_classes=1000, official_checkpoint=None, parameters=0, gflops=0,
+        name="tiny",
+        module="slimft.nets.tiny",
+        arg_scope_name="tiny_arg_scope",
+        scope="tiny",
+        logits_scopes=("tiny/logits",),
+        preprocessing="mean_subtraction",
+        default_image_size=32,
+        min_image_size=8,
+        num_imagenet_classes=1000,
+        official_checkpoint=None,
+        parameters=0,
+        gflops=0,
         top_scopes=("tiny/conv2",),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

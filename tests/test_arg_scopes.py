@@ -13,9 +13,16 @@ from slimft.nets import get_network, mobilenet_v1, nets_factory, network_names
 
 # One of each family always; all others with -m slow.
 ALWAYS = (
-    "alexnet_v2", "vgg_16", "resnet_v1_50", "resnet_v2_50", "inception_v1", "inception_v3", "mobilenet_v1",
-    "mobilenet_v2", "densenet_121",
-)  # fmt: skip
+    "alexnet_v2",
+    "vgg_16",
+    "resnet_v1_50",
+    "resnet_v2_50",
+    "inception_v1",
+    "inception_v3",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "densenet_121",
+)
 # Without their arg_scope, these are the same ops on the same variables.
 SAME = {"alexnet_v2", "vgg_a", "vgg_16", "vgg_19", "vgg_postech", "mobilenet_v2", "mobilenet_v2_140"}
 
@@ -227,9 +234,12 @@ def test_what_is_left_out_on_purpose_is_no_error(saved):
             mobilenet_v1.mobilenet_v1_base(images, "Conv2d_3_pointwise", depth_multiplier=0.25)
         session.run(tf.global_variables_initializer())
         for arguments in (
-            {}, {"exclude": "*/gamma"}, {"exclude": "*/BatchNorm"}, {"include": "*/weights,*/depthwise_weights"},
+            {},
+            {"exclude": "*/gamma"},
+            {"exclude": "*/BatchNorm"},
+            {"include": "*/weights,*/depthwise_weights"},
             {"exclude": "MobilenetV1/Conv2d_0"},
-        ):  # fmt: skip
+        ):
             plan = slimft.restore(session, path, **arguments)
             assert plan.restored and not plan.left_over and len(plan.unused) > 100
         weights = [variable for variable in slim.get_model_variables() if variable.op.name.endswith("weights")]
@@ -245,17 +255,24 @@ def test_what_training_adds_is_not_of_the_layer(tmp_path):
 
     def convolution(**arguments):
         return slim.conv2d(
-            tf.ones([1, 4, 4, 3]), 2, 3, scope="net/conv",
-            normalizer_fn=slim.batch_norm, normalizer_params=arguments,
-        )  # fmt: skip
+            tf.ones([1, 4, 4, 3]),
+            2,
+            3,
+            scope="net/conv",
+            normalizer_fn=slim.batch_norm,
+            normalizer_params=arguments,
+        )
 
     with tf.Graph().as_default(), tf.Session() as session:
         loss = tf.reduce_sum(convolution(renorm=True))
         step = tf.train.get_or_create_global_step()
         for optimizer in (
-            tf.train.AdamOptimizer(), tf.train.MomentumOptimizer(0.1, 0.9), tf.train.RMSPropOptimizer(0.1),
-            tf.train.FtrlOptimizer(0.1), tf.train.AdagradOptimizer(0.1),
-        ):  # fmt: skip
+            tf.train.AdamOptimizer(),
+            tf.train.MomentumOptimizer(0.1, 0.9),
+            tf.train.RMSPropOptimizer(0.1),
+            tf.train.FtrlOptimizer(0.1),
+            tf.train.AdagradOptimizer(0.1),
+        ):
             optimizer.minimize(loss, step)
         tf.train.ExponentialMovingAverage(0.9).apply(slim.get_model_variables())
         session.run(tf.global_variables_initializer())
@@ -275,15 +292,24 @@ def test_what_training_adds_is_not_of_the_layer(tmp_path):
     "theirs, ours, left",
     [
         ({}, {"biases_initializer": None}, ["biases"]),
-        ({"normalizer_fn": slim.batch_norm}, {"biases_initializer": None},
-         ["beta", "moving_mean", "moving_variance"]),
-        ({"normalizer_fn": slim.batch_norm, "normalizer_params": {"scope": "bn"}}, {},
-         ["beta", "moving_mean", "moving_variance"]),
+        (
+            {"normalizer_fn": slim.batch_norm},
+            {"biases_initializer": None},
+            ["beta", "moving_mean", "moving_variance"],
+        ),
+        (
+            {"normalizer_fn": slim.batch_norm, "normalizer_params": {"scope": "bn"}},
+            {},
+            ["beta", "moving_mean", "moving_variance"],
+        ),
         ({"normalizer_fn": slim.layer_norm}, {"biases_initializer": None}, ["beta", "gamma"]),
-        ({"normalizer_fn": slim.batch_norm},
-         {"normalizer_fn": slim.batch_norm, "normalizer_params": {"center": False}}, ["beta"]),
+        (
+            {"normalizer_fn": slim.batch_norm},
+            {"normalizer_fn": slim.batch_norm, "normalizer_params": {"center": False}},
+            ["beta"],
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("layer", [slim.conv2d, slim.separable_conv2d, slim.conv2d_transpose, slim.fully_connected])
 def test_kinds_of_layers(layer, theirs, ours, left):
     def graph(arguments):

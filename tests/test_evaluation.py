@@ -108,9 +108,12 @@ def test_moving_averages_are_read_in_place_of_variables(tiny, digits, resources,
     first, second = random_values(head, 1), random_values(head, 2)
     alone = ("tiny/conv1/weights", "tiny/conv2/BatchNorm/moving_variance")  # Have no average.
     collections = (
-        tf.GraphKeys.GLOBAL_VARIABLES, tf.GraphKeys.MODEL_VARIABLES, tf.GraphKeys.TRAINABLE_VARIABLES,
-        tf.GraphKeys.REGULARIZATION_LOSSES, tf.GraphKeys.UPDATE_OPS,
-    )  # fmt: skip
+        tf.GraphKeys.GLOBAL_VARIABLES,
+        tf.GraphKeys.MODEL_VARIABLES,
+        tf.GraphKeys.TRAINABLE_VARIABLES,
+        tf.GraphKeys.REGULARIZATION_LOSSES,
+        tf.GraphKeys.UPDATE_OPS,
+    )
     with tf.Graph().as_default() as graph, tf.Session() as session:
         tf.get_variable_scope().set_use_resource(resources)
         get_network(tiny).build(tf.zeros([4, 32, 32, 3]), 10, is_training=True, head=head)
@@ -183,9 +186,16 @@ def test_classes_that_are_not_those_of_the_checkpoint(tiny, tmp_path):
     with pytest.raises(DataError, match="digits.* has classes that the run was not trained on: 0, 1, 2"):
         evaluate(tiny, "digits", tmp_path / "tiny.npz")
     labels.unlink()
-    write_checkpoint(tmp_path / "nine.npz", {**random_values(), **{
-        f"tiny/logits/{name}": random_values()[f"tiny/logits/{name}"][..., :9] for name in ("weights", "biases")
-    }})  # fmt: skip
+    write_checkpoint(
+        tmp_path / "nine.npz",
+        {
+            **random_values(),
+            **{
+                f"tiny/logits/{name}": random_values()[f"tiny/logits/{name}"][..., :9]
+                for name in ("weights", "biases")
+            },
+        },
+    )
     with pytest.raises(DataError, match="digits. has 10 classes, and .*nine.npz 9"):
         evaluate(tiny, "digits", tmp_path / "nine.npz")
 

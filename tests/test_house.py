@@ -81,7 +81,8 @@ def upwards_in(imports, floors):
     return sorted(
         f"{name} -> {other}"
         for name, other in arrows
-        if rooms[name] != rooms[other] and None not in (rooms[name], rooms[other])
+        if rooms[name] != rooms[other]
+        and None not in (rooms[name], rooms[other])
         and floors[rooms[other]] >= floors[rooms[name]]
     )
 

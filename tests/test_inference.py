@@ -60,10 +60,21 @@ def make_run(folder, **settings):
 def test_every_way_to_name_a_checkpoint_of_a_run(run, tmp_path, monkeypatch):
     opened = open_checkpoint(run)
     ways = [
-        run, f"{run}/", run / "model.ckpt-7", run / "model.ckpt-7.index", f"{run}/model.ckpt-7.data-00000-of-00001",
-        run / "checkpoint", run / "best", f"{run}/best/", run / "best" / "model.ckpt-5", run / "best/checkpoint",
-        run / "../first/best/..", opened, averaged(opened), CheckpointView(opened, {name: name for name in opened}),
-    ]  # fmt: skip
+        run,
+        f"{run}/",
+        run / "model.ckpt-7",
+        run / "model.ckpt-7.index",
+        f"{run}/model.ckpt-7.data-00000-of-00001",
+        run / "checkpoint",
+        run / "best",
+        f"{run}/best/",
+        run / "best" / "model.ckpt-5",
+        run / "best/checkpoint",
+        run / "../first/best/..",
+        opened,
+        averaged(opened),
+        CheckpointView(opened, {name: name for name in opened}),
+    ]
     for way in ways:
         assert os.path.samefile(run_of(way), run), way
     assert run_of(str(run)) == run_of(run / "model.ckpt-7") == run_of(run / "best") == run
@@ -251,10 +262,13 @@ def classes_checkpoint(tmp_path):
         path = tmp_path / "run" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         shapes = {
-            "net/conv1/weights": (3, 3, 3, 4), "net/logits/BatchNorm/gamma": (4,),
-            "net/logits/weights/Adam": (1, 4, 2), "net/logits/fc/weights": (1, 1, 4, num_classes),
-            "net/logits/fc/biases": (num_classes,), "net/logits2/weights": (4, 3),
-        }  # fmt: skip
+            "net/conv1/weights": (3, 3, 3, 4),
+            "net/logits/BatchNorm/gamma": (4,),
+            "net/logits/weights/Adam": (1, 4, 2),
+            "net/logits/fc/weights": (1, 1, 4, num_classes),
+            "net/logits/fc/biases": (num_classes,),
+            "net/logits2/weights": (4, 3),
+        }
         values = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         write_checkpoint(path, values)
         return open_checkpoint(path)
@@ -271,8 +285,11 @@ def test_counting_the_classes(classes_checkpoint):
 def test_imagenets_names_are_those_of_1000_or_1001_classes(classes_checkpoint):
     plain = find_class_names(classes_checkpoint(1000), "net/logits")
     assert plain.describe(285) == {
-        "class": 285, "name": "Egyptian cat", "imagenet_class": 285, "synset": "n02124075"
-    }  # fmt: skip
+        "class": 285,
+        "name": "Egyptian cat",
+        "imagenet_class": 285,
+        "synset": "n02124075",
+    }
     shifted = find_class_names(classes_checkpoint(1001), "net/logits")
     assert shifted.describe(286) == {**plain.describe(285), "class": 286}
     assert shifted.describe(0) == {"class": 0, "name": "background", "imagenet_class": None, "synset": None}
@@ -304,5 +321,3 @@ def test_labels_have_to_be_as_many_as_the_classes(classes_checkpoint, tmp_path):
         find_class_names(classes_checkpoint(3), "net/logits", tmp_path / "labels.txt")
     names = find_class_names(classes_checkpoint(2), "net/logits", str(tmp_path / "labels.txt"))
     assert names.names == ("cat", "dog") and names.first_imagenet_class is None
-
-

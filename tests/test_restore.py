@@ -165,8 +165,10 @@ def test_cast(tmp_path, session, use_resource):
 
 def test_cast_of_what_does_not_fit(tmp_path, session):
     path = save(tmp_path, {"a": np.float32([1e6]), "b": np.int64([2**31]), "c": np.int64([1])})
-    variables = {name: tf.get_variable(name, [1], dtype) for name, dtype in
-                 {"a": tf.float16, "b": tf.int32, "c": tf.float32}.items()}  # fmt: skip
+    variables = {
+        name: tf.get_variable(name, [1], dtype)
+        for name, dtype in {"a": tf.float16, "b": tf.int32, "c": tf.float32}.items()
+    }
     for name in "ab":
         plan = plan_restore(path, [variables[name]], cast=True)
         with pytest.raises(RestoreError, match=f"saved.ckpt: {name}: 1 of its values do not fit"):
@@ -228,8 +230,14 @@ def test_a_partitioned_variable_restores_whole(tmp_path, session):
     value = rng.standard_normal([7, 5], np.float32)
     with tf.Graph().as_default(), tf.Session() as other:
         partitioner = tf.fixed_size_partitioner(3)
-        tf.get_variable("w", [7, 5], initializer=lambda shape, dtype, partition_info:
-                        tf.constant(value)[partition_info.var_offset[0]:][:shape[0]], partitioner=partitioner)
+        tf.get_variable(
+            "w",
+            [7, 5],
+            initializer=lambda shape, dtype, partition_info: tf.constant(value)[partition_info.var_offset[0] :][
+                : shape[0]
+            ],
+            partitioner=partitioner,
+        )
         other.run(tf.global_variables_initializer())
         path = tf.train.Saver().save(other, str(tmp_path / "parts"))
     variable = tf.get_variable("w", [7, 5])
@@ -319,8 +327,11 @@ def test_bad_renames(path, session):
     ],
 )
 def test_one_entry_feeds_several_variables(path, session, rename):
-    shapes = {f"net/{layer}/{name}": VALUES[f"net/fc8/{name}"].shape
-              for layer in ("fc8", "copy") for name in ("weights", "biases")}  # fmt: skip
+    shapes = {
+        f"net/{layer}/{name}": VALUES[f"net/fc8/{name}"].shape
+        for layer in ("fc8", "copy")
+        for name in ("weights", "biases")
+    }
     variables = build(shapes)
     plan = slimft.restore(session, path, rename=rename)
     assert plan.restored["net/copy/biases"] == plan.restored["net/fc8/biases"] == "net/fc8/biases"

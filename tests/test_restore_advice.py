@@ -56,8 +56,9 @@ def test_a_checkpoint_with_a_scope_around(tmp_path, outer):
 def test_a_model_with_a_scope_around_and_one_of_another_name(tmp_path):
     path = save(tmp_path)
     for outer, scope, renaming in (
-        ("tower_0", "MobilenetV1", "MobilenetV1:tower_0/MobilenetV1"), ("", "my_net", "MobilenetV1:my_net"),
-    ):  # fmt: skip
+        ("tower_0", "MobilenetV1", "MobilenetV1:tower_0/MobilenetV1"),
+        ("", "my_net", "MobilenetV1:my_net"),
+    ):
         with tf.Graph().as_default():
             with tf.variable_scope(outer) if outer else tf.name_scope(""):
                 build(scope)

@@ -63,8 +63,12 @@ def test_one_call_tries_again(serve, ranged_file, file, capfd):
     download.download(serve(server), file)
     assert file.read_bytes() == DATA
     assert [wanted for wanted, _ in server.requests] == [
-        None, "bytes=1000-", "bytes=3000-", "bytes=3000-", "bytes=6000-",
-    ]  # fmt: skip
+        None,
+        "bytes=1000-",
+        "bytes=3000-",
+        "bytes=3000-",
+        "bytes=6000-",
+    ]
     assert capfd.readouterr().err.count("trying again") == 4
 
 
@@ -266,8 +270,7 @@ def test_a_killed_process_is_continued(serve, ranged_file, file):
 
     url = serve(in_turn(stall, rest))
     code = (
-        "import pathlib, sys; from slimft.download import download;"
-        "download(sys.argv[1], pathlib.Path(sys.argv[2]))"
+        "import pathlib, sys; from slimft.download import download;download(sys.argv[1], pathlib.Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", code, url, str(file)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as process:

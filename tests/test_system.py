@@ -74,9 +74,10 @@ def tfrecords(tmp_path):
     return str(folder)
 
 
-@pytest.mark.parametrize("value, where", [
-    (None, "home/.cache"), ("", "home/.cache"), ("relative/path", "home/.cache"), ("{tmp_path}/x", "x"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value, where",
+    [(None, "home/.cache"), ("", "home/.cache"), ("relative/path", "home/.cache"), ("{tmp_path}/x", "x")],
+)
 def test_everything_below_the_home_folder_follows_xdg(tmp_path, monkeypatch, value, where):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("SLIMFT_CHECKPOINTS", raising=False)

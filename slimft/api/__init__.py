@@ -29,8 +29,9 @@ _DATA = tuple(field.name for field in dataclasses.fields(DataOptions) if field.n
 _SLIMS = {field.metadata["alias"]: field.name for field in dataclasses.fields(Settings) if field.metadata["alias"]}
 _SLIMS_OF_EVALUATION = {
     **{alias: name for alias, name in _SLIMS.items() if name in ("model", "dataset", "checkpoint", "data_dir")},
-    "dataset_split_name": "split", "eval_image_size": "image_size",
-}  # fmt: skip
+    "dataset_split_name": "split",
+    "eval_image_size": "image_size",
+}
 
 
 def _front_door(slims_names: Mapping[str, str]) -> Callable[[Callable], Callable]:
@@ -150,9 +151,16 @@ def evaluate(
         SlimftError: as `slimft.evaluation.evaluate_in_full`.
     """
     given = dict(
-        model=model, dataset=dataset, train_dir=train_dir, data_dir=data_dir, image_size=image_size,
-        batch_size=batch_size, precision=precision, head=head, averages=averages,
-    )  # fmt: skip
+        model=model,
+        dataset=dataset,
+        train_dir=train_dir,
+        data_dir=data_dir,
+        image_size=image_size,
+        batch_size=batch_size,
+        precision=precision,
+        head=head,
+        averages=averages,
+    )
     given = {name: value for name, value in given.items() if value is not None}
     told = read_keywords("evaluate", given | options, (*given, *_DATA))
     from slimft.evaluation import evaluate as run

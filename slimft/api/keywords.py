@@ -17,9 +17,12 @@ from slimft.training.setting_checks import problem_of
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 _CALLED = {
-    str: "a string", int: "a whole number", float: "a number", bool: "True or False",
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
     tuple: "a list of strings, or one string with commas between them",
-}  # fmt: skip
+}
 # Lists of FROM:TO and SCOPE:FACTOR, which in Python are dictionaries as well.
 _OF_PAIRS = ("rename", "lr_multiplier")
 
@@ -85,9 +88,11 @@ def _checked(field: dataclasses.Field, given: object):
             return None
         raise UsageError(f"{name} must not be None; leave it out for {field.default!r}")
     value = _converted(field, given)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or (
-        kind is tuple and not all(isinstance(item, str) for item in value)
-    ):  # fmt: skip
+    if (
+        not isinstance(value, kind)
+        or (kind is int and isinstance(value, bool))
+        or (kind is tuple and not all(isinstance(item, str) for item in value))
+    ):
         raise UsageError(f"{name}={given!r:.80} must be {_CALLED[kind]}")
     if value == "" and name != "group":
         raise UsageError(f"{name} is empty; give it a value, or leave it out")

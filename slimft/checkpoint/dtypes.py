@@ -20,8 +20,13 @@ _NUMPY = {
     8: "complex64", 9: "int64", 10: "bool", 17: "uint16", 18: "complex128", 19: "float16", 22: "uint32",
     23: "uint64",
 }  # fmt: skip
-_QUANTIZED = {11: ("qint8", "i1"), 12: ("quint8", "u1"), 13: ("qint32", "<i4"), 15: ("qint16", "<i2"),
-              16: ("quint16", "<u2")}  # fmt: skip
+_QUANTIZED = {
+    11: ("qint8", "i1"),
+    12: ("quint8", "u1"),
+    13: ("qint32", "<i4"),
+    15: ("qint16", "<i2"),
+    16: ("quint16", "<u2"),
+}
 _ML_DTYPES = {
     14: "bfloat16", 24: "float8_e5m2", 25: "float8_e4m3fn", 26: "float8_e4m3fnuz", 27: "float8_e4m3b11fnuz",
     28: "float8_e5m2fnuz", 29: "int4", 30: "uint4", 31: "int2", 32: "uint2", 33: "float4_e2m1fn",

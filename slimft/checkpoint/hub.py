@@ -123,9 +123,11 @@ def _fetch_from_hub(name: HubName, hub: ModuleType, folder: pathlib.Path) -> tup
     if name.file is not None and stands_alone(name.file):
         chosen, files = name.file, [name.file]  # It needs no list of all files.
     else:
-        info = _ask(name, hub, lambda: hub.HfApi().model_info(
-            name.repository, revision=name.revision, timeout=_TIMEOUT_SECONDS
-        ))  # fmt: skip
+        info = _ask(
+            name,
+            hub,
+            lambda: hub.HfApi().model_info(name.repository, revision=name.revision, timeout=_TIMEOUT_SECONDS),
+        )
         chosen, files = choose(name, [sibling.rfilename for sibling in info.siblings or ()])
         revision = info.sha
     facts: dict[str, Any] = {}

@@ -186,10 +186,13 @@ class _Child:
         environment = {**os.environ, "HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", _CHILD, settings],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            bufsize=0, env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=environment,
             pass_fds=[self._file.fileno()] if inherited else (),
-        )  # fmt: skip
+        )
         self._process, self._owner = process, os.getpid()
         self._finalizer = weakref.finalize(self, _end, process, self._owner)
         return process

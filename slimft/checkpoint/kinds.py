@@ -202,9 +202,7 @@ KINDS = (
         magic=((4, b"ftyp"), (8, b"WAVE"), (8, b"AVI ")),
     ),
     Kind("a database (SQLite)", _GIVE, (".db", ".sqlite"), magic=_begins(b"SQLite format 3\0")),
-    Kind(
-        "a Parquet or Arrow table", _GIVE, (".parquet", ".arrow"), magic=_begins(b"PAR1", b"ARROW1")
-    ),
+    Kind("a Parquet or Arrow table", _GIVE, (".parquet", ".arrow"), magic=_begins(b"PAR1", b"ARROW1")),
     Kind(
         "a program or library",
         _GIVE,

@@ -28,10 +28,12 @@ _MOST_LOOKED_AT = 50
 # A pointer of Git LFS, which may stand in the place of a data file, is shorter.
 _MOST_POINTER_BYTES = 1024
 _FOLDERS = {
-    "manifest.ocdbt": "an Orbax checkpoint (JAX)", "_CHECKPOINT_METADATA": "an Orbax checkpoint (JAX)",
-    "_METADATA": "an Orbax checkpoint (JAX)", ".metadata": "a distributed checkpoint of PyTorch",
+    "manifest.ocdbt": "an Orbax checkpoint (JAX)",
+    "_CHECKPOINT_METADATA": "an Orbax checkpoint (JAX)",
+    "_METADATA": "an Orbax checkpoint (JAX)",
+    ".metadata": "a distributed checkpoint of PyTorch",
     "Manifest.json": "a Core ML package",
-}  # fmt: skip
+}
 # What lies beside a checkpoint, or among data, and tells nothing.
 _SIDE_FILES = ("an image", "a text file", "JSON", "empty", "a graph", "a TFRecord", "the state file")
 # What has been said of moved checkpoints: training asks often where its newest one is.
@@ -308,11 +310,11 @@ def _locate_v1_shards(file: pathlib.Path) -> Found | None:
     names = sorted(name for name in os.listdir(file.parent) if shards.fullmatch(name))
     if not names:
         return None
-    count = names[0][-len("00000"):]
+    count = names[0][-len("00000") :]
     if not int(count):
         raise CheckpointError(f"{file.parent / names[0]} is said to be one of no files; rename it")
     expected = [f"{prefix}-{shard:05d}-of-{count}" for shard in range(int(count))]
-    if len({name[-len(count):] for name in names}) > 1:
+    if len({name[-len(count) :] for name in names}) > 1:
         raise CheckpointError(f"{file} has files of several checkpoints ({names[0]}, {names[-1]}); name one")
     missing = [name for name in expected if name not in names]
     if missing:

@@ -114,9 +114,12 @@ def _parse_header(octets: bytes, allowance: Allowance) -> dict[str, object]:
     allowance.take(_VALUE_BYTES * values + 5 * len(octets))
     try:
         header = json.loads(
-            octets.decode("utf-8"), object_pairs_hook=_parse_object, parse_constant=_parse_constant,
-            parse_int=_parse_int, parse_float=_parse_float,
-        )  # fmt: skip
+            octets.decode("utf-8"),
+            object_pairs_hook=_parse_object,
+            parse_constant=_parse_constant,
+            parse_int=_parse_int,
+            parse_float=_parse_float,
+        )
         if b"\\u" in octets:
             # Halves of characters, which only escapes can be, are none.
             json.dumps(header, ensure_ascii=False).encode("utf-8")

@@ -11,9 +11,11 @@ import re
 _NEWEST = b"model_checkpoint_path"
 # Each field, and whether it is text.
 _FIELDS = {
-    _NEWEST: True, b"all_model_checkpoint_paths": True,
-    b"all_model_checkpoint_timestamps": False, b"last_preserved_timestamp": False,
-}  # fmt: skip
+    _NEWEST: True,
+    b"all_model_checkpoint_paths": True,
+    b"all_model_checkpoint_timestamps": False,
+    b"last_preserved_timestamp": False,
+}
 _STRING = rb"\"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"|'[^'\\\n]*(?:\\.[^'\\\n]*)*'"
 _SPACE = re.compile(rb"(?:[ \t\r\n\f\v]+|#[^\n]*(?:\n|\Z))*")
 _FIELD = re.compile(

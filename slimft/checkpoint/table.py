@@ -23,7 +23,7 @@ from slimft.wire.binary_file import BinaryFile, Malformed, aligned_buffer
 from slimft.wire.checksum import crc32c, join, masked
 from slimft.wire.protobuf import read_varint, varint
 
-MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
+MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5  # The compression and the checksum.
 _BLOCK_BYTES = 1 << 18

@@ -40,9 +40,14 @@ TENSOR_FIELDS: Schema = {_SHAPE: SHAPE_FIELDS}
 # Of each dtype's number: the field with its values. Some dtypes have none and come as contents only.
 _FIXED = {1: 5, 2: 6, 8: 9, 18: 12}
 _VARINTS = {
-    **dict.fromkeys((3, 4, 5, 6, 11, 12, 13, 15, 16, 17, 29, 30, 31, 32), 7), 9: 10, 10: 11, 14: 13, 19: 13,
-    22: 16, 23: 17,
-}  # fmt: skip
+    **dict.fromkeys((3, 4, 5, 6, 11, 12, 13, 15, 16, 17, 29, 30, 31, 32), 7),
+    9: 10,
+    10: 11,
+    14: 13,
+    19: 13,
+    22: 16,
+    23: 17,
+}
 _FIELDS = {STRING: 8, **dict.fromkeys((24, 25, 26, 27, 28), 18), **_FIXED, **_VARINTS}
 
 

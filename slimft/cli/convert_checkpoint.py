@@ -43,36 +43,48 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     define = {"flag_values": values}
     flags.DEFINE_string(
-        "include", None,
+        "include",
+        None,
         "Scopes or variables of SRC to convert, such as vgg_16/conv1; * and re: patterns too; all by default.",
         **define,
-    )  # fmt: skip
+    )
     flags.DEFINE_string("exclude", None, "Scopes or variables of SRC to leave out.", **define)
     flags.DEFINE_list(
-        "rename", [],
+        "rename",
+        [],
         "FROM:TO,...: what SRC has in the scope FROM, or by that name, goes by TO in DST; several TOs of one FROM "
-        "are several pairs.", **define,
-    )  # fmt: skip
+        "are several pairs.",
+        **define,
+    )
     flags.DEFINE_enum(
-        "dtype", None, _DTYPES,
-        "Convert floating-point variables; it is an error if a value is too large for it.", **define,
-    )  # fmt: skip
+        "dtype",
+        None,
+        _DTYPES,
+        "Convert floating-point variables; it is an error if a value is too large for it.",
+        **define,
+    )
     flags.DEFINE_boolean(
-        "full_names", False,
+        "full_names",
+        False,
         "Of an object-based TensorFlow 2 checkpoint: the variables by their full names (Variable.name) instead of "
-        "its keys, and nothing else.", **define,
-    )  # fmt: skip
+        "its keys, and nothing else.",
+        **define,
+    )
     flags.DEFINE_string(
-        "model", None,
+        "model",
+        None,
         "SRC holds Keras Applications', torchvision's or timm's weights of this network, such as mobilenet_v2: "
-        "write them as TF-Slim's variables, float32; the other flags are about these.", **define,
-    )  # fmt: skip
+        "write them as TF-Slim's variables, float32; the other flags are about these.",
+        **define,
+    )
     for flag in ("mean", "std"):
         flags.DEFINE_list(
-            flag, None,
+            flag,
+            None,
             f"R,G,B: of torchvision's or timm's weights, the {flag} that images, from 0 to 1, were normalized "
-            "with; by default that of the library's own weights.", **define,
-        )  # fmt: skip
+            "with; by default that of the library's own weights.",
+            **define,
+        )
     flags.DEFINE_boolean("overwrite", False, "Replace DST if it is there.", **define)
 
 
@@ -95,15 +107,17 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
         write_checkpoint(destination, variables)
     _check_written(destination, variables)
     totals = Totals.of(rows_of(variables, variables, {}))
-    common.print_result({
-        "source": source.path,
-        "destination": destination,
-        "format": kind,
-        **({"model": values.model} if values.model else {}),
-        "variables": totals.variables,
-        "parameters": totals.parameters,
-        "bytes": sum(map(os.path.getsize, _files_of(destination))),
-    })  # fmt: skip
+    common.print_result(
+        {
+            "source": source.path,
+            "destination": destination,
+            "format": kind,
+            **({"model": values.model} if values.model else {}),
+            "variables": totals.variables,
+            "parameters": totals.parameters,
+            "bytes": sum(map(os.path.getsize, _files_of(destination))),
+        }
+    )
 
 
 def _converted(source: Checkpoint, values: flags.FlagValues) -> Checkpoint:

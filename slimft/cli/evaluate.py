@@ -44,18 +44,23 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("data_dir", None, "Where the data is, as in bin/finetune.", **define)
     flags.DEFINE_alias("dataset_dir", "data_dir", flag_values=values)
     flags.DEFINE_enum(
-        "split", None, (*SPLITS, WHOLE),
+        "split",
+        None,
+        (*SPLITS, WHOLE),
         "The part of the data to evaluate on. By default, of the data that the run was trained on, test or, where "
         "there is none, validation, as the run split it; of other data, its own test split or, where it has no "
-        "splits, all of it. What the run trained on is left out of everything but train.", **define,
-    )  # fmt: skip
+        "splits, all of it. What the run trained on is left out of everything but train.",
+        **define,
+    )
     flags.DEFINE_alias("dataset_split_name", "split", flag_values=values)
     define_setting_flags(values, _DATA_FLAGS)
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_string(
-        "predictions", None,
-        "A CSV file to write with each example's name, label, predicted class and confidence.", **define,
-    )  # fmt: skip
+        "predictions",
+        None,
+        "A CSV file to write with each example's name, label, predicted class and confidence.",
+        **define,
+    )
     define_slim_flags(values)
 
 
@@ -120,9 +125,7 @@ def _text(result: dict, per_class: list[dict], ece: float) -> str:
         occurring = [row for row in per_class if row["f1"] is not None]
         shown = sorted(occurring, key=lambda row: row["f1"])[:_MOST_ROWS]
         note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest F1"
-    rows = [
-        [row["class"], f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown
-    ]
+    rows = [[row["class"], f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown]
     table = text_table(["class", "examples", *columns], rows, left=1)
     weights = " of the weights' moving averages" if result["averages"] else ""
     return (

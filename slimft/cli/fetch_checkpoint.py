@@ -30,16 +30,20 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     define = {"flag_values": values}
     flags.DEFINE_string(
-        "directory", None,
+        "directory",
+        None,
         "Where to; by default the variable SLIMFT_CHECKPOINTS, or the checkout's checkpoints/, or, where slimft "
         "is installed, $XDG_CACHE_HOME/slimft/checkpoints (by default ~/.cache/slimft/checkpoints). "
-        "--checkpoint=NAME looks in the default one only.", **define,
-    )  # fmt: skip
+        "--checkpoint=NAME looks in the default one only.",
+        **define,
+    )
     flags.DEFINE_boolean(
-        "list", False,
+        "list",
+        False,
         "Print the official releases, which are here, and what those or the next download are compared with, and "
-        "stop.", **define,
-    )  # fmt: skip
+        "stop.",
+        **define,
+    )
     flags.DEFINE_boolean("json", False, "Print one line of JSON: a list with an object for each release.", **define)
 
 
@@ -72,11 +76,16 @@ def table(releases: list[dict]) -> str:
     """Releases, as `described`, one a line."""
     rows = [
         [
-            release["name"], release["network"], release["format"], "yes" if release["here"] else "no",
-            release["compared_with"], f"{release['variables']:,}", f"{release['parameters']:,}",
+            release["name"],
+            release["network"],
+            release["format"],
+            "yes" if release["here"] else "no",
+            release["compared_with"],
+            f"{release['variables']:,}",
+            f"{release['parameters']:,}",
         ]
         for release in releases
-    ]  # fmt: skip
+    ]
     header = ["name", "network", "format", "here", "compared with", "variables", "parameters"]
     return text_table(header, rows, left=5)
 

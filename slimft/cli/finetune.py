@@ -28,21 +28,28 @@ def define_flags(values: flags.FlagValues) -> None:
     define = {"flag_values": values}
     define_setting_flags(values)
     flags.DEFINE_string(
-        "settings", None,
-        "A run's settings.json: what it was told, but for its directory and for the flags that you give.", **define,
-    )  # fmt: skip
+        "settings",
+        None,
+        "A run's settings.json: what it was told, but for its directory and for the flags that you give.",
+        **define,
+    )
     flags.DEFINE_integer(
-        "resume_from", None,
+        "resume_from",
+        None,
         "The step of the checkpoint in --train_dir to go on from, where its newest is damaged or not wanted; what "
-        "comes after that step is forgotten.", lower_bound=1, **define,
-    )  # fmt: skip
+        "comes after that step is forgotten.",
+        lower_bound=1,
+        **define,
+    )
     flags.DEFINE_boolean("list_models", False, "Print a table of the networks, and stop.", **define)
     flags.DEFINE_boolean("dry_run", False, "Print what would be restored and trained, and stop.", **define)
     flags.DEFINE_boolean(
-        "find_lr", False,
+        "find_lr",
+        False,
         "Try learning rates from small to large for some steps instead of training; print a suggestion and draw "
-        "the losses to lr_finder.png in the run's directory.", **define,
-    )  # fmt: skip
+        "the losses to lr_finder.png in the run's directory.",
+        **define,
+    )
     define_slim_flags(values)
 
 

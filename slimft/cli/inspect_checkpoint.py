@@ -34,41 +34,56 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags."""
     define = {"flag_values": values}
     flags.DEFINE_string(
-        "match", None,
+        "match",
+        None,
         "Only the variables in these scopes or of these names (or full names), such as vgg_16/fc8; * and re: "
-        "patterns too.", **define,
-    )  # fmt: skip
+        "patterns too.",
+        **define,
+    )
     flags.DEFINE_boolean(
-        "stats", False,
+        "stats",
+        False,
         "Read the values too: mean, standard deviation, least and largest of the finite ones, how many are NaN "
-        "and infinite.", **define,
-    )  # fmt: skip
+        "and infinite.",
+        **define,
+    )
     flags.DEFINE_integer(
-        "depth", None,
-        "Levels of scopes in the totals; by default 2, or 1 where there are many top scopes.", lower_bound=1,
+        "depth",
+        None,
+        "Levels of scopes in the totals; by default 2, or 1 where there are many top scopes.",
+        lower_bound=1,
         **define,
-    )  # fmt: skip
+    )
     flags.DEFINE_boolean(
-        "verify", False,
-        "Read everything and check every checksum of the format; says which variables are damaged.", **define,
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "diff", None,
-        "Another checkpoint, as PATH: names, shapes, dtypes and values that differ. Values are compared bit by "
-        "bit; only NaNs in the same place are equal whatever their bits.", **define,
-    )  # fmt: skip
-    flags.DEFINE_string(
-        "model", None, "A network, such as vgg_16: what of the checkpoint would restore which variable of it.",
+        "verify",
+        False,
+        "Read everything and check every checksum of the format; says which variables are damaged.",
         **define,
-    )  # fmt: skip
+    )
+    flags.DEFINE_string(
+        "diff",
+        None,
+        "Another checkpoint, as PATH: names, shapes, dtypes and values that differ. Values are compared bit by "
+        "bit; only NaNs in the same place are equal whatever their bits.",
+        **define,
+    )
+    flags.DEFINE_string(
+        "model",
+        None,
+        "A network, such as vgg_16: what of the checkpoint would restore which variable of it.",
+        **define,
+    )
     flags.DEFINE_string("include", None, "With --model: the variables to restore; all by default.", **define)
     flags.DEFINE_string("exclude", None, "With --model: variables not to restore, such as vgg_16/fc8.", **define)
     flags.DEFINE_list("rename", [], "With --model: FROM:TO,... scopes of the checkpoint and the network.", **define)
     flags.DEFINE_boolean("cast", False, "With --model: convert floats to the network's dtype.", **define)
     flags.DEFINE_integer(
-        "num_classes", None, "With --model: its classes; by default as of its ImageNet checkpoint.", lower_bound=1,
+        "num_classes",
+        None,
+        "With --model: its classes; by default as of its ImageNet checkpoint.",
+        lower_bound=1,
         **define,
-    )  # fmt: skip
+    )
     flags.DEFINE_boolean("json", False, "Print one line of JSON: a list with an object for each PATH.", **define)
 
 
@@ -122,9 +137,13 @@ def _inspection(mode: str, values: flags.FlagValues) -> Callable[[Checkpoint], i
     """What `mode` asks of each checkpoint."""
     if mode == "model":
         return inspections.planner(
-            values.model, values.num_classes, include=values.include, exclude=values.exclude,
-            rename=parse_renames(values.rename) or None, cast=values.cast,
-        )  # fmt: skip
+            values.model,
+            values.num_classes,
+            include=values.include,
+            exclude=values.exclude,
+            rename=parse_renames(values.rename) or None,
+            cast=values.cast,
+        )
     if mode == "verify":
         return lambda checkpoint: inspections.verify(checkpoint, values.match)
     if mode == "diff":

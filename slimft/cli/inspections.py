@@ -202,10 +202,15 @@ def planner(model: str, num_classes: int | None = None, **restoring) -> Callable
             for one in planned.mismatched
         ]
         result = {
-            "model": model, "restores": error is None, "error": None if error is None else str(error),
-            "restored": dict(planned.restored), "excluded": list(planned.excluded),
-            "missing": list(planned.missing), "mismatched": mismatched, "unused": list(planned.unused),
-        }  # fmt: skip
+            "model": model,
+            "restores": error is None,
+            "error": None if error is None else str(error),
+            "restored": dict(planned.restored),
+            "excluded": list(planned.excluded),
+            "missing": list(planned.missing),
+            "mismatched": mismatched,
+            "unused": list(planned.unused),
+        }
         text = "\n".join(map(printable, str(planned).split("\n")))
         return Answer(text, {"plan": result}, error=error)
 

@@ -42,9 +42,13 @@ class Row:
         """The row as a JSON object."""
         full_name = {} if self.full_name is None else {"full_name": self.full_name}
         return {
-            "name": self.name, **full_name, "shape": list(self.shape), "dtype": dtype_text(self.dtype),
-            "parameters": self.parameters, "bytes": self.bytes,
-        }  # fmt: skip
+            "name": self.name,
+            **full_name,
+            "shape": list(self.shape),
+            "dtype": dtype_text(self.dtype),
+            "parameters": self.parameters,
+            "bytes": self.bytes,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +120,16 @@ def listing(rows: Sequence[Row], statistics: Mapping[str, Statistics | None] | N
     lines = []
     for row in rows:
         full_name = [row.full_name or ""] if has_full_names else []
-        lines.append([
-            row.name, *full_name, shape_text(row.shape), dtype_text(row.dtype),
-            *_size_cells(row.parameters, row.bytes, total),
-            *(_statistics_cells(statistics[row.name]) if statistics is not None else ()),
-        ])  # fmt: skip
+        lines.append(
+            [
+                row.name,
+                *full_name,
+                shape_text(row.shape),
+                dtype_text(row.dtype),
+                *_size_cells(row.parameters, row.bytes, total),
+                *(_statistics_cells(statistics[row.name]) if statistics is not None else ()),
+            ]
+        )
     return text_table(header, lines, left=header.index("parameters"))
 
 

@@ -19,12 +19,18 @@ def models_table() -> str:
     """Returns the table of all networks, and what its columns are, as text."""
     rows = []
     for spec in map(get_network, network_names()):
-        rows.append((
-            spec.name, ",".join(spec.logits_scopes), spec.preprocessing, spec.official_checkpoint or "-",
-            f"{spec.default_image_size}", f"{spec.min_image_size}", f"{spec.num_imagenet_classes}",
-            f"{spec.parameters:,}", f"{spec.gflops:.2f}",
-        ))  # fmt: skip
-    header = (
-        "model", "logits", "inputs", "official checkpoint", "size", "min", "classes", "parameters", "GFLOPs",
-    )  # fmt: skip
+        rows.append(
+            (
+                spec.name,
+                ",".join(spec.logits_scopes),
+                spec.preprocessing,
+                spec.official_checkpoint or "-",
+                f"{spec.default_image_size}",
+                f"{spec.min_image_size}",
+                f"{spec.num_imagenet_classes}",
+                f"{spec.parameters:,}",
+                f"{spec.gflops:.2f}",
+            )
+        )
+    header = ("model", "logits", "inputs", "official checkpoint", "size", "min", "classes", "parameters", "GFLOPs")
     return f"{text_table(header, rows, left=4)}\n\n{_NOTES}"

@@ -21,30 +21,43 @@ def define_network_flags(values: flags.FlagValues, *, train_dir: str, checkpoint
     define = {"flag_values": values}
     flags.DEFINE_string("train_dir", None, train_dir, **define)
     flags.DEFINE_string(
-        "checkpoint", None,
+        "checkpoint",
+        None,
         f"A checkpoint's path, directory or name (hf:OWNER/NAME too){checkpoint}; by default what the run in "
         "--train_dir ended with (the best in validation is in its folder best). One that lies in the directory of "
-        "a run is used as that run used it.", **define,
-    )  # fmt: skip
+        "a run is used as that run used it.",
+        **define,
+    )
     flags.DEFINE_alias("checkpoint_path", "checkpoint", flag_values=values)
     flags.DEFINE_string("model", None, f"The network: {', '.join(network_names())}.", **define)
     flags.DEFINE_alias("model_name", "model", flag_values=values)
     flags.DEFINE_integer(
-        "image_size", None, "Height and width the network sees; by default as in training.",
-        lower_bound=1, upper_bound=4096, **define,
-    )  # fmt: skip
+        "image_size",
+        None,
+        "Height and width the network sees; by default as in training.",
+        lower_bound=1,
+        upper_bound=4096,
+        **define,
+    )
     flags.DEFINE_alias("eval_image_size", "image_size", flag_values=values)
     flags.DEFINE_boolean(
-        "averages", None,
+        "averages",
+        None,
         f"{averages} the moving averages of the weights instead of the weights; by default where the checkpoint "
-        "has them, as that of a run with --ema.", **define,
-    )  # fmt: skip
+        "has them, as that of a run with --ema.",
+        **define,
+    )
     flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
 
 
 def network_of(values: flags.FlagValues, labels: str | None = None) -> Network:
     """The network that the parsed flags say; arguments and errors are those of `find_network`."""
     return find_network(
-        values.model, values.checkpoint, train_dir=values.train_dir, image_size=values.image_size,
-        averages=values.averages, precision=values.precision, labels=labels,
-    )  # fmt: skip
+        values.model,
+        values.checkpoint,
+        train_dir=values.train_dir,
+        image_size=values.image_size,
+        averages=values.averages,
+        precision=values.precision,
+        labels=labels,
+    )

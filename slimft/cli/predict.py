@@ -36,19 +36,25 @@ def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags, and slim's spelling of them as aliases."""
     define = {"flag_values": values}
     define_network_flags(
-        values, checkpoint=", its last layer included", averages="Use",
+        values,
+        checkpoint=", its last layer included",
+        averages="Use",
         train_dir="Directory of a run of bin/finetune: the model, the image size, the checkpoint and the classes' "
         "names are taken from it.",
-    )  # fmt: skip
+    )
     flags.DEFINE_string(
-        "labels", None, "A file with the classes' names, one a line, or as in slim's labels.txt (0:airplane).",
+        "labels",
+        None,
+        "A file with the classes' names, one a line, or as in slim's labels.txt (0:airplane).",
         **define,
-    )  # fmt: skip
+    )
     flags.DEFINE_integer("top", 5, "How many classes to print for each image.", lower_bound=1, **define)
     flags.DEFINE_float(
-        "crop", 1.0,
-        "Share of an image's shorter side that is the side of the central square which the network sees.", **define,
-    )  # fmt: skip
+        "crop",
+        1.0,
+        "Share of an image's shorter side that is the side of the central square which the network sees.",
+        **define,
+    )
     define_setting_flags(values, ("grey_bits",))
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_boolean(

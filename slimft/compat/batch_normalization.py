@@ -146,10 +146,29 @@ def batch_norm(
     fusable = fused is not False and not renorm and adjustment is None
     if batch_weights is not None or own_kind_of_update or (fusable and rank == 2):
         return _slims_batch_norm(
-            inputs, decay, center, scale, epsilon, activation_fn, param_initializers,
-            param_regularizers, updates_collections, is_training, reuse, variables_collections,
-            outputs_collections, trainable, batch_weights, fused, data_format,
-            zero_debias_moving_mean, scope, renorm, renorm_clipping, renorm_decay, adjustment,
+            inputs,
+            decay,
+            center,
+            scale,
+            epsilon,
+            activation_fn,
+            param_initializers,
+            param_regularizers,
+            updates_collections,
+            is_training,
+            reuse,
+            variables_collections,
+            outputs_collections,
+            trainable,
+            batch_weights,
+            fused,
+            data_format,
+            zero_debias_moving_mean,
+            scope,
+            renorm,
+            renorm_clipping,
+            renorm_decay,
+            adjustment,
         )
     axis = _channels_axis(inputs, data_format)
     with tf.variable_scope(
@@ -209,13 +228,21 @@ class _Variables:
         self.gamma = self.beta = None
         if scale:
             self.gamma = tf.get_variable(
-                "gamma", self._shape, self.dtype, initializers.get("gamma", tf.ones_initializer()),
-                regularizers.get("gamma"), trainable,
+                "gamma",
+                self._shape,
+                self.dtype,
+                initializers.get("gamma", tf.ones_initializer()),
+                regularizers.get("gamma"),
+                trainable,
             )
         if center:
             self.beta = tf.get_variable(
-                "beta", self._shape, self.dtype, initializers.get("beta", tf.zeros_initializer()),
-                regularizers.get("beta"), trainable,
+                "beta",
+                self._shape,
+                self.dtype,
+                initializers.get("beta", tf.zeros_initializer()),
+                regularizers.get("beta"),
+                trainable,
             )
         self.moving_mean = self.average("moving_mean", self.mean_initializer)
         self.moving_variance = self.average("moving_variance", self.variance_initializer)
@@ -226,7 +253,11 @@ class _Variables:
         self._scope.set_partitioner(None)
         try:
             return tf.get_variable(
-                name, self._shape, self.dtype, initializer, trainable=False,
+                name,
+                self._shape,
+                self.dtype,
+                initializer,
+                trainable=False,
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.MEAN,
             )
@@ -251,8 +282,14 @@ def _fused(inputs, variables, axis, decay, epsilon, is_training):
 
     def infer():
         return tf.nn.fused_batch_norm(
-            inputs, gamma, beta, variables.moving_mean, variables.moving_variance,
-            epsilon=epsilon, data_format=data_format, is_training=False,
+            inputs,
+            gamma,
+            beta,
+            variables.moving_mean,
+            variables.moving_variance,
+            epsilon=epsilon,
+            data_format=data_format,
+            is_training=False,
         )
 
     outputs, mean, variance = slim.utils.smart_cond(is_training, train, infer)
@@ -305,9 +342,7 @@ def _unfused(inputs, variables, axis, decay, epsilon, is_training, adjustment, r
         move_variance = _move if renorm is None else renorm.move_variance
         share = 1.0 - decay
         updates = (
-            if_training(
-                lambda: _move(variables.moving_mean, new_mean, share), lambda: variables.moving_mean
-            ),
+            if_training(lambda: _move(variables.moving_mean, new_mean, share), lambda: variables.moving_mean),
             if_training(
                 lambda: move_variance(variables.moving_variance, new_variance, share),
                 lambda: variables.moving_variance,

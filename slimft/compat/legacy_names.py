@@ -28,8 +28,13 @@ _PACKAGES = {
     "tensorflow.contrib.framework.python": (),
     "tensorflow.contrib.framework.python.ops": (),
     "tensorflow.contrib.layers": (
-        "tf_slim", "tf_slim.layers.layers", "tf_slim.layers.initializers", "tf_slim.layers.normalization",
-        "tf_slim.layers.optimizers", "tf_slim.layers.regularizers", "tf_slim.layers.summaries",
+        "tf_slim",
+        "tf_slim.layers.layers",
+        "tf_slim.layers.initializers",
+        "tf_slim.layers.normalization",
+        "tf_slim.layers.optimizers",
+        "tf_slim.layers.regularizers",
+        "tf_slim.layers.summaries",
     ),
     "tensorflow.contrib.layers.python": (),
     "tensorflow.contrib.layers.python.layers": (),
@@ -43,7 +48,7 @@ _PACKAGES = {
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": (),
     "tensorflow.contrib.training": ("tf_slim.training.training", "tf_slim.training.evaluation"),
-}  # fmt: skip
+}
 
 # Where the modules of a package are, in this order.
 _MODULES = {
@@ -64,11 +69,14 @@ _NAMES = {
     # What TensorFlow 0.12 had as tf.scalar_summary and so on.
     "tensorflow.contrib.deprecated": {**_SUMMARIES, "merge_summary": "summary.merge"},
     "tensorflow.contrib.framework": {
-        "init_from_checkpoint": "train.init_from_checkpoint", "is_tensor": "is_tensor",
-        "list_variables": "train.list_variables", "load_checkpoint": "train.load_checkpoint",
-        "load_variable": "train.load_variable", "nest": "nest",
+        "init_from_checkpoint": "train.init_from_checkpoint",
+        "is_tensor": "is_tensor",
+        "list_variables": "train.list_variables",
+        "load_checkpoint": "train.load_checkpoint",
+        "load_variable": "train.load_variable",
+        "nest": "nest",
     },
-}  # fmt: skip
+}
 
 # What to do instead, by full name.
 _ADVICE = {

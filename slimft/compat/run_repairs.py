@@ -195,13 +195,18 @@ def _init(init_fn, run, global_step, name, session):
     if step > 0:
         tf.logging.warning(
             "init_fn sets the global step to %d: %d steps remain to %s=%d",
-            step, max(1, run.last_step - step), name, run.last_step,
-        )  # fmt: skip
+            step,
+            max(1, run.last_step - step),
+            name,
+            run.last_step,
+        )
 
 
 def _say_finished(logdir, step, end):
     tf.logging.warning(
         "the run in %s is at step %d, and %s: it is finished, and no step is taken; to begin anew, name another "
         "directory",
-        logdir, step, end,
-    )  # fmt: skip
+        logdir,
+        step,
+        end,
+    )

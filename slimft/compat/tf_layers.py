@@ -66,17 +66,24 @@ class BatchNormalization(base.Layer):
             if value is not None:
                 raise ValueError("batch normalization here has no constraints and no virtual_batch_size.")
         initializers = {
-            "beta": beta_initializer, "gamma": gamma_initializer,
-            "moving_mean": moving_mean_initializer, "moving_variance": moving_variance_initializer,
-        }  # fmt: skip
+            "beta": beta_initializer,
+            "gamma": gamma_initializer,
+            "moving_mean": moving_mean_initializer,
+            "moving_variance": moving_variance_initializer,
+        }
         # Plain attributes of a layer that are dictionaries would be wrapped to be saved with it.
         self._make = lambda inputs, channels: ops._Variables(
-            tf.get_variable_scope(), inputs, channels, center, scale, self.trainable,
+            tf.get_variable_scope(),
+            inputs,
+            channels,
+            center,
+            scale,
+            self.trainable,
             {key: value for key, value in initializers.items() if value is not None},
             {"beta": beta_regularizer, "gamma": gamma_regularizer},
         )
-        self._make_renorm = lambda made: renorm and ops._Renorm(
-            made, renorm_clipping or {}, renorm_momentum, epsilon
+        self._make_renorm = lambda made: (
+            renorm and ops._Renorm(made, renorm_clipping or {}, renorm_momentum, epsilon)
         )
         self.axis = axis[0] if isinstance(axis, (list, tuple)) else axis
         self.momentum, self.epsilon, self.fused = momentum, epsilon, fused
@@ -157,11 +164,31 @@ def batch_normalization(
         A tensor of the shape and dtype of `inputs`.
     """
     layer = BatchNormalization(
-        axis, momentum, epsilon, center, scale, beta_initializer, gamma_initializer,
-        moving_mean_initializer, moving_variance_initializer, beta_regularizer, gamma_regularizer,
-        beta_constraint, gamma_constraint, renorm, renorm_clipping, renorm_momentum, fused, trainable,
-        virtual_batch_size, adjustment, name, dtype=inputs.dtype.base_dtype, _reuse=reuse, _scope=name,
-    )  # fmt: skip
+        axis,
+        momentum,
+        epsilon,
+        center,
+        scale,
+        beta_initializer,
+        gamma_initializer,
+        moving_mean_initializer,
+        moving_variance_initializer,
+        beta_regularizer,
+        gamma_regularizer,
+        beta_constraint,
+        gamma_constraint,
+        renorm,
+        renorm_clipping,
+        renorm_momentum,
+        fused,
+        trainable,
+        virtual_batch_size,
+        adjustment,
+        name,
+        dtype=inputs.dtype.base_dtype,
+        _reuse=reuse,
+        _scope=name,
+    )
     return layer(inputs, training=training)
 
 

@@ -66,9 +66,13 @@ def _resnet_v1(network: str) -> Weights:
     layers.append(Layer("predictions", f"{network}/logits", kind="dense"))
     remark = "the logits are Keras' at sizes of 4k + 1, as --image_size=225: at others it pads otherwise"
     return Weights(
-        official_variables(network), tuple(layers), reverse_channels=True, epsilon=1.001e-5, slim_epsilon=1e-5,
+        official_variables(network),
+        tuple(layers),
+        reverse_channels=True,
+        epsilon=1.001e-5,
+        slim_epsilon=1e-5,
         remarks=(remark,),
-    )  # fmt: skip
+    )
 
 
 def _resnet_v2(network: str) -> Weights:

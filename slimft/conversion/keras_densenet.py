@@ -52,9 +52,13 @@ def densenet_weights(network: str, names: Collection[str]) -> Weights:
     variables |= _batch_norm(f"{root}/final_block/BatchNorm", channels)
     variables |= {f"{root}/logits/weights": (1, 1, channels, 1000), f"{root}/logits/biases": (1000,)}
     return Weights(
-        variables, tuple(layers), **input_of(IMAGENET, IMAGES), epsilon=1.001e-5, slim_epsilon=_SLIM_EPSILON,
+        variables,
+        tuple(layers),
+        **input_of(IMAGENET, IMAGES),
+        epsilon=1.001e-5,
+        slim_epsilon=_SLIM_EPSILON,
         remarks=(PADDING,),
-    )  # fmt: skip
+    )
 
 
 def _batch_norm(scope: str, channels: int) -> dict[str, Shape]:

@@ -83,9 +83,13 @@ class _LayerRecipes:
         channels = self._kernel_shape[3:]
         self._factor = self._entries_of_factor(channels)
         make = functools.partial(
-            _kernel, shape=self._kernel_shape, output_first=self._weights.output_first, reverse=self._reverse,
-            scale=self._scale, epsilon=self._weights.epsilon,
-        )  # fmt: skip
+            _kernel,
+            shape=self._kernel_shape,
+            output_first=self._weights.output_first,
+            reverse=self._reverse,
+            scale=self._scale,
+            epsilon=self._weights.epsilon,
+        )
         self.recipes[name] = Recipe(self._kernel_shape, (self._kernel, *self._factor), make)
         if f"{layer.scope}/biases" not in variables:
             if layer.batch_norm is not None and "bias" in self._entries[layer.convolution]:

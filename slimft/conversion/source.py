@@ -130,9 +130,7 @@ def _keras_3_layers(source: KerasH5Checkpoint) -> SourceLayers:
     return dataclasses.replace(outer, named={**others, **outer.named}, inner=found)
 
 
-def _layers_of_model(
-    groups: Mapping[tuple[str, str, int], list[str]], names: Mapping[str, str]
-) -> SourceLayers:
+def _layers_of_model(groups: Mapping[tuple[str, str, int], list[str]], names: Mapping[str, str]) -> SourceLayers:
     """The layers of one of Keras 3's models, without those of models that are layers of it.
 
     Args:

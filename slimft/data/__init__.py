@@ -7,6 +7,4 @@ do.
 from slimft.data.dataset import SPLITS, WHOLE, DataOptions, Dataset
 from slimft.data.loading import dataset_names, load_dataset, load_for_evaluation
 
-__all__ = [
-    "SPLITS", "WHOLE", "DataOptions", "Dataset", "dataset_names", "load_dataset", "load_for_evaluation",
-]  # fmt: skip
+__all__ = ["SPLITS", "WHOLE", "DataOptions", "Dataset", "dataset_names", "load_dataset", "load_for_evaluation"]

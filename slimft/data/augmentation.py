@@ -38,9 +38,20 @@ def read_side(image_size: int, augment: str) -> int:
 
 
 def training_input(
-    images, labels, num_classes, image_size, preprocessing, seed, augment, flip, max_shift, min_area=1.0,
-    mixup=0.0, cutmix=0.0, label_smoothing=0.0,
-):  # fmt: skip
+    images,
+    labels,
+    num_classes,
+    image_size,
+    preprocessing,
+    seed,
+    augment,
+    flip,
+    max_shift,
+    min_area=1.0,
+    mixup=0.0,
+    cutmix=0.0,
+    label_smoothing=0.0,
+):
     """Makes a network's input and what it should say of a batch of training images.
 
     Args:

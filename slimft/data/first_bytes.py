@@ -48,7 +48,7 @@ _SIGNATURES = (
     (0, b"\xd0\xcf\x11\xe0", "a file of an old office program; save it as what is wanted"),
     # A TensorProto of uint8 with a shape, as tf.io.serialize_tensor makes of an image.
     (0, b"\x08\x04\x12", "a tensor of tf.io.serialize_tensor; encode the image with tf.io.encode_png"),
-)  # fmt: skip
+)
 
 
 def read_head(path: str | os.PathLike) -> bytes:

@@ -14,9 +14,16 @@ Image.init()
 # Formats of photographs and scans whose decoders are well kept, with what Pillow needs for some of them; none that
 # has no signature, runs a program or refers to other files.
 _CODECS = {
-    "JPEG": None, "PNG": None, "WEBP": "webp", "GIF": None, "BMP": None, "TIFF": None, "JPEG2000": "jpg_2000",
-    "AVIF": "avif", "PPM": None,
-}  # fmt: skip
+    "JPEG": None,
+    "PNG": None,
+    "WEBP": "webp",
+    "GIF": None,
+    "BMP": None,
+    "TIFF": None,
+    "JPEG2000": "jpg_2000",
+    "AVIF": "avif",
+    "PPM": None,
+}
 FORMATS = tuple(
     kind for kind, codec in _CODECS.items() if kind in Image.OPEN and (codec is None or features.check(codec))
 )

@@ -229,9 +229,7 @@ def _decoded(
 
 
 @contextlib.contextmanager
-def opened(
-    source: str | os.PathLike | BinaryIO, name: str | None = None
-) -> Iterator[tuple[Image.Image, BinaryIO]]:
+def opened(source: str | os.PathLike | BinaryIO, name: str | None = None) -> Iterator[tuple[Image.Image, BinaryIO]]:
     """Opens an image, reading no more than its head, and looks whether it is one that can be read.
 
     Args:

@@ -90,9 +90,10 @@ def check_inference(outputs, feed_dict: Mapping | None = None) -> None:
     deciding = {condition.ref(): condition for conditions in layers.values() for condition, _ in conditions}
     values = _values(list(deciding.values()), ops[0].graph, feed_dict)
     training = sorted(
-        layer for layer, conditions in layers.items()
+        layer
+        for layer, conditions in layers.items()
         if all(values[condition.ref()] == needed for condition, needed in conditions)
-    )  # fmt: skip
+    )
     if training:
         raise UsageError(
             f"{_first(training, 'batch_norm layer')} would be evaluated in training mode, with the batch's own "
@@ -100,9 +101,7 @@ def check_inference(outputs, feed_dict: Mapping | None = None) -> None:
         )
 
 
-def check_images(
-    images: np.ndarray, network: str, files: Sequence[str] | None = None, order: bool = True
-) -> None:
+def check_images(images: np.ndarray, network: str, files: Sequence[str] | None = None, order: bool = True) -> None:
     """Checks a batch of real images, as they are fed to a network, against the preprocessing it was trained with.
 
     Whether they are in [0, 255], [0, 1] or [-1, 1], or had the means subtracted, is told by the smallest and the
@@ -182,9 +181,9 @@ def _is_bgr(values: np.ndarray, files: Sequence[str]) -> bool:
     if len(files) != len(values):
         raise UsageError(f"there are {len(values)} images and {len(files)} files; give the files of this batch")
     height, width = values.shape[1:3]
-    theirs = np.stack([
-        np.asarray(Image.fromarray(read_image(file)).resize((width, height)), np.float32) for file in files
-    ])  # fmt: skip
+    theirs = np.stack(
+        [np.asarray(Image.fromarray(read_image(file)).resize((width, height)), np.float32) for file in files]
+    )
     ours, theirs = values[..., 0] - values[..., 2], theirs[..., 0] - theirs[..., 2]
     ours, theirs = ours - ours.mean(), theirs - theirs.mean()
     return float((ours * theirs).sum()) < -0.2 * np.sqrt(float((ours**2).sum()) * float((theirs**2).sum()))

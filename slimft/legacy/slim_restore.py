@@ -161,8 +161,10 @@ def _tell_the_step(plan: RestorePlan, session: tf.Session) -> None:
         tf.logging.warning(
             "%s also restored %s: training goes on at step %d, and its learning rate and end count from there; "
             "leave it out of the variables to start at 0",
-            plan.checkpoint.path, steps[0].op.name, session.run(steps[0]),
-        )  # fmt: skip
+            plan.checkpoint.path,
+            steps[0].op.name,
+            session.run(steps[0]),
+        )
 
 
 def _plan(model_path, var_list, ignore_missing_vars=False, reshape=False, ignore_unused=None) -> RestorePlan:
@@ -201,9 +203,10 @@ def _plan(model_path, var_list, ignore_missing_vars=False, reshape=False, ignore
         # Raises and says what the checkpoint has instead.
         plan_restore(checkpoint, variables).check(exclude_with=_EXCLUDE_WITH)
     plan = dataclasses.replace(
-        plan_restore(_CheckpointOfParts(checkpoint, parts), variables), excluded=tuple(missing),
+        plan_restore(_CheckpointOfParts(checkpoint, parts), variables),
+        excluded=tuple(missing),
         left_over=find_left_over(checkpoint, names, by_entry, by_entry, ignore_unused),
-    )  # fmt: skip
+    )
     plan.check(exclude_with=_EXCLUDE_WITH)
     return plan
 

@@ -110,9 +110,14 @@ def alexnet_v2(
                     return net, end_points
                 net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout7")
                 net = slim.conv2d(
-                    net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
-                    biases_initializer=tf.zeros_initializer(), scope="fc8",
-                )  # fmt: skip
+                    net,
+                    num_classes,
+                    [1, 1],
+                    activation_fn=None,
+                    normalizer_fn=None,
+                    biases_initializer=tf.zeros_initializer(),
+                    scope="fc8",
+                )
                 if spatial_squeeze:
                     net = tf.squeeze(net, [1, 2], name="fc8/squeezed")
                 end_points[sc.name + "/fc8"] = net
@@ -123,9 +128,18 @@ alexnet_v2.default_image_size = 224
 
 SPECS = (
     NetworkSpec(
-        name="alexnet_v2", module=__name__, arg_scope_name="alexnet_v2_arg_scope", scope="alexnet_v2",
-        logits_scopes=("alexnet_v2/fc8",), top_scopes=("alexnet_v2/conv5", "alexnet_v2/fc6", "alexnet_v2/fc7"),
-        preprocessing="mean_subtraction", default_image_size=224, min_image_size=195, num_imagenet_classes=1000,
-        official_checkpoint=None, parameters=50_303_912, gflops=1.473,
+        name="alexnet_v2",
+        module=__name__,
+        arg_scope_name="alexnet_v2_arg_scope",
+        scope="alexnet_v2",
+        logits_scopes=("alexnet_v2/fc8",),
+        top_scopes=("alexnet_v2/conv5", "alexnet_v2/fc6", "alexnet_v2/fc7"),
+        preprocessing="mean_subtraction",
+        default_image_size=224,
+        min_image_size=195,
+        num_imagenet_classes=1000,
+        official_checkpoint=None,
+        parameters=50_303_912,
+        gflops=1.473,
     ),
-)  # fmt: skip
+)

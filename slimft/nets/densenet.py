@@ -184,10 +184,18 @@ def _published(layers, growth_rate, num_filters, num_layers):
 
     def function(inputs, num_classes=1000, data_format="NHWC", is_training=True, reuse=None, spatial_squeeze=False):
         return densenet(
-            inputs, num_classes, reduction=0.5, growth_rate=growth_rate, num_filters=num_filters,
-            num_layers=num_layers, data_format=data_format, is_training=is_training, reuse=reuse, scope=name,
+            inputs,
+            num_classes,
+            reduction=0.5,
+            growth_rate=growth_rate,
+            num_filters=num_filters,
+            num_layers=num_layers,
+            data_format=data_format,
+            is_training=is_training,
+            reuse=reuse,
+            scope=name,
             spatial_squeeze=spatial_squeeze,
-        )  # fmt: skip
+        )
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"""DenseNet-{layers}, k = {growth_rate}; arguments and result as `densenet`."""
@@ -202,13 +210,21 @@ densenet_169 = densenet169 = _published(169, 32, 64, (6, 12, 32, 32))
 SPECS = (
     *(
         NetworkSpec(
-            name=f"densenet_{layers}", module=__name__, arg_scope_name="densenet_arg_scope",
-            scope=f"densenet{layers}", logits_scopes=(f"densenet{layers}/logits",),
+            name=f"densenet_{layers}",
+            module=__name__,
+            arg_scope_name="densenet_arg_scope",
+            scope=f"densenet{layers}",
+            logits_scopes=(f"densenet{layers}/logits",),
             top_scopes=(f"densenet{layers}/dense_block4", f"densenet{layers}/final_block"),
-            preprocessing="densenet", default_image_size=224, min_image_size=32, num_imagenet_classes=1000,
-            official_checkpoint=None, parameters=parameters, gflops=gflops,
+            preprocessing="densenet",
+            default_image_size=224,
+            min_image_size=32,
+            num_imagenet_classes=1000,
+            official_checkpoint=None,
+            parameters=parameters,
+            gflops=gflops,
         )
         for layers, parameters, gflops in ((121, 7_978_856, 5.668), (169, 14_149_480, 6.720))
     ),
     UnlistedNetwork(module=__name__, arg_scope_name="densenet_arg_scope", scope="densenet161"),
-)  # fmt: skip
+)

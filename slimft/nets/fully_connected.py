@@ -46,7 +46,11 @@ def fully_connected_conv2d(net, num_outputs, size, padding, scope):
     positions = tf.reshape(net, [1, 1, -1, taps * net.shape.as_list()[3]])
     with tf.variable_scope(tf.get_variable_scope(), custom_getter=as_1x1, auxiliary_name_scope=False):
         return slim.conv2d(
-            positions, num_outputs, [1, 1], activation_fn=activate_positions, weights_regularizer=None,
+            positions,
+            num_outputs,
+            [1, 1],
+            activation_fn=activate_positions,
+            weights_regularizer=None,
             variables_collections={"biases": slim.utils.get_variable_collections(variables_collections, "biases")},
             scope=scope,
-        )  # fmt: skip
+        )

@@ -85,9 +85,7 @@ def inception_v1_base(inputs, final_endpoint="Mixed_5c", include_root_block=True
     layers = _ROOT_BLOCK + _MODULES if include_root_block else _MODULES
     with (
         tf.variable_scope(scope, "InceptionV1", [inputs]),
-        slim.arg_scope(
-            [slim.conv2d, slim.fully_connected], weights_initializer=trunc_normal(0.01)
-        ),
+        slim.arg_scope([slim.conv2d, slim.fully_connected], weights_initializer=trunc_normal(0.01)),
         slim.arg_scope([slim.conv2d, slim.max_pool2d], stride=1, padding="SAME"),
     ):
         return inception_utils.stack_layers(inputs, layers, final_endpoint)
@@ -150,9 +148,18 @@ inception_v1.default_image_size = 224
 
 SPECS = (
     NetworkSpec(
-        name="inception_v1", module=__name__, arg_scope_name="inception_v1_arg_scope", scope="InceptionV1",
-        logits_scopes=("InceptionV1/Logits",), top_scopes=("InceptionV1/Mixed_5b", "InceptionV1/Mixed_5c"),
-        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
-        official_checkpoint="inception_v1", parameters=6_618_649, gflops=2.997,
+        name="inception_v1",
+        module=__name__,
+        arg_scope_name="inception_v1_arg_scope",
+        scope="InceptionV1",
+        logits_scopes=("InceptionV1/Logits",),
+        top_scopes=("InceptionV1/Mixed_5b", "InceptionV1/Mixed_5c"),
+        preprocessing="inception",
+        default_image_size=224,
+        min_image_size=32,
+        num_imagenet_classes=1001,
+        official_checkpoint="inception_v1",
+        parameters=6_618_649,
+        gflops=2.997,
     ),
-)  # fmt: skip
+)

@@ -170,15 +170,24 @@ def _aux_logits(net, num_classes, depth, spatial_squeeze, global_pool):
         net = slim.conv2d(net, depth(128), [1, 1], scope="Conv2d_1b_1x1")
         kernel_size = _reduced_kernel_size_for_small_input(net, [5, 5])
         net = slim.conv2d(
-            net, depth(768), kernel_size, weights_initializer=trunc_normal(0.01),
-            padding="VALID", scope="Conv2d_2a_{}x{}".format(*kernel_size),
-        )  # fmt: skip
+            net,
+            depth(768),
+            kernel_size,
+            weights_initializer=trunc_normal(0.01),
+            padding="VALID",
+            scope="Conv2d_2a_{}x{}".format(*kernel_size),
+        )
         if global_pool and spatial_squeeze and net.shape.as_list()[1:3] != [1, 1]:
             net = tf.reduce_mean(net, [1, 2], keepdims=True, name="GlobalPool")
         net = slim.conv2d(
-            net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
-            weights_initializer=trunc_normal(0.001), scope="Conv2d_2b_1x1",
-        )  # fmt: skip
+            net,
+            num_classes,
+            [1, 1],
+            activation_fn=None,
+            normalizer_fn=None,
+            weights_initializer=trunc_normal(0.001),
+            scope="Conv2d_2b_1x1",
+        )
         return tf.squeeze(net, [1, 2], name="SpatialSqueeze") if spatial_squeeze else net
 
 
@@ -260,10 +269,18 @@ inception_v3.default_image_size = 299
 
 SPECS = (
     NetworkSpec(
-        name="inception_v3", module=__name__, arg_scope_name="inception_v3_arg_scope", scope="InceptionV3",
+        name="inception_v3",
+        module=__name__,
+        arg_scope_name="inception_v3_arg_scope",
+        scope="InceptionV3",
         logits_scopes=("InceptionV3/Logits", "InceptionV3/AuxLogits"),
         top_scopes=("InceptionV3/Mixed_7a", "InceptionV3/Mixed_7b", "InceptionV3/Mixed_7c"),
-        preprocessing="inception", default_image_size=299, min_image_size=75, num_imagenet_classes=1001,
-        official_checkpoint="inception_v3", parameters=23_819_401, gflops=11.426,
+        preprocessing="inception",
+        default_image_size=299,
+        min_image_size=75,
+        num_imagenet_classes=1001,
+        official_checkpoint="inception_v3",
+        parameters=23_819_401,
+        gflops=11.426,
     ),
-)  # fmt: skip
+)

@@ -257,10 +257,19 @@ mobilenet_v1_025 = wrapped_partial(mobilenet_v1, depth_multiplier=0.25)
 
 SPECS = tuple(
     NetworkSpec(
-        name=name, module=__name__, arg_scope_name="mobilenet_v1_arg_scope", scope="MobilenetV1",
-        logits_scopes=("MobilenetV1/Logits",), top_scopes=("MobilenetV1/Conv2d_12_*", "MobilenetV1/Conv2d_13_*"),
-        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
-        official_checkpoint=official, parameters=parameters, gflops=gflops,
+        name=name,
+        module=__name__,
+        arg_scope_name="mobilenet_v1_arg_scope",
+        scope="MobilenetV1",
+        logits_scopes=("MobilenetV1/Logits",),
+        top_scopes=("MobilenetV1/Conv2d_12_*", "MobilenetV1/Conv2d_13_*"),
+        preprocessing="inception",
+        default_image_size=224,
+        min_image_size=32,
+        num_imagenet_classes=1001,
+        official_checkpoint=official,
+        parameters=parameters,
+        gflops=gflops,
     )
     for name, official, parameters, gflops in (
         ("mobilenet_v1", "mobilenet_v1_1.0_224", 4_233_001, 1.138),
@@ -268,4 +277,4 @@ SPECS = tuple(
         ("mobilenet_v1_050", "mobilenet_v1_0.5_224", 1_332_105, 0.299),
         ("mobilenet_v1_025", "mobilenet_v1_0.25_224", 470_329, 0.082),
     )
-)  # fmt: skip
+)

@@ -229,9 +229,14 @@ def _classify(net, num_classes, prediction_fn, end_points):
             return net, end_points
         net = slim.dropout(net, scope="Dropout")
         logits = slim.conv2d(
-            net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
-            biases_initializer=tf.zeros_initializer(), scope="Conv2d_1c_1x1",
-        )  # fmt: skip
+            net,
+            num_classes,
+            [1, 1],
+            activation_fn=None,
+            normalizer_fn=None,
+            biases_initializer=tf.zeros_initializer(),
+            scope="Conv2d_1c_1x1",
+        )
         logits = tf.identity(tf.squeeze(logits, [1, 2]), name="output")
     end_points["Logits"] = logits
     if prediction_fn:
@@ -254,14 +259,22 @@ mobilenet_v2_035 = wrapped_partial(mobilenet, depth_multiplier=0.35, finegrain_c
 
 SPECS = tuple(
     NetworkSpec(
-        name=name, module=__name__, arg_scope_name="training_scope", scope="MobilenetV2",
+        name=name,
+        module=__name__,
+        arg_scope_name="training_scope",
+        scope="MobilenetV2",
         logits_scopes=("MobilenetV2/Logits",),
         top_scopes=(*(f"MobilenetV2/expanded_conv_{i}" for i in (13, 14, 15, 16)), "MobilenetV2/Conv_1"),
-        preprocessing="inception", default_image_size=224, min_image_size=32, num_imagenet_classes=1001,
-        official_checkpoint=official, parameters=parameters, gflops=gflops,
+        preprocessing="inception",
+        default_image_size=224,
+        min_image_size=32,
+        num_imagenet_classes=1001,
+        official_checkpoint=official,
+        parameters=parameters,
+        gflops=gflops,
     )
     for name, official, parameters, gflops in (
         ("mobilenet_v2", "mobilenet_v2_1.0_224", 3_506_153, 0.602),
         ("mobilenet_v2_140", "mobilenet_v2_1.4_224", 6_110_569, 1.164),
     )
-)  # fmt: skip
+)

@@ -141,9 +141,18 @@ def _published(layers, *units):
         store_non_strided_activations=False,
     ):
         return resnet_v1(
-            inputs, resnet_utils.four_blocks(bottleneck, *units), num_classes, is_training, global_pool,
-            output_stride, True, spatial_squeeze, reuse, scope, store_non_strided_activations,
-        )  # fmt: skip
+            inputs,
+            resnet_utils.four_blocks(bottleneck, *units),
+            num_classes,
+            is_training,
+            global_pool,
+            output_stride,
+            True,
+            spatial_squeeze,
+            reuse,
+            scope,
+            store_non_strided_activations,
+        )
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"""ResNet-{layers}; arguments and result as `resnet_v1`."""
@@ -161,10 +170,19 @@ resnet_v1_200 = _published(200, 3, 24, 36, 3)
 SPECS = (
     *(
         NetworkSpec(
-            name=name, module=__name__, arg_scope_name="resnet_arg_scope", scope=name,
-            logits_scopes=(f"{name}/logits",), top_scopes=(f"{name}/block4",), preprocessing="mean_subtraction",
-            default_image_size=224, min_image_size=32, num_imagenet_classes=1000, official_checkpoint=name,
-            parameters=parameters, gflops=gflops,
+            name=name,
+            module=__name__,
+            arg_scope_name="resnet_arg_scope",
+            scope=name,
+            logits_scopes=(f"{name}/logits",),
+            top_scopes=(f"{name}/block4",),
+            preprocessing="mean_subtraction",
+            default_image_size=224,
+            min_image_size=32,
+            num_imagenet_classes=1000,
+            official_checkpoint=name,
+            parameters=parameters,
+            gflops=gflops,
         )
         for name, parameters, gflops in (
             ("resnet_v1_50", 25_557_032, 6.965),
@@ -173,4 +191,4 @@ SPECS = (
         )
     ),
     UnlistedNetwork(module=__name__, arg_scope_name="resnet_arg_scope", scope="resnet_v1_200"),
-)  # fmt: skip
+)

@@ -121,9 +121,17 @@ def _published(layers, *units):
         scope=name,
     ):
         return resnet_v2(
-            inputs, resnet_utils.four_blocks(bottleneck, *units), num_classes, is_training, global_pool,
-            output_stride, True, spatial_squeeze, reuse, scope,
-        )  # fmt: skip
+            inputs,
+            resnet_utils.four_blocks(bottleneck, *units),
+            num_classes,
+            is_training,
+            global_pool,
+            output_stride,
+            True,
+            spatial_squeeze,
+            reuse,
+            scope,
+        )
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"""ResNet-{layers}; arguments and result as `resnet_v2`."""
@@ -142,10 +150,19 @@ resnet_v2_200 = _published(200, 3, 24, 36, 3)
 SPECS = (
     *(
         NetworkSpec(
-            name=name, module=__name__, arg_scope_name="resnet_arg_scope", scope=name,
-            logits_scopes=(f"{name}/logits",), top_scopes=(f"{name}/block4", f"{name}/postnorm"),
-            preprocessing="inception", default_image_size=299, min_image_size=32, num_imagenet_classes=1001,
-            official_checkpoint=name, parameters=parameters, gflops=gflops,
+            name=name,
+            module=__name__,
+            arg_scope_name="resnet_arg_scope",
+            scope=name,
+            logits_scopes=(f"{name}/logits",),
+            top_scopes=(f"{name}/block4", f"{name}/postnorm"),
+            preprocessing="inception",
+            default_image_size=299,
+            min_image_size=32,
+            num_imagenet_classes=1001,
+            official_checkpoint=name,
+            parameters=parameters,
+            gflops=gflops,
         )
         for name, parameters, gflops in (
             ("resnet_v2_50", 25_570_409, 13.072),
@@ -154,4 +171,4 @@ SPECS = (
         )
     ),
     UnlistedNetwork(module=__name__, arg_scope_name="resnet_arg_scope", scope="resnet_v2_200"),
-)  # fmt: skip
+)

@@ -82,9 +82,7 @@ def _vgg(
                 end_points["global_pool"] = net
             if num_classes:
                 net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout7")
-                net = slim.conv2d(
-                    net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="fc8"
-                )
+                net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="fc8")
                 if spatial_squeeze:
                     net = tf.squeeze(net, [1, 2], name="fc8/squeezed")
                 end_points[sc.name + "/fc8"] = net
@@ -103,9 +101,17 @@ def vgg_a(
 ):
     """VGG with 11 weight layers, configuration A; arguments and result as `vgg_16`."""
     return _vgg(
-        inputs, _LAYERS_A, "vgg_a", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
-        fc_conv_padding, global_pool,
-    )  # fmt: skip
+        inputs,
+        _LAYERS_A,
+        "vgg_a",
+        num_classes,
+        is_training,
+        dropout_keep_prob,
+        spatial_squeeze,
+        scope,
+        fc_conv_padding,
+        global_pool,
+    )
 
 
 def vgg_16(
@@ -136,9 +142,17 @@ def vgg_16(
         and a dictionary of the layers' outputs, by their scope.
     """
     return _vgg(
-        inputs, _LAYERS_D, "vgg_16", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
-        fc_conv_padding, global_pool,
-    )  # fmt: skip
+        inputs,
+        _LAYERS_D,
+        "vgg_16",
+        num_classes,
+        is_training,
+        dropout_keep_prob,
+        spatial_squeeze,
+        scope,
+        fc_conv_padding,
+        global_pool,
+    )
 
 
 def vgg_19(
@@ -153,9 +167,17 @@ def vgg_19(
 ):
     """VGG with 19 weight layers, configuration E; arguments and result as `vgg_16`."""
     return _vgg(
-        inputs, _LAYERS_E, "vgg_19", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
-        fc_conv_padding, global_pool,
-    )  # fmt: skip
+        inputs,
+        _LAYERS_E,
+        "vgg_19",
+        num_classes,
+        is_training,
+        dropout_keep_prob,
+        spatial_squeeze,
+        scope,
+        fc_conv_padding,
+        global_pool,
+    )
 
 
 def vgg_postech(
@@ -174,9 +196,17 @@ def vgg_postech(
     and fc8. This is the table's network.
     """
     return _vgg(
-        inputs, _LAYERS_POSTECH, "vgg_postech", num_classes, is_training, dropout_keep_prob, spatial_squeeze, scope,
-        fc_conv_padding, global_pool,
-    )  # fmt: skip
+        inputs,
+        _LAYERS_POSTECH,
+        "vgg_postech",
+        num_classes,
+        is_training,
+        dropout_keep_prob,
+        spatial_squeeze,
+        scope,
+        fc_conv_padding,
+        global_pool,
+    )
 
 
 for _function in (vgg_a, vgg_16, vgg_19, vgg_postech):
@@ -187,10 +217,19 @@ vgg_e = vgg_19
 
 SPECS = tuple(
     NetworkSpec(
-        name=name, module=__name__, arg_scope_name="vgg_arg_scope", scope=name, logits_scopes=(f"{name}/fc8",),
-        top_scopes=(f"{name}/conv5", f"{name}/fc6", f"{name}/fc7"), preprocessing="mean_subtraction",
-        default_image_size=224, min_image_size=32, num_imagenet_classes=1000, official_checkpoint=official,
-        parameters=parameters, gflops=gflops,
+        name=name,
+        module=__name__,
+        arg_scope_name="vgg_arg_scope",
+        scope=name,
+        logits_scopes=(f"{name}/fc8",),
+        top_scopes=(f"{name}/conv5", f"{name}/fc6", f"{name}/fc7"),
+        preprocessing="mean_subtraction",
+        default_image_size=224,
+        min_image_size=32,
+        num_imagenet_classes=1000,
+        official_checkpoint=official,
+        parameters=parameters,
+        gflops=gflops,
     )
     for name, official, parameters, gflops in (
         ("vgg_a", None, 132_863_336, 15.218),
@@ -198,4 +237,4 @@ SPECS = tuple(
         ("vgg_19", "vgg_19", 143_667_240, 39.264),
         ("vgg_postech", None, 148_534_440, 47.588),
     )
-)  # fmt: skip
+)

@@ -60,11 +60,12 @@ def _data(result: Result) -> Html | None:
     most = max(max(counts[splits[0]], default=0), 1)
     cells = (
         (
-            name, _with_bar(count(counts[splits[0]][label]), counts[splits[0]][label] / most),
+            name,
+            _with_bar(count(counts[splits[0]][label]), counts[splits[0]][label] / most),
             *(count(counts[split][label]) for split in splits[1:]),
         )
         for label, name in enumerate(names)
-    )  # fmt: skip
+    )
     classes = _long_table(["class", *splits], list(cells), f"Examples of all {len(names):,} classes")
     return section("Data", table(header, rows), classes)
 
@@ -161,10 +162,12 @@ def _heat_map(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Html:
 def _heat_cell(number: int, part: float, numbered: bool, right: bool, what: str) -> Html:
     css = " ".join(name for name, applies in (("right", right), ("strong", part > 0.55)) if applies)
     return tag(
-        "td", count(number) if numbered and number else None, class_=css or None,
+        "td",
+        count(number) if numbered and number else None,
+        class_=css or None,
         title=f"{what}: {number:,} ({part:.1%})" if number else None,
         style=f"background:rgba(var(--heat),{part:.2f})" if number else None,
-    )  # fmt: skip
+    )
 
 
 def _short(name: str) -> str:
@@ -182,13 +185,15 @@ def mistakes(result: Result, data_dir: str) -> Html | None:
             "figure",
             tag("img", src=one["image"], alt="") if one["image"] else tag("div", "no picture", class_="blank"),
             tag(
-                "figcaption", tag("b", f"{names[one['predicted']]} ({percent(one['confidence'])})"),
-                f"labelled {names[one['label']]}", tag("br"),
+                "figcaption",
+                tag("b", f"{names[one['predicted']]} ({percent(one['confidence'])})"),
+                f"labelled {names[one['label']]}",
+                tag("br"),
                 one["name"].removeprefix(f"{data_dir}/"),
             ),
         )
         for one in result.mistakes
-    ]  # fmt: skip
+    ]
     note = "Wrong answers of which the network was surest, and with what confidence. Some may be wrong labels."
     shown = tag("div", pictures, class_="pictures")
     return section("Most confident mistakes", tag("p", note, class_="note"), shown)

@@ -122,9 +122,7 @@ class Comparison:
         order = {i: (sign * one[self.metric], _or_infinity(one.get("loss"))) for i, one in figures.items()}
         if len(order) < 2:
             return [None] * size
-        return [
-            1 + sum(other < order[i] for other in order.values()) if i in order else None for i in range(size)
-        ]
+        return [1 + sum(other < order[i] for other in order.values()) if i in order else None for i in range(size)]
 
     def is_best(self, rank: int | None, ranks: Sequence[int | None]) -> bool:
         """Whether to mark what has this rank: not where all have the same."""
@@ -224,8 +222,9 @@ def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:
     groups = [group for group in experiments if not _was_changed(group)]
     doubts = [
         f"{_list([row.name for row in group])}: Not counted as repetitions: their data changed between them."
-        for group in experiments if group not in groups
-    ]  # fmt: skip
+        for group in experiments
+        if group not in groups
+    ]
     return Comparison(rows, tuple(groups), tuple(doubts))
 
 

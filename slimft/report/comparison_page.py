@@ -99,17 +99,27 @@ def _effort(row: Row) -> list[str]:
 def _table_of_runs(comparison: Comparison) -> Html:
     rows = [
         [
-            _whole([row.name]), row.setting("model"), row.setting("recipe"), tag("td", _rank(rank), class_="n"),
+            _whole([row.name]),
+            row.setting("model"),
+            row.setting("recipe"),
+            tag("td", _rank(rank), class_="n"),
             *_marked(row.validation, comparison, comparison.is_best(rank, comparison.ranks), share),
             *_effort(row),
             tag("td", _whole(row.differs)),  # Last: it can be long.
         ]
         for row, rank in zip(comparison.rows, comparison.ranks)
-    ]  # fmt: skip
+    ]
     header = [
-        "run", "model", "recipe", tag("th", "rank", class_="n"), *_titled("validation", VALIDATION),
-        "step", "time", "images/s", tag("th", "differs in"),
-    ]  # fmt: skip
+        "run",
+        "model",
+        "recipe",
+        tag("th", "rank", class_="n"),
+        *_titled("validation", VALIDATION),
+        "step",
+        "time",
+        "images/s",
+        tag("th", "differs in"),
+    ]
     notes = [tag("p", note, class_="note") for note in comparison.notes()]
     return section("Runs, by validation", table(header, rows, 3), *notes)
 
@@ -127,8 +137,9 @@ def _table_of_tests(comparison: Comparison) -> Html | None:
         return None
     rows = [
         [_whole([row.name]), count(row.run.result.figure("examples")), *map(share, row.test.values())]
-        for row in comparison.rows if row.run.result is not None and row.run.result.split == "test"
-    ]  # fmt: skip
+        for row in comparison.rows
+        if row.run.result is not None and row.run.result.split == "test"
+    ]
     note = "Of the checkpoints above. They are for the run that was chosen by validation, and not for choosing."
     header = ["run", "examples", *_titled("test", TEST)]
     return section("On the test split", table(header, rows), tag("p", note, class_="note"))
@@ -146,19 +157,30 @@ def _table_of_groups(comparison: Comparison) -> Html | None:
     rows = []
     for group, rank in zip(comparison.groups, ranks):
         validation = {name: spread([row.validation[name] for row in group]) for name in VALIDATION.values()}
-        rows.append([
-            _whole([row.name for row in group]), _whole(common(group)), count(len(group)), _rank(rank),
-            *_marked(validation, comparison, comparison.is_best(rank, ranks), str),
-            *_spreads([row.test for row in group], TEST),
-            spread([row.run.result.seconds for row in group], digits=0),
-        ])  # fmt: skip
+        rows.append(
+            [
+                _whole([row.name for row in group]),
+                _whole(common(group)),
+                count(len(group)),
+                _rank(rank),
+                *_marked(validation, comparison, comparison.is_best(rank, ranks), str),
+                *_spreads([row.test for row in group], TEST),
+                spread([row.run.result.seconds for row in group], digits=0),
+            ]
+        )
     note = (
         "Runs that differ in nothing but seed or fold: mean ± standard deviation (of a sample). The rank is that "
         "of the mean in validation."
     )
     header = [
-        "runs", "settings", "number", "rank", *_titled("validation", VALIDATION), *_titled("test", TEST), "seconds",
-    ]  # fmt: skip
+        "runs",
+        "settings",
+        "number",
+        "rank",
+        *_titled("validation", VALIDATION),
+        *_titled("test", TEST),
+        "seconds",
+    ]
     return section("Repetitions", table(header, rows, 2), tag("p", note, class_="note"))
 
 

@@ -154,9 +154,10 @@ def calibration_chart(bins: Sequence[dict], identity: str) -> Html | None:
         below.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(2))
         picture = _svg(figure, identity, "reliability diagram")
     keys = [
-        _key("accuracy of a bin", 0), _key("at its mean confidence", 1),
+        _key("accuracy of a bin", 0),
+        _key("at its mean confidence", 1),
         tag("span", _swatch("var(--faint)", "3 2"), "perfect calibration", class_="key"),
-    ]  # fmt: skip
+    ]
     return tag("figure", tag("figcaption", tag("b", "Accuracy by confidence"), keys), picture)
 
 

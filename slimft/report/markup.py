@@ -90,10 +90,14 @@ def section(title: str, *content) -> Html:
 
 def tiles(figures: Iterable[tuple[str, str, object]]) -> Html:
     """Figures in a row: what each is, its value, and a note below."""
-    return tag("dl", [
-        tag("div", tag("dt", what), tag("dd", value), tag("dd", note, class_="note") if note else None)
-        for what, value, note in figures
-    ], class_="tiles")  # fmt: skip
+    return tag(
+        "dl",
+        [
+            tag("div", tag("dt", what), tag("dd", value), tag("dd", note, class_="note") if note else None)
+            for what, value, note in figures
+        ],
+        class_="tiles",
+    )
 
 
 def document(title: str, *body) -> Html:

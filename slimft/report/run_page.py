@@ -61,7 +61,7 @@ def run_page(run: RunFiles) -> Html:
         tag("p", validation, class_="note") if (validation := _validation(run)) else None,
         _what_was_run(run),
         _curves(run),
-    ]  # fmt: skip
+    ]
     if result:
         data_dir = str(run.settings.get("data_dir"))
         parts += [*sections.findings(result, data_dir), _machine(result)]
@@ -98,7 +98,6 @@ def _validation(run: RunFiles) -> str | None:
         if record:
             told.append(f"at step {count(step)}{what}: {', '.join(figures)}")
     return f"Validation {'; '.join(told)}." if told else None
-
 
 
 def _what_was_run(run: RunFiles) -> Html:

@@ -133,35 +133,44 @@ class RunFiles:
         result, step, last, best = self.result, self.step, self.last_step, self.history.best_step
         headline = self.task.headline
         unknown = sum(None in (one.get(headline), one.get("loss")) for one in self.history.validation)
-        yield result is None, (
-            "It did not come to its end, or is still under way: there is no final evaluation yet, only its "
-            "best validation so far."
+        yield (
+            result is None,
+            (
+                "It did not come to its end, or is still under way: there is no final evaluation yet, only its "
+                "best validation so far."
+            ),
         )
         if result is not None:
             yield self.has_gone_on, f"This result is of step {step}; the run has gone on to {last}."
-            yield step is not None and last is not None and last < step, (
-                f"This result is of step {step}, but history.json ends at step {last}: they are not of the "
-                "same run, or not of the same time."
+            yield (
+                step is not None and last is not None and last < step,
+                (
+                    f"This result is of step {step}, but history.json ends at step {last}: they are not of the "
+                    "same run, or not of the same time."
+                ),
             )
             yield step is None, "The result does not tell which step it is of."
             yield step is not None and not self.validation_at(step), f"There is no validation of step {step}."
-            yield result.split == "validation", (
-                "There is no test split: the result is of the validation split, which chose the checkpoint, and "
-                "so tells too well of it."
+            yield (
+                result.split == "validation",
+                (
+                    "There is no test split: the result is of the validation split, which chose the checkpoint, "
+                    "and so tells too well of it."
+                ),
             )
             yield not result.split, "result.json does not tell which split its figures are of."
             for name in ("model", "dataset"):
                 there, told = result.result.get(name), self.settings.get(name)
                 yield there not in (None, told), f"result.json is of --{name}={there}, settings.json of {told}."
-        yield self.history.metric not in ("", self._told_metric), (
-            f"The best step is the best by {self.history.metric}; the settings now say {self._told_metric}."
+        yield (
+            self.history.metric not in ("", self._told_metric),
+            (f"The best step is the best by {self.history.metric}; the settings now say {self._told_metric}."),
         )
-        yield self.best_kept is not None and self.best_kept != best, (
-            f"best/ holds the checkpoint of step {self.best_kept}; the best validation is that of step {best}."
+        yield (
+            self.best_kept is not None and self.best_kept != best,
+            (f"best/ holds the checkpoint of step {self.best_kept}; the best validation is that of step {best}."),
         )
         yield unknown > 0, f"{unknown} validations have no finite {headline} or no finite loss."
-
-
 
 
 def read_run(train_dir: str | pathlib.Path) -> RunFiles:

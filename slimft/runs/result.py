@@ -191,9 +191,9 @@ def parse_result(value: Value) -> Result:
             split: [count.integer() for count in inner.array(size)]
             for split, inner in (counts.object() if counts.raw is not None else {}).items()
         },
-        confusion_matrix=None if matrix.raw is None else [
-            [cell.integer() for cell in row.array(size)] for row in matrix.array(size)
-        ],
+        confusion_matrix=None
+        if matrix.raw is None
+        else [[cell.integer() for cell in row.array(size)] for row in matrix.array(size)],
         confused_pairs=[_pair(pair, size) for pair in value.get("confused_pairs").array()],
         per_class=[_class_figures(row) for row in value.get("per_class").array()],
         calibration=_calibration(value.get("calibration")),
@@ -202,7 +202,7 @@ def parse_result(value: Value) -> Result:
         images_per_second=value.get("images_per_second").number(),
         device=value.get("device").text(),
         versions=_texts(value.get("versions")),
-    )  # fmt: skip
+    )
 
 
 def _pair(value: Value, size: int) -> tuple[int, int, int]:

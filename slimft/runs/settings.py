@@ -66,9 +66,10 @@ class Settings:
         alias="checkpoint_path",
     )
     exclude: tuple[str, ...] | None = _flag(
-        None, "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.",
+        None,
+        "Scopes or variables not to restore, such as vgg_16/fc8; * and re: patterns too.",
         alias="checkpoint_exclude_scopes",
-    )  # fmt: skip
+    )
     include: tuple[str, ...] = _flag((), "Scopes or variables to restore; everything by default.")
     rename: tuple[str, ...] = _flag(
         (),
@@ -122,12 +123,16 @@ class Settings:
     )
     validation_share: float = _flag(
         DataOptions.validation_share,
-        "Share of the training examples to validate on, where the data has no such split.", least=0, most=0.9,
-    )  # fmt: skip
+        "Share of the training examples to validate on, where the data has no such split.",
+        least=0,
+        most=0.9,
+    )
     test_share: float = _flag(
-        DataOptions.test_share, "Share of all examples to test on, where the data has no splits at all.",
-        least=0, most=0.9,
-    )  # fmt: skip
+        DataOptions.test_share,
+        "Share of all examples to test on, where the data has no splits at all.",
+        least=0,
+        most=0.9,
+    )
     split_seed: int = _flag(DataOptions.split_seed, "Decides which examples these are.", least=0, most=2**31 - 1)
     folds: int | None = _flag(
         None, "Split the data, if it has no splits, in so many parts, and test on one of them.", least=2
@@ -143,26 +148,30 @@ class Settings:
         None, "Train on so many examples only, as many of each class as its share of the training split.", least=1
     )
     cache: str = _flag(
-        "auto", "Whether to keep decoded images on the disk, in $XDG_CACHE_HOME/slimft/images (by default "
+        "auto",
+        "Whether to keep decoded images on the disk, in $XDG_CACHE_HOME/slimft/images (by default "
         "~/.cache/slimft/images): auto does where it helps.",
         choices=("auto", "on", "off"),
-    )  # fmt: skip
+    )
     grey_bits: int | None = _flag(
         None,
         "How many of their 16 bits grey TIFFs and PNGs use, such as 12, where they do not tell; by default what "
-        "the brightest of all images needs.", least=8, most=16,
-    )  # fmt: skip
-    labels_offset: int = _flag(
-        0, "Of TFRecords: what to take off from the labels, such as 1 where they are counted from 1.", least=0,
-    )  # fmt: skip
-    image_key: str = _flag(DataOptions.image_key, "Of TFRecords: the feature with the encoded image.")
-    label_key: str = _flag(
-        DataOptions.label_key, "Of TFRecords: the feature with the label, a number or a name."
+        "the brightest of all images needs.",
+        least=8,
+        most=16,
     )
+    labels_offset: int = _flag(
+        0, "Of TFRecords: what to take off from the labels, such as 1 where they are counted from 1.", least=0
+    )
+    image_key: str = _flag(DataOptions.image_key, "Of TFRecords: the feature with the encoded image.")
+    label_key: str = _flag(DataOptions.label_key, "Of TFRecords: the feature with the label, a number or a name.")
     image_size: int | None = _flag(
-        None, "Height and width the network sees; by default as the dataset suggests, or the network's own.",
-        least=1, most=4096, alias="train_image_size",
-    )  # fmt: skip
+        None,
+        "Height and width the network sees; by default as the dataset suggests, or the network's own.",
+        least=1,
+        most=4096,
+        alias="train_image_size",
+    )
     balance: str = _flag(
         "none",
         "For classes of unequal size: weigh the loss of an example by its class (loss), or draw the examples of "
@@ -173,8 +182,9 @@ class Settings:
         0.999,
         "How far --balance goes: 1 makes all classes equal, 0 none; between them, a class counts as the effective "
         "number of its examples.",
-        least=0, most=1,
-    )  # fmt: skip
+        least=0,
+        most=1,
+    )
 
     # Augmentation and loss.
     augment: str = _flag(
@@ -212,21 +222,17 @@ class Settings:
         0.94, "What --schedule=exponential multiplies by.", least=0, most=1, alias="learning_rate_decay_factor"
     )
     decay_epochs: float = _flag(2.0, "Epochs between such steps.", alias="num_epochs_per_decay")
-    optimizer: str | None = _flag(
-        None, "The optimizer; by default the recipe's, or momentum.", choices=OPTIMIZERS
-    )
-    momentum: float = _flag(
-        0.9, "Momentum, of momentum and rmsprop.", least=0, most=1, alias="rmsprop_momentum"
-    )
-    weight_decay: float | None = _flag(
-        None, "Factor of the L2 regularizer; by default the network's own.", least=0
-    )
+    optimizer: str | None = _flag(None, "The optimizer; by default the recipe's, or momentum.", choices=OPTIMIZERS)
+    momentum: float = _flag(0.9, "Momentum, of momentum and rmsprop.", least=0, most=1, alias="rmsprop_momentum")
+    weight_decay: float | None = _flag(None, "Factor of the L2 regularizer; by default the network's own.", least=0)
     clip_norm: float | None = _flag(None, "Largest norm of all gradients together; larger ones are scaled down.")
     ema: float = _flag(
         0.0,
         "Decay of moving averages of the weights, such as 0.999, which are then what is evaluated; 0 for none.",
-        least=0, most=0.999999, alias="moving_average_decay",
-    )  # fmt: skip
+        least=0,
+        most=0.999999,
+        alias="moving_average_decay",
+    )
     eval_every: int | None = _flag(None, "Steps between two validations; by default an epoch.", least=1)
     metric: str | None = _flag(
         None,
@@ -234,22 +240,26 @@ class Settings:
         choices=METRICS,
     )
     patience: int = _flag(
-        0, "Stop after so many validations in a row without a new best one, and end with that; 0 never stops.",
+        0,
+        "Stop after so many validations in a row without a new best one, and end with that; 0 never stops.",
         least=0,
-    )  # fmt: skip
+    )
     precision: str = _flag(
-        "float32", "bfloat16 runs convolutions in bfloat16, on CPUs that have it; variables stay float32.",
+        "float32",
+        "bfloat16 runs convolutions in bfloat16, on CPUs that have it; variables stay float32.",
         choices=PRECISIONS,
-    )  # fmt: skip
+    )
     deterministic: bool = _flag(
         False, "Compute so that the same command gives the same bits on this machine; can be slower."
     )
     seed: int = _flag(0, "Decides order, augmentation, dropout and fresh variables.", least=0, most=2**31 - 1)
     keep: int = _flag(2, "Newest checkpoints to keep.", least=1, alias="max_to_keep")
     save_secs: float = _flag(
-        600.0, "Seconds after which to save, besides when validation improves and at the end.", least=0,
+        600.0,
+        "Seconds after which to save, besides when validation improves and at the end.",
+        least=0,
         alias="save_interval_secs",
-    )  # fmt: skip
+    )
 
     def data_options(self) -> DataOptions:
         """What of the settings `slimft.data.load_dataset` needs, beside its name and place."""
@@ -278,9 +288,14 @@ class Settings:
 
 # What stands for None in these fields where no recipe says otherwise.
 DEFAULTS = {
-    "dataset": "digits", "exclude": (), "trainable": (), "lr_multiplier": (), "learning_rate": 0.002,
-    "warmup_epochs": 0.0, "optimizer": "momentum",
-}  # fmt: skip
+    "dataset": "digits",
+    "exclude": (),
+    "trainable": (),
+    "lr_multiplier": (),
+    "learning_rate": 0.002,
+    "warmup_epochs": 0.0,
+    "optimizer": "momentum",
+}
 # What a recipe sets.
 OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_rate", "warmup_epochs", "optimizer")
 # What says where and how often something is written, and nothing of the training.

@@ -45,9 +45,10 @@ def as_flags(settings: Settings, leave: Sequence[str] = ()) -> list[str]:
     """The flags that make `settings`, without those that have their default and those in `leave`."""
     return [
         flag
-        for field in dataclasses.fields(Settings) if field.name not in leave and is_told(settings, field)
+        for field in dataclasses.fields(Settings)
+        if field.name not in leave and is_told(settings, field)
         for flag in flags_of(field.name, getattr(settings, field.name))
-    ]  # fmt: skip
+    ]
 
 
 def is_told(settings: Settings, field: dataclasses.Field) -> bool:

@@ -232,8 +232,11 @@ class Predictions:
     @classmethod
     def of(cls, batches: Sequence[Mapping[str, np.ndarray]], num_classes: int) -> Predictions:
         """Those of batches, each as of `ClassificationScores.add`."""
-        names = ("targets", "predicted", "confidence", "losses")
-        return cls(*(np.concatenate([batch[name] for batch in batches]) for name in names), num_classes=num_classes)
+
+        def all_of(name: str) -> np.ndarray:
+            return np.concatenate([batch[name] for batch in batches])
+
+        return cls(all_of("targets"), all_of("predicted"), all_of("confidence"), all_of("losses"), num_classes)
 
     @property
     def correct(self) -> np.ndarray:

@@ -34,9 +34,10 @@ def complete(settings: Settings) -> Settings:
     Raises:
         UsageError: a value is of a wrong type or cannot work, alone or beside another.
     """
-    settings = dataclasses.replace(settings, **{
-        field.name: _typed(field, getattr(settings, field.name)) for field in dataclasses.fields(Settings)
-    })  # fmt: skip
+    settings = dataclasses.replace(
+        settings,
+        **{field.name: _typed(field, getattr(settings, field.name)) for field in dataclasses.fields(Settings)},
+    )
     if settings.model is None:
         raise UsageError("--model is missing; --list_models shows which there are")
     spec = get_network(settings.model)

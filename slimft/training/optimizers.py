@@ -94,11 +94,14 @@ def sum_up(gradients: Sequence):
     with tf.control_dependencies(None):  # What the op waits for, the variables' initializers do not.
         sums = [
             tf.Variable(
-                tf.zeros(gradient.shape, gradient.dtype), trainable=False, use_resource=True,
-                collections=[tf.GraphKeys.LOCAL_VARIABLES], name="gradient_sum",
+                tf.zeros(gradient.shape, gradient.dtype),
+                trainable=False,
+                use_resource=True,
+                collections=[tf.GraphKeys.LOCAL_VARIABLES],
+                name="gradient_sum",
             )
             for gradient in gradients
-        ]  # fmt: skip
+        ]
     return tf.group(*(total.assign_add(gradient) for total, gradient in zip(sums, gradients))), sums
 
 
@@ -117,11 +120,14 @@ class MovingAverages:
         self._decay = decay
         self.of = {
             variable.op.name: tf.get_variable(
-                f"{variable.op.name}/ExponentialMovingAverage", variable.shape, variable.dtype.base_dtype,
-                tf.zeros_initializer(), trainable=False,
+                f"{variable.op.name}/ExponentialMovingAverage",
+                variable.shape,
+                variable.dtype.base_dtype,
+                tf.zeros_initializer(),
+                trainable=False,
             )
             for variable in variables
-        }  # fmt: skip
+        }
         self.start = {
             average.op.name: tf.assign(average, variable.read_value())
             for variable, average in zip(variables, self.of.values())

@@ -238,7 +238,7 @@ def prepare(
     record = data and data.record
     return Run(
         settings, splits, stages, stage, training, plan, resumes, finished, directory, newest, tuple(notes), record
-    )  # fmt: skip
+    )
 
 
 def _note_on_its_end(step: int, end: int, end_before: int) -> list[str]:
@@ -286,6 +286,4 @@ def _plan_to_start(settings: Settings) -> RestorePlan | None:
     if has_averages(checkpoint) if settings.averages is None else settings.averages:
         checkpoint = averaged(checkpoint)
         say(f"starting from the moving averages of the weights in {checkpoint.path} (--noaverages for the weights)")
-    return plan_restore(
-        checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast
-    )
+    return plan_restore(checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast)

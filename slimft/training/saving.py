@@ -159,7 +159,7 @@ class CheckpointKeeper:
         return sorted((name for name in names if name.rsplit("-", 1)[1].isdigit()), key=_step_of)
 
     def _prune(self, newest: str) -> None:
-        kept = {newest, *self._saved()[-self._keep:]} if self._keep > 1 else {newest}
+        kept = {newest, *self._saved()[-self._keep :]} if self._keep > 1 else {newest}
         _remove_others(self.directory, kept)
 
 

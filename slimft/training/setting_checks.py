@@ -44,21 +44,37 @@ def _contradictions(settings: Settings) -> list[tuple[bool, str]]:
     """Pairs: whether two settings contradict each other, and what to say then."""
     patterns = settings.exclude or settings.include or settings.rename
     return [
-        (settings.recipe == "scratch" and settings.checkpoint is not None,
-         "--recipe=scratch trains from nothing; leave --checkpoint out, or choose --recipe=all"),
-        (settings.recipe not in (None, "scratch") and settings.checkpoint is None,
-         f"--recipe={settings.recipe} starts from a checkpoint, and {settings.model} has no official one; give a "
-         "--checkpoint"),
-        (settings.checkpoint is None and bool(patterns),
-         "--exclude, --include and --rename say what to restore; they need a --checkpoint"),
-        (settings.checkpoint is None and settings.batch_norm == "frozen",
-         "--batch_norm=frozen keeps the statistics of a checkpoint; it needs a --checkpoint"),
-        (bool(settings.stage and settings.trainable),
-         "--stage and --trainable both say what to train; name the scopes in --stage alone"),
-        (bool(settings.stage) and settings.steps is not None,
-         "--stage gives each stage its epochs; leave --steps out"),
-        (bool(settings.augment == "none" and settings.flip),
-         "--flip mirrors images, which --augment=none does not allow; choose --augment=flip"),
-        (settings.batch_size < 2 and bool(settings.mixup or settings.cutmix),
-         "--mixup and --cutmix mix the images of a batch; they need a --batch_size of 2 or more"),
-    ]  # fmt: skip
+        (
+            settings.recipe == "scratch" and settings.checkpoint is not None,
+            "--recipe=scratch trains from nothing; leave --checkpoint out, or choose --recipe=all",
+        ),
+        (
+            settings.recipe not in (None, "scratch") and settings.checkpoint is None,
+            f"--recipe={settings.recipe} starts from a checkpoint, and {settings.model} has no official one; give "
+            "a --checkpoint",
+        ),
+        (
+            settings.checkpoint is None and bool(patterns),
+            "--exclude, --include and --rename say what to restore; they need a --checkpoint",
+        ),
+        (
+            settings.checkpoint is None and settings.batch_norm == "frozen",
+            "--batch_norm=frozen keeps the statistics of a checkpoint; it needs a --checkpoint",
+        ),
+        (
+            bool(settings.stage and settings.trainable),
+            "--stage and --trainable both say what to train; name the scopes in --stage alone",
+        ),
+        (
+            bool(settings.stage) and settings.steps is not None,
+            "--stage gives each stage its epochs; leave --steps out",
+        ),
+        (
+            bool(settings.augment == "none" and settings.flip),
+            "--flip mirrors images, which --augment=none does not allow; choose --augment=flip",
+        ),
+        (
+            settings.batch_size < 2 and bool(settings.mixup or settings.cutmix),
+            "--mixup and --cutmix mix the images of a batch; they need a --batch_size of 2 or more",
+        ),
+    ]

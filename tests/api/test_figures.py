@@ -34,16 +34,27 @@ def test_it_is_a_dictionary():
 
 def test_its_table_is_short_and_escaped():
     made = Figures(
-        model="vgg\x1b[31m", accuracy=0.97512, loss=1e-5, rate=1234.56, step=12345, yes=True, none=None,
+        model="vgg\x1b[31m",
+        accuracy=0.97512,
+        loss=1e-5,
+        rate=1234.56,
+        step=12345,
+        yes=True,
+        none=None,
         per_class=[{"class": "a"}] * 1000,
-    )  # fmt: skip
+    )
     assert str(made) == repr(made)
     rows = dict(line.split(None, 1) for line in str(made).splitlines())
     assert rows.pop("per_class").startswith("[{'class': 'a'}, ")
     assert rows == {
-        "model": r"vgg\x1b[31m", "accuracy": "0.9751", "loss": "1e-05", "rate": "1,234.6", "step": "12,345",
-        "yes": "True", "none": "-",
-    }  # fmt: skip
+        "model": r"vgg\x1b[31m",
+        "accuracy": "0.9751",
+        "loss": "1e-05",
+        "rate": "1,234.6",
+        "step": "12,345",
+        "yes": "True",
+        "none": "-",
+    }
     assert max(map(len, str(made).splitlines())) < 250 and repr(Figures()) == ""
 
 

@@ -22,8 +22,15 @@ from slimft.training.failures import Interrupted
 
 @pytest.fixture
 def arguments(tiny, tmp_path):
-    return {"model": tiny, "dataset": "digits", "steps": 4, "batch_size": 8, "image_size": 8, "seed": 5,
-            "train_dir": tmp_path / "run"}  # fmt: skip
+    return {
+        "model": tiny,
+        "dataset": "digits",
+        "steps": 4,
+        "batch_size": 8,
+        "image_size": 8,
+        "seed": 5,
+        "train_dir": tmp_path / "run",
+    }
 
 
 def as_flags(arguments):

@@ -70,9 +70,11 @@ def same(one, other):
     return repr(one) == repr(other)
 
 
-@given(st.sampled_from([name for name in FIELDS if name not in ("model", "stage")]).flatmap(
-    lambda name: st.tuples(st.just(name), values_of(name))
-))  # fmt: skip
+@given(
+    st.sampled_from([name for name in FIELDS if name not in ("model", "stage")]).flatmap(
+        lambda name: st.tuples(st.just(name), values_of(name))
+    )
+)
 def test_a_keyword_is_the_flag(case):
     name, value = case
     if isinstance(value, list):
@@ -117,13 +119,25 @@ def test_stages_are_a_string_or_a_list():
 def test_what_python_has_other_types_for():
     told = read_keywords(
         "finetune",
-        {"steps": np.int64(3), "epochs": 2, "learning_rate": np.float32(0.5), "cast": np.True_,
-         "data_dir": pathlib.Path("a/b"), "rename": {"a": "b", "c": ["d", "e"]}, "lr_multiplier": {"head": 10}},
-    )  # fmt: skip
+        {
+            "steps": np.int64(3),
+            "epochs": 2,
+            "learning_rate": np.float32(0.5),
+            "cast": np.True_,
+            "data_dir": pathlib.Path("a/b"),
+            "rename": {"a": "b", "c": ["d", "e"]},
+            "lr_multiplier": {"head": 10},
+        },
+    )
     assert told == {
-        "steps": 3, "epochs": 2.0, "learning_rate": 0.5, "cast": True, "data_dir": "a/b",
-        "rename": ("a:b", "c:d", "c:e"), "lr_multiplier": ("head:10",),
-    }  # fmt: skip
+        "steps": 3,
+        "epochs": 2.0,
+        "learning_rate": 0.5,
+        "cast": True,
+        "data_dir": "a/b",
+        "rename": ("a:b", "c:d", "c:e"),
+        "lr_multiplier": ("head:10",),
+    }
     assert json.loads(json.dumps(told))["learning_rate"] == 0.5 and type(told["epochs"]) is float
     assert read_keywords("finetune", {"steps": None}) == {"steps": None}
 
@@ -151,7 +165,7 @@ def test_what_python_has_other_types_for():
         ({"exclude": '"a'}, "is no list with commas"),
         ({"num_clones": 4}, f"num_clones=4: {SLIM_FLAGS['num_clones'].instead}"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_work_is_said(keywords, message):
     with pytest.raises(UsageError) as raised:
         read_keywords("finetune", keywords)

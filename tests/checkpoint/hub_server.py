@@ -83,8 +83,18 @@ class Hub:
             return self._send(handler, 404, {"X-Error-Code": "RevisionNotFound"})
         if file is None:
             siblings = [{"rfilename": name} for name in self.files[repository]]
-            body = json.dumps({"id": repository, "modelId": repository, "sha": COMMIT, "siblings": siblings,
-                               "tags": [], "downloads": 0, "likes": 0, "private": False}).encode()  # fmt: skip
+            body = json.dumps(
+                {
+                    "id": repository,
+                    "modelId": repository,
+                    "sha": COMMIT,
+                    "siblings": siblings,
+                    "tags": [],
+                    "downloads": 0,
+                    "likes": 0,
+                    "private": False,
+                }
+            ).encode()
             return self._send(handler, 200, {"Content-Type": "application/json"}, body)
         if repository in self.gated:
             return self._send(handler, 403, {"X-Error-Code": "GatedRepo"})
@@ -93,11 +103,17 @@ class Hub:
         data = self.files[repository][file]
         if file in self.small:
             return self._send_file(handler, repository, file)
-        self._send(handler, 302, {
-            "Location": f"{self._large}/large/{urllib.parse.quote(f'{repository}/{file}')}",
-            "X-Repo-Commit": COMMIT, "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
-            "X-Linked-Size": str(self.sizes.get(file, len(data))), "ETag": '"of the redirection"',
-        })  # fmt: skip
+        self._send(
+            handler,
+            302,
+            {
+                "Location": f"{self._large}/large/{urllib.parse.quote(f'{repository}/{file}')}",
+                "X-Repo-Commit": COMMIT,
+                "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
+                "X-Linked-Size": str(self.sizes.get(file, len(data))),
+                "ETag": '"of the redirection"',
+            },
+        )
 
     def _send_file(self, handler, repository, file):
         data = self.files[repository][file]

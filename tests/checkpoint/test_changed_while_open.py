@@ -192,8 +192,11 @@ def test_a_mapped_file_that_is_cut_short_is_no_silent_death(folder):
     root = pathlib.Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", code, str(folder / "ckpt" / "v2")],
-        cwd=root, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.stdout == "still alive\n"
     assert done.returncode == -signal.SIGBUS
     assert "Fatal Python error: Bus error" in done.stderr and "in touch_what_is_gone" in done.stderr

@@ -95,9 +95,13 @@ class Reference:
     def __call__(self, path):
         if self.process is None or self.process.poll() is not None:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", REFERENCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, text=True, bufsize=1,
-            )  # fmt: skip
+                [sys.executable, "-c", REFERENCE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                bufsize=1,
+            )
         self.process.stdin.write(f"{path}\n")
         for line in self.process.stdout:
             if line.startswith("@"):
@@ -254,19 +258,38 @@ def mutants(count):
 
 def test_v1_is_what_tensorflow_reads(tensorflow, tmp_path):
     whole, halves = ((0, -1), (0, -1)), [((0, 2), (0, 3)), ((2, 2), (0, 3))]
-    contents = message((1, message(
-        (1, message((1, b"a"), (2, shape(2, 3)), (3, 1), (4, piece((), ())))),
-        (1, message((1, b"b"), (2, shape(4, 3)), (3, 3), *[(4, piece(*half)) for half in halves])),
-        (2, message((1, 1))),
-    )))  # fmt: skip
+    contents = message(
+        (
+            1,
+            message(
+                (1, message((1, b"a"), (2, shape(2, 3)), (3, 1), (4, piece((), ())))),
+                (1, message((1, b"b"), (2, shape(4, 3)), (3, 3), *[(4, piece(*half)) for half in halves])),
+                (2, message((1, 1))),
+            ),
+        )
+    )
     integers = b"".join(map(varint, range(100, 700, 100)))
     good = {
         b"": (contents, V1_CONTENTS),
-        slice_key("a", whole): (message((2, message((1, b"a"), (2, piece((), ())), (3, message(
-            (1, 1), (2, shape(2, 3)), (5, FLOATS.tobytes())))))), V1_VALUES),
-        **{slice_key("b", half): (message((2, message((1, b"b"), (2, piece(*half)), (3, message((7, integers)))))),
-                                  V1_VALUES) for half in halves},
-    }  # fmt: skip
+        slice_key("a", whole): (
+            message(
+                (
+                    2,
+                    message(
+                        (1, b"a"), (2, piece((), ())), (3, message((1, 1), (2, shape(2, 3)), (5, FLOATS.tobytes())))
+                    ),
+                )
+            ),
+            V1_VALUES,
+        ),
+        **{
+            slice_key("b", half): (
+                message((2, message((1, b"b"), (2, piece(*half)), (3, message((7, integers)))))),
+                V1_VALUES,
+            )
+            for half in halves
+        },
+    }
     path, outcomes = tmp_path / "x.ckpt", set()
     for number, rng in mutants(150):
         records = {key: record for key, (record, _) in good.items()}
@@ -284,17 +307,25 @@ def test_v2_is_what_tensorflow_reads(tensorflow, tmp_path):
 
     def entry(enum, dimensions, offset, data, *slices):
         checksum = masked(crc32c(data) if enum != 7 else crc32c(b"\1\0\0\0\3\0\0\0" + word[2:]))
-        return message((1, enum), (2, shape(*dimensions)), (4, offset), (5, len(data)),
-                       (6, [checksum.to_bytes(4, "little")]), *[(7, piece(*each)) for each in slices])  # fmt: skip
+        return message(
+            (1, enum),
+            (2, shape(*dimensions)),
+            (4, offset),
+            (5, len(data)),
+            (6, [checksum.to_bytes(4, "little")]),
+            *[(7, piece(*each)) for each in slices],
+        )
 
     good = {
         b"": (message((1, 1), (3, message((1, 1)))), V2_HEADER),
         b"a": (entry(1, [2, 3], 0, octets), V2_ENTRY),
         b"b": (entry(1, [4, 3], 0, b"", *halves), V2_ENTRY),
         b"w": (entry(7, [2], 3 * len(octets), word), V2_ENTRY),
-        **{slice_key("b", half): (entry(1, [2, 3], len(octets) * (1 + number), octets), V2_ENTRY)
-           for number, half in enumerate(halves)},
-    }  # fmt: skip
+        **{
+            slice_key("b", half): (entry(1, [2, 3], len(octets) * (1 + number), octets), V2_ENTRY)
+            for number, half in enumerate(halves)
+        },
+    }
     prefix, outcomes = tmp_path / "x", set()
     (tmp_path / "x.data-00000-of-00001").write_bytes(octets * 3 + word)
     for number, rng in mutants(150):
@@ -402,5 +433,3 @@ def test_npz_is_what_numpy_reads(tmp_path):
             theirs = str(error)
         compare(ours(path), theirs, path, outcomes)
     assert {"refused", "the same"} <= outcomes
-
-

@@ -285,8 +285,14 @@ def test_json(serve, ranged_file, archive, folder, publish, capsys):
     (folder / NOTE).unlink()
     fetch_checkpoint.main(["fetch_checkpoint", "--list"])
     assert capsys.readouterr().out.splitlines()[2].split() == [
-        "small", "net", "tensorflow_v2", "yes", "nothing", "2", "10",
-    ]  # fmt: skip
+        "small",
+        "net",
+        "tensorflow_v2",
+        "yes",
+        "nothing",
+        "2",
+        "10",
+    ]
 
 
 def test_a_program_sees_the_status(archive, folder, tmp_path):

@@ -57,9 +57,13 @@ def test_values_are_those_that_were_pickled(tmp_path):
         checkpoint = open_checkpoint(tmp_path / path)
         assert set(checkpoint) == {"conv1_1/0", "conv1_1/1", "n/s", "n/k", "fortran", "big"}
         for name, expected in (
-            ("conv1_1/0", theirs["conv1_1"][0]), ("conv1_1/1", theirs["conv1_1"][1]), ("n/s", np.float32(2)),
-            ("n/k", np.int64(3)), ("fortran", theirs["fortran"]), ("big", layers["big"]),
-        ):  # fmt: skip
+            ("conv1_1/0", theirs["conv1_1"][0]),
+            ("conv1_1/1", theirs["conv1_1"][1]),
+            ("n/s", np.float32(2)),
+            ("n/k", np.int64(3)),
+            ("fortran", theirs["fortran"]),
+            ("big", layers["big"]),
+        ):
             array = checkpoint[name]
             assert array.dtype == expected.dtype == checkpoint.dtype(name)
             np.testing.assert_array_equal(array, expected)
@@ -98,8 +102,9 @@ def test_keras_files_with_a_bomb_or_without_weights(tmp_path):
     import zipfile
 
     for name, contents, reason in (
-        ("bomb", bytes(200 << 20), "absurdly large"), ("none", b"not HDF5", "not a readable HDF5 file"),
-    ):  # fmt: skip
+        ("bomb", bytes(200 << 20), "absurdly large"),
+        ("none", b"not HDF5", "not a readable HDF5 file"),
+    ):
         with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("config.json", "{}")
             archive.writestr("model.weights.h5", contents)

@@ -67,10 +67,15 @@ def v2(folder, entries, data=b"\0" * 64, header=ONE_FILE):
 def v1(folder, variables, records):
     """Writes a V1 checkpoint: variables of (name, dimensions, enum, slices), records of (name, slice, values)."""
     meta = b"".join(
-        field(1, field(1, name.encode()) + field(2, shape_of(dimensions)) + field(3, enum)
-              + b"".join(field(4, slice_of(s)) for s in slices))
+        field(
+            1,
+            field(1, name.encode())
+            + field(2, shape_of(dimensions))
+            + field(3, enum)
+            + b"".join(field(4, slice_of(s)) for s in slices),
+        )
         for name, dimensions, enum, slices in variables
-    )  # fmt: skip
+    )
     items = [(b"", field(1, meta))]
     for name, extents, values in records:
         key = slice_key(name, tuple((0, -1) if e is None else e for e in extents))

@@ -81,10 +81,23 @@ def test_npz_dtypes_that_cannot_be_read(tmp_path):
     for descr in ("O", "|O", [("a", "O")], [("a", "<f4"), ("b", [("c", "|O")])]):
         fails(npz(tmp_path, {"descr": descr}), "Python objects")
     for descr in (
-        "|V0", "|S0", "<U0", ("<f4", (2, 3)), ("<f4", (1 << 40,)), [("a", "<f4", (1 << 40,))], [], [("a",)],
-        (), 7, None, "<f3", "f4, O", "a" * 5000, {"names": ["a"], "formats": ["<f4"], "offsets": [1 << 30]},
+        "|V0",
+        "|S0",
+        "<U0",
+        ("<f4", (2, 3)),
+        ("<f4", (1 << 40,)),
+        [("a", "<f4", (1 << 40,))],
+        [],
+        [("a",)],
+        (),
+        7,
+        None,
+        "<f3",
+        "f4, O",
+        "a" * 5000,
+        {"names": ["a"], "formats": ["<f4"], "offsets": [1 << 30]},
         [("a", "<f4")] * 2,
-    ):  # fmt: skip
+    ):
         fails(npz(tmp_path, {"descr": descr}), "")
 
 
@@ -96,11 +109,29 @@ def test_npz_dtypes_that_are_no_plain_values(tmp_path):
 
 def test_npz_headers_that_are_no_python(tmp_path):
     for header in (
-        "", "{", "}" * 50, "[" * 5000, "(" * 200 + ")" * 200, "{'descr': '<f4'}", "{1: 2}", "{[]: 1}", "{'a': 1}",
-        "__import__('os').system('false')", "'\\ud800'", "\0" * 30, "-" * 3000 + "1", "1 if 1 else 2",
-        "{" + "'a':1," * 99, "  \n\t {", "0x", "1_", "b'", "f'{1}'", "x" * 20_000,
+        "",
+        "{",
+        "}" * 50,
+        "[" * 5000,
+        "(" * 200 + ")" * 200,
+        "{'descr': '<f4'}",
+        "{1: 2}",
+        "{[]: 1}",
+        "{'a': 1}",
+        "__import__('os').system('false')",
+        "'\\ud800'",
+        "\0" * 30,
+        "-" * 3000 + "1",
+        "1 if 1 else 2",
+        "{" + "'a':1," * 99,
+        "  \n\t {",
+        "0x",
+        "1_",
+        "b'",
+        "f'{1}'",
+        "x" * 20_000,
         "{'descr': '<f4', 'fortran_order': 3, 'shape': (6,)}",
-    ):  # fmt: skip
+    ):
         fails(npz(tmp_path, header), "", most=4 << 20)
     for version in [(0, 0), (9, 9), (1, 1)]:
         fails(npz(tmp_path, {}, version=version), "")
@@ -209,17 +240,36 @@ def test_safetensors_places_that_overlap_or_lie_outside(tmp_path):
     ]:
         fails(safetensors(tmp_path, header, data), "")
     for number in HUGE:
-        for header in [tensor("F32", [number], 0, 16), tensor("F32", [4], number, number + 16),
-                       tensor("F32", [number], 0, 4 * number), tensor("U8", [number, 0], 0, 0),
-                       tensor("F32", [number, number], 0, 16)]:  # fmt: skip
+        for header in [
+            tensor("F32", [number], 0, 16),
+            tensor("F32", [4], number, number + 16),
+            tensor("F32", [number], 0, 4 * number),
+            tensor("U8", [number, 0], 0, 0),
+            tensor("F32", [number, number], 0, 16),
+        ]:
             fails(safetensors(tmp_path, {"a": header}, data), "")
 
 
 def test_safetensors_headers_that_are_none(tmp_path):
     for length in [*HUGE, 100_000_001, 40]:
         fails(safetensors(tmp_path, {}, length=length), "longer than the file")
-    for header in [b"", b"{", b"[]", b"3", b"null", b'"x"', b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe",
-                   b"\0" * 8, b"9" * 10_000, b'{"a": NaN}', b'{"a": {}}', b'{"a": []}', b'{"a": 3}']:  # fmt: skip
+    for header in [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"null",
+        b'"x"',
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"\xff\xfe",
+        b"\0" * 8,
+        b"9" * 10_000,
+        b'{"a": NaN}',
+        b'{"a": {}}',
+        b'{"a": []}',
+        b'{"a": 3}',
+    ]:
         fails(safetensors(tmp_path, header), "header", most=16 << 20)
     for broken in [{"dtype": "F31"}, {"dtype": 3}, {"dtype": []}, {"dtype": None}, {"shape": 4}, {"shape": "4"},
                    {"shape": [4.0]}, {"shape": [True]}, {"shape": [[4]]}, {"shape": None}, {"data_offsets": [0]},

@@ -50,14 +50,16 @@ def v2_files(tmp_path_factory):
 @pytest.fixture
 def hub(v2_files):
     pickles = {"pytorch_model.bin": b"a pickle", "extra/model.pth": b"a pickle"}
-    hub = Hub({
-        "timm/net": {"README.md": b"# net", "config.json": b"{}", "model.safetensors": SAVED, **pickles},
-        "tf/net": {"README.md": b"# net", **v2_files},
-        "torch/net": {"README.md": b"# net", **pickles},
-        "many/net": {f"{letter}.safetensors": SAVED for letter in "abcdefghi"},
-        "shards/net": {f"model-0000{shard}-of-00002.safetensors": SAVED for shard in (1, 2)}
-        | {"model.safetensors.index.json": b"{}"},
-    })  # fmt: skip
+    hub = Hub(
+        {
+            "timm/net": {"README.md": b"# net", "config.json": b"{}", "model.safetensors": SAVED, **pickles},
+            "tf/net": {"README.md": b"# net", **v2_files},
+            "torch/net": {"README.md": b"# net", **pickles},
+            "many/net": {f"{letter}.safetensors": SAVED for letter in "abcdefghi"},
+            "shards/net": {f"model-0000{shard}-of-00002.safetensors": SAVED for shard in (1, 2)}
+            | {"model.safetensors.index.json": b"{}"},
+        }
+    )
     yield hub
     hub.close()
 
@@ -72,9 +74,13 @@ def command(hub, tmp_path):
         places = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url, "no_proxy": "*"}
         places["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
         return subprocess.Popen(
-            [sys.executable, *program, *map(str, arguments)], env={**kept, **places, **env}, cwd=tmp_path,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [sys.executable, *program, *map(str, arguments)],
+            env={**kept, **places, **env},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     return command
 
@@ -248,8 +254,11 @@ def test_a_cache_without_links_tells_no_digest(hub, inspect, tmp_path):
         ("hf:timm/net:config.json", "config.json is none by its name"),
         ("hf:timm/net:extra/model.pth", "extra/model.pth is a pickle by its name; reading one can run code"),
         ("hf:torch/net", "no checkpoint but pickles (pytorch_model.bin, extra/model.pth); reading one can run"),
-        ("hf:many/net", "has 9 checkpoints (a.safetensors, b.safetensors, c.safetensors, d.safetensors, "
-                        "e.safetensors, f.safetensors and 3 more); name one, as hf:many/net:a.safetensors"),
+        (
+            "hf:many/net",
+            "has 9 checkpoints (a.safetensors, b.safetensors, c.safetensors, d.safetensors, "
+            "e.safetensors, f.safetensors and 3 more); name one, as hf:many/net:a.safetensors",
+        ),
         ("hf:shards/net", "2 shards, which are not read together; each is one by its name, as hf:shards/net:"),
         ("hf:shards/net:model.safetensors.index.json", "are not read together"),
         ("hf:tf/net:saved/nets.ckpt", "did you mean 'saved/net.ckpt'?"),
@@ -260,7 +269,7 @@ def test_a_cache_without_links_tells_no_digest(hub, inspect, tmp_path):
         ("hf:timm/net:../../x.safetensors", "is no path in a repository"),
         ("mine.ckpt", "give a path, a directory, hf:OWNER/NAME (a Hugging Face repository), hed or an official"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_there_or_not_taken_is_one_line(refusal, hub, name, words):
     message = refusal(name)
     assert words in message and len(message) < 330

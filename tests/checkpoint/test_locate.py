@@ -55,7 +55,7 @@ def test_state_files_as_tensorflow_writes_them(folder):
 
     from slimft.compat import tf
 
-    for named in ("plain", 'o"dd \'name', "重み", "n\n\r\t", "back\\slash", "back\\n", "\x01\x7f"):
+    for named in ("plain", "o\"dd 'name", "重み", "n\n\r\t", "back\\slash", "back\\n", "\x01\x7f"):
         path = folder / "ünï" / named
         path.parent.mkdir(exist_ok=True)
         for file in folder.glob("two.*"):
@@ -73,14 +73,29 @@ def test_state_files_written_otherwise(folder):
 
     path = b'model_checkpoint_path: "one.ckpt"\n'
     for octets in (
-        path, b"# a note\n" + path, path.replace(b'"', b"'"), path.replace(b"\n", b";"), path + b"other: 1",
-        b'model_checkpoint_path:"one" ".ckpt" # x', b'model_checkpoint_path: "two"\n' + path, path + b"\0", b"",
-        b'all_model_checkpoint_paths: "two"\n' + path, b'model_checkpoint_path: "\\157ne\\x2eckpt"',
-        b'model_checkpoint_path: "\\u006fne.ckpt"\nlast_preserved_timestamp: 1e9', b"# model_checkpoint_path",
-        path + b'model_checkpoint_path: "', b'model_checkpoint_path: "\xff"', b"model_checkpoint_path: 1",
-        path + b"x", path + b"last_preserved_timestamp: 'x'", path + b"last_preserved_timestamp: x",
-        b'model_checkpoint_path: "o\ne.ckpt"', b'model_checkpoint_path: "\\x"', b'model_checkpoint_path: "o\\qne"',
-    ):  # fmt: skip
+        path,
+        b"# a note\n" + path,
+        path.replace(b'"', b"'"),
+        path.replace(b"\n", b";"),
+        path + b"other: 1",
+        b'model_checkpoint_path:"one" ".ckpt" # x',
+        b'model_checkpoint_path: "two"\n' + path,
+        path + b"\0",
+        b"",
+        b'all_model_checkpoint_paths: "two"\n' + path,
+        b'model_checkpoint_path: "\\157ne\\x2eckpt"',
+        b'model_checkpoint_path: "\\u006fne.ckpt"\nlast_preserved_timestamp: 1e9',
+        b"# model_checkpoint_path",
+        path + b'model_checkpoint_path: "',
+        b'model_checkpoint_path: "\xff"',
+        b"model_checkpoint_path: 1",
+        path + b"x",
+        path + b"last_preserved_timestamp: 'x'",
+        path + b"last_preserved_timestamp: x",
+        b'model_checkpoint_path: "o\ne.ckpt"',
+        b'model_checkpoint_path: "\\x"',
+        b'model_checkpoint_path: "o\\qne"',
+    ):
         (folder / "checkpoint").write_bytes(octets)
         try:
             expected = tf.train.get_checkpoint_state(str(folder))

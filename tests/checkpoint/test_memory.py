@@ -104,24 +104,37 @@ def long_keys():
 
 def long_keys_in_many_blocks():
     first = entry(0, b"", field(1, 1))
-    return table(first, *[
-        entry(0, b"%05d" % block + b"p" * 3000 + b"000", SCALAR)
-        + b"".join(entry(3005, b"%03d" % number, SCALAR) for number in range(1, 400)) for block in range(800)
-    ])  # fmt: skip
+    return table(
+        first,
+        *[
+            entry(0, b"%05d" % block + b"p" * 3000 + b"000", SCALAR)
+            + b"".join(entry(3005, b"%03d" % number, SCALAR) for number in range(1, 400))
+            for block in range(800)
+        ],
+    )
 
 
 def short_keys():
     keys = [b"k" + number.to_bytes(3, "big") for number in range(1_000_000)]
     shared = [next(n for n in range(4) if a[n] != b[n]) for a, b in zip(keys, keys[1:])]
-    return table(entry(0, b"", field(1, 1)) + entry(0, keys[0]) + b"".join(map(
-        lambda n, key: entry(n, key[n:]), shared, keys[1:])))  # fmt: skip
+    return table(
+        entry(0, b"", field(1, 1))
+        + entry(0, keys[0])
+        + b"".join(map(lambda n, key: entry(n, key[n:]), shared, keys[1:]))
+    )
 
 
-@pytest.mark.parametrize(("index", "said"), [
-    (long_keys, "absurdly"), (long_keys_in_many_blocks, "absurdly"), (short_keys, "absurdly"),
-    (lambda: build_table([HEADER, (b"x", shape(4) + field(7, b"") * 300_000)]), "a slice has 0 dimensions"),
-    (lambda: build_table([HEADER, (b"x", shape(4) + field(7, field(1, b"") * 32) * 60_000)]), "absurdly"),
-], ids=["long keys", "many blocks", "short keys", "slices", "extents"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (long_keys, "absurdly"),
+        (long_keys_in_many_blocks, "absurdly"),
+        (short_keys, "absurdly"),
+        (lambda: build_table([HEADER, (b"x", shape(4) + field(7, b"") * 300_000)]), "a slice has 0 dimensions"),
+        (lambda: build_table([HEADER, (b"x", shape(4) + field(7, field(1, b"") * 32) * 60_000)]), "absurdly"),
+    ],
+    ids=["long keys", "many blocks", "short keys", "slices", "extents"],
+)
 def test_v2_indexes(tmp_path, index, said):
     path = v2(tmp_path, index())
     check(path, said, size=(tmp_path / "x.index").stat().st_size)
@@ -139,12 +152,18 @@ def test_v2_object_graphs_and_strings(tmp_path):
     check(path, size=len(data))
 
 
-@pytest.mark.parametrize(("contents", "said"), [
-    (lambda: build_table([(b"", field(1, field(1, b"") * 500_000))]), "absurdly"),
-    (lambda: build_table([(b"", field(1, field(1, field(3, 1) + shape(4) + field(4, b"") * 300_000)))]),
-     "a slice has 0 dimensions"),
-    (long_keys, "absurdly"),
-], ids=["variables", "slices", "long keys"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        (lambda: build_table([(b"", field(1, field(1, b"") * 500_000))]), "absurdly"),
+        (
+            lambda: build_table([(b"", field(1, field(1, field(3, 1) + shape(4) + field(4, b"") * 300_000)))]),
+            "a slice has 0 dimensions",
+        ),
+        (long_keys, "absurdly"),
+    ],
+    ids=["variables", "slices", "long keys"],
+)
 def test_v1_contents(tmp_path, contents, said):
     (tmp_path / "x.ckpt").write_bytes(contents())
     check(tmp_path / "x.ckpt", said)
@@ -185,12 +204,16 @@ def test_constants_of_one_value(tmp_path):
     assert largest == FIXED_BYTES and taken < 1.1 * FIXED_BYTES
 
 
-@pytest.mark.parametrize("octets", [
-    lambda: graph(*[ONE] * 15_000),
-    lambda: graph(ONE) + field(1, field(3, b"ab") * 300_000),
-    lambda: graph(field(2, b"") * 300_000 + ONE),
-    lambda: graph(field(1, 7) + shape(300_000) + field(8, b"ab") * 300_000),
-], ids=["constants", "inputs", "shapes", "strings"])  # fmt: skip
+@pytest.mark.parametrize(
+    "octets",
+    [
+        lambda: graph(*[ONE] * 15_000),
+        lambda: graph(ONE) + field(1, field(3, b"ab") * 300_000),
+        lambda: graph(field(2, b"") * 300_000 + ONE),
+        lambda: graph(field(1, 7) + shape(300_000) + field(8, b"ab") * 300_000),
+    ],
+    ids=["constants", "inputs", "shapes", "strings"],
+)
 def test_frozen_graphs(tmp_path, octets):
     (tmp_path / "x.pb").write_bytes(octets())
     check(tmp_path / "x.pb")

@@ -24,14 +24,25 @@ INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64 = (
 )
 FLOATS = st.floats(width=32)
 VALUES = {  # Of each dtype's number: the field of TensorProto, and what may be in it.
-    1: ("float_val", FLOATS), 2: ("double_val", st.floats()), 3: ("int_val", INT32),
-    4: ("int_val", UINT8), 5: ("int_val", INT16), 6: ("int_val", INT8),
-    7: ("string_val", st.binary(max_size=9)), 8: ("scomplex_val", FLOATS), 9: ("int64_val", INT64),
-    10: ("bool_val", st.booleans()), 14: ("half_val", UINT16), 17: ("int_val", UINT16),
-    18: ("dcomplex_val", st.floats()), 19: ("half_val", UINT16),
-    22: ("uint32_val", UINT32), 23: ("uint64_val", UINT64),
-    29: ("int_val", st.integers(-8, 7)), 30: ("int_val", st.integers(0, 15)),
-}  # fmt: skip
+    1: ("float_val", FLOATS),
+    2: ("double_val", st.floats()),
+    3: ("int_val", INT32),
+    4: ("int_val", UINT8),
+    5: ("int_val", INT16),
+    6: ("int_val", INT8),
+    7: ("string_val", st.binary(max_size=9)),
+    8: ("scomplex_val", FLOATS),
+    9: ("int64_val", INT64),
+    10: ("bool_val", st.booleans()),
+    14: ("half_val", UINT16),
+    17: ("int_val", UINT16),
+    18: ("dcomplex_val", st.floats()),
+    19: ("half_val", UINT16),
+    22: ("uint32_val", UINT32),
+    23: ("uint64_val", UINT64),
+    29: ("int_val", st.integers(-8, 7)),
+    30: ("int_val", st.integers(0, 15)),
+}
 
 
 def test_dtypes_are_those_of_tensorflow():

@@ -82,9 +82,10 @@ def test_npz_of_a_golden_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match="cannot be a variable's name"):
         write_checkpoint(tmp_path / "x.npz", {"NUL\0inside": source["NUL\0inside"]})
     arrays = {
-        name: source[name] for name in source
+        name: source[name]
+        for name in source
         if "\0" not in name and not source.dtype(name).hasobject and source.dtype(name).isbuiltin != 2
-    }  # fmt: skip
+    }
     assert len(arrays) > 100
     write_checkpoint(tmp_path / "x.npz", arrays)
     with np.load(tmp_path / "x.npz", allow_pickle=False) as theirs:
@@ -161,10 +162,12 @@ def test_h5_as_h5py_writes_it(tmp_path):
         for name, array in arrays.items():
             file[f"top/{name}/value"] = array
         for kind, options in {
-            "gzip": {"compression": "gzip", "chunks": (8, 8)}, "lzf": {"compression": "lzf"}, "plain": {},
+            "gzip": {"compression": "gzip", "chunks": (8, 8)},
+            "lzf": {"compression": "lzf"},
+            "plain": {},
             "shuffled": {"compression": "gzip", "shuffle": True, "fletcher32": True},
             "growing": {"maxshape": (None, 20)},
-        }.items():  # fmt: skip
+        }.items():
             file.create_dataset(kind, data=np.arange(400, dtype=np.float32).reshape(20, 20), **options)
         # None of these is a variable.
         file["words"] = ["a", "b"]
@@ -198,12 +201,17 @@ def frozen():
     from slimft.compat import tf
 
     values = {
-        "ref/w": np.arange(6, dtype=np.float32).reshape(2, 3), "resource/w": np.arange(3, dtype=np.float32) - 9.5,
-        "resource/step": np.array(1 << 40, np.int64), "ref/zeros": np.zeros([2, 3], np.float32),
-        "resource/half": np.array([1.5, -0.0], np.float16), "resource/words": np.array([b"\0", b"ab"], object),
-        "resource/bfloat16": np.array([1.5, -2], ml_dtypes.bfloat16), "ref/flags": np.array([True, False]),
-        "resource/complex": np.array([1 + 2j, -3j], np.complex64), "ref/bytes": np.arange(300).astype(np.uint8),
-    }  # fmt: skip
+        "ref/w": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "resource/w": np.arange(3, dtype=np.float32) - 9.5,
+        "resource/step": np.array(1 << 40, np.int64),
+        "ref/zeros": np.zeros([2, 3], np.float32),
+        "resource/half": np.array([1.5, -0.0], np.float16),
+        "resource/words": np.array([b"\0", b"ab"], object),
+        "resource/bfloat16": np.array([1.5, -2], ml_dtypes.bfloat16),
+        "ref/flags": np.array([True, False]),
+        "resource/complex": np.array([1 + 2j, -3j], np.complex64),
+        "ref/bytes": np.arange(300).astype(np.uint8),
+    }
     with tf.Graph().as_default() as graph, tf.Session() as session:
         read = []
         for name, value in values.items():

@@ -219,7 +219,7 @@ def test_a_number_of_fixed_size_is_no_string_and_no_message(tmp_path):
     """To protobuf it is a field that is not known; taken for a name, it would hide a variable."""
     eight, four = varint(1 << 3 | 1) + b"another!", varint(1 << 3 | 5) + b"name"
     for octets in (eight, four):
-        (number, _, value), = protobuf.fields(memoryview(octets))
+        ((number, _, value),) = protobuf.fields(memoryview(octets))
         assert number == 1
         for read in (protobuf.expect_bytes, protobuf.utf8, protobuf.text):
             with pytest.raises(Malformed, match="a number stands where bytes should be"):

@@ -91,8 +91,11 @@ NAMES = st.text(UNICODE, min_size=1, max_size=12).filter(lambda name: name[0] !=
 ARRAYS = st.one_of(
     hnp.arrays(
         st.one_of(
-            hnp.boolean_dtypes(), hnp.integer_dtypes(endianness="?"), hnp.unsigned_integer_dtypes(endianness="?"),
-            hnp.floating_dtypes(sizes=(16, 32, 64), endianness="?"), hnp.complex_number_dtypes(endianness="?"),
+            hnp.boolean_dtypes(),
+            hnp.integer_dtypes(endianness="?"),
+            hnp.unsigned_integer_dtypes(endianness="?"),
+            hnp.floating_dtypes(sizes=(16, 32, 64), endianness="?"),
+            hnp.complex_number_dtypes(endianness="?"),
             hnp.byte_string_dtypes(max_len=6),
         ),
         hnp.array_shapes(min_dims=0, min_side=0, max_dims=4, max_side=4),
@@ -102,7 +105,7 @@ ARRAYS = st.one_of(
     st.lists(st.binary(max_size=300), max_size=5).map(lambda values: np.array([*values, b""], object)[:-1]),
     st.lists(st.text(UNICODE, max_size=4), min_size=1, max_size=5).map(np.array),
     hnp.arrays(np.float32, (3, 4, 2)).map(lambda array: array[::-1, 1::2].T),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=200, deadline=None)

@@ -58,14 +58,21 @@ def test_the_last_line_is_the_result(tiny, tmp_path, capsys):
 def test_slims_spelling_of_the_flags(tiny, tmp_path, capsys):
     first = str(tmp_path / "first")
     slims = [
-        "--model_name=tiny", "--dataset_name=digits", "--max_number_of_steps=2", "--train_image_size=16",
-        "--learning_rate_decay_type=fixed", f"--train_dir={first}",
-    ]  # fmt: skip
+        "--model_name=tiny",
+        "--dataset_name=digits",
+        "--max_number_of_steps=2",
+        "--train_image_size=16",
+        "--learning_rate_decay_type=fixed",
+        f"--train_dir={first}",
+    ]
     assert call(finetune, *slims) == 0
     again = [
-        "--checkpoint_path=" + first, "--checkpoint_exclude_scopes=tiny/logits", "--trainable_scopes=tiny/logits",
-        "--train_dir=" + str(tmp_path / "second"), *slims[:4],
-    ]  # fmt: skip
+        "--checkpoint_path=" + first,
+        "--checkpoint_exclude_scopes=tiny/logits",
+        "--trainable_scopes=tiny/logits",
+        "--train_dir=" + str(tmp_path / "second"),
+        *slims[:4],
+    ]
     capsys.readouterr()
     assert call(finetune, *again) == 0
     assert "excluded       2  tiny/logits" in capsys.readouterr().err
@@ -86,8 +93,17 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tiny, tmp_path, capsys):
     flags = [*RUN, f"--checkpoint={first}", f"--train_dir={target}", "--dry_run"]
     assert call(finetune, *flags, "--exclude=tiny/logits") == 0
     out = capsys.readouterr().out
-    for words in ("tiny/conv1/weights", "3x3x3x8", "restored", "tiny/logits/biases", "excluded", "global_step",
-                  "unused", "train 6 variables", "to step 3 at 32x32"):
+    for words in (
+        "tiny/conv1/weights",
+        "3x3x3x8",
+        "restored",
+        "tiny/logits/biases",
+        "excluded",
+        "global_step",
+        "unused",
+        "train 6 variables",
+        "to step 3 at 32x32",
+    ):
         assert words in out
     assert not target.exists()
     assert call(finetune, *RUN, f"--train_dir={target}", "--dry_run") == 0
@@ -225,8 +241,15 @@ def test_list_models(capsys):
     rows = {line.split()[0]: line.split() for line in out.split("\n\n")[0].splitlines()[2:]}
     assert list(rows) == network_names()
     assert rows["vgg_16"][1:] == [
-        "vgg_16/fc8", "mean_subtraction", "vgg_16", "224", "32", "1000", "138,357,544", "30.94",
-    ]  # fmt: skip
+        "vgg_16/fc8",
+        "mean_subtraction",
+        "vgg_16",
+        "224",
+        "32",
+        "1000",
+        "138,357,544",
+        "30.94",
+    ]
     assert rows["inception_v3"][1] == "InceptionV3/Logits,InceptionV3/AuxLogits"
     assert rows["densenet_121"][3] == "-"
 

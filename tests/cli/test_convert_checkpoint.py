@@ -107,10 +107,13 @@ def test_round_trip_through_every_format_bit_for_bit(convert, v1_file, tmp_path)
         kind = {"ckpt": "tensorflow_v2"}.get(name.split(".")[1], name.split(".")[1])
         size = sum(file.stat().st_size for file in tmp_path.glob(f"{name}*"))
         assert result == {
-            "source": str(source), "destination": str(tmp_path / name), "format": kind,
-            "variables": len(expected), "parameters": sum(value.size for value in expected.values()),
+            "source": str(source),
+            "destination": str(tmp_path / name),
+            "format": kind,
+            "variables": len(expected),
+            "parameters": sum(value.size for value in expected.values()),
             "bytes": size,
-        }  # fmt: skip
+        }
         assert f"{os.path.basename(source)}: 100%" in err
         assert_same(slimft.open_checkpoint(tmp_path / name), expected)
         source = tmp_path / name
@@ -203,8 +206,9 @@ def test_object_based_checkpoints(convert, rejected, checkpoint, tmp_path, run_p
     made = run_python(
         "import sys, tensorflow as tf; model = tf.Module()\n"
         "model.w = tf.Variable([1., 2.], name='dense/kernel')\n"
-        "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))", str(tmp_path / "tf2"),
-    ).strip()  # fmt: skip
+        "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))",
+        str(tmp_path / "tf2"),
+    ).strip()
     kernel, step = np.float32([1, 2]), {"save_counter/.ATTRIBUTES/VARIABLE_VALUE": np.int64(0)}
     step = {name: value for name, value in step.items() if name in slimft.open_checkpoint(made)}
     for suffix in ("npz", "safetensors"):
@@ -299,9 +303,11 @@ def test_a_full_disk_leaves_no_file(tmp_path):
     slimft.write_checkpoint(tmp_path / "a.npz", {"w": np.zeros(1_000_000)})
     for name in ("b.ckpt", "b.npz", "b.safetensors"):
         done = subprocess.run(
-            [*SCRIPT, str(tmp_path / "a.npz"), str(tmp_path / name)], capture_output=True, text=True,
+            [*SCRIPT, str(tmp_path / "a.npz"), str(tmp_path / name)],
+            capture_output=True,
+            text=True,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20)),
-        )  # fmt: skip
+        )
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.splitlines()[-1] == f"convert_checkpoint: cannot write {tmp_path / name}: File too large"
         assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
@@ -321,8 +327,10 @@ def test_a_command_that_is_ended_leaves_no_file(tmp_path, number, status):
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "a.npz"), str(tmp_path / "b.ckpt")],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.returncode == status and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
@@ -357,8 +365,10 @@ def test_no_tensorflow(checkpoint, tmp_path, run_python):
         run_python(
             "import sys; from slimft.cli.convert_checkpoint import main\n"
             "assert main(['convert_checkpoint', *sys.argv[1:]]) == 0\n"
-            "assert not {'tensorflow', 'keras', 'h5py'} & set(sys.modules)", str(checkpoint), str(tmp_path / name),
-        )  # fmt: skip
+            "assert not {'tensorflow', 'keras', 'h5py'} & set(sys.modules)",
+            str(checkpoint),
+            str(tmp_path / name),
+        )
 
 
 def test_the_script_in_bin(checkpoint, tmp_path):

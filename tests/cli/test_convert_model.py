@@ -82,9 +82,13 @@ def test_model_with_the_other_flags(convert, rejected, mobilenet, tmp_path):
     written = slimft.open_checkpoint(tmp_path / "part.safetensors")
     first, logits = "mine/MobilenetV1/Conv2d_0", "mine/MobilenetV1/Logits/Conv2d_1c_1x1"
     assert set(written) == {
-        f"{first}/weights", f"{first}/BatchNorm/beta", f"{first}/BatchNorm/moving_mean",
-        f"{first}/BatchNorm/moving_variance", f"{logits}/weights", f"{logits}/biases",
-    }  # fmt: skip
+        f"{first}/weights",
+        f"{first}/BatchNorm/beta",
+        f"{first}/BatchNorm/moving_mean",
+        f"{first}/BatchNorm/moving_variance",
+        f"{logits}/weights",
+        f"{logits}/biases",
+    }
     assert result["variables"] == 6
     assert np.array_equal(written[f"{first}/weights"], values["conv1/kernel"].astype(np.float16))
     arguments = [path, tmp_path / "b.npz", "--model=mobilenet_v1_025"]
@@ -121,5 +125,7 @@ def test_model_needs_no_tensorflow(mobilenet, tmp_path, run_python):
         "import sys; from slimft.cli.convert_checkpoint import main\n"
         "assert main(['convert_checkpoint', *sys.argv[1:]]) == 0\n"
         "assert not {'tensorflow', 'keras', 'tf_slim'} & set(sys.modules)",
-        str(mobilenet[0]), str(tmp_path / "b.ckpt"), "--model=mobilenet_v1_025",
-    )  # fmt: skip
+        str(mobilenet[0]),
+        str(tmp_path / "b.ckpt"),
+        "--model=mobilenet_v1_025",
+    )

@@ -148,8 +148,10 @@ def test_the_listing_reads_no_values(inspect, checkpoint):
 def test_match(inspect, rejected, checkpoint):
     _, out, _ = inspect(checkpoint, "--match=net/conv1,*/biases")
     assert [line.split()[0] for line in out.splitlines()[2:5]] == [
-        "net/conv1/biases", "net/conv1/weights", "net/fc/biases",
-    ]  # fmt: skip
+        "net/conv1/biases",
+        "net/conv1/weights",
+        "net/fc/biases",
+    ]
     assert out.endswith("3 variables, 2,793 parameters, 0.011172 MB, of 5 variables in it\n")
     # A comma inside of a regular expression does not part it.
     assert "2 variables, 501,501" in inspect(checkpoint, "--match=re:net/f[c,d]/.{1,99}")[1]
@@ -183,8 +185,9 @@ def test_object_based_checkpoints_show_full_names(inspect, inspect_json, tmp_pat
     made = run_python(
         "import sys, tensorflow as tf; model = tf.Module()\n"
         "model.w = tf.Variable([1., 2.], name='dense/kernel')\n"
-        "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))", str(tmp_path / "tf2"),
-    ).strip()  # fmt: skip
+        "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))",
+        str(tmp_path / "tf2"),
+    ).strip()
     _, out, _ = inspect(made)
     line = next(line for line in out.splitlines() if line.startswith("model/w/.ATTRIBUTES/VARIABLE_VALUE "))
     assert line.split()[1] == "dense/kernel"
@@ -225,9 +228,7 @@ def test_stats(inspect, inspect_json, tmp_path):
     assert cells[3][1] == "bfloat16" and cells[3][-6:] == ["1.5", "0.5", "1", "2", "0", "0"]
     assert cells[4][-6:] == [*"----", "1", "0"]
     rows = inspect_json(tmp_path / "v.ckpt", "--stats")[1][0]["variables"]
-    assert rows[0]["stats"] == {
-        "mean": 2.0, "std": np.sqrt(2 / 3), "min": 1.0, "max": 3.0, "nan": 1, "inf": 2,
-    }  # fmt: skip
+    assert rows[0]["stats"] == {"mean": 2.0, "std": np.sqrt(2 / 3), "min": 1.0, "max": 3.0, "nan": 1, "inf": 2}
     assert rows[1]["stats"]["max"] == 2**63
     assert rows[2]["stats"] is None
     assert rows[4]["stats"]["mean"] is None
@@ -474,8 +475,10 @@ def test_only_the_model_needs_tensorflow(flags, checkpoint, run_python):
         "import sys; from slimft.cli.inspect_checkpoint import main\n"
         "assert main(['inspect_checkpoint', *sys.argv[1:]]) == 0\n"
         "heavy = {'tensorflow', 'keras', 'h5py', *([] if sys.argv[2:] else ['tqdm', 'ml_dtypes'])}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)", str(checkpoint), *flags,
-    )  # fmt: skip
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)",
+        str(checkpoint),
+        *flags,
+    )
 
 
 def test_the_script_in_bin(checkpoint):

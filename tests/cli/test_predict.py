@@ -148,8 +148,16 @@ def test_what_cannot_be_read_is_skipped(checkpoint, photos, tmp_path, capsys):
     assert [pathlib.Path(one["path"]).name for one in lines_of_json(captured)] == ["a.png", "b.jpg", "c.webp"]
     errors = captured.err.splitlines()
     assert len(errors) == 5 and all(line.startswith("predict: ") for line in errors)
-    for error, words in zip(errors, ("nowhere is not there", "passed over: 1 file", "empty holds no images",
-                                     "broken.png cannot be read", "note.txt is no image")):  # fmt: skip
+    for error, words in zip(
+        errors,
+        (
+            "nowhere is not there",
+            "passed over: 1 file",
+            "empty holds no images",
+            "broken.png cannot be read",
+            "note.txt is no image",
+        ),
+    ):
         assert words in error
 
 

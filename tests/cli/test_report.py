@@ -51,8 +51,10 @@ def test_several_runs(run, tmp_path, monkeypatch, capsys):
     assert lines[3].split()[:3] == ["second", "2", "0.3000"] and lines[3].endswith("  --seed=2")
     assert lines[4].split()[:7] == ["mean", "of", "2", "–", "0.4000", "±", "0.1414"]
     assert lines[6].startswith("run ") and lines[6].split()[1:3] == ["test", "accuracy"]
-    assert [line.split() for line in lines[8:10]] == [["first", "0.5000", "–", "0.5000", "–"],
-                                                      ["second", "0.7000", "–", "0.5000", "–"]]
+    assert [line.split() for line in lines[8:10]] == [
+        ["first", "0.5000", "–", "0.5000", "–"],
+        ["second", "0.7000", "–", "0.5000", "–"],
+    ]
     assert lines[10].split()[:6] == ["mean", "of", "2", "0.6000", "±", "0.1414"]
     assert lines[-1] == "comparison.html" and (tmp_path / "comparison.html").exists()
     assert main(["report", *folders, f"--output={tmp_path / 'other.html'}"]) == 0

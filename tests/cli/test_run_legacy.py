@@ -14,7 +14,7 @@ from slimft.compat import slim, tf
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # Trains the logits of Inception V1 on TFRecords, then evaluates: research/slim's ways in miniature, 2017's imports.
-TRAIN_AND_EVALUATE = '''
+TRAIN_AND_EVALUATE = """
 from __future__ import absolute_import
 from __future__ import division
 from __future__ import print_function
@@ -95,7 +95,7 @@ def main(_):
 
 if __name__ == '__main__':
   tf.app.run()
-'''
+"""
 
 
 def run(script, *arguments, cwd=None):
@@ -141,9 +141,13 @@ def test_a_script_of_2017_trains_and_evaluates(tmp_path, records, checkpoint):
     script = write(tmp_path / "train.py", TRAIN_AND_EVALUATE)
     run_dir = tmp_path / "run"
     done = run(
-        script, f"--data={records}", f"--checkpoint_path={checkpoint}",
-        "--checkpoint_exclude_scopes=InceptionV1/Logits", "--train_dir", run_dir,
-    )  # fmt: skip
+        script,
+        f"--data={records}",
+        f"--checkpoint_path={checkpoint}",
+        "--checkpoint_exclude_scopes=InceptionV1/Logits",
+        "--train_dir",
+        run_dir,
+    )
     assert done.returncode == 0, done.stderr
     accuracy = float(done.stdout.split("accuracy ")[1])
     assert accuracy in {number / 8 for number in range(9)}

@@ -65,10 +65,17 @@ def test_damage_and_only_damage_is_status_1(checkpoint):
         assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
-@pytest.mark.parametrize("command", [
-    "inspect_checkpoint PATH", "inspect_checkpoint --help", "convert_checkpoint PATH PATH.npz --overwrite",
-    "run_legacy --help", "fetch_checkpoint --list", "finetune --list_models",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "command",
+    [
+        "inspect_checkpoint PATH",
+        "inspect_checkpoint --help",
+        "convert_checkpoint PATH PATH.npz --overwrite",
+        "run_legacy --help",
+        "fetch_checkpoint --list",
+        "finetune --list_models",
+    ],
+)
 def test_a_result_that_is_lost_is_an_error(checkpoint, command):
     name, *arguments = command.replace("PATH", str(checkpoint)).split()
     for redirection, reason in ((">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")):
@@ -102,14 +109,22 @@ def test_nothing_printed_steers_a_terminal(tmp_path):
     slimft.write_checkpoint(folder / "b.npz", {"net/other": np.ones([2])})
     file, other = folder / "a.npz", folder / "b.npz"
     for arguments in (
-        ["inspect_checkpoint", file], ["inspect_checkpoint", file, "--stats", "--json"],
-        ["inspect_checkpoint", file, f"--diff={other}"], ["inspect_checkpoint", file, other, "--verify"],
-        ["inspect_checkpoint", file, f"--match={bad}"], ["inspect_checkpoint", file, f"--{bad}"],
-        ["inspect_checkpoint", folder], ["convert_checkpoint", file, folder / "c.ckpt"],
-        ["convert_checkpoint", file, folder], ["report", folder], ["run_legacy", folder],
-        ["predict", "--model=vgg_16", f"--checkpoint={folder}", "x.png"], ["evaluate", f"--train_dir={folder}"],
-        ["finetune", f"--model={bad}"], ["fetch_checkpoint", bad],
-    ):  # fmt: skip
+        ["inspect_checkpoint", file],
+        ["inspect_checkpoint", file, "--stats", "--json"],
+        ["inspect_checkpoint", file, f"--diff={other}"],
+        ["inspect_checkpoint", file, other, "--verify"],
+        ["inspect_checkpoint", file, f"--match={bad}"],
+        ["inspect_checkpoint", file, f"--{bad}"],
+        ["inspect_checkpoint", folder],
+        ["convert_checkpoint", file, folder / "c.ckpt"],
+        ["convert_checkpoint", file, folder],
+        ["report", folder],
+        ["run_legacy", folder],
+        ["predict", "--model=vgg_16", f"--checkpoint={folder}", "x.png"],
+        ["evaluate", f"--train_dir={folder}"],
+        ["finetune", f"--model={bad}"],
+        ["fetch_checkpoint", bad],
+    ):
         done = shell([*program(arguments[0]), *arguments[1:]], "")
         # A bar in a log steers it by carriage returns.
         shown = re.sub(r"\ra\.npz:|\rb\.npz:", "", done.stdout + done.stderr)

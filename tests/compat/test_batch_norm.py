@@ -176,7 +176,11 @@ def _decay_tensor(batch_norm, inputs, training):
 def _reused(batch_norm, inputs, training):
     first = batch_norm(inputs, scope="norm", scale=True, param_regularizers=REGULARIZERS)
     return batch_norm(
-        first * 2, scope="norm", reuse=True, scale=True, param_regularizers=REGULARIZERS,
+        first * 2,
+        scope="norm",
+        reuse=True,
+        scale=True,
+        param_regularizers=REGULARIZERS,
         variables_collections=["a"],
     )
 

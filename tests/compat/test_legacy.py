@@ -343,9 +343,7 @@ def test_training_as_inception():
 def test_slow_colours_and_summaries():
     gray = np.full([40, 60, 3], 128, np.uint8)
     for crop in (True, False):
-        results = preprocess(
-            "inception", gray, 32, 32, runs=10, is_training=True, fast_mode=False, crop_image=crop
-        )  # fmt: skip
+        results = preprocess("inception", gray, 32, 32, runs=10, is_training=True, fast_mode=False, crop_image=crop)
         assert len({result.mean() for result in results}) > 5
     from slimft.preprocessing import inception_preprocessing
 

@@ -84,17 +84,21 @@ def test_separable_convolutions():
     same(outputs, tf.nn.relu(convolved + variable("both/biases")))
     outputs = slim.separable_conv2d(images, None, 3, 2, scope="depth", normalizer_fn=slim.batch_norm)
     assert [v.op.name for v in slim.get_model_variables("depth")] == [
-        "depth/depthwise_weights", "depth/BatchNorm/beta", "depth/BatchNorm/moving_mean",
+        "depth/depthwise_weights",
+        "depth/BatchNorm/beta",
+        "depth/BatchNorm/moving_mean",
         "depth/BatchNorm/moving_variance",
-    ]  # fmt: skip
+    ]
     assert outputs.shape.as_list() == [2, 6, 6, 8] and len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == 2
 
 
 def test_pooling():
     for layer, inputs, kind in (
-        (slim.max_pool2d, IMAGES, "MAX"), (slim.avg_pool2d, IMAGES, "AVG"),
-        (slim.max_pool3d, VOLUMES, "MAX"), (slim.avg_pool3d, VOLUMES, "AVG"),
-    ):  # fmt: skip
+        (slim.max_pool2d, IMAGES, "MAX"),
+        (slim.avg_pool2d, IMAGES, "AVG"),
+        (slim.max_pool3d, VOLUMES, "MAX"),
+        (slim.avg_pool3d, VOLUMES, "AVG"),
+    ):
         rank = inputs.ndim - 2
         same(layer(inputs, 2), tf.nn.pool(inputs, [2] * rank, kind, "VALID", strides=[2] * rank))
     same(slim.pool(IMAGES, 3, "AVG", "SAME"), tf.nn.avg_pool2d(IMAGES, 3, 1, "SAME"))
@@ -212,14 +216,16 @@ def test_metric_learning_losses():
 def test_metrics_over_several_batches():
     x = tf.placeholder(tf.float32, [4])
     y = tf.placeholder(tf.float32, [4])
-    values, updates = slim.metrics.aggregate_metric_map({
-        "covariance": slim.metrics.streaming_covariance(x, y),
-        "correlation": slim.metrics.streaming_pearson_correlation(x, y),
-        "error": slim.metrics.streaming_mean_squared_error(x, y),
-        "accuracy": slim.metrics.streaming_accuracy(x > 0, y > 0),
-        "all": slim.metrics.streaming_concat(x),
-        "auc": slim.metrics.streaming_dynamic_auc(tf.cast(y > 0, tf.int64), x),
-    })  # fmt: skip
+    values, updates = slim.metrics.aggregate_metric_map(
+        {
+            "covariance": slim.metrics.streaming_covariance(x, y),
+            "correlation": slim.metrics.streaming_pearson_correlation(x, y),
+            "error": slim.metrics.streaming_mean_squared_error(x, y),
+            "accuracy": slim.metrics.streaming_accuracy(x > 0, y > 0),
+            "all": slim.metrics.streaming_concat(x),
+            "auc": slim.metrics.streaming_dynamic_auc(tf.cast(y > 0, tf.int64), x),
+        }
+    )
     left, right = RANDOM.standard_normal((2, 3, 4)).astype("float32")
     with tf.Session() as session:
         session.run(tf.local_variables_initializer())

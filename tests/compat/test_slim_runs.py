@@ -24,9 +24,13 @@ def graph():
 def linear_loss():
     """The squared error of one layer without bias, from weights that are 0, against TARGETS."""
     outputs = slim.fully_connected(
-        tf.constant(ROWS), 1, activation_fn=None, biases_initializer=None,
-        weights_initializer=tf.zeros_initializer(), scope="fc",
-    )  # fmt: skip
+        tf.constant(ROWS),
+        1,
+        activation_fn=None,
+        biases_initializer=None,
+        weights_initializer=tf.zeros_initializer(),
+        scope="fc",
+    )
     tf.losses.mean_squared_error(TARGETS, outputs)
     return tf.losses.get_total_loss()
 
@@ -43,9 +47,13 @@ def test_learning_train_and_evaluate_once(tmp_path):
     train_op = slim.learning.create_train_op(linear_loss(), tf.train.GradientDescentOptimizer(0.1))
     slim.summaries.add_scalar_summaries([tf.losses.get_total_loss()])
     last = slim.learning.train(
-        train_op, str(tmp_path), number_of_steps=3, log_every_n_steps=1, save_summaries_secs=1,
+        train_op,
+        str(tmp_path),
+        number_of_steps=3,
+        log_every_n_steps=1,
+        save_summaries_secs=1,
         trace_every_n_steps=2,
-    )  # fmt: skip
+    )
     assert last == pytest.approx(((ROWS @ descend(2) - TARGETS) ** 2).mean(), rel=1e-4)
     checkpoint = tf.train.latest_checkpoint(str(tmp_path))
     reader = tf.train.NewCheckpointReader(checkpoint)
@@ -218,9 +226,11 @@ def test_training_train_clips_gradients(tmp_path):
         return gradient / max(1, np.linalg.norm(gradient))
 
     train_op = slim.training.create_train_op(
-        linear_loss(), tf.train.GradientDescentOptimizer(0.1),
-        transform_grads_fn=slim.training.clip_gradient_norms_fn(1.0), summarize_gradients=True,
-    )  # fmt: skip
+        linear_loss(),
+        tf.train.GradientDescentOptimizer(0.1),
+        transform_grads_fn=slim.training.clip_gradient_norms_fn(1.0),
+        summarize_gradients=True,
+    )
     hooks = [tf.train.StopAtStepHook(num_steps=4)]
     slim.training.train(train_op, str(tmp_path), hooks=hooks, save_summaries_steps=1)
     reader = tf.train.NewCheckpointReader(tf.train.latest_checkpoint(str(tmp_path)))
@@ -232,9 +242,14 @@ def test_gradient_multipliers_and_optimize_loss():
         linear_loss(), tf.train.GradientDescentOptimizer(0.1), gradient_multipliers={"fc/weights": 0.5}
     )
     optimized = slim.optimize_loss(
-        tf.losses.get_total_loss(), tf.train.get_global_step(), 0.1, "SGD", clip_gradients=1e9,
-        gradient_noise_scale=None, learning_rate_decay_fn=lambda rate, step: rate + 0.0,
-    )  # fmt: skip
+        tf.losses.get_total_loss(),
+        tf.train.get_global_step(),
+        0.1,
+        "SGD",
+        clip_gradients=1e9,
+        gradient_noise_scale=None,
+        learning_rate_decay_fn=lambda rate, step: rate + 0.0,
+    )
     weights = slim.get_unique_variable("fc/weights")
     for train_op, expected in ((multiplied, descend(1, lambda gradient: gradient / 2)), (optimized, descend(1))):
         with tf.Session() as session:

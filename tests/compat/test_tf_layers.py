@@ -52,7 +52,7 @@ def observe(batch_normalization, values, training, **arguments):
         (ROWS, True, {}),
         (ROWS, "tensor", {"epsilon": 0.1}),
     ],
-)  # fmt: skip
+)
 def test_batch_normalization_is_what_it_was(keras_batch_normalization, values, training, arguments):
     expected, expected_numbers = observe(keras_batch_normalization, values, training, **arguments)
     seen, numbers = observe(tf.layers.batch_normalization, values, training, **arguments)

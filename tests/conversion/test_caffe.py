@@ -38,9 +38,7 @@ def forward(layers, images):
                 net = pooled(net)
             padded = np.pad(net, [(0, 0), (1, 1), (1, 1), (0, 0)])
             height, width = net.shape[1:3]
-            net = sum(
-                padded[:, y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3)
-            )
+            net = sum(padded[:, y : y + height, x : x + width] @ kernel[y, x] for y in range(3) for x in range(3))
             net = np.maximum(net + bias, 0)
         else:
             net = pooled(net) if name == "fc6" else net
@@ -133,9 +131,15 @@ def test_rows_of_dense_layers_are_positions_row_by_row(tmp_path):
 def alexnet(file):
     """The layout of bvlc_alexnet.npy, conv2, conv4 and conv5 of two groups; the dense layers smaller."""
     shapes = {
-        "conv1": (11, 11, 3, 96), "conv2": (5, 5, 48, 256), "conv3": (3, 3, 256, 384), "conv4": (3, 3, 192, 384),
-        "conv5": (3, 3, 192, 256), "fc6": (92, 40), "fc7": (40, 40), "fc8": (40, 10),
-    }  # fmt: skip
+        "conv1": (11, 11, 3, 96),
+        "conv2": (5, 5, 48, 256),
+        "conv3": (3, 3, 256, 384),
+        "conv4": (3, 3, 192, 384),
+        "conv5": (3, 3, 192, 256),
+        "fc6": (92, 40),
+        "fc7": (40, 40),
+        "fc8": (40, 10),
+    }
     return write(file, {n: [np.ones(s, np.float32), np.ones(s[-1], np.float32)] for n, s in shapes.items()})
 
 

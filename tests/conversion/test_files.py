@@ -167,7 +167,7 @@ def put(layer, weight, value):
         (put("conv1", "conv1/extra:0", (5, 5)), "it has extra:0 of the layer conv1, which the network has not"),
         (put("conv1", "conv1/kernel_1:0", (3, 3, 3, 8)), "of the layer conv1, which the network has not"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_named(write_h5, change, words):
     layers, _ = mobilenet_v1()
     change(layers)

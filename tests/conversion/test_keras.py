@@ -14,8 +14,14 @@ from slimft.conversion.keras_applications import NETWORKS
 
 # One of each family with its logits; of the others names and shapes, unless the slow tests are run.
 WRITTEN = (
-    "vgg_16", "resnet_v1_50", "resnet_v2_50", "inception_v3", "mobilenet_v1_025", "mobilenet_v2", "densenet_121",
-)  # fmt: skip
+    "vgg_16",
+    "resnet_v1_50",
+    "resnet_v2_50",
+    "inception_v3",
+    "mobilenet_v1_025",
+    "mobilenet_v2",
+    "densenet_121",
+)
 OUTLINED = tuple(name for name in NETWORKS if name not in WRITTEN)
 # How the scopes begin that depend on the number of classes.
 LOGITS = ("fc8/", "logits/", "Logits/")

@@ -214,11 +214,14 @@ def first_result(checkpoint, scope, pixels):
         ("timm.mobilenetv2_100", "MobilenetV2/Conv", ("conv_stem", "bn1"), 1e-5, (MEAN, STD)),
         ("timm.mobilenetv1_100", "MobilenetV1/Conv2d_0", ("conv_stem", "bn1"), 1e-5, ([0.5] * 3, [0.5] * 3)),
         (
-            "timm.inception_v3", "InceptionV3/Conv2d_1a_3x3", ("Conv2d_1a_3x3.conv", "Conv2d_1a_3x3.bn"), 1e-3,
+            "timm.inception_v3",
+            "InceptionV3/Conv2d_1a_3x3",
+            ("Conv2d_1a_3x3.conv", "Conv2d_1a_3x3.bn"),
+            1e-3,
             ([0.5] * 3, [0.5] * 3),
         ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("other", [None, ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])])
 def test_the_first_layer_takes_tf_slims_images(name, scope, layers, epsilon, own, other, write_state, tmp_path):
     shapes = OUTLINES[name]

@@ -26,9 +26,9 @@ def train(evaluate):
     def run(images, image_size, seed=SEED, preprocessing="inception", **options):
         labels = (np.arange(len(images)) % CLASSES).astype(np.int32)
         options = {"augment": "none", "flip": True, "max_shift": 0.0} | options
-        return evaluate(lambda: augmentation.training_input(
-            images, labels, CLASSES, image_size, preprocessing, seed, **options
-        ))  # fmt: skip
+        return evaluate(
+            lambda: augmentation.training_input(images, labels, CLASSES, image_size, preprocessing, seed, **options)
+        )
 
     return run
 
@@ -62,13 +62,25 @@ def input_before_there_were_crops(images, image_size, preprocessing, seed, flip,
     scale_x, scale_y = ones * (width / image_size), ones * (height / image_size)
     offset_x, offset_y = 0.5 * scale_x - 0.5 - shift[:, 1] * width, 0.5 * scale_y - 0.5 - shift[:, 0] * height
     rows = [
-        tf.where(mirrored, -scale_x, scale_x), ones * 0, tf.where(mirrored, width - 1 - offset_x, offset_x),
-        ones * 0, scale_y, offset_y, ones * 0, ones * 0,
-    ]  # fmt: skip
-    return PREPROCESSING[preprocessing](tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32), transforms=tf.stack(rows, axis=1),
-        output_shape=[image_size, image_size], fill_value=0.0, interpolation="BILINEAR", fill_mode="NEAREST",
-    ))  # fmt: skip
+        tf.where(mirrored, -scale_x, scale_x),
+        ones * 0,
+        tf.where(mirrored, width - 1 - offset_x, offset_x),
+        ones * 0,
+        scale_y,
+        offset_y,
+        ones * 0,
+        ones * 0,
+    ]
+    return PREPROCESSING[preprocessing](
+        tf.raw_ops.ImageProjectiveTransformV3(
+            images=tf.cast(images, tf.float32),
+            transforms=tf.stack(rows, axis=1),
+            output_shape=[image_size, image_size],
+            fill_value=0.0,
+            interpolation="BILINEAR",
+            fill_mode="NEAREST",
+        )
+    )
 
 
 @pytest.mark.parametrize("preprocessing", PREPROCESSING)
@@ -80,9 +92,9 @@ def test_whole_images_are_moved_as_they_always_were(
     images = random_images(20, height, width)
     options = {"augment": "standard", "flip": flip, "max_shift": max_shift, "min_area": 1.0}
     actual, _ = train(images, image_size, preprocessing=preprocessing, **options)
-    expected = evaluate(lambda: input_before_there_were_crops(
-        images, image_size, preprocessing, SEED, flip, max_shift
-    ))  # fmt: skip
+    expected = evaluate(
+        lambda: input_before_there_were_crops(images, image_size, preprocessing, SEED, flip, max_shift)
+    )
     np.testing.assert_array_equal(actual, expected)
 
 
@@ -113,8 +125,10 @@ def parts_seen(network_input, side=64):
     places = (pixels(network_input)[..., :2] + 0.5) / side - 0.5
     size = places.shape[1]
     middle = size // 2
-    steps = [places[:, middle + 1, middle] - places[:, middle - 1, middle],
-             places[:, middle, middle + 1] - places[:, middle, middle - 1]]  # fmt: skip
+    steps = [
+        places[:, middle + 1, middle] - places[:, middle - 1, middle],
+        places[:, middle, middle + 1] - places[:, middle, middle - 1],
+    ]
     return places[:, middle, middle], np.stack(steps, axis=2) * size / 2
 
 
@@ -246,10 +260,12 @@ def test_targets_are_smoothed_as_tensorflows_loss_smooths_them(evaluate, train):
     _, targets = train(images, 4, label_smoothing=0.1)
     _, plain = train(images, 4)
     np.testing.assert_array_equal(plain, np.eye(CLASSES)[np.arange(14) % CLASSES])
-    actual, expected = evaluate(lambda: (
-        tf.losses.softmax_cross_entropy(targets, logits),
-        tf.losses.softmax_cross_entropy(plain, logits, label_smoothing=0.1),
-    ))  # fmt: skip
+    actual, expected = evaluate(
+        lambda: (
+            tf.losses.softmax_cross_entropy(targets, logits),
+            tf.losses.softmax_cross_entropy(plain, logits, label_smoothing=0.1),
+        )
+    )
     assert actual == pytest.approx(expected, rel=1e-6)
     _, mixed = train(images, 4, label_smoothing=0.1, mixup=0.2)
     assert mixed.min() == pytest.approx(0.1 / CLASSES) and mixed.sum(axis=1) == pytest.approx(1)

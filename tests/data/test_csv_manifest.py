@@ -244,8 +244,10 @@ def test_how_splits_are_called(tmp_path, column, train, validation, test):
     rows = [f"a.png,cat,{train}", f"b.png,dog,{train}", f"c.png,cat,{validation}", f"d.png,dog,{test}"]
     splits = load(lines(tmp_path, f"path,label,{column}", rows))
     assert {split: [*examples(dataset, tmp_path)] for split, dataset in splits.items()} == {
-        "train": ["a.png", "b.png"], "validation": ["c.png"], "test": ["d.png"],
-    }  # fmt: skip
+        "train": ["a.png", "b.png"],
+        "validation": ["c.png"],
+        "test": ["d.png"],
+    }
 
 
 def test_a_set_that_is_none_of_the_data(tmp_path):

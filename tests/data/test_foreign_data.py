@@ -135,25 +135,61 @@ KINDS = [
     ("Kaggle's dog breeds", "csv", "csv", breeds, r"line 1 has no column path \(it has id, breed\)"),
     ("JSON lines", "json", "csv", text("a.jsonl", json.dumps({"path": "a.png"}) + "\n"), "but JSON; write what"),
     ("COCO's JSON", "json", "csv", text("a.json", json.dumps({"images": []})), "but JSON; write what it lists"),
-    ("ChestX-ray14's CSV", "csv", "csv", text("a.csv", "Image Index,Finding Labels\n1.png,Mass|Nodule\n"),
-     r"no column path \(it has Image Index, Finding Labels\)"),
+    (
+        "ChestX-ray14's CSV",
+        "csv",
+        "csv",
+        text("a.csv", "Image Index,Finding Labels\n1.png,Mass|Nodule\n"),
+        r"no column path \(it has Image Index, Finding Labels\)",
+    ),
     ("ISIC's one-hot CSV", "csv", "csv", text("a.csv", "image,MEL,NV\nISIC_1,0.0,1.0\n"), "columns of 0 and 1"),
     ("TIFFs of 12 bits", "scikit-image", "image_folder", microscope, "READ 16-bit grey images use 12 bits at most"),
-    ("TIFFs of several pages", "tifffile", "image_folder",
-     lambda folder: tiffs(folder / "a", lambda: np.zeros((3, 9, 9), np.uint8), photometric="minisblack"),
-     "READ 12 files hold several pictures, such as .*; the first counts"),
-    ("TIFFs of floats", "tifffile", "image_folder",
-     lambda folder: tiffs(folder / "a", lambda: RNG.random((9, 9), np.float32)), "12 images cannot .*32 bits"),
-    ("TIFFs of 5 channels", "tifffile", "image_folder",
-     lambda folder: tiffs(folder / "a", lambda: np.zeros((9, 9, 5), np.uint8), photometric="minisblack",
-                          planarconfig="contig"), "is a TIFF that Pillow cannot read, or damaged"),
-    ("BigTIFF in tiles", "tifffile", "image_folder",
-     lambda folder: tiffs(folder / "a", lambda: np.zeros((32, 32, 3), np.uint8), bigtiff=True, compression="zlib",
-                          tile=(16, 16), photometric="rgb"), "READ"),
-    ("HEIC photos beside JPEG", "bytes", "image_folder", with_phones,
-     r"READ of these, pictures that cannot be read \(2 .heic\): convert them"),
+    (
+        "TIFFs of several pages",
+        "tifffile",
+        "image_folder",
+        lambda folder: tiffs(folder / "a", lambda: np.zeros((3, 9, 9), np.uint8), photometric="minisblack"),
+        "READ 12 files hold several pictures, such as .*; the first counts",
+    ),
+    (
+        "TIFFs of floats",
+        "tifffile",
+        "image_folder",
+        lambda folder: tiffs(folder / "a", lambda: RNG.random((9, 9), np.float32)),
+        "12 images cannot .*32 bits",
+    ),
+    (
+        "TIFFs of 5 channels",
+        "tifffile",
+        "image_folder",
+        lambda folder: tiffs(
+            folder / "a", lambda: np.zeros((9, 9, 5), np.uint8), photometric="minisblack", planarconfig="contig"
+        ),
+        "is a TIFF that Pillow cannot read, or damaged",
+    ),
+    (
+        "BigTIFF in tiles",
+        "tifffile",
+        "image_folder",
+        lambda folder: tiffs(
+            folder / "a",
+            lambda: np.zeros((32, 32, 3), np.uint8),
+            bigtiff=True,
+            compression="zlib",
+            tile=(16, 16),
+            photometric="rgb",
+        ),
+        "READ",
+    ),
+    (
+        "HEIC photos beside JPEG",
+        "bytes",
+        "image_folder",
+        with_phones,
+        r"READ of these, pictures that cannot be read \(2 .heic\): convert them",
+    ),
     ("files of Windows", "bytes", "image_folder", with_systems_files, "READ passed over: 2 files without"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("kind, writer, dataset, make, said", KINDS, ids=[kind[0] for kind in KINDS])

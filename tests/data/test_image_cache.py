@@ -153,9 +153,10 @@ def test_selections_share_a_cache_and_decode_what_they_need(paths, folder, decod
     np.testing.assert_array_equal(files.read(range(12), SIDE), expected)
 
 
-@pytest.mark.parametrize("cache, several, made", [
-    ("auto", True, True), ("auto", False, False), ("on", False, True), ("on", True, True), ("off", True, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "cache, several, made",
+    [("auto", True, True), ("auto", False, False), ("on", False, True), ("on", True, True), ("off", True, False)],
+)
 def test_when_there_is_a_cache(paths, folder, cache, several, made):
     assert files_of(paths, cache).prepare(SIDE, several) is None
     assert len(cached(folder)) == made

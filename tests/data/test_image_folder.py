@@ -73,8 +73,12 @@ def test_what_is_an_image(tmp_path):
     (tmp_path / "a" / "labels.csv").write_text("x")
     splits = load(tmp_path)
     assert sorted(sum((paths(dataset, tmp_path) for dataset in splits.values()), [])) == [
-        "a/1.JPG", "a/3.tiff", "a/below/it/2.jpeg", "b/4.webp", "b/6.gif",
-    ]  # fmt: skip
+        "a/1.JPG",
+        "a/3.tiff",
+        "a/below/it/2.jpeg",
+        "b/4.webp",
+        "b/6.gif",
+    ]
 
 
 def test_a_class_folder_may_be_a_link(tmp_path):
@@ -176,7 +180,7 @@ def test_the_split_does_not_depend_on_the_order_of_the_file_system(tmp_path, mon
         (["cat/a.png*9", "d\x1bog/a.png*9"], "{}: the class name 'd\\x1bog' has a character"),
         (["cat/a.png*9", "d\nog/a.png*9"], "{}: the class name 'd\\nog' has a character"),
     ],
-)  # fmt: skip
+)
 def test_another_arrangement_is_refused(tmp_path, files, reason):
     make(tmp_path, *files)
     assert refusal(tmp_path).startswith(reason.format(tmp_path))

@@ -25,9 +25,15 @@ BLOCKS = np.kron(RNG.integers(0, 256, (2, 3, 3)), np.ones((16, 16, 1))).astype(n
 
 # EXIF 2.3, table 6: where the stored image's first row and first column belong in the upright one.
 FIRST_ROW_AND_COLUMN = {
-    1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left"),
-    5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom"),
-}  # fmt: skip
+    1: ("top", "left"),
+    2: ("top", "right"),
+    3: ("bottom", "right"),
+    4: ("bottom", "left"),
+    5: ("left", "top"),
+    6: ("right", "top"),
+    7: ("right", "bottom"),
+    8: ("left", "bottom"),
+}
 
 
 def saved(path, picture, format=None, **options):
@@ -309,8 +315,15 @@ def test_a_large_jpeg_is_decoded_smaller_but_not_too_small(tmp_path):
     path = saved(tmp_path / "a.jpg", picture, quality=95)
     whole = read_image(path)
     shapes = {shorter: read_image(path, shorter).shape[:2] for shorter in (801, 401, 400, 200, 150, 100, 10)}
-    assert shapes == {801: (800, 1200), 401: (800, 1200), 400: (400, 600), 200: (200, 300), 150: (200, 300),
-                      100: (100, 150), 10: (100, 150)}  # fmt: skip
+    assert shapes == {
+        801: (800, 1200),
+        401: (800, 1200),
+        400: (400, 600),
+        200: (200, 300),
+        150: (200, 300),
+        100: (100, 150),
+        10: (100, 150),
+    }
     means = whole.reshape(200, 4, 300, 4, 3).mean((1, 3))
     assert np.abs(read_image(path, 200) - means).mean() < 1
 

@@ -21,9 +21,17 @@ def mixes():
         with tf.Graph().as_default(), tf.Session() as session:
             step = tf.placeholder(tf.int64, [])
             outputs = augmentation.training_input(
-                images, np.arange(6, dtype=np.int32), 6, side, "inception",
-                tf.stack([tf.constant(0, tf.int64), step]), "none", False, 0.0, **options,
-            )  # fmt: skip
+                images,
+                np.arange(6, dtype=np.int32),
+                6,
+                side,
+                "inception",
+                tf.stack([tf.constant(0, tf.int64), step]),
+                "none",
+                False,
+                0.0,
+                **options,
+            )
             run_step = session.make_callable(outputs, [step])
             results = [run_step(i) for i in range(repeats)]
         result = (np.stack([image for image, _ in results]).astype(np.float64) + 1) * 127.5

@@ -145,12 +145,15 @@ def test_preprocessing_subtracts_the_means_of_red_green_and_blue(evaluate, resiz
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name, expected", [
-    # research/slim/preprocessing/inception_preprocessing.py: to [0, 1], minus 0.5, times 2.
-    ("inception", lambda images: (images / 255 - 0.5) * 2),
-    # pudae/tensorflow-densenet/preprocessing/densenet_preprocessing.py.
-    ("densenet", lambda images: (images - [123.68, 116.78, 103.94]) * 0.017),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        # research/slim/preprocessing/inception_preprocessing.py: to [0, 1], minus 0.5, times 2.
+        ("inception", lambda images: (images / 255 - 0.5) * 2),
+        # pudae/tensorflow-densenet/preprocessing/densenet_preprocessing.py.
+        ("densenet", lambda images: (images - [123.68, 116.78, 103.94]) * 0.017),
+    ],
+)
 def test_other_preprocessing(evaluate, name, expected):
     images = random_images(3, 8, 8)
     images[0, 0] = [[0, 0, 0], [255, 255, 255]] * 4

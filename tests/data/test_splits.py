@@ -21,9 +21,11 @@ ways = st.one_of(
     st.fixed_dictionaries({"validation_share": shares, "test_share": st.one_of(st.just(0.0), shares)}),
     st.builds(
         lambda share, folds, fold: {"validation_share": share, "folds": folds, "fold": fold % folds},
-        shares, st.integers(2, 7), st.integers(0, 6),
+        shares,
+        st.integers(2, 7),
+        st.integers(0, 6),
     ),
-)  # fmt: skip
+)
 
 
 def drawn(examples, seed=0, **way):

@@ -110,9 +110,10 @@ def test_any_records(tmp_path_factory, records):
 
 @settings(deadline=None)
 @given(
-    image=st.binary(min_size=1, max_size=300), label=st.integers(-(2**63), 2**63 - 1),
+    image=st.binary(min_size=1, max_size=300),
+    label=st.integers(-(2**63), 2**63 - 1),
     others=st.dictionaries(st.text(max_size=5), st.lists(st.floats(width=32)), max_size=3),
-)  # fmt: skip
+)
 def test_any_example(image, label, others):
     feature = features(image, label)
     feature.update({name: tf.train.Feature(float_list=tf.train.FloatList(value=v)) for name, v in others.items()})
@@ -349,8 +350,10 @@ def test_how_splits_are_called(tmp_path, train, validation, test):
     for name, count in ((train, 6), (validation, 4), (test, 2)):
         write(tmp_path / name, records(count))
     assert {split: data.num_examples for split, data in load(tmp_path).items()} == {
-        "train": 6, "validation": 4, "test": 2,
-    }  # fmt: skip
+        "train": 6,
+        "validation": 4,
+        "test": 2,
+    }
 
 
 def test_what_is_passed_over_is_told(flowers):

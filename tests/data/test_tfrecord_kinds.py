@@ -74,8 +74,10 @@ def refusal(folder, kind=DataError, **options):
     "train, validation",
     [
         # research/slim's download_and_convert_flowers.py, and the tutorials that copy it.
-        (["flowers_train_00000-of-00002.tfrecord", "flowers_train_00001-of-00002.tfrecord"],
-         ["flowers_validation_00000-of-00001.tfrecord"]),
+        (
+            ["flowers_train_00000-of-00002.tfrecord", "flowers_train_00001-of-00002.tfrecord"],
+            ["flowers_validation_00000-of-00001.tfrecord"],
+        ),
         (["train.record-00000-of-00002", "train.record-00001-of-00002"], ["val.record-00000-of-00001"]),
         (["cats-train.tfrecord-00000-of-00001"], ["cats-validation.tfrecord-00000-of-00001"]),  # TFDS.
         (["train-00000-of-00001"], ["validation-00000-of-00001"]),  # ImageNet's.
@@ -88,7 +90,7 @@ def refusal(folder, kind=DataError, **options):
         (["my_train_data.tfrecord.gz"], ["my_val_data.tfrecord.gz"]),
         (["train-00001-of-00002.tfrecord", "train-00002-of-00002.tfrecord"], ["val.tfrecord"]),
     ],
-)  # fmt: skip
+)
 def test_names_with_splits(tmp_path, train, validation):
     for names, indices in ((train, range(40)), (validation, range(40, 60))):
         for number, name in enumerate(names):
@@ -151,8 +153,9 @@ def test_compressed_records_at_any_place(tmp_path, compression, most_places, mon
 
 
 def test_what_was_compressed_in_parts(tmp_path):
-    one, other = (write(tmp_path / name, slims(part), "GZIP") for name, part in
-                  (("1", range(30)), ("2", range(30, 60))))  # fmt: skip
+    one, other = (
+        write(tmp_path / name, slims(part), "GZIP") for name, part in (("1", range(30)), ("2", range(30, 60)))
+    )
     joined = tmp_path / "joined" / "all.tfrecord"
     joined.parent.mkdir()
     joined.write_bytes(one.read_bytes() + other.read_bytes() + b"\0" * 512)

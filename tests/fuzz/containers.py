@@ -23,7 +23,7 @@ _ZIP_FIELDS = {
         *((24, 4), (28, 2), (30, 2), (32, 2), (38, 4), (42, 4)),
     ],
     b"PK\x05\x06": [(4, 2), (6, 2), (8, 2), (10, 2), (12, 4), (16, 4), (20, 2)],
-}  # fmt: skip
+}
 _NPY = [
     "'", '"', "(", ")", "[", "]", "{", "}", ",", ":", "True", "False", "None", "'descr'", "'shape'",
     "'<f4'", "'|O'", "'>i8'", "'|V0'", "'<U9'", "[('a', '<f4')]", "-1", "0", "99999999999", "1" * 5000, "1e3",
@@ -195,9 +195,11 @@ def framed(record: bytes, length: int | None = None) -> bytes:
 def example(image: bytes, label: int, kind: bytes = b"png") -> bytes:
     """A tf.train.Example as research/slim writes them."""
     features = {
-        b"image/encoded": message((1, message((1, image)))), b"image/format": message((1, message((1, kind)))),
-        b"image/class/label": message((3, message((1, label)))), b"image/height": message((3, message((1, 5)))),
-    }  # fmt: skip
+        b"image/encoded": message((1, message((1, image)))),
+        b"image/format": message((1, message((1, kind)))),
+        b"image/class/label": message((3, message((1, label)))),
+        b"image/height": message((3, message((1, 5)))),
+    }
     return message((1, message(*((1, message((1, name), (2, value))) for name, value in features.items()))))
 
 

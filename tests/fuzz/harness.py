@@ -233,10 +233,16 @@ def table(tallies: dict[str, Tally]) -> str:
         if tally.cases:
             factor = f"{tally.peak / tally.file:,.0f}" if tally.file else "-"
             counts = tally.cases, tally.read, tally.compared, tally.lenient
-            rows.append([
-                f"{TARGETS[name].kind} (`{name}`)", *(f"{count:,}" for count in counts),
-                f"{tally.peak / (1 << 20):.1f} MiB", factor, f"{tally.seconds:.2f} s", f"{len(tally.failures)}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    f"{TARGETS[name].kind} (`{name}`)",
+                    *(f"{count:,}" for count in counts),
+                    f"{tally.peak / (1 << 20):.1f} MiB",
+                    factor,
+                    f"{tally.seconds:.2f} s",
+                    f"{len(tally.failures)}",
+                ]
+            )
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -237,12 +237,17 @@ def changed_message(rng: random.Random, data: bytes) -> bytes:
         fields[at : at + 1] = [(number, _LENGTH, value[:cut]), (number, _LENGTH, value[cut:])]
     elif kind == 8:
         start, end = written(fields[:at]), written(fields[at + 1 :])
-        odd = rng.choice([
-            varint(number << 3 | rng.choice([3, 4, 6, 7])),
-            varint(number << 3 | _LENGTH) + varint(rng.choice(NUMBERS)),
-            varint(number << 3, 3) + varint(5, rng.randrange(1, 12)), b"\0", b"\x80" * 11, b"\xff" * 9 + b"\x02",
-            varint(number << 3 | 3) + varint(number << 3 | 4),
-        ])  # fmt: skip
+        odd = rng.choice(
+            [
+                varint(number << 3 | rng.choice([3, 4, 6, 7])),
+                varint(number << 3 | _LENGTH) + varint(rng.choice(NUMBERS)),
+                varint(number << 3, 3) + varint(5, rng.randrange(1, 12)),
+                b"\0",
+                b"\x80" * 11,
+                b"\xff" * 9 + b"\x02",
+                varint(number << 3 | 3) + varint(number << 3 | 4),
+            ]
+        )
         return start + odd + end
     elif isinstance(value, int):
         fields[at] = number, wire_type, number_near(rng, value)

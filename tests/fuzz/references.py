@@ -77,9 +77,11 @@ def _pattern(folder: pathlib.Path) -> str:
 
 def _restored(folder: pathlib.Path, name: str, dtype):
     (value,) = _tensorflow().raw_ops.RestoreV2(
-        prefix=_pattern(folder), tensor_names=[name.encode("utf-8", "surrogateescape")], shape_and_slices=[""],
+        prefix=_pattern(folder),
+        tensor_names=[name.encode("utf-8", "surrogateescape")],
+        shape_and_slices=[""],
         dtypes=[dtype],
-    )  # fmt: skip
+    )
     return value.numpy()
 
 
@@ -102,8 +104,11 @@ def frozen_graph(folder: pathlib.Path, ours: dict):
     """GraphDef as protobuf parses it, and tf.make_ndarray."""
     tf = _tensorflow()
     graph = tf.compat.v1.GraphDef.FromString((folder / "x.pb").read_bytes())
-    constants = {node.name: node.attr["value"].tensor for node in graph.node
-                 if node.op == "Const" and node.attr["value"].WhichOneof("value") == "tensor"}  # fmt: skip
+    constants = {
+        node.name: node.attr["value"].tensor
+        for node in graph.node
+        if node.op == "Const" and node.attr["value"].WhichOneof("value") == "tensor"
+    }
     read = set()
     for node in graph.node:
         if node.op == "Identity" and node.input:
@@ -205,10 +210,12 @@ def csv_manifest(folder: pathlib.Path, ours: dict):
     group = names.index("group") if "group" in names else None
     return {
         os.path.normpath(os.path.join(folder, row[path].strip())): [
-            row[label].strip(), (row[group].strip() or None) if group is not None else None
+            row[label].strip(),
+            (row[group].strip() or None) if group is not None else None,
         ]
-        for row in rows[1:] if row
-    }  # fmt: skip
+        for row in rows[1:]
+        if row
+    }
 
 
 class _Unpickler(pickle.Unpickler):

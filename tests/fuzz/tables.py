@@ -11,7 +11,7 @@ import google_crc32c
 
 from fuzz.mutate import NUMBERS, changed, changed_message, number_near, parsed, spliced, varint, written
 
-MAGIC = 0xDB4775248B80FB57 .to_bytes(8, "little")
+MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 Items = list[tuple[bytes, bytes]]
 
 

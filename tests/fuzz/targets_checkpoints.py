@@ -179,10 +179,14 @@ class Npz(Checkpoints):
 
     def seeds(self):
         arrays = {
-            "a/b": np.arange(6, dtype=np.float32).reshape(2, 3), "c": np.asfortranarray(np.arange(6).reshape(3, 2)),
-            "d": np.array(3, ">i2"), "e": np.array(["x", "yz"]), "f": np.zeros([0, 4], bool),
-            "g": np.array([(1, 2.5)], [("x", "<i4"), ("y", "<f8")]), "h": np.ones([400], np.float16),
-        }  # fmt: skip
+            "a/b": np.arange(6, dtype=np.float32).reshape(2, 3),
+            "c": np.asfortranarray(np.arange(6).reshape(3, 2)),
+            "d": np.array(3, ">i2"),
+            "e": np.array(["x", "yz"]),
+            "f": np.zeros([0, 4], bool),
+            "g": np.array([(1, 2.5)], [("x", "<i4"), ("y", "<f8")]),
+            "h": np.ones([400], np.float16),
+        }
         found = []
         for save in (np.savez, np.savez_compressed):
             stream = io.BytesIO()
@@ -429,6 +433,16 @@ class Note(Target):
 
 
 TARGETS = [
-    V1(), V2(), Protos(), FrozenGraph(), Npz(), Safetensors(), KerasH5(), KerasZip(), Pickled(), StateFile(),
-    Note(), Kinds(),
-]  # fmt: skip
+    V1(),
+    V2(),
+    Protos(),
+    FrozenGraph(),
+    Npz(),
+    Safetensors(),
+    KerasH5(),
+    KerasZip(),
+    Pickled(),
+    StateFile(),
+    Note(),
+    Kinds(),
+]

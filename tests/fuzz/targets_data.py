@@ -165,13 +165,25 @@ class Images(Target):
         exif = Image.Exif()
         exif[0x0112] = 6
         files = [
-            picture("JPEG", side=24), picture("JPEG", "L", exif=exif), picture("JPEG", "CMYK"),
-            picture("JPEG", progressive=True), picture("PNG"), picture("PNG", "RGBA"), picture("PNG", "P"),
-            picture("PNG", "L", transparency=7), picture("PNG", "I;16"), picture("WEBP", lossless=True),
-            picture("WEBP", "RGBA"), picture("GIF", "P"), picture("GIF", "P", transparency=3),
-            picture("BMP"), picture("BMP", "1"), picture("TIFF"), picture("TIFF", compression="tiff_lzw"),
+            picture("JPEG", side=24),
+            picture("JPEG", "L", exif=exif),
+            picture("JPEG", "CMYK"),
+            picture("JPEG", progressive=True),
+            picture("PNG"),
+            picture("PNG", "RGBA"),
+            picture("PNG", "P"),
+            picture("PNG", "L", transparency=7),
+            picture("PNG", "I;16"),
+            picture("WEBP", lossless=True),
+            picture("WEBP", "RGBA"),
+            picture("GIF", "P"),
+            picture("GIF", "P", transparency=3),
+            picture("BMP"),
+            picture("BMP", "1"),
+            picture("TIFF"),
+            picture("TIFF", compression="tiff_lzw"),
             picture("TIFF", "RGBA", compression="tiff_deflate"),
-        ]  # fmt: skip
+        ]
         return [{self._file: data} for data in files]
 
     def mutated(self, rng, seeds):
@@ -316,7 +328,7 @@ class Cache(Target):
             return [{f"slimft/images/{'0' * 16}-{self._side}{image_shard.SUFFIX}": shard.file.read_bytes()}]
 
     def mutated(self, rng, seeds):
-        (name, data), = seeds[0].items()
+        ((name, data),) = seeds[0].items()
         start = rng.choice([0, 0, 64, 4096])
         data = data[:start] + changed(rng, data[start : start + 150]) + data[start + 150 :]
         if rng.random() < 0.5:  # A head that is intact, whatever it says.

@@ -22,9 +22,15 @@ def run_files() -> dict[str, bytes]:
     rows = [{"step": step, **record} for step in (5, 10, 15)]
     sums = {"step": 15, "steps": 0, "seconds": 0.5, "loss": 0.0, "accuracy": 0.0}
     history = {
-        "train": rows, "validation": [{**row, "macro_f1": 0.4, "balanced_accuracy": 0.5} for row in rows],
-        "sums": [sums], "best_step": 10, "metric": "accuracy", "best_from": 0, "kept": None, "saved": 15,
-    }  # fmt: skip
+        "train": rows,
+        "validation": [{**row, "macro_f1": 0.4, "balanced_accuracy": 0.5} for row in rows],
+        "sums": [sums],
+        "best_step": 10,
+        "metric": "accuracy",
+        "best_from": 0,
+        "kept": None,
+        "saved": 15,
+    }
     url = "data:image/jpeg;base64," + base64.b64encode(picture("JPEG")).decode()
     bins = [{"low": 0.0, "high": 0.5, "examples": 2, "confidence": 0.3, "accuracy": 0.5}]
     result = {
@@ -38,9 +44,12 @@ def run_files() -> dict[str, bytes]:
     train = {"keys": ["a", "b"], "digests": ["0" * 16, "f" * 16]}
     data = {"version": 1, "splits": {"train": train}, "trained_before": []}
     whole = {
-        "settings.json": settings, "history.json": history, "result.json": result, "data.json": data,
+        "settings.json": settings,
+        "history.json": history,
+        "result.json": result,
+        "data.json": data,
         "best/metrics.json": {"step": 10, "accuracy": 0.5, "loss": 1.0},
-    }  # fmt: skip
+    }
     return {name: json.dumps(value).encode() for name, value in whole.items()}
 
 

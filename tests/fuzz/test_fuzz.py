@@ -121,7 +121,9 @@ def test_a_good_file_that_is_refused_is_a_failure(run_python, tmp_path):
 
 
 def test_cases_follow_from_their_seed(run_python):
-    code = FUZZER + """
+    code = (
+        FUZZER
+        + """
 import hashlib, random
 found = hashlib.sha256()
 for one in harness.TARGETS.values():
@@ -131,6 +133,7 @@ for one in harness.TARGETS.values():
         found.update(repr(sorted(files.items())).encode())
 print(found.hexdigest())
 """
+    )
     assert run_python(code, "1") == run_python(code, "1") != run_python(code, "2")
 
 

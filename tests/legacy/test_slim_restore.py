@@ -55,9 +55,12 @@ def build(use_resource=False, names=None, **shapes):
     with tf.variable_scope("", use_resource=use_resource):
         for name in names or VALUES:
             variables[name] = tf.get_variable(
-                name, VALUES[name].shape, VALUES[name].dtype, tf.ones_initializer(),
+                name,
+                VALUES[name].shape,
+                VALUES[name].dtype,
+                tf.ones_initializer(),
                 partitioner=tf.fixed_size_partitioner(3) if name == "parted" else None,
-            )  # fmt: skip
+            )
         for name, shape in shapes.items():
             variables[name] = tf.get_variable(name, shape, initializer=tf.ones_initializer())
     return variables
@@ -124,9 +127,7 @@ def test_assign_from_checkpoint(path, readable, session, use_resource):
     op, feeds = slimft.assign_from_checkpoint(path, variables)
     slims_op, slims_feeds = slim.assign_from_checkpoint(readable, variables)
     assert isinstance(op, tf.Operation) and len(feeds) == len(slims_feeds) == len(variables)
-    restored = same_state_as(
-        session, lambda: session.run(op, feeds), lambda: session.run(slims_op, slims_feeds)
-    )
+    restored = same_state_as(session, lambda: session.run(op, feeds), lambda: session.run(slims_op, slims_feeds))
     np.testing.assert_array_equal(restored["parted/part_1"], VALUES["parted"][3:5])
     assert restored["count"] == 7
     for function in (slimft.assign_from_checkpoint, slimft.assign_from_checkpoint_fn):
@@ -217,7 +218,8 @@ def test_a_mismatch_names_the_variable_and_what_to_do(path, session):
         assert "net/fc8/weights differs from the model ([1, 1, 4, 10] in the checkpoint, [1, 1, 4, 5]" in said
         assert "slimft.get_variables_to_restore(exclude=['net/fc8/weights'])" in said and "\n" not in said
     assert slimft.get_variables_to_restore(exclude=["net/fc8/weights"]) == [
-        variables["net/conv1/weights"], variables["net/fc8/biases"]
+        variables["net/conv1/weights"],
+        variables["net/fc8/biases"],
     ]
 
 

@@ -58,9 +58,15 @@ def test_every_argument_reaches_the_network(build, monkeypatch):
     mode = object()
     # The shapes of research/slim's own test of a fully convolutional AlexNet.
     network = build(
-        "slimft.nets", "alexnet_v2", 5, (1, 300, 400, 3), is_training=mode, dropout_keep_prob=0.75,
-        spatial_squeeze=False, scope="mine",
-    )  # fmt: skip
+        "slimft.nets",
+        "alexnet_v2",
+        5,
+        (1, 300, 400, 3),
+        is_training=mode,
+        dropout_keep_prob=0.75,
+        spatial_squeeze=False,
+        scope="mine",
+    )
     assert dropouts == [("dropout6", 0.75, mode), ("dropout7", 0.75, mode)]
     assert network.logits.op.name == "mine/fc8/BiasAdd"
     assert network.logits.shape.as_list() == [1, 4, 7, 5]

@@ -1,6 +1,5 @@
 """The figures of `--list_models` beside what papers state; conformance/test_graphs.py counts them in the graph."""
 
-
 import pytest
 
 from slimft.nets import get_network
@@ -8,10 +7,17 @@ from slimft.nets import get_network
 
 # Millions of multiply-adds and of parameters: table 6 of arXiv:1704.04861 for V1, and for V2 that of
 # research/slim/nets/mobilenet/README.md, whose 1.4 is smaller than the paper's.
-@pytest.mark.parametrize("name, multiply_adds, parameters", [
-    ("mobilenet_v1", 569, 4.2), ("mobilenet_v1_075", 325, 2.6), ("mobilenet_v1_050", 149, 1.3),
-    ("mobilenet_v1_025", 41, 0.5), ("mobilenet_v2", 300, 3.47), ("mobilenet_v2_140", 582, 6.06),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, multiply_adds, parameters",
+    [
+        ("mobilenet_v1", 569, 4.2),
+        ("mobilenet_v1_075", 325, 2.6),
+        ("mobilenet_v1_050", 149, 1.3),
+        ("mobilenet_v1_025", 41, 0.5),
+        ("mobilenet_v2", 300, 3.47),
+        ("mobilenet_v2_140", 582, 6.06),
+    ],
+)
 def test_mobilenets_as_their_authors_state(name, multiply_adds, parameters):
     spec = get_network(name)
     assert spec.gflops * 1e3 / 2 == pytest.approx(multiply_adds, rel=0.01)

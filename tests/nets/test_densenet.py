@@ -243,9 +243,10 @@ def test_channels_first(transposes):
     shape = [None, 64, 64, 3] if transposes else [None, 3, 64, 64]
     with tf.Graph().as_default() as graph:
         logits, end_points = small(
-            tf.placeholder(tf.float32, shape), data_format="NCHW" if transposes else "NHWC",
+            tf.placeholder(tf.float32, shape),
+            data_format="NCHW" if transposes else "NHWC",
             arg_scope=None if transposes else densenet.densenet_arg_scope(data_format="NCHW"),
-        )  # fmt: skip
+        )
         shapes = {v.op.name: v.shape.as_list() for v in tf.model_variables()}
     formats = {op.get_attr("data_format") for op in graph.get_operations() if op.type in ("Conv2D", "AvgPool")}
     assert formats == {b"NCHW"}

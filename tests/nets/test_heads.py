@@ -52,9 +52,11 @@ def test_logits_are_what_numpy_computes(kind, positions):
         first, again = (session.run(logits, {images: features}) for _ in range(2))
     assert shapes == {
         **({f"head/BatchNorm/{name}": (CHANNELS,) for name in NORMALIZING} if kind == "bn_mlp" else {}),
-        "head/hidden/weights": (CHANNELS, 256), "head/hidden/biases": (256,),
-        "head/logits/weights": (256, CLASSES), "head/logits/biases": (CLASSES,),
-    }  # fmt: skip
+        "head/hidden/weights": (CHANNELS, 256),
+        "head/hidden/biases": (256,),
+        "head/logits/weights": (256, CLASSES),
+        "head/logits/biases": (CLASSES,),
+    }
     np.testing.assert_allclose(first, in_numpy(values, features), rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(first, again)
 
@@ -88,9 +90,13 @@ def test_a_head_sees_the_networks_end_points(tiny, monkeypatch):
         logits, end_points = get_network("mobilenet_v1_025").build(images, CLASSES, is_training=True, head="mlp")
     assert logits.shape == [2, 64]
     assert seen == {
-        "features": [2, 1, 1, 256], "names": sorted(end_points), "image": [2, 64, 64, 3], "is_training": True,
-        "scope": "head", "classes": CLASSES,
-    }  # fmt: skip
+        "features": [2, 1, 1, 256],
+        "names": sorted(end_points),
+        "image": [2, 64, 64, 3],
+        "is_training": True,
+        "scope": "head",
+        "classes": CLASSES,
+    }
 
 
 def test_first_weights_are_of_the_variance_that_he_et_al_derive():
@@ -186,10 +192,15 @@ def test_evaluation_uses_the_variables_of_training(tiny):
         assert not np.allclose(session.run(training), session.run(training))
 
 
-@pytest.mark.parametrize("name, sizes", [
-    ("alexnet_v2", (195, 300)), ("vgg_a", (32, 224, 288)), ("mobilenet_v1_025", (32, 96, 288)),
-    ("inception_v1", (32, 224, 288)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, sizes",
+    [
+        ("alexnet_v2", (195, 300)),
+        ("vgg_a", (32, 224, 288)),
+        ("mobilenet_v1_025", (32, 96, 288)),
+        ("inception_v1", (32, 224, 288)),
+    ],
+)
 def test_every_size_gives_one_row_of_logits_an_image(name, sizes):
     for size in sizes:
         with tf.Graph().as_default():

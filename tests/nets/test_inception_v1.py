@@ -35,18 +35,28 @@ def test_signatures_are_research_slims():
     )
     parameters = inspect.signature(inception_v1.inception_v1).parameters
     assert [(key, parameter.default) for key, parameter in parameters.items()] == [
-        ("inputs", inspect.Parameter.empty), ("num_classes", 1000), ("is_training", True),
-        ("dropout_keep_prob", 0.8), ("prediction_fn", slim.softmax), ("spatial_squeeze", True), ("reuse", None),
-        ("scope", "InceptionV1"), ("global_pool", False),
-    ]  # fmt: skip
+        ("inputs", inspect.Parameter.empty),
+        ("num_classes", 1000),
+        ("is_training", True),
+        ("dropout_keep_prob", 0.8),
+        ("prediction_fn", slim.softmax),
+        ("spatial_squeeze", True),
+        ("reuse", None),
+        ("scope", "InceptionV1"),
+        ("global_pool", False),
+    ]
     assert inception_v1.inception_v1.default_image_size == 224
     assert inception_v1.inception_v1_arg_scope is inception_utils.inception_arg_scope
     parameters = inspect.signature(inception_utils.inception_arg_scope).parameters
     assert [(key, parameter.default) for key, parameter in parameters.items()] == [
-        ("weight_decay", 0.00004), ("use_batch_norm", True), ("batch_norm_decay", 0.9997),
-        ("batch_norm_epsilon", 0.001), ("activation_fn", tf.nn.relu),
-        ("batch_norm_updates_collections", tf.GraphKeys.UPDATE_OPS), ("batch_norm_scale", False),
-    ]  # fmt: skip
+        ("weight_decay", 0.00004),
+        ("use_batch_norm", True),
+        ("batch_norm_decay", 0.9997),
+        ("batch_norm_epsilon", 0.001),
+        ("activation_fn", tf.nn.relu),
+        ("batch_norm_updates_collections", tf.GraphKeys.UPDATE_OPS),
+        ("batch_norm_scale", False),
+    ]
 
 
 @pytest.mark.parametrize("final_endpoint", ["Conv2d_1a_7x7", "MaxPool_3a_3x3", "Mixed_4b"])
@@ -96,9 +106,12 @@ def test_every_argument_reaches_the_network(build, monkeypatch):
 
     monkeypatch.setattr(slim, "dropout", dropout)
     arguments = {
-        "dropout_keep_prob": 0.6, "spatial_squeeze": False, "scope": "mine", "global_pool": True,
+        "dropout_keep_prob": 0.6,
+        "spatial_squeeze": False,
+        "scope": "mine",
+        "global_pool": True,
         "prediction_fn": lambda logits, scope: tf.sigmoid(logits, name=scope),
-    }  # fmt: skip
+    }
     network = build("slimft.nets", "inception_v1", 5, (2, 40, 72, 3), is_training=False, **arguments)
     assert dropouts == [("Dropout_0b", 0.6, False)]
     assert network.logits.op.name == "mine/Logits/Conv2d_0c_1x1/BiasAdd"
@@ -114,11 +127,14 @@ def test_every_argument_reaches_the_network(build, monkeypatch):
     assert again.logits is not network.logits
 
 
-@pytest.mark.parametrize("arguments, kinds, activation", [
-    ({"batch_norm_scale": True}, {"weights", "beta", "gamma", "moving_mean", "moving_variance"}, "Relu"),
-    ({"use_batch_norm": False, "activation_fn": tf.nn.elu}, {"weights", "biases"}, "Elu"),
-    ({"weight_decay": 0.0}, {"weights", "beta", "moving_mean", "moving_variance"}, "Relu"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments, kinds, activation",
+    [
+        ({"batch_norm_scale": True}, {"weights", "beta", "gamma", "moving_mean", "moving_variance"}, "Relu"),
+        ({"use_batch_norm": False, "activation_fn": tf.nn.elu}, {"weights", "biases"}, "Elu"),
+        ({"weight_decay": 0.0}, {"weights", "beta", "moving_mean", "moving_variance"}, "Relu"),
+    ],
+)
 def test_arg_scope_arguments(arguments, kinds, activation):
     with tf.Graph().as_default() as graph, slim.arg_scope(inception_utils.inception_arg_scope(**arguments)):
         net, _ = inception_v1.inception_v1_base(tf.zeros([1, 32, 32, 3]), "Conv2d_2b_1x1")
@@ -133,9 +149,7 @@ def test_batch_norm_settings():
         batch_norm_decay=0.9, batch_norm_epsilon=0.1, batch_norm_updates_collections="mine"
     )
     settings = arg_scope[slim.arg_scope_func_key(slim.conv2d)]["normalizer_params"]
-    assert settings == {
-        "decay": 0.9, "epsilon": 0.1, "updates_collections": "mine", "fused": None, "scale": False,
-    }  # fmt: skip
+    assert settings == {"decay": 0.9, "epsilon": 0.1, "updates_collections": "mine", "fused": None, "scale": False}
 
 
 # Image sizes.

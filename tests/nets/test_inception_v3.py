@@ -30,10 +30,13 @@ def images_of(*shape):
 # The graph.
 
 
-@pytest.mark.parametrize("image_size, arguments", [
-    (107, {"is_training": False, "create_aux_logits": False}),
-    (None, {"spatial_squeeze": False, "depth_multiplier": 0.3, "min_depth": 20}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "image_size, arguments",
+    [
+        (107, {"is_training": False, "create_aux_logits": False}),
+        (None, {"spatial_squeeze": False, "depth_multiplier": 0.3, "min_depth": 20}),
+    ],
+)
 def test_every_op_is_tf_slims_at_other_sizes(build, image_size, arguments):
     shape = (2, image_size, image_size, 3)
     ours, theirs = (
@@ -106,9 +109,14 @@ def test_every_argument_reaches_the_network(build, monkeypatch):
 
     monkeypatch.setattr(slim, "dropout", dropout)
     arguments = {
-        "dropout_keep_prob": 0.6, "spatial_squeeze": False, "scope": "mine", "global_pool": True, "min_depth": 24,
-        "depth_multiplier": 0.1, "prediction_fn": lambda logits, scope: tf.sigmoid(logits, name=scope),
-    }  # fmt: skip
+        "dropout_keep_prob": 0.6,
+        "spatial_squeeze": False,
+        "scope": "mine",
+        "global_pool": True,
+        "min_depth": 24,
+        "depth_multiplier": 0.1,
+        "prediction_fn": lambda logits, scope: tf.sigmoid(logits, name=scope),
+    }
     shape = (2, 75, 107, 3)
     network = build("slimft.nets", "inception_v3", 5, shape, is_training=False, **arguments)
     assert dropouts == [("Dropout_1b", 0.6, False)]

@@ -226,9 +226,11 @@ def test_layers_of_ones_own():
         shapes = {key: value.shape.as_list()[1:] for key, value in end_points.items()}
         weights = next(v for v in tf.model_variables() if v.op.name.endswith("depthwise_weights"))
     assert shapes == {
-        "Conv2d_0": [16, 16, 16], "Conv2d_1_depthwise": [8, 8, 16], "Conv2d_1_pointwise": [8, 8, 24],
+        "Conv2d_0": [16, 16, 16],
+        "Conv2d_1_depthwise": [8, 8, 16],
+        "Conv2d_1_pointwise": [8, 8, 24],
         "Conv2d_2": [8, 8, 9],
-    }  # fmt: skip
+    }
     assert weights.shape.as_list() == [5, 5, 16, 1] and net is end_points["Conv2d_2"]
 
 

@@ -15,9 +15,16 @@ KERAS = {
 }
 # Size and channels of each layer at 224 pixels (arXiv:1801.04381, table 2).
 TABLE_2 = [
-    (112, 32), (112, 16), *[(56, 24)] * 2, *[(28, 32)] * 3, *[(14, 64)] * 4, *[(14, 96)] * 3, *[(7, 160)] * 3,
-    (7, 320), (7, 1280),
-]  # fmt: skip
+    (112, 32),
+    (112, 16),
+    *[(56, 24)] * 2,
+    *[(28, 32)] * 3,
+    *[(14, 64)] * 4,
+    *[(14, 96)] * 3,
+    *[(7, 160)] * 3,
+    (7, 320),
+    (7, 1280),
+]
 LAYERS = [f"layer_{i}" for i in range(1, 20)]
 # The first bottleneck has an expansion of 1: it does not expand.
 INNER = ["layer_2/depthwise_output", "layer_2/output"] + [

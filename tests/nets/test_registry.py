@@ -29,14 +29,17 @@ def test_names():
     assert [get_network(name).name for name in NAMES] == NAMES
 
 
-@pytest.mark.parametrize("name, hint", [
-    ("vgg16", "did you mean vgg_16?"),
-    ("resnet_v1_5", "did you mean resnet_v1_50?"),
-    ("densenet121", "did you mean densenet_121?"),
-    ("mobilenet_1", "did you mean mobilenet_v1?"),
-    ("zebra", "choose one of " + ", ".join(NAMES)),
-    ("", "choose one of " + ", ".join(NAMES)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("vgg16", "did you mean vgg_16?"),
+        ("resnet_v1_5", "did you mean resnet_v1_50?"),
+        ("densenet121", "did you mean densenet_121?"),
+        ("mobilenet_1", "did you mean mobilenet_v1?"),
+        ("zebra", "choose one of " + ", ".join(NAMES)),
+        ("", "choose one of " + ", ".join(NAMES)),
+    ],
+)
 def test_unknown_name(name, hint):
     with pytest.raises(UsageError) as caught:
         get_network(name)
@@ -71,14 +74,17 @@ def test_networks_without_official_checkpoint():
     assert without == ["alexnet_v2", "vgg_a", "vgg_postech", "densenet_121", "densenet_169"]
 
 
-@pytest.mark.parametrize("size, arguments", [
-    (32, {"fc_conv_padding": "SAME", "global_pool": True}),
-    (223, {"fc_conv_padding": "SAME", "global_pool": True}),
-    (224, {"global_pool": False}),
-    (255, {"global_pool": False}),
-    (256, {"global_pool": True}),
-    (320, {"global_pool": True}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "size, arguments",
+    [
+        (32, {"fc_conv_padding": "SAME", "global_pool": True}),
+        (223, {"fc_conv_padding": "SAME", "global_pool": True}),
+        (224, {"global_pool": False}),
+        (255, {"global_pool": False}),
+        (256, {"global_pool": True}),
+        (320, {"global_pool": True}),
+    ],
+)
 def test_arguments_of_vgg(size, arguments):
     assert get_network("vgg_16").arguments_for(size, True) == arguments
 
@@ -170,17 +176,20 @@ def test_a_file_makes_a_network_known(tmp_path, another_folder, zipped):
         _ = nets.newnet
 
 
-@pytest.mark.parametrize("text, message", [
-    ("SPECS = (NetworkSpec(name=NAME),)", "name 'NAME' is not defined"),
-    ("SPECS = (NetworkSpec(name='newnet'),)", "missing 11 required positional arguments"),
-    ("SPECS = ()\nOTHER = 1", "too many values to unpack"),
-    ("SPECS = [1]", "it is no tuple of NetworkSpec"),
-    ("SPECS = (1,)", "it is no tuple of NetworkSpec"),
-    ("SPECS: tuple = ()", "it is no assignment"),
-    ("SPECS += ()", "it is no assignment"),
-    ("SPECS = (__import__('os'),)", "name '__import__' is not defined"),
-    ("SPECS = (", "was never closed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("SPECS = (NetworkSpec(name=NAME),)", "name 'NAME' is not defined"),
+        ("SPECS = (NetworkSpec(name='newnet'),)", "missing 11 required positional arguments"),
+        ("SPECS = ()\nOTHER = 1", "too many values to unpack"),
+        ("SPECS = [1]", "it is no tuple of NetworkSpec"),
+        ("SPECS = (1,)", "it is no tuple of NetworkSpec"),
+        ("SPECS: tuple = ()", "it is no assignment"),
+        ("SPECS += ()", "it is no assignment"),
+        ("SPECS = (__import__('os'),)", "name '__import__' is not defined"),
+        ("SPECS = (", "was never closed"),
+    ],
+)
 def test_specs_that_cannot_be_read(tmp_path, another_folder, text, message):
     (tmp_path / "newnet.py").write_text(f"NAME = 'newnet'\n\n{text}\n")
     another_folder(tmp_path)

@@ -43,25 +43,38 @@ def small(images, num_classes=None, arg_scope=None, **arguments):
 
 def test_signatures_are_research_slims():
     empty = inspect.Parameter.empty
-    common = {
-        "num_classes": None, "is_training": True, "global_pool": True, "output_stride": None,
-    }  # fmt: skip
+    common = {"num_classes": None, "is_training": True, "global_pool": True, "output_stride": None}
     ends = {"reuse": None, "store_non_strided_activations": False}
     for name in UNITS:
         parameters = inspect.signature(getattr(resnet_v1, name)).parameters
         assert {key: parameter.default for key, parameter in parameters.items()} == {
-            "inputs": empty, **common, "spatial_squeeze": True, "scope": name, **ends,
-        }  # fmt: skip
+            "inputs": empty,
+            **common,
+            "spatial_squeeze": True,
+            "scope": name,
+            **ends,
+        }
         assert list(parameters)[:8] == ["inputs", *common, "spatial_squeeze", "reuse", "scope"]
         assert getattr(resnet_v1, name).default_image_size == 224
     parameters = inspect.signature(resnet_v1.resnet_v1).parameters
     assert {key: parameter.default for key, parameter in parameters.items()} == {
-        "inputs": empty, "blocks": empty, **common, "include_root_block": True, "spatial_squeeze": True,
-        "scope": None, **ends,
-    }  # fmt: skip
+        "inputs": empty,
+        "blocks": empty,
+        **common,
+        "include_root_block": True,
+        "spatial_squeeze": True,
+        "scope": None,
+        **ends,
+    }
     assert list(parameters)[:10] == [
-        "inputs", "blocks", *common, "include_root_block", "spatial_squeeze", "reuse", "scope",
-    ]  # fmt: skip
+        "inputs",
+        "blocks",
+        *common,
+        "include_root_block",
+        "spatial_squeeze",
+        "reuse",
+        "scope",
+    ]
     assert resnet_v1.resnet_v1.default_image_size == 224
 
 
@@ -72,10 +85,16 @@ def test_every_argument_reaches_the_network(monkeypatch, name):
         resnet_v1, "resnet_v1", lambda *args, **kwargs: calls.append(signature.bind(*args, **kwargs))
     )
     given = {
-        "inputs": "images", "num_classes": 7, "is_training": "training", "global_pool": "pool",
-        "output_stride": 8, "spatial_squeeze": "squeeze", "reuse": "reuse", "scope": "mine",
+        "inputs": "images",
+        "num_classes": 7,
+        "is_training": "training",
+        "global_pool": "pool",
+        "output_stride": 8,
+        "spatial_squeeze": "squeeze",
+        "reuse": "reuse",
+        "scope": "mine",
         "store_non_strided_activations": "store",
-    }  # fmt: skip
+    }
     getattr(resnet_v1, name)(**given)
     getattr(resnet_v1, name)("images")
     for call in calls:
@@ -111,11 +130,14 @@ def test_dense_features_subsampled_are_the_nominal_ones(
         images = tf.placeholder(tf.float32, [2, 65, 97, 3])
         features = {
             stride: small(
-                images, global_pool=False, output_stride=stride, reuse=tf.AUTO_REUSE,
+                images,
+                global_pool=False,
+                output_stride=stride,
+                reuse=tf.AUTO_REUSE,
                 store_non_strided_activations=store_non_strided_activations,
             )[0]
             for stride in (None, 32, 16, 8, 4)
-        }  # fmt: skip
+        }
         with random_weights(graph) as (session, _):
             features = session.run(features, {images: images_of(2, 65, 97, 3)})
     nominal = features.pop(None)
@@ -142,16 +164,18 @@ def test_activations_stored_before_the_stride(random_weights, assert_close):
     assert_close(stored["predictions"], values["predictions"], within=1e-5)
 
 
-@pytest.mark.parametrize("output_stride, problem", [
-    (2, "multiple of 4"), (6, "multiple of 4"), (12, "cannot be reached"), (64, "cannot be reached"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "output_stride, problem",
+    [(2, "multiple of 4"), (6, "multiple of 4"), (12, "cannot be reached"), (64, "cannot be reached")],
+)
 @pytest.mark.parametrize("store_non_strided_activations", [False, True])
 def test_impossible_output_strides(output_stride, problem, store_non_strided_activations):
     with tf.Graph().as_default(), pytest.raises(ValueError, match=problem):
         small(
-            tf.zeros([1, 64, 64, 3]), output_stride=output_stride,
+            tf.zeros([1, 64, 64, 3]),
+            output_stride=output_stride,
             store_non_strided_activations=store_non_strided_activations,
-        )  # fmt: skip
+        )
 
 
 @pytest.mark.parametrize("num_classes, global_pool", [(0, True), (None, False)])
@@ -268,9 +292,12 @@ def test_batch_norm_settings():
     arg_scope = resnet_v1.resnet_arg_scope()
     (settings,) = (arg_scope[key] for key in arg_scope if key == slim.arg_scope_func_key(slim.batch_norm))
     assert settings == {
-        "decay": 0.997, "epsilon": 1e-5, "scale": True, "fused": None,
+        "decay": 0.997,
+        "epsilon": 1e-5,
+        "scale": True,
+        "fused": None,
         "updates_collections": tf.GraphKeys.UPDATE_OPS,
-    }  # fmt: skip
+    }
 
 
 def test_bounded_activations(random_weights):

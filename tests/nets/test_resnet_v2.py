@@ -62,9 +62,15 @@ def test_every_argument_reaches_the_network(monkeypatch, name, units):
         resnet_v2, "resnet_v2", lambda *args, **kwargs: calls.append(signature.bind(*args, **kwargs))
     )
     given = {
-        "inputs": "images", "num_classes": 7, "is_training": "training", "global_pool": "pool",
-        "output_stride": 8, "spatial_squeeze": "squeeze", "reuse": "reuse", "scope": "mine",
-    }  # fmt: skip
+        "inputs": "images",
+        "num_classes": 7,
+        "is_training": "training",
+        "global_pool": "pool",
+        "output_stride": 8,
+        "spatial_squeeze": "squeeze",
+        "reuse": "reuse",
+        "scope": "mine",
+    }
     getattr(resnet_v2, name)(**given)
     getattr(resnet_v2, name)("images")
     told, defaults = (dict(call.arguments) for call in calls)
@@ -97,9 +103,10 @@ def test_dense_features_subsampled_are_the_nominal_ones(random_weights, assert_c
         assert_close(dense[:, :: 32 // stride, :: 32 // stride], nominal, within=1e-5)
 
 
-@pytest.mark.parametrize("output_stride, problem", [
-    (2, "multiple of 4"), (6, "multiple of 4"), (12, "cannot be reached"), (64, "cannot be reached"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "output_stride, problem",
+    [(2, "multiple of 4"), (6, "multiple of 4"), (12, "cannot be reached"), (64, "cannot be reached")],
+)
 def test_impossible_output_strides(output_stride, problem):
     with tf.Graph().as_default(), pytest.raises(ValueError, match=problem):
         small(tf.zeros([1, 64, 64, 3]), output_stride=output_stride)

@@ -125,9 +125,16 @@ def test_every_argument_reaches_the_network(build, monkeypatch, name):
     monkeypatch.setattr(slim, "dropout", dropout)
     mode = object()
     network = build(
-        "slimft.nets", name, 5, (2, 320, 288, 3), is_training=mode, dropout_keep_prob=0.75,
-        spatial_squeeze=False, scope="mine", fc_conv_padding="SAME",
-    )  # fmt: skip
+        "slimft.nets",
+        name,
+        5,
+        (2, 320, 288, 3),
+        is_training=mode,
+        dropout_keep_prob=0.75,
+        spatial_squeeze=False,
+        scope="mine",
+        fc_conv_padding="SAME",
+    )
     assert dropouts == [("dropout6", 0.75, mode), ("dropout7", 0.75, mode)]
     assert network.logits.op.name == "mine/fc8/BiasAdd"
     assert network.logits.shape.as_list() == [2, 10, 9, 5]
@@ -203,9 +210,13 @@ def test_logits_of_small_images_are_those_of_convolutions(loaded, height, width,
 # fc6 and fc7 as matrix products.
 
 PRODUCTS = [
-    (7, "SAME", 1, 1), (7, "VALID", 7, 7), (5, "VALID", 5, 5),
-    (1, "SAME", 1, 1), (1, "SAME", 3, 2), (1, "VALID", 2, 4),
-]  # fmt: skip
+    (7, "SAME", 1, 1),
+    (7, "VALID", 7, 7),
+    (5, "VALID", 5, 5),
+    (1, "SAME", 1, 1),
+    (1, "SAME", 3, 2),
+    (1, "VALID", 2, 4),
+]
 CONVOLUTIONS = [(7, "SAME", 2, 2), (7, "SAME", 1, 2), (7, "SAME", 7, 7), (7, "VALID", 7, 8), (5, "VALID", 7, 6)]
 
 
@@ -227,11 +238,15 @@ def fully_connected(session, size, padding, shape, features, arguments):
 
 
 @pytest.mark.parametrize("size, padding, height, width", PRODUCTS + CONVOLUTIONS)
-@pytest.mark.parametrize("arguments", [
-    {},
-    {"activation_fn": None, "biases_initializer": None, "weights_regularizer": None},
-    {"activation_fn": tf.nn.elu, "normalizer_fn": slim.batch_norm},
-], ids=["as in VGG", "linear", "batch_norm"])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"activation_fn": None, "biases_initializer": None, "weights_regularizer": None},
+        {"activation_fn": tf.nn.elu, "normalizer_fn": slim.batch_norm},
+    ],
+    ids=["as in VGG", "linear", "batch_norm"],
+)
 def test_a_matrix_product_is_the_convolution(size, padding, height, width, arguments, assert_close):
     features = images_of(4, height, width, 3)
     results = []

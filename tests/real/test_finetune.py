@@ -31,9 +31,15 @@ def hed():
 def test_only_the_last_layers_of_vgg_16_train(hed, tmp_path):
     """From the real trunk, with fc6 to fc8 trained: conv1_1 to conv5_3 stay bit for bit."""
     result, err = finetune(
-        "--model=vgg_16", "--checkpoint=hed", f"--exclude={','.join(FC)}", f"--trainable={','.join(FC)}",
-        "--steps=2", "--batch_size=8", "--learning_rate=0.001", f"--train_dir={tmp_path}",
-    )  # fmt: skip
+        "--model=vgg_16",
+        "--checkpoint=hed",
+        f"--exclude={','.join(FC)}",
+        f"--trainable={','.join(FC)}",
+        "--steps=2",
+        "--batch_size=8",
+        "--learning_rate=0.001",
+        f"--train_dir={tmp_path}",
+    )
     assert "restored      26  14,714,688 parameters" in err
     trained = slimft.open_checkpoint(result["checkpoint"])
     for name in hed:
@@ -72,9 +78,12 @@ def test_resnet_v1_50_to_another_number_of_classes(tmp_path):
 @pytest.mark.slow
 def test_the_readmes_first_command_learns(tmp_path):
     result, _ = finetune(
-        "--model=vgg_16", f"--exclude={','.join(FC)}", "--checkpoint=hed", "--dataset=digits",
+        "--model=vgg_16",
+        f"--exclude={','.join(FC)}",
+        "--checkpoint=hed",
+        "--dataset=digits",
         f"--train_dir={tmp_path}",
-    )  # fmt: skip
+    )
     assert result["accuracy"] >= 0.97
 
 
@@ -84,12 +93,19 @@ def test_a_restored_trunk_is_ahead_of_a_fresh_one_on_cifar10(shared, tmp_path):
     data = tmp_path / "cifar10"
     subprocess.run([sys.executable, shared / "scripts" / "unpack_cifar10", data], check=True)
     flags = [
-        "--model=vgg_16", "--dataset=cifar10", f"--data_dir={data}", "--steps=120", "--batch_size=64",
-        "--optimizer=adam", "--learning_rate=0.0001",
-    ]  # fmt: skip
+        "--model=vgg_16",
+        "--dataset=cifar10",
+        f"--data_dir={data}",
+        "--steps=120",
+        "--batch_size=64",
+        "--optimizer=adam",
+        "--learning_rate=0.0001",
+    ]
     restored, _ = finetune(
-        *flags, f"--checkpoint={shared}/checkpoints/vgg_16_hed.ckpt", f"--exclude={','.join(FC)}",
+        *flags,
+        f"--checkpoint={shared}/checkpoints/vgg_16_hed.ckpt",
+        f"--exclude={','.join(FC)}",
         f"--train_dir={tmp_path}/restored",
-    )  # fmt: skip
+    )
     scratch, _ = finetune(*flags, f"--train_dir={tmp_path}/scratch")
     assert restored["accuracy"] >= scratch["accuracy"] + 0.10

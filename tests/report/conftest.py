@@ -32,21 +32,26 @@ def history(steps=400, every=50, seed=0):
     random = np.random.default_rng(seed)
     train = [
         {
-            "step": step, "loss": 2.2 * math.exp(-step / 120) + 0.3 + 0.1 * float(random.normal()),
+            "step": step,
+            "loss": 2.2 * math.exp(-step / 120) + 0.3 + 0.1 * float(random.normal()),
             "accuracy": min(1.0, 1 - 0.85 * math.exp(-step / 100) + 0.05 * float(random.normal())),
-            "learning_rate": 0.01 * (1 + math.cos(math.pi * step / steps)) / 2, "seconds": step * 0.1,
+            "learning_rate": 0.01 * (1 + math.cos(math.pi * step / steps)) / 2,
+            "seconds": step * 0.1,
             "images_per_second": 310.0,
         }
         for step in range(10, steps + 1, 10)
-    ]  # fmt: skip
+    ]
     validation = [
         {
-            "step": step, "examples": 200, "macro_f1": 0.8,
+            "step": step,
+            "examples": 200,
+            "macro_f1": 0.8,
             "accuracy": 0.92 - 0.7 * math.exp(-step / 90) - 0.02 * float(random.random()),
-            "balanced_accuracy": 0.85 - 0.7 * math.exp(-step / 110), "loss": 0.5 + 2 * math.exp(-step / 90),
+            "balanced_accuracy": 0.85 - 0.7 * math.exp(-step / 110),
+            "loss": 0.5 + 2 * math.exp(-step / 90),
         }
         for step in range(every, steps + 1, every)
-    ]  # fmt: skip
+    ]
     return {"train": train, "validation": validation, "best_step": steps - every}
 
 
@@ -65,19 +70,26 @@ def result(names, examples=400, seed=0, mistakes=8):
     pairs = [[int(i) // size, int(i) % size, int(wrong.flat[i])] for i in order if wrong.flat[i]]
     per_class = [
         {
-            "class": name, "examples": int(of_class[i]), "f1": float(2 * right[i] / (of_class[i] + called[i] or 1)),
+            "class": name,
+            "examples": int(of_class[i]),
+            "f1": float(2 * right[i] / (of_class[i] + called[i] or 1)),
             "precision": float(right[i] / called[i]) if called[i] else None,
             "recall": float(right[i] / of_class[i]) if of_class[i] else None,
         }
         for i, name in enumerate(names)
-    ]  # fmt: skip
+    ]
     accuracy = float(right.sum() / examples)
     recalls = [one["recall"] for one in per_class if one["recall"] is not None]
     bins = [
-        {"low": i / 15, "high": (i + 1) / 15, "examples": i * i, "confidence": (i + 0.5) / 15 if i else None,
-         "accuracy": ((i + 0.5) / 15) ** 1.3 if i else None}
+        {
+            "low": i / 15,
+            "high": (i + 1) / 15,
+            "examples": i * i,
+            "confidence": (i + 0.5) / 15 if i else None,
+            "accuracy": ((i + 0.5) / 15) ** 1.3 if i else None,
+        }
         for i in range(15)
-    ]  # fmt: skip
+    ]
     return {
         "result": {
             "model": "mobilenet_v1", "dataset": "image_folder", "split": "test", "examples": examples,

@@ -17,12 +17,14 @@ def experiments(make_run, make_result, make_history):
     """Six runs: two values of --balance in three folds each."""
     return [
         make_run(
-            f"{balance}-{fold}", {"balance": balance, "fold": fold, "folds": 3, "keep": fold + 1},
-            history=make_history(seed=10 * i + fold), result=make_result(NAMES, seed=10 * i + fold),
+            f"{balance}-{fold}",
+            {"balance": balance, "fold": fold, "folds": 3, "keep": fold + 1},
+            history=make_history(seed=10 * i + fold),
+            result=make_result(NAMES, seed=10 * i + fold),
         )
         for i, balance in enumerate(("none", "loss"))
         for fold in range(3)
-    ]  # fmt: skip
+    ]
 
 
 def test_repetitions(experiments, tmp_path, parse_page):
@@ -60,9 +62,11 @@ def test_runs_of_all_kinds(make_run, make_result, tmp_path, parse_page):
     hostile = "<img src=x onerror=y>"
     many = [f"<b>{i}</b>" for i in range(80)]
     runs = [
-        make_run("a"), make_run("b", {"model": hostile}, history=None, result=None),
-        make_run(hostile, result=make_result(many)), make_run("d", result=make_result(many, seed=1)),
-    ]  # fmt: skip
+        make_run("a"),
+        make_run("b", {"model": hostile}, history=None, result=None),
+        make_run(hostile, result=make_result(many)),
+        make_run("d", result=make_result(many, seed=1)),
+    ]
     comparison = compare(runs, tmp_path / "page.html")
     assert [len(group) for group in comparison.groups] == [2]  # Not with "a", which has other classes.
     page = parse_page(tmp_path / "page.html")

@@ -114,10 +114,14 @@ def test_two_paths_to_one_folder_are_the_same_data(make_run, report, tmp_path, m
     monkeypatch.chdir(tmp_path)
     paths = [str(tmp_path / "pictures"), f"{tmp_path}/link/", "pictures", "../" + tmp_path.name + "/link/."]
     runs = [
-        make_run(f"run{i}", {"dataset": "image_folder", "data_dir": path, "seed": i},
-                 history((0.5 + i / 10, 0.9)), result(0.9))
+        make_run(
+            f"run{i}",
+            {"dataset": "image_folder", "data_dir": path, "seed": i},
+            history((0.5 + i / 10, 0.9)),
+            result(0.9),
+        )
         for i, path in enumerate(paths)
-    ]  # fmt: skip
+    ]
     ranks, starred, out = report(*runs)
     assert starred == ["run3"] and "--data_dir" not in out and "mean of 4" in out
 
@@ -151,10 +155,14 @@ def test_what_was_recorded_of_the_data_decides(make_run, report):
 def test_repetitions_are_ranked_by_their_validation(make_run, tmp_path, parse_page):
     def runs(balance, accuracies, tests):
         return [
-            make_run(f"{balance}{fold}", {"balance": balance, "metric": "accuracy", "folds": 2, "fold": fold},
-                     history((accuracy, 0.9)), result(test))
+            make_run(
+                f"{balance}{fold}",
+                {"balance": balance, "metric": "accuracy", "folds": 2, "fold": fold},
+                history((accuracy, 0.9)),
+                result(test),
+            )
             for fold, (accuracy, test) in enumerate(zip(accuracies, tests))
-        ]  # fmt: skip
+        ]
 
     first, second = runs("none", (0.6, 0.7), (0.9, 0.95)), runs("loss", (0.7, 0.8), (0.5, 0.6))
     comparison = compare([*first, *second], tmp_path / "page.html")

@@ -16,9 +16,15 @@ from slimft.runs.read import read_run
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e$x$"
 HEADINGS = [
-    "What was run", "Learning curves", "Data", "Class by class", "Confusions", "Most confident mistakes",
-    "Calibration", "Time and machine",
-]  # fmt: skip
+    "What was run",
+    "Learning curves",
+    "Data",
+    "Class by class",
+    "Confusions",
+    "Most confident mistakes",
+    "Calibration",
+    "Time and machine",
+]
 
 
 def headings(page):
@@ -33,8 +39,17 @@ def test_a_finished_run(make_run, make_result, parse_page):
     assert headings(page) == HEADINGS
     told = json.loads((folder / "result.json").read_text())
     accuracy = f"{100 * told['result']['accuracy']:.1f} %"
-    for words in ("--learning_rate=0.01", "--exclude=a,b", "'--data_dir=my data'", "restored     135",
-                  "CPU, 2 cores", "3 min 32 s", "best by accuracy: step 350", accuracy, "4.3 %"):
+    for words in (
+        "--learning_rate=0.01",
+        "--exclude=a,b",
+        "'--data_dir=my data'",
+        "restored     135",
+        "CPU, 2 cores",
+        "3 min 32 s",
+        "best by accuracy: step 350",
+        accuracy,
+        "4.3 %",
+    ):
         assert words in page.text
     assert "--batch_size" not in page.text  # A default.
     for one in told["per_class"]:

@@ -94,7 +94,7 @@ def test_memory_is_bounded(tmp_path):
 
 def test_numbers(tmp_path):
     file = tmp_path / "numbers.json"
-    file.write_text(f'[NaN, Infinity, -Infinity, 1e31, {"9" * 300}, 5, null]')
+    file.write_text(f"[NaN, Infinity, -Infinity, 1e31, {'9' * 300}, 5, null]")
     values = read_json(file).array()
     assert [value.number() for value in values] == [None, None, None, None, None, 5, None]
     whole = [value.number(below=math.inf) for value in values]

@@ -79,8 +79,15 @@ def test_the_file_gives_back_the_settings(tmp_path_factory, settings):
 
 
 def test_a_run_can_be_repeated_from_its_files(tmp_path):
-    first = parsed("--model=vgg_16", "--ema=0.9", "--noflip", "--freeze=re:vgg_16/conv[12],vgg_16/fc6",
-                   "--stage=1:head", "--stage=2.5:all@0.001", f"--train_dir={tmp_path}")  # fmt: skip
+    first = parsed(
+        "--model=vgg_16",
+        "--ema=0.9",
+        "--noflip",
+        "--freeze=re:vgg_16/conv[12],vgg_16/fc6",
+        "--stage=1:head",
+        "--stage=2.5:all@0.001",
+        f"--train_dir={tmp_path}",
+    )
     save_settings(first)
     again = dataclasses.replace(first, train_dir="elsewhere", ema=0.5)
     elsewhere = ("--train_dir=elsewhere", "--ema=0.5")
@@ -98,9 +105,16 @@ def test_a_file_of_an_earlier_version(tmp_path):
 
 @pytest.mark.parametrize(
     "saved",
-    [[], {"model": 3}, {"model": "vgg_16", "steps": True}, {"model": "vgg_16", "exclude": "a"}, {"steps": 3},
-     {"model": "vgg_16", "exclude": [1]}, {"model": "vgg_16", "seed": None}],
-)  # fmt: skip
+    [
+        [],
+        {"model": 3},
+        {"model": "vgg_16", "steps": True},
+        {"model": "vgg_16", "exclude": "a"},
+        {"steps": 3},
+        {"model": "vgg_16", "exclude": [1]},
+        {"model": "vgg_16", "seed": None},
+    ],
+)
 def test_files_that_are_no_settings(tmp_path, saved):
     (tmp_path / "settings.json").write_text(json.dumps(saved))
     with pytest.raises(SlimftError, match="settings.json (is no file of a run|cannot be read: it names no model)"):

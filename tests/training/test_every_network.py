@@ -66,9 +66,14 @@ def losses_of_training(spec, image_size, checkpoint, **restoring):
     images, labels = train.images[:BATCH_SIZE], train.labels[:BATCH_SIZE]
     few = dataclasses.replace(train, images=images, labels=labels, max_shift=0.0)
     told = Settings(
-        model=spec.name, dataset="digits", image_size=image_size, batch_size=BATCH_SIZE, optimizer="adam",
-        schedule="fixed", learning_rate=0.0001 if spec.module == "slimft.nets.vgg" else 0.0005,
-    )  # fmt: skip
+        model=spec.name,
+        dataset="digits",
+        image_size=image_size,
+        batch_size=BATCH_SIZE,
+        optimizer="adam",
+        schedule="fixed",
+        learning_rate=0.0001 if spec.module == "slimft.nets.vgg" else 0.0005,
+    )
     settings = complete(told)
     training = build_graph(settings, spec, few, Stage(0, 0, STEPS, (), settings.learning_rate))
     with training.graph.as_default(), tf.Session() as session:

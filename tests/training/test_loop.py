@@ -64,10 +64,16 @@ def test_writes_tensorboard_events(tiny, tmp_path):
             if value.HasField("simple_value"):
                 tags.setdefault(value.tag, {})[event.step] = value.simple_value
     assert sorted(tags) == [
-        "test/accuracy", "test/balanced_accuracy", "test/loss",
-        "train/accuracy", "train/learning_rate", "train/loss",
-        "validation/accuracy", "validation/balanced_accuracy", "validation/loss",
-    ]  # fmt: skip
+        "test/accuracy",
+        "test/balanced_accuracy",
+        "test/loss",
+        "train/accuracy",
+        "train/learning_rate",
+        "train/loss",
+        "validation/accuracy",
+        "validation/balanced_accuracy",
+        "validation/loss",
+    ]
     assert sorted(tags["train/loss"]) == [10, 20, 24]
     assert tags["train/learning_rate"][10] > tags["train/learning_rate"][24] >= 0
 
@@ -96,9 +102,12 @@ def test_only_the_trainable_scopes_move(tiny, tmp_path):
     finetune(settings(tmp_path, steps=5))
     before = values(tmp_path / "run")
     changed = settings(
-        tmp_path, train_dir=str(tmp_path / "second"), checkpoint=str(tmp_path / "run"), steps=5,
+        tmp_path,
+        train_dir=str(tmp_path / "second"),
+        checkpoint=str(tmp_path / "run"),
+        steps=5,
         trainable=("tiny/logits", "tiny/conv2"),
-    )  # fmt: skip
+    )
     finetune(changed)
     after = values(tmp_path / "second")
     for name in [name for name in before if name.startswith("tiny") and "Momentum" not in name]:

@@ -44,10 +44,17 @@ def batch():
     return rng.normal(scale=3, size=(12, 5)), rng.dirichlet([0.3] * 5, size=12)
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"class_weights": WEIGHTS}, {"focal_gamma": 2.0}, {"focal_gamma": 0.5},
-    {"class_weights": WEIGHTS, "focal_gamma": 1.0}, {"class_weights": WEIGHTS, "focal_gamma": 0.3},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"class_weights": WEIGHTS},
+        {"focal_gamma": 2.0},
+        {"focal_gamma": 0.5},
+        {"class_weights": WEIGHTS, "focal_gamma": 1.0},
+        {"class_weights": WEIGHTS, "focal_gamma": 0.3},
+    ],
+)
 def test_value_and_gradient_are_those_of_the_formula(batch, options):
     value, gradient = value_and_gradient(*batch, **options)
     assert value.dtype == np.float32 and value == pytest.approx(reference(*batch, **options), rel=1e-5)

@@ -33,9 +33,7 @@ def test_warm_up_before_the_other_schedules():
 
 def test_steps_between_decays_are_rounded_to_the_nearest():
     """Of 2.9 batches an epoch, research/slim's script decays after int(2.9) = 2 steps."""
-    settings = Settings(
-        model="tiny", warmup_epochs=0.0, schedule="exponential", decay_epochs=1, decay_factor=0.5
-    )  # fmt: skip
+    settings = Settings(model="tiny", warmup_epochs=0.0, schedule="exponential", decay_epochs=1, decay_factor=0.5)
     np.testing.assert_allclose(rates(settings, 7, per_epoch=2.9), [0.5] * 3 + [0.25] * 3 + [0.125], rtol=1e-6)
 
 

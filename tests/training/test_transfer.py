@@ -45,8 +45,11 @@ def pretrained(tiny, tmp_path):
 
 def network_values(path):
     """The network's own variables in a checkpoint."""
-    return {name: value for name, value in values(path).items() if name.rpartition("/")[2] in
-            ("weights", "biases", "beta", "moving_mean", "moving_variance")}  # fmt: skip
+    return {
+        name: value
+        for name, value in values(path).items()
+        if name.rpartition("/")[2] in ("weights", "biases", "beta", "moving_mean", "moving_variance")
+    }
 
 
 def moved(before, after):

@@ -77,9 +77,14 @@ def distorted_bounding_box_crop(
     """
     with tf.name_scope(scope, "distorted_bounding_box_crop", [image, bbox]):
         begin, size, box = tf.image.sample_distorted_bounding_box(
-            tf.shape(image), bbox, min_object_covered=min_object_covered, aspect_ratio_range=aspect_ratio_range,
-            area_range=area_range, max_attempts=max_attempts, use_image_if_no_bounding_boxes=True,
-        )  # fmt: skip
+            tf.shape(image),
+            bbox,
+            min_object_covered=min_object_covered,
+            aspect_ratio_range=aspect_ratio_range,
+            area_range=area_range,
+            max_attempts=max_attempts,
+            use_image_if_no_bounding_boxes=True,
+        )
         part = tf.slice(image, begin, size)
         part.set_shape([None, None, 3])
         return part, box

@@ -44,9 +44,17 @@ BITS_32 = [
     0, 1 << 31, 1, 0x7F800000, 0xFF800000, 0x7FC00000, 0x7FC12345, 0xFF8BCDEF, 0x7F800001, 0x3F800000, 0xFF7FFFFF,
 ]  # fmt: skip
 BITS_64 = [
-    0, 1 << 63, 1, 0x7FF << 52, 0xFFF << 52, 0x7FF8000000000000, 0x7FF8000012345678, 0xFFF0000DEADBEEF0,
-    0x3FF0000000000000, 0xFFEFFFFFFFFFFFFF,
-]  # fmt: skip
+    0,
+    1 << 63,
+    1,
+    0x7FF << 52,
+    0xFFF << 52,
+    0x7FF8000000000000,
+    0x7FF8000012345678,
+    0xFFF0000DEADBEEF0,
+    0x3FF0000000000000,
+    0xFFEFFFFFFFFFFFFF,
+]
 STRINGS = [b"", b"plain", b"NUL\0inside\0", b"\xff\xfe\x80 not UTF-8", "ümlaut".encode(), b"x" * 200, b"\0"]
 ODD_NAMES = [
     "with space", "tab\tand\nline", "ünï/重み/🎉", "..", "../up/and/../away", "/rooted", "colon:0", "quote\"'\\",
@@ -166,10 +174,16 @@ def build_sliced(version, devices=("/cpu:0",)):
         "whole": np.array([1.5, -2.5], np.float64),
     }
     cuts = {
-        "rows": [[2, 4], []], "columns": [[], [1, 5]], "grid": [[1, 4], [2], [1, 2]], "words": [[1, 5]],
-        "flags": [[2]], "quantized": [[1], [1]], awkward: [[3]],
-        "kéy/ünï": [[1, 63, 64, 65, 128, 255, 256, 8191, 8192, 8193, 1 << 20, (1 << 20) + 1], []], "whole": [[]],
-    }  # fmt: skip
+        "rows": [[2, 4], []],
+        "columns": [[], [1, 5]],
+        "grid": [[1, 4], [2], [1, 2]],
+        "words": [[1, 5]],
+        "flags": [[2]],
+        "quantized": [[1], [1]],
+        awkward: [[3]],
+        "kéy/ünï": [[1, 63, 64, 65, 128, 255, 256, 8191, 8192, 8193, 1 << 20, (1 << 20) + 1], []],
+        "whole": [[]],
+    }
     return [part for name in cuts for part in slices(name, arrays[name], cuts[name], devices)], arrays
 
 
@@ -289,9 +303,11 @@ def restorer(path, array):
 
     def read(name):
         with tf.Graph().as_default(), v1.Session() as session:
-            return session.run(tf.raw_ops.RestoreV2(
-                prefix=path, tensor_names=[name], shape_and_slices=[""], dtypes=[dtype_name(array)]
-            )[0])  # fmt: skip
+            return session.run(
+                tf.raw_ops.RestoreV2(
+                    prefix=path, tensor_names=[name], shape_and_slices=[""], dtypes=[dtype_name(array)]
+                )[0]
+            )
 
     return read
 

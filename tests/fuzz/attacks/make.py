@@ -80,10 +80,13 @@ def checkpoints() -> None:
     """Keys that share 30 KB; a length of 2**63; a name twice; lists in lists."""
     long = b"k" * 30_000
     block = b"".join(
-        varint(0 if not number else len(long)) + varint(2 + (0 if number else len(long))) + varint(0)
-        + (b"" if number else long) + number.to_bytes(2, "big")
+        varint(0 if not number else len(long))
+        + varint(2 + (0 if number else len(long)))
+        + varint(0)
+        + (b"" if number else long)
+        + number.to_bytes(2, "big")
         for number in range(1500)
-    )  # fmt: skip
+    )
     out = bytearray()
 
     def append(octets: bytes) -> bytes:

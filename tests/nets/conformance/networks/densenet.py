@@ -11,9 +11,7 @@ import pathlib
 
 from ..entry import Counts, Entry
 
-PORT = json.loads(
-    pathlib.Path(__file__).parents[2].joinpath("densenet_variables.json").read_text(encoding="utf-8")
-)
+PORT = json.loads(pathlib.Path(__file__).parents[2].joinpath("densenet_variables.json").read_text(encoding="utf-8"))
 BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32)}
 
 
@@ -42,20 +40,30 @@ def densenet(depth, trainable, total, channels, **arguments):
             shapes[transition] = [size, size, width]
     layers = 1 + 2 * sum(blocks) + 3
     return Entry(
-        name=f"densenet_{depth}", module="densenet", arg_scope="densenet_arg_scope", scope=scope,
+        name=f"densenet_{depth}",
+        module="densenet",
+        arg_scope="densenet_arg_scope",
+        scope=scope,
         signature=(
             "(inputs, num_classes=1000, data_format='NHWC', is_training=True, reuse=None, spatial_squeeze=False)"
         ),
         # Each convolution has a batch_norm of its own, and there is one before the logits.
         counts=Counts(layers + 4 * (layers + 1) + 2, layers + 2 * (layers + 1) + 2, layers + 1, 2 * (layers + 1)),
-        variables=flat(PORT[scope], scope), trainable=trainable, total=total, logits=("logits",),
+        variables=flat(PORT[scope], scope),
+        trainable=trainable,
+        total=total,
+        logits=("logits",),
         end_points=(*(f"{scope}/{key}" for key in (*keys, "logits")), "predictions"),
         shapes={
             **{f"{scope}/{key}": shape for key, shape in shapes.items()},
-            f"{scope}/logits": [1, 1, 1000], "predictions": [1, 1, 1000],
+            f"{scope}/logits": [1, 1, 1000],
+            "predictions": [1, 1, 1000],
         },
-        ops={f"{scope}/logits": f"{scope}/logits/BiasAdd"}, features=None, channels=channels, **arguments,
-    )  # fmt: skip
+        ops={f"{scope}/logits": f"{scope}/logits/BiasAdd"},
+        features=None,
+        channels=channels,
+        **arguments,
+    )
 
 
 # With 1000 classes: torchvision's numbers of parameters, which are those that are trained; Keras' count_params(),

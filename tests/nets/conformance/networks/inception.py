@@ -38,7 +38,10 @@ def called_average(ours, theirs, scope):
 
 NETWORKS = (
     Entry(
-        name="inception_v1", module="inception_v1", arg_scope="inception_v1_arg_scope", scope="InceptionV1",
+        name="inception_v1",
+        module="inception_v1",
+        arg_scope="inception_v1_arg_scope",
+        scope="InceptionV1",
         classes=1001,
         signature=(
             "(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.8, prediction_fn=softmax, "
@@ -46,14 +49,23 @@ NETWORKS = (
         ),
         # 57 convolutions with weights, beta and two moving averages; the logits' weights and biases.
         counts=Counts(4 * 57 + 2, 2 * 57 + 2, 57 + 1, 2 * 57),
-        trainable=V1_BASE - 2 * V1_CHANNELS + 1025 * 1000, total=V1_BASE + 1025 * 1000,
-        logits=("Logits/Conv2d_0c_1x1",), end_points=tuple(V1_SHAPES), shapes=V1_SHAPES,
-        features="global_pool", channels=1024, sizes=(32, 97, 224, 257),
+        trainable=V1_BASE - 2 * V1_CHANNELS + 1025 * 1000,
+        total=V1_BASE + 1025 * 1000,
+        logits=("Logits/Conv2d_0c_1x1",),
+        end_points=tuple(V1_SHAPES),
+        shapes=V1_SHAPES,
+        features="global_pool",
+        channels=1024,
+        sizes=(32, 97, 224, 257),
         tf_slim=TfSlim(logits_at=((224, False), (224, True)), adapt=called_average),
     ),
     Entry(
-        name="inception_v3", module="inception_v3", arg_scope="inception_v3_arg_scope", scope="InceptionV3",
-        image_size=299, classes=1001,
+        name="inception_v3",
+        module="inception_v3",
+        arg_scope="inception_v3_arg_scope",
+        scope="InceptionV3",
+        image_size=299,
+        classes=1001,
         signature=(
             "(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min_depth=16, "
             "depth_multiplier=1.0, prediction_fn=softmax, spatial_squeeze=True, reuse=None, "
@@ -61,9 +73,13 @@ NETWORKS = (
         ),
         # 96 convolutions likewise, two of them auxiliary; two layers of logits.
         counts=Counts(4 * 96 + 4, 2 * 96 + 4, 96 + 2, 2 * 96),
-        trainable=23_817_352, total=23_851_784,  # Keras' InceptionV3
+        trainable=23_817_352,
+        total=23_851_784,  # Keras' InceptionV3
         logits=("Logits/Conv2d_1c_1x1", "AuxLogits/Conv2d_2b_1x1"),
-        end_points=tuple(V3_SHAPES), shapes=V3_SHAPES, features="AvgPool_1a", channels=2048,
+        end_points=tuple(V3_SHAPES),
+        shapes=V3_SHAPES,
+        features="AvgPool_1a",
+        channels=2048,
         tf_slim=TfSlim(logits_at=((107, False), (139, True))),
     ),
-)  # fmt: skip
+)

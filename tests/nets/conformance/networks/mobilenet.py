@@ -10,15 +10,25 @@ V1_TABLE = [
 ]  # fmt: skip
 V1_PAIRS = [f"Conv2d_{i}_{half}" for i in range(1, 14) for half in ("depthwise", "pointwise")]
 V1_SHAPES = {
-    "Conv2d_0": [112, 112, 32], "Conv2d_1_depthwise": [112, 112, 32],
+    "Conv2d_0": [112, 112, 32],
+    "Conv2d_1_depthwise": [112, 112, 32],
     **{key: [size, size, depth] for key, (size, depth) in zip(V1_PAIRS[1:], V1_TABLE)},
-    "AvgPool_1a": [1, 1, 1024], "Logits": [1001], "Predictions": [1001],
-}  # fmt: skip
+    "AvgPool_1a": [1, 1, 1024],
+    "Logits": [1001],
+    "Predictions": [1001],
+}
 # Size and channels of each layer at 224 pixels (arXiv:1801.04381, table 2).
 V2_TABLE = [
-    (112, 32), (112, 16), *[(56, 24)] * 2, *[(28, 32)] * 3, *[(14, 64)] * 4, *[(14, 96)] * 3, *[(7, 160)] * 3,
-    (7, 320), (7, 1280),
-]  # fmt: skip
+    (112, 32),
+    (112, 16),
+    *[(56, 24)] * 2,
+    *[(28, 32)] * 3,
+    *[(14, 64)] * 4,
+    *[(14, 96)] * 3,
+    *[(7, 160)] * 3,
+    (7, 320),
+    (7, 1280),
+]
 V2_LAYERS = [f"layer_{i}" for i in range(1, 20)]
 V2_END_POINTS = (
     *V2_LAYERS,
@@ -33,14 +43,22 @@ V2_END_POINTS = (
 V2_SHAPES = {
     **{key: [size, size, depth] for key, (size, depth) in zip(V2_LAYERS, V2_TABLE)},
     # Layer 15 expands the 96 channels before it, then halves 14x14.
-    "layer_15/expansion_output": [14, 14, 6 * 96], "layer_15/depthwise_output": [7, 7, 6 * 96],
-    "layer_15/output": [7, 7, 160], "global_pool": [1, 1, 1280], "Logits": [1001], "Predictions": [1001],
-}  # fmt: skip
+    "layer_15/expansion_output": [14, 14, 6 * 96],
+    "layer_15/depthwise_output": [7, 7, 6 * 96],
+    "layer_15/output": [7, 7, 160],
+    "global_pool": [1, 1, 1280],
+    "Logits": [1001],
+    "Predictions": [1001],
+}
 
 
 def v1(name, share, total, trainable, **arguments):
     return Entry(
-        name=name, module="mobilenet_v1", arg_scope="mobilenet_v1_arg_scope", scope="MobilenetV1", classes=1001,
+        name=name,
+        module="mobilenet_v1",
+        arg_scope="mobilenet_v1_arg_scope",
+        scope="MobilenetV1",
+        classes=1001,
         signature=(
             "(inputs, num_classes=1000, dropout_keep_prob=0.999, is_training=True, min_depth=8, "
             "depth_multiplier=1.0, conv_defs=None, prediction_fn=softmax, spatial_squeeze=True, reuse=None, "
@@ -48,20 +66,30 @@ def v1(name, share, total, trainable, **arguments):
         ),
         # 27 convolutions with batch_norm's gamma, beta and two averages; the logits' weights and biases. The
         # depthwise weights do not decay.
-        counts=Counts(27 * 5 + 2, 27 * 3 + 2, 14 + 1, 27 * 2), trainable=trainable, total=total,
-        logits=("Logits/Conv2d_1c_1x1",), end_points=tuple(V1_SHAPES),
+        counts=Counts(27 * 5 + 2, 27 * 3 + 2, 14 + 1, 27 * 2),
+        trainable=trainable,
+        total=total,
+        logits=("Logits/Conv2d_1c_1x1",),
+        end_points=tuple(V1_SHAPES),
         # As in the frozen graphs that were published beside the checkpoints.
         ops={
-            "Conv2d_0": "MobilenetV1/MobilenetV1/Conv2d_0/Relu6", "Logits": "MobilenetV1/Logits/SpatialSqueeze",
+            "Conv2d_0": "MobilenetV1/MobilenetV1/Conv2d_0/Relu6",
+            "Logits": "MobilenetV1/Logits/SpatialSqueeze",
             "Predictions": "MobilenetV1/Predictions/Reshape_1",
         },
-        features="AvgPool_1a", channels=int(1024 * share), **arguments,
-    )  # fmt: skip
+        features="AvgPool_1a",
+        channels=int(1024 * share),
+        **arguments,
+    )
 
 
 def v2(name, channels, total, trainable, **arguments):
     return Entry(
-        name=name, module="mobilenet_v2", arg_scope="training_scope", scope="MobilenetV2", classes=1001,
+        name=name,
+        module="mobilenet_v2",
+        arg_scope="training_scope",
+        scope="MobilenetV2",
+        classes=1001,
         signature=(
             "(input_tensor, num_classes=1001, depth_multiplier=1.0, scope='MobilenetV2', conv_defs=None, "
             "finegrain_classification_mode=False, min_depth=None, divisible_by=None, activation_fn=None, *, "
@@ -69,17 +97,24 @@ def v2(name, channels, total, trainable, **arguments):
             "use_explicit_padding=False, is_training=False)"
         ),
         # 52 convolutions likewise, 17 of them depthwise.
-        counts=Counts(52 * 5 + 2, 52 * 3 + 2, 52 - 17 + 1, 2 * 52), trainable=trainable, total=total,
-        logits=("Logits/Conv2d_1c_1x1",), end_points=V2_END_POINTS,
+        counts=Counts(52 * 5 + 2, 52 * 3 + 2, 52 - 17 + 1, 2 * 52),
+        trainable=trainable,
+        total=total,
+        logits=("Logits/Conv2d_1c_1x1",),
+        end_points=V2_END_POINTS,
         # As in the frozen graphs that were published beside the checkpoints.
         ops={
             "layer_1": "MobilenetV2/Conv/Relu6",
             "layer_15/expansion_output": "MobilenetV2/expanded_conv_13/expansion_output",
-            "layer_19": "MobilenetV2/Conv_1/Relu6", "global_pool": "MobilenetV2/Logits/AvgPool",
-            "Logits": "MobilenetV2/Logits/output", "Predictions": "MobilenetV2/Predictions/Reshape_1",
+            "layer_19": "MobilenetV2/Conv_1/Relu6",
+            "global_pool": "MobilenetV2/Logits/AvgPool",
+            "Logits": "MobilenetV2/Logits/output",
+            "Predictions": "MobilenetV2/Predictions/Reshape_1",
         },
-        features="global_pool", channels=channels, **arguments,
-    )  # fmt: skip
+        features="global_pool",
+        channels=channels,
+        **arguments,
+    )
 
 
 # Keras' count_params() of MobileNet(alpha) and MobileNetV2(alpha) with 1000 classes, all and the trainable ones.

@@ -50,30 +50,49 @@ def resnet(version, depth, **arguments):
     widths = {"conv1": 64, "block1": 256, "block2": 512, "block3": 1024, "block4": 2048}
     shapes = {key: [size, size, width] for size, (key, width) in zip(sizes, widths.items())}
     return Entry(
-        name=name, module=f"resnet_v{version}", arg_scope="resnet_arg_scope",
-        image_size={1: 224, 2: 299}[version], classes=classes, function_size=224,
+        name=name,
+        module=f"resnet_v{version}",
+        arg_scope="resnet_arg_scope",
+        image_size={1: 224, 2: 299}[version],
+        classes=classes,
+        function_size=224,
         signature=(
             "(inputs, num_classes=None, is_training=True, global_pool=True, output_stride=None, "
             f"spatial_squeeze=True, reuse=None, scope='{name}'"
             + (", store_non_strided_activations=False)" if version == 1 else ")")
         ),
-        counts=counts, trainable=trainable, total=total, logits=("logits",),
+        counts=counts,
+        trainable=trainable,
+        total=total,
+        logits=("logits",),
         end_points=end_points_of(name, version, UNITS[depth]),
         shapes={
-            **{f"{name}/{key}": shape for key, shape in shapes.items()}, "global_pool": [1, 1, 2048],
-            f"{name}/logits": [1, 1, classes], f"{name}/spatial_squeeze": [classes], "predictions": [classes],
+            **{f"{name}/{key}": shape for key, shape in shapes.items()},
+            "global_pool": [1, 1, 2048],
+            f"{name}/logits": [1, 1, classes],
+            f"{name}/spatial_squeeze": [classes],
+            "predictions": [classes],
         },
         ops={
-            "global_pool": f"{name}/pool5", f"{name}/logits": f"{name}/logits/BiasAdd",
-            f"{name}/spatial_squeeze": f"{name}/SpatialSqueeze", "predictions": f"{name}/predictions/Reshape_1",
+            "global_pool": f"{name}/pool5",
+            f"{name}/logits": f"{name}/logits/BiasAdd",
+            f"{name}/spatial_squeeze": f"{name}/SpatialSqueeze",
+            "predictions": f"{name}/predictions/Reshape_1",
         },
-        features="global_pool", channels=2048, slow=("ends", "logits") if depth > 50 else (), **arguments,
-    )  # fmt: skip
+        features="global_pool",
+        channels=2048,
+        slow=("ends", "logits") if depth > 50 else (),
+        **arguments,
+    )
 
 
 V1 = {"tf_slim": TfSlim(logits_at=((64, False),), within=1e-6, adapt=without_squeeze), "keras": True}
 V2 = {"tf_slim": TfSlim(logits_at=((64, False), (75, True)), adapt=without_squeeze)}
 NETWORKS = (
-    resnet(1, 50, **V1), resnet(1, 101, **V1), resnet(1, 152, **V1),
-    resnet(2, 50, sizes=(32, 75), **V2), resnet(2, 101, **V2), resnet(2, 152, **V2),
-)  # fmt: skip
+    resnet(1, 50, **V1),
+    resnet(1, 101, **V1),
+    resnet(1, 152, **V1),
+    resnet(2, 50, sizes=(32, 75), **V2),
+    resnet(2, 101, **V2),
+    resnet(2, 152, **V2),
+)

@@ -30,23 +30,33 @@ def vgg(name, convolutions, parameters, **arguments):
         shapes[f"pool{block}"] = [size // 2, size // 2, width]
     shapes |= {"fc6": [1, 1, 4096], "fc7": [1, 1, 4096], "fc8": [1000]}
     ops = {
-        "conv5/conv5_2": "conv5/conv5_2/Relu", "pool5": "pool5/MaxPool", "fc6": "fc6/Relu", "fc7": "fc7/Relu",
+        "conv5/conv5_2": "conv5/conv5_2/Relu",
+        "pool5": "pool5/MaxPool",
+        "fc6": "fc6/Relu",
+        "fc7": "fc7/Relu",
         "fc8": "fc8/squeezed",
-    }  # fmt: skip
+    }
     layers = sum(convolutions) + 3
     return Entry(
-        name=name, module="vgg", arg_scope="vgg_arg_scope",
+        name=name,
+        module="vgg",
+        arg_scope="vgg_arg_scope",
         signature=(
             "(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True, "
             f"scope='{name}', fc_conv_padding='VALID', global_pool=False)"
         ),
-        counts=Counts(2 * layers, 2 * layers, layers, 0), variables=variables_of(name, convolutions),
-        trainable=parameters, total=parameters, logits=("fc8",),
+        counts=Counts(2 * layers, 2 * layers, layers, 0),
+        variables=variables_of(name, convolutions),
+        trainable=parameters,
+        total=parameters,
+        logits=("fc8",),
         end_points=tuple(f"{name}/{key}" for key in (*end_points, "fc6", "fc7", "fc8")),
         shapes={f"{name}/{key}": shape for key, shape in shapes.items()},
         ops={f"{name}/{key}": f"{name}/{op}" for key, op in ops.items()},
-        features="global_pool", channels=4096, **arguments,
-    )  # fmt: skip
+        features="global_pool",
+        channels=4096,
+        **arguments,
+    )
 
 
 # As published, with 1000 classes: torchvision's number of parameters of vgg11, Keras' count_params() of VGG16 and
