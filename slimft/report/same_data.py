@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Hashable, Sequence
 
-from slimft.data.dataset import never_changes
+from slimft.data.loading import never_changes
 from slimft.runs.read import RunFiles
 from slimft.runs.settings import Settings
 
