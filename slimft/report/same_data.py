@@ -6,11 +6,10 @@ import dataclasses
 import os
 from collections.abc import Hashable, Sequence
 
+from slimft.data.loading import never_changes
 from slimft.runs.read import RunFiles
 from slimft.runs.settings import Settings
 
-# Data that never changes, wherever it lies.
-_CONSTANT = ("cifar10", "digits")
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Settings)}
 # What decides which examples a split has.
 _DRAWN_BY = ("validation_share", "test_share", "split_seed", "folds", "group")
@@ -55,7 +54,7 @@ def differing(sets: Sequence[Examples]) -> list[str]:
 
 def _place(run: RunFiles) -> str | None:
     folder = run.settings.get("data_dir")
-    if folder is None or run.settings.get("dataset") in _CONSTANT:
+    if folder is None or never_changes(run.settings.get("dataset")):
         return None
     return os.path.realpath(os.path.expanduser(folder))
 
