@@ -24,11 +24,12 @@ import sys
 import warnings
 
 from tensorflow import config
-from tensorflow.compat import v1 as tf
 from tensorflow.python.framework import ops as framework_ops
 from tensorflow.python.keras.utils import version_utils
 from tensorflow.python.ops import array_ops, control_flow_ops, variable_scope, variables
 from tensorflow.python.util import deprecation
+
+from slimft.compat.v1 import tf
 
 # Private module, name there that tf-slim 1.1.0 uses, what it is today.
 _MOVED = (

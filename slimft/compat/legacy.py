@@ -17,9 +17,8 @@ import importlib.machinery
 import sys
 import types
 
-from tensorflow.compat import v1 as tf
-
 from slimft.compat import legacy_names
+from slimft.compat.v1 import tf
 
 _UNSET = object()
 

@@ -53,6 +53,17 @@ def test_tensorflow_is_tensorflow_1(installed):
     assert {"contrib", "Session", "function"} <= set(dir(script_tf))
 
 
+def test_tensorflow_1_stays_itself_when_others_import_its_parts(run_python):
+    """`import tensorflow.compat.v1.logging` makes a second module of that name, which is not ours."""
+    run_python(
+        "import slimft.compat, tensorflow.compat.v1.logging\n"
+        "slimft.compat.install()\n"
+        "import tensorflow\n"
+        "ours = slimft.compat.tf\n"
+        "assert all(getattr(tensorflow, name) is getattr(ours, name) for name in ('logging', 'gfile', 'app'))"
+    )
+
+
 def test_contrib(installed):
     names = executed(
         "import tensorflow.contrib.slim as slim",

@@ -160,9 +160,9 @@ def test_batches_can_start_again_with_another_dataset(make, arguments):
 def test_the_shapes_are_known_to_the_graph():
     with tf.Graph().as_default():
         train = pipeline.train_batches((3, 2, 3), 4, seed=0)
-        assert train.images.shape == [4, 3, 2, 3] and train.labels.shape == [4]
+        assert train.images.shape == [4, 3, 2, 3] and train.targets.shape == [4]
         held_out = pipeline.eval_batches((3, 2, 3), 4)
-        assert held_out.images.shape.as_list() == [None, 3, 2, 3] and held_out.labels.shape.as_list() == [None]
+        assert held_out.images.shape.as_list() == [None, 3, 2, 3] and held_out.targets.shape.as_list() == [None]
 
 
 def watched(dataset, read):
