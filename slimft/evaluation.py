@@ -16,7 +16,7 @@ from slimft.evaluation_data import choose_data
 from slimft.inference import Architecture, Network, find_network
 from slimft.messages import say
 from slimft.tasks import Scores, Task
-from slimft.tasks.classification_scores import Predictions
+from slimft.tasks.classification_scores import ClassificationScores, Predictions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,11 +109,13 @@ class Evaluation:
 
     Attributes:
         result: what `evaluate` returns.
+        scores: how good the predictions are.
         predictions: what the network makes of each example.
         dataset: the examples, with the network's classes.
     """
 
     result: dict
+    scores: ClassificationScores
     predictions: Predictions
     dataset: Dataset
 
@@ -195,8 +197,8 @@ def evaluate_network(
     chosen = choose_data(network, dataset, data_dir, split, options)
     data, opened = chosen.dataset, network.checkpoint
     network = network.sized(data.image_size)
-    predictions = _predict(network, data, batch_size)
-    metrics = predictions.summary()
+    scores, predictions = _predict(network, data, batch_size)
+    metrics = scores.summary()
     if not np.isfinite(metrics["loss"]):
         raise CheckpointError(f"{opened.path}: the loss is {metrics['loss']}; its weights are not finite")
     # Not earlier: what is wrong with the data or the checkpoint stands alone.
@@ -220,11 +222,11 @@ def evaluate_network(
         "precision": network.precision,
         "train_dir": None if network.run is None else str(network.run),
     }
-    return Evaluation(result, predictions, data)
+    return Evaluation(result, scores, predictions, data)
 
 
-def _predict(network: Network, data: Dataset, batch_size: int) -> Predictions:
-    """What a network makes of `data`, in a graph of its own."""
+def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[ClassificationScores, Predictions]:
+    """How good a network is on `data`, and what it makes of each example, in a graph of its own."""
     size, kept = network.image_size, []
     with tf.Graph().as_default():
         # The initializers never run, but after a deterministic run in this process they have to have a seed.
@@ -233,5 +235,5 @@ def _predict(network: Network, data: Dataset, batch_size: int) -> Predictions:
         with network.session() as session:
             if not data.in_memory:
                 data.images.prepare(size, several_passes=False)
-            evaluator.run(session, data, keep=kept.append)
-    return Predictions.of(kept, network.num_classes)
+            scores = evaluator.run(session, data, keep=kept.append)
+    return scores, Predictions.of(kept, network.num_classes)

@@ -21,6 +21,7 @@ from slimft.data.dataset import OF_READING
 from slimft.errors import UsageError
 from slimft.files import atomic_file
 from slimft.messages import say
+from slimft.tasks.base import show
 
 DESCRIPTION = (
     "Evaluates a checkpoint on every example of a split, once. --train_dir names a run of bin/finetune and is "
@@ -81,7 +82,7 @@ def evaluate(values: flags.FlagValues) -> None:
         network, values.dataset, values.data_dir, values.split, options, values.batch_size
     )
     class_names = found.dataset.class_names
-    per_class, ece = found.predictions.per_class(class_names), found.predictions.calibration()["ece"]
+    per_class, ece = found.scores.per_class(class_names), found.scores.calibration()["ece"]
     if table_file is not None:
         _write_predictions(table_file, found)
     say(*_text(found.result, per_class, ece).split("\n"))
@@ -115,17 +116,13 @@ def _write_predictions(file: pathlib.Path, found) -> None:
 
 def _text(result: dict, per_class: list[dict], ece: float) -> str:
     """The figures for a person: a table of the classes, or of the worst of them, and a summary."""
-
-    def share(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
-
     columns = ("precision", "recall", "f1")
     shown, note = per_class, ""
     if len(per_class) > _MOST_ROWS:
         occurring = [row for row in per_class if row["f1"] is not None]
         shown = sorted(occurring, key=lambda row: row["f1"])[:_MOST_ROWS]
         note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest F1"
-    rows = [[row["class"], f"{row['examples']:,}", *(share(row[name]) for name in columns)] for row in shown]
+    rows = [[row["class"], f"{row['examples']:,}", *(show(row[name]) for name in columns)] for row in shown]
     table = text_table(["class", "examples", *columns], rows, left=1)
     weights = " of the weights' moving averages" if result["averages"] else ""
     return (

@@ -17,7 +17,6 @@ from slimft.messages import say
 from slimft.restore import plan_restore
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
-from slimft.runs.settings import Settings
 from slimft.session import session_config
 from slimft.tasks.base import show
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
@@ -32,34 +31,8 @@ from slimft.training.state import State
 WriteReport = Callable[[str], Path]
 
 
-def finetune(settings: Settings, resume_from: int | None = None, write_report: WriteReport | None = None) -> dict:
-    """Fine-tunes a network and evaluates it on the test split, or on the validation split where there is none.
-
-    If `settings.train_dir` holds a checkpoint of the run, it continues from there and ignores
-    `settings.checkpoint`. Messages and progress go to standard error.
-
-    Args:
-        settings: the run's settings; `slimft.training.completion.complete` fills in what they leave open, as the
-            command does.
-        resume_from: the step of the checkpoint in the directory to go on from; None for the newest.
-        write_report: as of `train_and_evaluate`.
-
-    Returns:
-        ``model, dataset, split, examples``, the task's figures (``accuracy, balanced_accuracy, macro_f1, loss``),
-        ``step, last_step`` (to which it trained), ``train_dir, checkpoint, best_validation_accuracy,
-        images_per_second`` (of training; None if there was none) and, where one is written, ``report``.
-
-    Raises:
-        SlimftError: bad settings, data or checkpoint; another process trains in the directory.
-        TrainingError: the loss is not finite, a checkpoint cannot be written, there is not enough memory, or
-            anything else that was not foreseen. What was trained so far is saved where that is possible.
-        Interrupted: SIGINT, SIGTERM or SIGHUP came.
-    """
-    return train_and_evaluate(prepare(settings, resume_from=resume_from), write_report)
-
-
 def train_and_evaluate(run: Run, write_report: WriteReport | None = None) -> dict:
-    """Does what `finetune` does, for a run that is prepared.
+    """Trains a run that is prepared, to its end, and evaluates it; as `slimft.training.finetune`.
 
     Args:
         run: the run.
