@@ -1,7 +1,7 @@
 """What was computed of examples, on the disk, each record found by what its example was when it was computed.
 
-Records are decoded images, or what frozen layers make of them. They are in files of `slimft.data.record_shard`, those
-of each kind in files of their own. A record that is there already, for whatever collection of examples it was
+Records are decoded images, or what frozen layers make of them. They are in files of `slimft.data.record_shard`,
+those of each kind in files of their own. A record that is there already, for whatever collection of examples it was
 computed, is not computed again. Several processes may fill the cache at the same time, each a file of its own; each
 looks from time to time for what the others have computed.
 """
@@ -48,8 +48,8 @@ class Kind:
         name: what the names of its files end with, by which they are told from those of other kinds.
         text: all that a record depends on beside its example; a record of another text is another record.
         record_bytes: the size of a record.
-        most_bytes: how much all files in the folder take at most; those that were not used for the longest time make
-            room.
+        most_bytes: how much all files in the folder take at most; those that were not used for the longest time
+            make room.
     """
 
     folder: str
