@@ -41,7 +41,7 @@ class Evaluator:
         dataset: Dataset,
         interrupted: Callable[[], object] = lambda: False,
         keep: Callable[[dict[str, np.ndarray]], object] = lambda batch: None,
-        feeds: Iterator[dict] | None = None,
+        features: Iterator[tuple[np.ndarray, dict]] | None = None,
     ) -> Scores | None:
         """Evaluates all of `dataset`, in the memory of a batch.
 
@@ -50,7 +50,7 @@ class Evaluator:
             dataset: the examples.
             interrupted: asked before each batch whether to stop.
             keep: gets each batch's predictions, ``targets`` with them.
-            feeds: what to feed for each batch, its targets among it; None where images are read.
+            features: the targets of each batch, and what to feed for it; None where images are read.
 
         Returns:
             The scores; None where `interrupted()` became true before the end.
@@ -58,15 +58,18 @@ class Evaluator:
         Raises:
             DataError: an image cannot be read.
         """
-        if feeds is None:
+        if features is None:
             self.batches.start(session, dataset)
         scores, examples = self.task.scores(self.num_classes), 0
-        fetches = {"targets": self.batches.targets, **self.predictions}
         while examples < dataset.num_examples:
             if interrupted():
                 return None
-            with self.batches.errors():
-                batch = session.run(fetches, feeds and next(feeds))
+            if features is None:
+                with self.batches.errors():
+                    batch = session.run({"targets": self.batches.targets, **self.predictions})
+            else:
+                targets, feeds = next(features)
+                batch = {"targets": targets, **session.run(self.predictions, feeds)}
             scores.add(batch, examples)
             keep(batch)
             examples += len(batch["targets"])

@@ -1,7 +1,7 @@
 """Where a training graph can be cut: what it computes of images alone, by variables that do not change.
 
-Nothing is taken out of the graph. TensorFlow lets any tensor be fed, and computes nothing that is before it alone;
-so a `Cut` is a list of tensors to be fetched once for each example, and fed from then on.
+A `Cut` tells which tensors are to be fetched once for each example, and fed from then on, into placeholders that
+take their place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from slimft.compat import tf
-from slimft.compat.graphs import ancestors
+from slimft.compat.graphs import ancestors, replace_by_placeholder
 
 # What only reads a variable, though TensorFlow calls it stateful.
 _READS = ("ReadVariableOp", "VarHandleOp", "VariableV2", "VarIsInitializedOp")
@@ -32,20 +32,32 @@ class Cut:
         features: the tensors that are the same whenever an example is, ``[batch, ...]`` each.
         constants: tensors that depend on no example, and take more than to read a variable.
         variables: the frozen variables that the features depend on, by name.
-        before: the ops that make the features.
+        consumers: the ops behind the cut, by what they take of features and constants.
         text: tells all that makes the features, but for the values of the variables.
+        inputs: placeholders in the place of the features, once the graph is `opened` there.
+        constant_inputs: placeholders in the place of the constants.
     """
 
     features: tuple[tf.Tensor, ...]
     constants: tuple[tf.Tensor, ...]
     variables: tuple[tf.Variable, ...]
-    before: frozenset[tf.Operation]
+    consumers: dict[tf.Tensor, list[tf.Operation]]
     text: str
+    inputs: tuple[tf.Tensor, ...] = ()
+    constant_inputs: tuple[tf.Tensor, ...] = ()
 
     @property
     def record_bytes(self) -> int:
         """The size of all features of one example."""
         return sum(tensor.shape[1:].num_elements() * tensor.dtype.size for tensor in self.features)
+
+    def opened(self) -> Cut:
+        """The cut, carried out in the graph, of which no session may have run anything yet."""
+        inputs, constant_inputs = (
+            tuple(replace_by_placeholder(tensor, self.consumers[tensor]) for tensor in tensors)
+            for tensors in (self.features, self.constants)
+        )
+        return dataclasses.replace(self, inputs=inputs, constant_inputs=constant_inputs)
 
     def pack(self, values: Sequence[np.ndarray]) -> np.ndarray:
         """The features of a batch as one record for each example: uint8 ``[batch, record_bytes]``."""
@@ -118,6 +130,10 @@ def find_cut(
     found |= {item: kinds.of(item) for item in wanted if isinstance(item, tf.Tensor)}
     features = _before_free_ops([tensor for tensor, kind in found.items() if kind == "frozen"], kinds)
     before = ancestors([tensor.op for tensor in features], control_inputs=False)
+    consumers: dict[tf.Tensor, list[tf.Operation]] = {}
+    for op in needed - before:
+        for tensor in set(op.inputs):
+            consumers.setdefault(tensor, []).append(op)
     variables = {op.name for op in before if op.type in _VARIABLES}
     if not variables or not all(_is_by_example(tensor, source) for tensor in features):
         return None
@@ -125,9 +141,10 @@ def find_cut(
     if any(op.type == "IteratorGetNext" for op in _run_beside(wanted, {*features, *constants, *unknown})):
         return None
     listed = [variable for variable in _all_variables(graph) if variable.op.name in variables]
-    text = "\n".join(sorted(map(_Texts().of, features)))
-    by_name = sorted(features, key=lambda tensor: tensor.name)
-    return Cut(tuple(by_name), tuple(constants), tuple(listed), frozenset(before), text)
+    features = tuple(sorted(features, key=lambda tensor: tensor.name))
+    text = "\n".join(map(_Texts().of, features))
+    consumers = {tensor: consumers.get(tensor, []) for tensor in (*features, *constants)}
+    return Cut(features, tuple(constants), tuple(listed), consumers, text)
 
 
 class _Kinds:

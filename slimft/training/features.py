@@ -18,11 +18,12 @@ import platform
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from slimft.compat import tf
+from slimft.compat.graphs import replace_by_placeholder
 from slimft.data import Dataset
 from slimft.data.pipeline import Batches, shuffled_places
 from slimft.data.record_cache import LOOK_SECONDS, Cache, Kind, size_of
@@ -55,26 +56,40 @@ class _NotByExample(Exception):
     """What frozen layers make of an example depends on the batch that it is in."""
 
 
+class _Batch(NamedTuple):
+    """A batch: its number, its examples, and the records of these that it is made of."""
+
+    number: int
+    examples: np.ndarray
+    records: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
-class _Part:
+class Part:
     """A part of a run's graph, for training or for evaluation, that can be cut.
 
     Attributes:
         batches: its input.
         cut: where it is cut.
+        images, step, targets: the input's, for which there are placeholders once the graph is cut.
         rows: examples in a batch.
+        keeps: whether there is room for what they make.
         is_full: whether each batch has so many; else the last has what is left.
         views: how many records there are of each example.
-        feeds_of_view: what to feed beside the images, by the number of a view and of a batch.
+        plain: whether the images are seen as they are, a bool to be fed; None where they always are.
         seed: what views that are drawn at random depend on.
     """
 
     batches: Batches
     cut: Cut
+    images: tf.Tensor
+    step: tf.Tensor
+    targets: tf.Tensor
     rows: int
     is_full: bool
+    keeps: bool = True
     views: int = 1
-    feeds_of_view: Callable[[int, int], Feeds] = lambda view, batch: {}
+    plain: tf.Tensor | None = None
     seed: int = 0
 
 
@@ -83,25 +98,27 @@ class Features:
 
     Args:
         run: the run.
+        parts: what `cut_graph` returned.
         session: a session of its graph, with its variables restored.
         interrupted: asked before each batch whether to stop computing.
     """
 
-    def __init__(self, run: Run, session: tf.Session, interrupted: Callable[[], object] = lambda: False):
+    def __init__(
+        self,
+        run: Run,
+        parts: dict[str, Part],
+        session: tf.Session,
+        interrupted: Callable[[], object] = lambda: False,
+    ):
         self._run, self._session, self._interrupted = run, session, interrupted
         self._digests = Digests(session)
         self._records: dict[str, _Records] = {}
         self._constants: Feeds = {}
-        if run.settings.cache == "off":
-            return
-        parts = _parts_of(run)
-        for note in _choose(run, parts):
-            say(note)
         self._open(parts)
 
     def has(self, split: str) -> bool:
         """Whether the features of a split are kept, or will be."""
-        return split in self._records
+        return split in self._records and self._records[split].keeps
 
     def compute(self, splits: Sequence[str]) -> None:
         """Computes what is missing of some splits, as far as nothing interrupts it.
@@ -111,13 +128,7 @@ class Features:
         """
         for split in splits:
             if split in self._records:
-                try:
-                    self._records[split].fill(self._interrupted)
-                except _NotByExample:
-                    del self._records[split]
-                    say(f"{_ANEW} {split}: what they make of an image depends on its batch")
-                except OSError as error:
-                    say(f"{_ANEW} {self._records.pop(split).describe()}: {error.strerror or error}")
+                self._records[split].fill(self._interrupted)
 
     def training_batches(self, first: int) -> Iterator[Feeds] | None:
         """What to feed for the training batches from number `first` on; None where images are to be read.
@@ -126,73 +137,71 @@ class Features:
         """
         if "train" not in self._records:
             return None
-        run, records = self._run, self._records["train"]
-        train, batch_size, views = run.splits["train"], run.settings.batch_size, records.part.views
-        sampler, constants = run.sampler(), self._constants_of(records.part)
+        return self._training_batches(first)
 
-        def numbered() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-            places = shuffled_places(first, batch_size, train.num_examples, run.settings.seed)
+    def _training_batches(self, first: int) -> Iterator[Feeds]:
+        records, train, settings = self._records["train"], self._run.splits["train"], self._run.settings
+        part, sampler, constants = records.part, self._run.sampler(), self._constants_of(records.part)
+
+        def numbered() -> Iterator[_Batch]:
+            places = shuffled_places(first, settings.batch_size, train.num_examples, settings.seed)
             for number, (epochs, indices) in zip(itertools.count(first), places):
                 examples = indices if sampler is None else sampler(epochs, indices)
-                yield number, examples, epochs % views * train.num_examples + examples
+                yield _Batch(number, examples, epochs % part.views * train.num_examples + examples)
 
-        def feeds(item: tuple[int, np.ndarray, np.ndarray], features: list[np.ndarray]) -> Feeds:
-            number, examples, _ = item
-            batches = run.training.batches
-            own = {batches.step: number, batches.targets: train.labels[examples]}
-            return {**constants, **own, **dict(zip(records.part.cut.features, features))}
+        for batch, features in records.batches(numbered()):
+            own = {part.step: batch.number, part.targets: train.labels[batch.examples]}
+            yield {**constants, **own, **dict(zip(part.cut.inputs, features))}
 
-        return records.batches(numbered(), lambda item: item[2], feeds)
-
-    def evaluation_batches(self, split: str) -> Iterator[Feeds] | None:
-        """What to feed for the evaluation of a split; None where images are to be read.
+    def evaluation_batches(self, split: str) -> Iterator[tuple[np.ndarray, Feeds]] | None:
+        """The targets of each batch of an evaluation and what to feed for it; None where images are to be read.
 
         `compute` has to have come to its end.
         """
         if split not in self._records or split == "train":
             return None
+        return self._evaluation_batches(split)
+
+    def _evaluation_batches(self, split: str) -> Iterator[tuple[np.ndarray, Feeds]]:
         records, dataset = self._records[split], self._run.splits[split]
-        constants, targets = self._constants_of(records.part), records.part.batches.targets
+        part, constants = records.part, self._constants_of(records.part)
+        parts = parts_of(np.arange(dataset.num_examples), part.rows)
+        for batch, features in records.batches(_Batch(*item, item[1]) for item in enumerate(parts)):
+            targets = dataset.labels[batch.examples]
+            yield targets, {**constants, part.targets: targets, **dict(zip(part.cut.inputs, features))}
 
-        def feeds(indices: np.ndarray, features: list[np.ndarray]) -> Feeds:
-            return {**constants, targets: dataset.labels[indices], **dict(zip(records.part.cut.features, features))}
-
-        return records.batches(
-            parts_of(np.arange(dataset.num_examples), records.part.rows), lambda item: item, feeds
-        )
-
-    def _constants_of(self, part: _Part) -> Feeds:
+    def _constants_of(self, part: Part) -> Feeds:
         """What the graph computes of frozen variables alone, once for all batches."""
         missing = [tensor for tensor in part.cut.constants if tensor not in self._constants]
         self._constants |= dict(zip(missing, self._session.run(missing)))
-        return {tensor: self._constants[tensor] for tensor in part.cut.constants}
+        return {fed: self._constants[tensor] for fed, tensor in zip(part.cut.constant_inputs, part.cut.constants)}
 
-    def _open(self, parts: dict[str, _Part]) -> None:
+    def _open(self, parts: dict[str, Part]) -> None:
         """Opens the records of all splits, as far as there is room for them."""
-        left, free, told = self._most_bytes, MOST_IN_MEMORY, []
+        free, told = MOST_IN_MEMORY, []
         for split, part in parts.items():
-            size = self._run.splits[split].num_examples * part.views * part.cut.record_bytes
-            what = f"{split}, whose {size_of(size)} of features"
-            if size > left:
-                say(f"{_ANEW} {what} are more than --cache_gb={self._run.settings.cache_gb:g} has room for")
-                continue
-            records = _Records(self._session, split, self._run.splits[split], part, self._kind_of(part))
-            obstacle = records.open(in_memory=size <= free)
-            if obstacle is not None and size > free:
-                say(f"{_ANEW} {what} cannot be kept: {obstacle}")
-                continue
-            free -= size if size <= free else 0
-            left -= size
+            records = _Records(self._session, split, self._run.splits[split], part)
             self._records[split] = records
-            told.append(records.describe())
+            if not part.keeps:
+                continue
+            in_memory = records.size <= free
+            obstacle = records.open(self._kind_of(part), in_memory)
+            if obstacle is not None:
+                where = "kept in the memory only" if in_memory else "computed anew in each pass"
+                say(f"what frozen layers make of {records.describe()} is {where}: {obstacle}")
+            free -= records.size if in_memory else 0
+            if records.keeps:
+                told.append(records.describe())
         if told:
             say(f"frozen layers are computed once: what they make of {'; '.join(told)} is kept")
 
-    @property
-    def _most_bytes(self) -> int:
-        return round(self._run.settings.cache_gb * 1e9)
+    def forget(self) -> None:
+        """From now on nothing is kept: the frozen variables have got other values."""
+        self._constants.clear()
+        for records in self._records.values():
+            records.forget()
 
-    def _kind_of(self, part: _Part) -> Kind:
+    def _kind_of(self, part: Part) -> Kind:
         settings = self._run.settings
         text = "\n".join(
             (
@@ -203,36 +212,50 @@ class Features:
             )
         )
         name = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-        return Kind("features", name, text, part.cut.record_bytes, self._most_bytes)
+        return Kind("features", name, text, part.cut.record_bytes, _most_bytes(settings))
 
 
 class _Records:
     """The records of a split: record ``view * num_examples + example`` is that of a view of an example."""
 
-    def __init__(self, session: tf.Session, split: str, dataset: Dataset, part: _Part, kind: Kind):
-        self._session, self._split, self._dataset, self.part, self._kind = session, split, dataset, part, kind
+    def __init__(self, session: tf.Session, split: str, dataset: Dataset, part: Part):
+        self._session, self._split, self._dataset, self.part = session, split, dataset, part
         self.count = dataset.num_examples * part.views
         self._cache: Cache | None = None
         self._values: np.ndarray | None = None
         self._there = np.zeros(self.count, bool)  # Of the values.
 
+    @property
+    def size(self) -> int:
+        """Bytes of all records."""
+        return self.count * self.part.cut.record_bytes
+
+    @property
+    def keeps(self) -> bool:
+        """Whether records are kept anywhere."""
+        return self._cache is not None or self._values is not None
+
+    def forget(self) -> None:
+        """Keeps nothing from now on."""
+        self._cache = self._values = None
+
     def describe(self) -> str:
         """Such as ``train, 900 images, 14.1 MiB``."""
         views = f" in {self.part.views} views" if self.part.views > 1 else ""
-        size = size_of(self.count * self.part.cut.record_bytes)
-        return f"{self._split}, {self._dataset.num_examples:,} images{views}, {size}"
+        return f"{self._split}, {self._dataset.num_examples:,} images{views}, {size_of(self.size)}"
 
-    def open(self, in_memory: bool) -> str | None:
+    def open(self, kind: Kind, in_memory: bool) -> str | None:
         """Finds what is there; returns why nothing is to be kept on the disk, if so.
 
         Args:
+            kind: what the records are on the disk.
             in_memory: whether to keep all records in the memory too.
         """
         if in_memory:
             self._values = np.empty((self.count, self.part.cut.record_bytes), np.uint8)
         wanted = np.arange(self.count)
         try:
-            cache = Cache(map(self._fingerprint, wanted), self._kind)
+            cache = Cache(map(self._fingerprint, wanted), kind)
             obstacle = cache.lacks_space(cache.missing_bytes(wanted))
             if obstacle is None:
                 self._cache = cache
@@ -241,17 +264,18 @@ class _Records:
             return getattr(error, "strerror", None) or str(error)
 
     def fill(self, interrupted: Callable[[], object]) -> None:
-        """Computes and keeps the records that are missing; raises DataError, `_NotByExample`."""
-        missing = self._missing()
-        if len(missing):
-            try:
-                self._compute_missing(missing, interrupted)
-            except OSError as error:  # The disk is full.
-                if self._values is None:
-                    raise
-                say(f"features are kept in the memory only: {self._kind.path}: {error.strerror or error}")
-                self._cache = None
-                self._compute_missing(self._missing(), interrupted)
+        """Computes and keeps the records that are missing, as far as they can be kept; raises DataError."""
+        try:
+            self._compute_missing(interrupted)
+        except OSError as error:  # The disk is full.
+            folder, self._cache = self._cache.kind.path, None
+            where = "kept in the memory only" if self._values is not None else "computed anew in each pass"
+            say(f"what frozen layers make of {self._split} is {where}: {folder}: {error.strerror or error}")
+            if self._values is not None:
+                self._compute_missing(interrupted)
+        except _NotByExample:
+            self.forget()
+            say(f"{_ANEW} {self._split}: what they make of an image depends on others of its batch")
         self._load(interrupted)
 
     def _missing(self) -> np.ndarray:
@@ -263,7 +287,10 @@ class _Records:
         lacking = ~self._there[records]
         return lacking if self._cache is None else lacking & ~self._cache.has(records)
 
-    def _compute_missing(self, missing: np.ndarray, interrupted: Callable[[], object]) -> None:
+    def _compute_missing(self, interrupted: Callable[[], object]) -> None:
+        missing = self._missing() if self.keeps else []
+        if not len(missing):
+            return
         numbers = np.unique([self._batch_of(record) for record in missing.tolist()])
         # Several processes begin at different places, and leave out what another has computed meanwhile.
         if self._cache is not None:
@@ -307,41 +334,30 @@ class _Records:
         for records in parts_of(np.flatnonzero(~self._there), self.part.rows):
             if interrupted():
                 return
-            self._values[records] = self._read(records)
+            values, left = self._read(records)
+            self._mend(records, values, left)
+            self._values[records] = values
             self._there[records] = True
 
-    def batches(
-        self,
-        items: Iterator[Any],
-        records_of: Callable[[Any], np.ndarray],
-        feeds: Callable[[Any, list[np.ndarray]], Feeds],
-    ) -> Iterator[Feeds]:
-        """What to feed for each of some batches.
-
-        Args:
-            items: a batch each.
-            records_of: the records of a batch.
-            feeds: what to feed for a batch, with these features.
-        """
+    def batches(self, batches: Iterator[_Batch]) -> Iterator[tuple[_Batch, list[np.ndarray]]]:
+        """Yields batches with their features."""
+        cut = self.part.cut
         if self._values is not None:
-            for item in items:
-                yield feeds(item, self.part.cut.unpack(self._values[records_of(item)]))
-            return
+            for batch in batches:
+                yield batch, cut.unpack(self._values[batch.records])
+        elif self._cache is not None:
+            # Mended here and not in a thread, which would wait for the others.
+            for batch, values, left in in_threads(
+                lambda batch: (batch, *self._read(batch.records)), batches, _AHEAD
+            ):
+                self._mend(batch.records, values, left)
+                yield batch, cut.unpack(values)
+        else:
+            for batch in batches:
+                pixels = self._pixels_of(batch.examples)
+                yield batch, self._session.run(cut.features, self._feeds(None, batch.number, pixels))
 
-        def read(item: Any) -> tuple[Any, np.ndarray, list[int]]:
-            return item, *self._read_from_disk(records_of(item))
-
-        for item, values, left in in_threads(read, items, _AHEAD):
-            # Not in a thread, which would wait for the others.
-            self._mend(records_of(item), values, left)
-            yield feeds(item, self.part.cut.unpack(values))
-
-    def _read(self, records: np.ndarray) -> np.ndarray:
-        values, left = self._read_from_disk(records)
-        self._mend(records, values, left)
-        return values
-
-    def _read_from_disk(self, records: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    def _read(self, records: np.ndarray) -> tuple[np.ndarray, list[int]]:
         """The records, and the places of those among them that are damaged."""
         values = np.empty((len(records), self.part.cut.record_bytes), np.uint8)
         return values, self._cache.read(records, values)
@@ -407,8 +423,18 @@ class _Records:
         return self._run(view, batch, pixels)[: len(self._examples_of(number))]
 
     def _run(self, view: int, batch: int, pixels: np.ndarray) -> np.ndarray:
-        feeds = {self.part.batches.images: pixels, **self.part.feeds_of_view(view, batch)}
-        return self.part.cut.pack(self._session.run(self.part.cut.features, feeds))
+        return self.part.cut.pack(self._session.run(self.part.cut.features, self._feeds(view, batch, pixels)))
+
+    def _feeds(self, view: int | None, batch: int, pixels: np.ndarray) -> Feeds:
+        """What makes a view of images: the first is plain, others are what a batch of that number would draw.
+
+        Without a view, it is what batch `batch` of training draws.
+        """
+        feeds = {self.part.images: pixels}
+        if self.part.plain is not None:
+            # Beyond the numbers that batches of training have.
+            feeds |= {self.part.plain: view == 0, self.part.step: (view or 0) << 48 | batch}
+        return feeds
 
     def _check_by_example(self, number: int, values: np.ndarray) -> None:
         """Raises `_NotByExample` if the same examples at other places, beside others, give other records."""
@@ -424,59 +450,93 @@ class _Records:
             raise _NotByExample
 
 
-def _parts_of(run: Run) -> dict[str, _Part]:
+def cut_graph(run: Run) -> dict[str, Part]:
+    """Cuts a run's graph, of which no session may have run anything yet, and says what is to be known of it.
+
+    Returns:
+        By the splits whose features may be kept, the parts of the graph that they go through.
+    """
+    if run.settings.cache == "off":
+        return {}
+    parts = _parts_of(run)
+    for note in _choose(run, parts):
+        say(note)
+    opened: dict[int, tuple] = {}
+    for split, part in parts.items():
+        key = id(part.cut)
+        if key not in opened:
+            tensors = part.images, part.step, part.targets
+            opened[key] = part.cut.opened(), *map(replace_by_placeholder, tensors)
+        parts[split] = dataclasses.replace(part, **dict(zip(("cut", "images", "step", "targets"), opened[key])))
+    return parts
+
+
+def _parts_of(run: Run) -> dict[str, Part]:
     """The parts of the graph that have frozen layers, by the splits that go through them."""
-    training, settings, found = run.training, run.settings, {}
+    training, settings = run.training, run.settings
     ops = [op for op in (training.train_op, training.add_gradients) if op is not None]
     changed = changed_variables(ops)
-    batches, evaluator = training.batches, training.evaluator
-    measured = [*training.measured.values(), training.learning_rate, *ops]
-    cut = find_cut(measured, training.images, changed, [batches.targets, batches.step])
-    if cut is not None and not run.finished:
-        found["train"] = _Part(
-            batches, cut, settings.batch_size, True, settings.cache_views or 1, _feeds_of_view(run), settings.seed
-        )
-    cut = find_cut(
-        list(evaluator.predictions.values()), evaluator.batches.images, changed, [evaluator.batches.targets]
+
+    def part(wanted: list, images: tf.Tensor, batches: Batches, **options) -> Part | None:
+        cut = find_cut(wanted, images, changed, [batches.targets, batches.step])
+        where = batches.images, batches.step, batches.targets
+        return cut and Part(batches, cut, *where, settings.batch_size, **options)
+
+    evaluator = training.evaluator
+    evaluated = part(
+        list(evaluator.predictions.values()), evaluator.batches.images, evaluator.batches, is_full=False
     )
-    for split in ("validation", "test") if cut is not None else ():
-        if split in run.splits:
-            found[split] = _Part(evaluator.batches, cut, settings.batch_size, False)
-    return found
+    found = {split: evaluated for split in ("validation", "test") if split in run.splits}
+    if not run.finished:
+        measured = [*training.measured.values(), training.learning_rate, *ops]
+        views = {"views": settings.cache_views or 1, "plain": training.plain, "seed": settings.seed}
+        found["train"] = part(measured, training.images, training.batches, is_full=True, **views)
+    return {split: found[split] for split in ("train", "validation", "test") if found.get(split) is not None}
 
 
-def _feeds_of_view(run: Run) -> Callable[[int, int], Feeds]:
-    """What makes a view: nothing at random in the first, and in others what a batch of that number would draw."""
-    plain, step = run.training.plain, run.training.batches.step
-    if plain is None:
-        return lambda view, batch: {}
-    # Beyond the numbers that batches of training have.
-    return lambda view, batch: {plain: view == 0, step: view << 48 | batch}
-
-
-def _choose(run: Run, parts: dict[str, _Part]) -> list[str]:
+def _choose(run: Run, parts: dict[str, Part]) -> list[str]:
     """Leaves out parts whose features are not to be kept; returns what is to be said of it, and of views."""
     settings, notes = run.settings, []
-    for split, found in list(parts.items()):
-        size = found.cut.record_bytes
-        if size > MOST_RECORD_BYTES:
+    augment, views = settings.augment, settings.cache_views
+    for split, part in list(parts.items()):
+        if part.cut.record_bytes > MOST_RECORD_BYTES:
             del parts[split]
-            what = f"of an image they make {size_of(size)}, which is no sooner read than computed"
-            notes.append(f"frozen layers are computed anew in each pass: {what}")
+            of_one = f"of one image they make {size_of(part.cut.record_bytes)}"
+            notes.append(f"{_ANEW} {split}: {of_one}, which is no sooner read than computed")
     if "train" in parts and (settings.mixup or settings.cutmix):
         del parts["train"]
         notes.append(f"{_ANEW} train: --mixup and --cutmix mix other images each time")
-    elif "train" in parts and settings.augment != "none" and not settings.cache_views:
+    elif "train" in parts and augment != "none" and not views:
         del parts["train"]
         notes.append(
-            f"{_ANEW} train, as --augment={settings.augment} shows images differently each time; --cache_views=4 "
-            "would compute 4 views of each image once and train on these in turn"
+            f"{_ANEW} train: --augment={augment} shows images differently each time; --cache_views=4 would compute "
+            "4 views of each image once and train on these in turn"
         )
-    elif settings.cache_views and not run.finished and "train" not in parts:
-        notes.append(f"--cache_views={settings.cache_views} does nothing here: --augment={settings.augment} holds")
-    elif settings.cache_views and "train" in parts and settings.augment != "none":
-        notes.append(_views(settings))
-    return list(dict.fromkeys(notes))
+    notes += _leave_out_what_is_too_much(run, parts)
+    if views and augment != "none" and not run.finished:
+        notes.append(_views(settings) if "train" in parts else f"--cache_views={views} does nothing here")
+    return notes
+
+
+def _leave_out_what_is_too_much(run: Run, parts: dict[str, Part]) -> list[str]:
+    """Says for which splits there is no room; leaves out those of them that share their graph with no other."""
+    left, notes = _most_bytes(run.settings), []
+    for split, part in list(parts.items()):
+        size = run.splits[split].num_examples * part.views * part.cut.record_bytes
+        if size > left:
+            parts[split] = dataclasses.replace(part, keeps=False)
+            room = f"they take {size_of(size)}, and --cache_gb={run.settings.cache_gb:g} has {size_of(left)} left"
+            notes.append(f"{_ANEW} {split}: {room}")
+        else:
+            left -= size
+    kept = {id(part.cut) for part in parts.values() if part.keeps}
+    for split in [split for split, part in parts.items() if id(part.cut) not in kept]:
+        del parts[split]
+    return notes
+
+
+def _most_bytes(settings: Settings) -> int:
+    return round(settings.cache_gb * 1e9)
 
 
 def _views(settings: Settings) -> str:

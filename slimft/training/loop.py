@@ -21,7 +21,7 @@ from slimft.session import session_config
 from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
-from slimft.training.features import Features
+from slimft.training.features import Features, cut_graph
 from slimft.training.hparams import write_hparams
 from slimft.training.progress import Meter, Progress, device_name
 from slimft.training.run import Run, prepare
@@ -79,6 +79,7 @@ def _prepare_images(run: Run, features: Features) -> None:
 def _train_stages(run: Run) -> dict:
     history = History(run.settings.train_dir, run.settings.best_figure())
     while True:
+        parts = cut_graph(run)
         with (
             run.training.graph.as_default(),
             tf.Session(config=session_config(run.settings.precision)) as session,
@@ -90,7 +91,7 @@ def _train_stages(run: Run) -> dict:
             data = None if run.finished else run.data_record
             run.directory.begin(run.settings, run.splits["train"].class_names, data)
             with run.directory.events(step) as events:
-                features = Features(run, session, lambda: stop.received)
+                features = Features(run, parts, session, lambda: stop.received)
                 state = State(run, session, history, events, stop, step, step if run.resumes else None, features)
                 try:
                     _prepare_images(run, features)
@@ -220,14 +221,12 @@ def _validate(state: State) -> None:
     say(f"step {step}: validation {', '.join(told)}")
 
 
-def _evaluate(state: State, split: str, by_features: bool = True) -> Scores | None:
+def _evaluate(state: State, split: str) -> Scores | None:
     """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes."""
-    feeds = None
-    if by_features:
-        state.features.compute((split,))
-        feeds = state.features.evaluation_batches(split)
+    state.features.compute((split,))
+    features = state.features.evaluation_batches(split)
     evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
-    return evaluator.run(state.session, dataset, lambda: state.stop.received, feeds=feeds)
+    return evaluator.run(state.session, dataset, lambda: state.stop.received, features=features)
 
 
 def _write_events(state: State, split: str, step: int, figures: dict) -> None:
@@ -285,8 +284,9 @@ def _finish(state: State, images_per_second: float | None) -> dict:
     dataset = run.splits[run.final_split]
     if run.final_split != "test":
         say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
-    # What was frozen in this stage may have trained in an earlier one.
-    scores = _evaluate(state, run.final_split, by_features=step >= run.stage.first_step)
+    if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
+        state.features.forget()
+    scores = _evaluate(state, run.final_split)
     if scores is None:
         raise interrupted(state)
     figures = scores.summary()

@@ -75,7 +75,7 @@ def _contradictions(settings: Settings) -> list[tuple[bool, str]]:
         ),
         (
             bool(settings.cache_views and (settings.mixup or settings.cutmix)),
-            "--cache_views keeps views of single images, and --mixup and --cutmix mix several; leave one of them out",
+            "--cache_views keeps views of single images, and --mixup and --cutmix mix several; leave one out",
         ),
         (
             bool(settings.cache_views and settings.cache_views > 1 and settings.augment == "none"),
