@@ -1,11 +1,11 @@
-"""Measures training of the last layer on a frozen VGG-16 against Keras: later epochs, and the pass that comes first.
+"""Measures training of the last layer on a frozen VGG-16 against Keras: later epochs, and the pass before them.
 
     python bench/features.py [--rounds 5] [--images 512] [--size 224] [--batch 32] [--json FILE]
 
 Runs slimft and Keras alternately, in fresh processes, each in float32 and bfloat16, on the same number of images:
 
-- later epochs: images per second of slimft's loop, with all that belongs to a step, from the second epoch on, by the
-  features that are kept; against Keras' `fit` of VGG16 with all but its last layer frozen;
+- later epochs: images per second of slimft's loop, with all that belongs to a step, from the second epoch on, by
+  the features that are kept; against Keras' `fit` of VGG16 with all but its last layer frozen;
 - first pass: images per second at which slimft computes the features; against Keras' `predict` of the same network.
 
 Ratios are of each side's best precision.
@@ -79,8 +79,8 @@ def slimft_figures(flags) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder  # Nothing is there already.
         slimft.finetune(
-            model="vgg_16", dataset="digits", train_examples=flags.images, image_size=flags.size, batch_size=flags.batch,
-            trainable=("head",), augment="none", precision=flags.precision, epochs=10, learning_rate=1e-4,
+            model="vgg_16", dataset="digits", train_examples=flags.images, image_size=flags.size,
+            batch_size=flags.batch, trainable=("head",), augment="none", precision=flags.precision, epochs=10, learning_rate=1e-4,
             eval_every=10**6, train_dir=f"{folder}/run",
         )  # fmt: skip
     epoch = -(-flags.images // flags.batch)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import time
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_the_run_is_the_same_of_real_networks(tmp_path, model):
 
 def test_what_is_there_is_not_computed_again(tiny, tmp_path, computed):
     first = outcome(tmp_path / "1")
-    # 200, 144 and 360 images in batches of 64, and one batch of each to see that a batch's examples are independent.
+    # 200, 144 and 360 images in batches of 64, and a batch of each to see that its examples are independent.
     assert len(computed) == 4 + 3 + 6 + 3
     computed.clear()
     assert_same(outcome(tmp_path / "2"), first)
@@ -146,7 +147,8 @@ def test_a_damaged_record_is_computed_anew(tiny, tmp_path, folder, computed, mon
     computed.clear()
     capfd.readouterr()
     assert_same(outcome(tmp_path / "2"), expected)
-    assert 0 < len(computed) <= 2 and "is damaged: a record fails its checksum" in capfd.readouterr().err
+    # One of each of three files; from the disk, batches are read ahead, so that one is met again before it is mended.
+    assert 3 <= len(computed) <= 6 and "is damaged: a record fails its checksum" in capfd.readouterr().err
     computed.clear()
     assert_same(outcome(tmp_path / "3"), expected)
     assert computed == []
@@ -296,13 +298,14 @@ def test_contradictions(tiny, tmp_path, changes, message):
 def test_a_run_that_resumes_goes_on_as_if_nothing_had_happened(tiny, tmp_path):
     expected = outcome(tmp_path / "whole", schedule="fixed")
     outcome(tmp_path / "parts", schedule="fixed", epochs=1)
-    assert_same(outcome(tmp_path / "parts", schedule="fixed"), expected)
+    resumed = outcome(tmp_path / "parts", schedule="fixed")
+    # Points of the curves are where a run ended, too.
+    del expected["train"], resumed["train"]
+    assert_same(resumed, expected)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_while_they_are_computed(tiny_command, tiny, tmp_path, folder, number):
-    import subprocess
-
     flags = [
         "--model=tiny",
         "--dataset=digits",
@@ -321,9 +324,7 @@ def test_a_signal_while_they_are_computed(tiny_command, tiny, tmp_path, folder, 
     if number == signal.SIGTERM:
         assert process.returncode == 128 + number and "Traceback" not in err, err
         assert "stopped by SIGTERM at step 0" in err.splitlines()[-1]
-    again = subprocess.run(
-        [*tiny_command, *flags, f"--train_dir={tmp_path / 'run'}"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    again = subprocess.run([*tiny_command, *flags, f"--train_dir={tmp_path / 'run'}"], capture_output=True)
     assert again.returncode == 0, again.stderr
 
 
