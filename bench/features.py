@@ -80,8 +80,8 @@ def slimft_figures(flags) -> dict:
         os.environ["XDG_CACHE_HOME"] = folder  # Nothing is there already.
         slimft.finetune(
             model="vgg_16", dataset="digits", train_examples=flags.images, image_size=flags.size,
-            batch_size=flags.batch, trainable=("head",), augment="none", precision=flags.precision, epochs=10, learning_rate=1e-4,
-            eval_every=10**6, train_dir=f"{folder}/run",
+            batch_size=flags.batch, trainable=("head",), augment="none", precision=flags.precision, epochs=10,
+            learning_rate=1e-4, eval_every=10**6, train_dir=f"{folder}/run",
         )  # fmt: skip
     epoch = -(-flags.images // flags.batch)
     steps = [later - before for before, later in zip(ends[epoch:], ends[epoch + 1 :])]
