@@ -71,6 +71,7 @@ from slimft.compat import (  # noqa: E402
     assignment,
     batch_normalization,
     metric_repairs,
+    regularizers,
     run_repairs,
     seeded_dropout,
     tf_layers,
@@ -116,6 +117,7 @@ def scoped_argument(layer, name, default):
 
 batch_norm = _replace(slim.batch_norm, batch_normalization.batch_norm)
 dropout = _replace(slim.dropout, seeded_dropout.dropout)
+_replace(slim.l2_regularizer, regularizers.l2_regularizer)
 _replace(slim.assign_from_checkpoint, assignment.assign_from_checkpoint)
 _replace(metric_ops.streaming_covariance, metric_repairs.streaming_covariance)
 _replace(metric_ops._next_array_size, metric_repairs.next_array_size)
