@@ -84,7 +84,7 @@ def main():
 
 
 def first_step(folder: str, rounds: int) -> dict[str, list[float]]:
-    """Seconds of `bin/finetune` to its first step and to that step's end, and beside them of importing TensorFlow."""
+    """Seconds of `bin/finetune` to its first step and to that step's end, and of importing TensorFlow."""
     checkpoint, names = f"{folder}/vgg_16.ckpt", ("import tensorflow", "to the first step", "to its end")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run([sys.executable, "-c", WRITE, checkpoint], env=environment, check=True)
