@@ -101,8 +101,7 @@ def return_memory() -> None:
 def keep_freed_memory() -> None:
     """Lets glibc keep up to 64 MB that were freed, for what is allocated next.
 
-    By itself it gives back the memory of each picture, and then the system clears it, page by page, for the next: a
-    quarter of the time that it takes to read one.
+    By itself it gives back the memory of each picture, and then the system clears it, page by page, for the next.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -168,7 +168,7 @@ def quiet_standard_error() -> Iterator[None]:
     """Keeps back what is written to standard error meanwhile, by C++ too; shows it if there is an exception.
 
     For importing TensorFlow, which on its start writes notes that no log level stops. It also imports Keras, and
-    what that imports, for which it takes as long as for all else; no command uses them.
+    what that imports, for two fifths of its time; no command uses them.
     """
     SafeStream(sys.stderr).flush()
     with contextlib.ExitStack() as stack:
