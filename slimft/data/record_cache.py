@@ -32,7 +32,7 @@ MOST_BYTES_OF_IMAGES = 20 << 30
 LEAST_IN_USE = 1 / 2
 
 # What a decoded image is of its file; another number where that changes.
-_VERSION = 2
+_VERSION = 3
 PIXELS = f"{_VERSION} Pillow {PIL.__version__}"
 # Seconds between two looks for what other processes have computed.
 LOOK_SECONDS = 5.0

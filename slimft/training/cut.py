@@ -141,6 +141,8 @@ def find_cut(
     if any(op.type == "IteratorGetNext" for op in _run_beside(wanted, {*features, *constants, *unknown})):
         return None
     listed = [variable for variable in _all_variables(graph) if variable.op.name in variables]
+    if {variable.op.name for variable in listed} != variables:  # Of one, no values can be told.
+        return None
     features = tuple(sorted(features, key=lambda tensor: tensor.name))
     text = "\n".join(map(_Texts().of, features))
     consumers = {tensor: consumers.get(tensor, []) for tensor in (*features, *constants)}
@@ -241,7 +243,8 @@ def _is_dear(tensor: tf.Tensor) -> bool:
 
 
 def _all_variables(graph: tf.Graph) -> list[tf.Variable]:
-    return graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
+    keys = tf.GraphKeys.GLOBAL_VARIABLES, tf.GraphKeys.LOCAL_VARIABLES
+    return [variable for key in keys for variable in graph.get_collection(key)]
 
 
 class _Texts:

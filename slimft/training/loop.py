@@ -82,7 +82,7 @@ def _train_stages(run: Run) -> dict:
         parts = cut_graph(run)
         with (
             run.training.graph.as_default(),
-            tf.Session(config=session_config(run.settings.precision)) as session,
+            tf.Session(config=session_config()) as session,
             StopSignals() as stop,
         ):
             step = run.restore(session)
@@ -249,6 +249,7 @@ def _save_if_due(state: State, due: bool) -> bool:
 def _save(state: State) -> None:
     """Saves what a run needs to go on from here."""
     run, step = state.run, state.step
+    run.training.parts.put_back(state.session)
     if not state.session.run(run.training.all_finite):
         raise diverged(run, step, "a variable is not finite")
     run.directory.save(state.session, run.training.saver, state.history, step)
@@ -329,4 +330,5 @@ def _restore_for_evaluation(session: tf.Session, run: Run, checkpoint: str) -> N
     lacking = {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
     variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
     plan_restore(checkpoint, variables).apply(session)
+    run.training.parts.take(session)
     session.run([averages.start[name] for name in lacking])
