@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class Evaluator:
         dataset: Dataset,
         interrupted: Callable[[], object] = lambda: False,
         keep: Callable[[dict[str, np.ndarray]], object] = lambda batch: None,
+        features: Iterator[tuple[np.ndarray, dict]] | None = None,
     ) -> Scores | None:
         """Evaluates all of `dataset`, in the memory of a batch.
 
@@ -49,6 +50,7 @@ class Evaluator:
             dataset: the examples.
             interrupted: asked before each batch whether to stop.
             keep: gets each batch's predictions, ``targets`` with them.
+            features: the targets of each batch, and what to feed for it; None where images are read.
 
         Returns:
             The scores; None where `interrupted()` became true before the end.
@@ -56,14 +58,18 @@ class Evaluator:
         Raises:
             DataError: an image cannot be read.
         """
-        self.batches.start(session, dataset)
+        if features is None:
+            self.batches.start(session, dataset)
         scores, examples = self.task.scores(self.num_classes), 0
-        fetches = {"targets": self.batches.targets, **self.predictions}
         while examples < dataset.num_examples:
             if interrupted():
                 return None
-            with self.batches.errors():
-                batch = session.run(fetches)
+            if features is None:
+                with self.batches.errors():
+                    batch = session.run({"targets": self.batches.targets, **self.predictions})
+            else:
+                targets, feeds = next(features)
+                batch = {"targets": targets, **session.run(self.predictions, feeds)}
             scores.add(batch, examples)
             keep(batch)
             examples += len(batch["targets"])

@@ -4,7 +4,7 @@ import pytest
 
 from slimft import UsageError, system
 from slimft.checkpoint import official
-from slimft.data import cifar10, image_cache
+from slimft.data import cifar10, record_cache
 
 # What Python leaves out of `os`, and of its modules, on other systems.
 MACOS = ["preadv", "pwritev", "fdatasync", "posix_fadvise", "posix_fallocate", "sched_getaffinity"]
@@ -86,7 +86,7 @@ def test_everything_below_the_home_folder_follows_xdg(tmp_path, monkeypatch, val
         monkeypatch.setenv("XDG_CACHE_HOME", value.format(tmp_path=tmp_path))
     (tmp_path / "official.json").touch()
     monkeypatch.setattr(official, "_INSTALLED", tmp_path / "official.json")
-    assert image_cache.folder() == tmp_path / where / "slimft/images"
+    assert record_cache.images(224).path == tmp_path / where / "slimft/images"
     assert official.checkpoint_directory() == tmp_path / where / "slimft/checkpoints"
     asked = []
     monkeypatch.setattr("slimft.download.download_and_unpack", lambda url, md5, folder: asked.append(folder))

@@ -22,3 +22,23 @@ def ancestors(ops: Iterable[tf.Operation], control_inputs: bool = True) -> set[t
             ahead += [tensor.op for tensor in op.inputs]
             ahead += op.control_inputs if control_inputs else ()
     return found
+
+
+def replace_by_placeholder(tensor: tf.Tensor, consumers: Iterable[tf.Operation] | None = None) -> tf.Tensor:
+    """Lets ops take a placeholder, which has to be fed, in the place of `tensor`; returns the placeholder.
+
+    TensorFlow lets any tensor be fed. But where it makes a constant of a fed tensor's shape, the op that makes the
+    tensor runs all the same; not so with a placeholder.
+
+    Args:
+        tensor: what is to be fed.
+        consumers: which of the ops that take it; None for all. No session may have run any of them yet.
+    """
+    consumers = list(tensor.consumers() if consumers is None else consumers)
+    with tensor.graph.as_default(), tf.name_scope(None):
+        placeholder = tf.placeholder(tensor.dtype, tensor.shape, "fed")
+    for op in consumers:
+        for index, taken in enumerate(op.inputs):
+            if taken is tensor:
+                op._update_input(index, placeholder)
+    return placeholder

@@ -51,6 +51,7 @@ def training_input(
     mixup=0.0,
     cutmix=0.0,
     label_smoothing=0.0,
+    plain=None,
 ):
     """Makes a network's input and what it should say of a batch of training images.
 
@@ -71,6 +72,7 @@ def training_input(
         cutmix: alpha of CutMix (Yun et al. 2019, arXiv:1905.04899); 0 for none. With both, each batch draws one.
         label_smoothing: share of the target that all classes get in equal parts, in [0, 1): section 7 of Szegedy et
             al. 2015, arXiv:1512.00567.
+        plain: scalar bool tensor: where it is true, `augment` does as ``none`` does; None for never.
 
     Returns:
         float32 ``[batch, image_size, image_size, 3]``, preprocessed, and targets, float32 ``[batch, num_classes]``
@@ -90,14 +92,32 @@ def training_input(
             min_area = min(min_area, _STRONG_MIN_AREA) if strong else min_area
             degrees = _STRONG_DEGREES if strong else 0
             transforms = _geometry(tf.shape(images)[0], seed, flip, max_shift, min_area, degrees)
+            transforms = _unless(plain, transforms)
         images = resize(images, image_size, transforms)
         if strong:
-            images = _recoloured(images, _fold_in(seed, 3))
+            images = _unless(plain, _recoloured(images, _fold_in(seed, 3)), images)
         images = PREPROCESSING[preprocessing](images)
         if strong:
-            images = _partly_erased(images, preprocessing, _fold_in(seed, 4))
+            images = _unless(plain, _partly_erased(images, preprocessing, _fold_in(seed, 4)), images)
         targets = tf.one_hot(labels, num_classes) * (1 - label_smoothing) + label_smoothing / num_classes
         return _mixed(images, targets, mixup, cutmix, _fold_in(seed, 5))
+
+
+def _still(transforms: Transforms) -> Transforms:
+    """Transforms of as many images that change nothing."""
+    mirror, shift, axes = transforms
+    still = None if axes is None else tf.eye(2, batch_shape=[tf.shape(axes)[0]])
+    return Transforms(tf.zeros_like(mirror), tf.zeros_like(shift), still)
+
+
+def _unless(plain, changed, unchanged=None):
+    """What was changed at random or, where `plain` is true, what was not: of `Transforms`, some that do nothing."""
+    if plain is None:
+        return changed
+    if isinstance(changed, Transforms):
+        pairs = zip(changed, _still(changed))
+        return Transforms(*(one if one is None else tf.where_v2(plain, other, one) for one, other in pairs))
+    return tf.where_v2(plain, unchanged, changed)
 
 
 def _fold_in(seed, draw):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import unicodedata
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
@@ -202,6 +203,12 @@ class Dataset:
             DataError: a file cannot be read.
         """
         return None if self.in_memory else self.images.digests()
+
+    def fingerprint(self, index: int) -> str:
+        """What changes when the image of an example does: of a file what it is now, of an array a digest."""
+        if not self.in_memory:
+            return self.images.fingerprint(index)
+        return hashlib.blake2b(np.ascontiguousarray(self.images[index]), digest_size=16).hexdigest()
 
     def with_classes(self, class_names: Sequence[str]) -> Dataset:
         """The same examples, with their classes numbered as in `class_names`, which has them and may have more.

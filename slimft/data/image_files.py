@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from slimft.data import image_cache
+from slimft.data import record_cache
 from slimft.data.digest import DIGEST_BYTES, file_digest
 from slimft.data.images import read_square
 from slimft.data.threads import count_threads, in_threads, parts_of
@@ -29,6 +29,8 @@ _MOST_AT_A_TIME = 16
 _DIGESTS_AT_A_TIME = 64
 # Bytes of cached images that one thread reads sooner than it hands parts of them to others.
 _LEAST_SHARED_BYTES = 1 << 20
+# Decoded images of one collection, where nobody asked for them.
+MOST_CACHED_BYTES = 10 << 30
 # A bar that would be gone at once is not shown.
 _QUIET_SECONDS = 3
 # Images that cannot be read, in one message.
@@ -103,13 +105,13 @@ class _Collection:
         self.sources = sources
         self.cache = cache
         self.grey_bits = grey_bits
-        self.caches: dict[int, image_cache.Cache] = {}
+        self.caches: dict[int, record_cache.Cache] = {}
         self.digests = np.zeros(len(sources), f"S{2 * DIGEST_BYTES}")  # Empty where it is not known.
 
-    def open_cache(self, side: int) -> image_cache.Cache:
-        """The cache of the sources as they are now; raises what `image_cache.Cache` does."""
+    def open_cache(self, side: int) -> record_cache.Cache:
+        """The cache of the sources as they are now; raises what `record_cache.Cache` does."""
         if side not in self.caches:
-            self.caches[side] = image_cache.Cache(map(self.fingerprint, self.sources), side)
+            self.caches[side] = record_cache.Cache(map(self.fingerprint, self.sources), record_cache.images(side))
         return self.caches[side]
 
     def fingerprint(self, source: Source) -> str:
@@ -173,6 +175,10 @@ class ImageFiles:
             pass
         return known[indices].astype(str).tolist()
 
+    def fingerprint(self, index: int) -> str:
+        """What changes when the pixels of image `index` do, as it is now."""
+        return f"{record_cache.PIXELS} {self._collection.fingerprint(self.source(index))}"
+
     def select(self, indices: np.ndarray) -> ImageFiles:
         """Some of the images, in the order of `indices`; what is cached of one is cached of the other."""
         selected = ImageFiles.__new__(ImageFiles)
@@ -217,7 +223,7 @@ class ImageFiles:
         """Decodes all of these images into a cache on the disk, if that helps; `read` then uses it.
 
         With a cache of ``auto``, that is where the images are read in several passes, and take at most
-        `image_cache.MOST_BYTES` and a third of the free space of the disk; in a single pass, what is there already
+        `MOST_CACHED_BYTES` and a third of the free space of the disk; in a single pass, what is there already
         is used. With ``on`` it is always, with ``off`` never.
 
         Args:
@@ -242,14 +248,14 @@ class ImageFiles:
         wanted = self._of_sources(np.arange(len(self)))
         try:
             cache = self._collection.open_cache(side)
-            obstacle = cache.obstacle(wanted) if mode == "auto" else None
+            obstacle = _obstacle(cache, wanted) if mode == "auto" else None
             if obstacle is None:
-                self._fill(cache, wanted, progress)
+                self._fill(cache, side, wanted, progress)
                 return None
         except (OSError, UsageError) as error:
             obstacle = getattr(error, "strerror", None) or str(error)
             if isinstance(error, OSError):
-                obstacle = f"{image_cache.folder()}: {obstacle}"
+                obstacle = f"{record_cache.images(side).path}: {obstacle}"
             if mode == "on":
                 raise DataError(f"--cache=on: {obstacle}; make room for it, or choose --cache=off") from None
         cache = self._collection.caches.get(side)
@@ -257,7 +263,7 @@ class ImageFiles:
         which = "images are" if count == len(wanted) else f"{count} of {len(wanted)} images are"
         return f"{which} decoded anew in each epoch: {obstacle}"
 
-    def _fill(self, cache: image_cache.Cache, wanted: np.ndarray, progress: bool) -> None:
+    def _fill(self, cache: record_cache.Cache, side: int, wanted: np.ndarray, progress: bool) -> None:
         """Decodes those of the images, of all sources, that the cache lacks; raises DataError if it cannot."""
         from slimft.progress_bar import ProgressBar
 
@@ -276,7 +282,7 @@ class ImageFiles:
                     continue
                 source = self._all[index]
                 try:
-                    pixels = read_source(source, cache.side, grey_bits=self.grey_bits)
+                    pixels = read_source(source, side, grey_bits=self.grey_bits)
                     cache.write(index, self._collection.fingerprint(source), pixels)
                 except DataError as error:
                     failures[index] = error
@@ -287,7 +293,7 @@ class ImageFiles:
             looked = time.monotonic()
             for count in in_threads(decode, _parts(missing)):
                 bar.update(count)
-                if time.monotonic() - looked >= image_cache.LOOK_SECONDS:
+                if time.monotonic() - looked >= record_cache.LOOK_SECONDS:
                     cache.look()
                     looked = time.monotonic()
         raise_together([failures[index] for index in sorted(failures)])
@@ -301,7 +307,7 @@ class ImageFiles:
         return indices if self._indices is None else self._indices[indices]
 
 
-def _read_cached(cache: image_cache.Cache, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
+def _read_cached(cache: record_cache.Cache, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Reads the images that are in the cache; returns the places in `images` of the others."""
     cache.will_read(indices)
     if images.nbytes < _LEAST_SHARED_BYTES:
@@ -312,6 +318,16 @@ def _read_cached(cache: image_cache.Cache, indices: np.ndarray, images: np.ndarr
         return places[cache.read(indices[part], images[part])]
 
     return np.concatenate(list(in_threads(read, _parts(np.arange(len(indices))))))
+
+
+def _obstacle(cache: record_cache.Cache, wanted: np.ndarray) -> str | None:
+    """Why those of the wanted images that are missing should not be written unasked; None if they may."""
+    size = cache.missing_bytes(wanted)
+    if size + cache.used_bytes() > MOST_CACHED_BYTES:
+        together, most = map(record_cache.size_of, (size + cache.used_bytes(), MOST_CACHED_BYTES))
+        return f"decoded they take {together}, more than {most}; --cache=on would keep them"
+    obstacle = cache.lacks_space(size)
+    return obstacle and f"decoded {obstacle}"
 
 
 def raise_together(failures: Sequence[DataError]) -> None:

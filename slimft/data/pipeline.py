@@ -24,6 +24,8 @@ from slimft.tasks import TargetSpec
 Sampler = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _AHEAD = 2
+# Batches whose places are shuffled at once.
+_PLACES_AT_A_TIME = 256
 # A class: one number.
 CLASS = TargetSpec(np.dtype(np.int32))
 
@@ -35,10 +37,11 @@ class Batches:
         images: uint8 ``[batch, height, width, 3]``.
         targets: ``[batch]`` and the shape of one, as the task says.
         step: scalar int64, the number of the batch.
+        image_shape: height, width and channels of the images.
     """
 
     def __init__(self, image_shape, batch_size, numbered_indices, target: TargetSpec):
-        self._image_shape, self._target = tuple(image_shape), target
+        self.image_shape, self._target = tuple(image_shape), target
         # Numbered: what is prefetched of an earlier start must not mix with the newest.
         self._starts, self._current = itertools.count(), None
         self._start = tf.placeholder(tf.int64, [], "start")
@@ -54,7 +57,7 @@ class Batches:
         self._iterator = tf.data.make_initializable_iterator(dataset.prefetch(_AHEAD))
         self.step, self.images, self.targets = self._iterator.get_next()
         self.step.set_shape([])
-        self.images.set_shape([batch_size, *self._image_shape])
+        self.images.set_shape([batch_size, *self.image_shape])
         self.targets.set_shape([batch_size, *target.shape])
 
     def start(
@@ -95,10 +98,10 @@ class Batches:
         start = self._current
         if number != start.number:  # Of an earlier start, which nobody waits for.
             targets = np.zeros([len(indices), *(side or 1 for side in self._target.shape)], self._target.dtype)
-            return np.zeros([len(indices), *self._image_shape], np.uint8), targets
+            return np.zeros([len(indices), *self.image_shape], np.uint8), targets
         try:
             examples = indices if start.sampler is None else start.sampler(epochs, indices)
-            return start.dataset.read(examples, self._image_shape), start.dataset.labels[examples]
+            return start.dataset.read(examples, self.image_shape), start.dataset.labels[examples]
         except Exception as error:
             start.failures.append(error)
             raise
@@ -136,6 +139,31 @@ def shuffled_indices(step, batch_size, num_examples, seed):
         max_index=tf.fill([batch_size], num_examples - 1),
         rounds=8,  # With 4, neighbours stay neighbours two to four times as often as chance has it.
     )
+
+
+def shuffled_places(
+    first: int, batch_size: int, num_examples: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields for each training batch from number `first` on, without end, what `shuffled_indices` tells of it.
+
+    Args:
+        first: the number of the first batch.
+        batch_size, num_examples, seed: as of `shuffled_indices`.
+    """
+    with tf.Graph().as_default():
+        # Of many batches at once.
+        chunk = tf.placeholder(tf.int64, [])
+        together = _PLACES_AT_A_TIME * batch_size
+        places = shuffled_indices(chunk, together, tf.constant(num_examples, tf.int64), seed)
+        session = tf.Session()
+    # Not entered: between two batches it would be the default session of whoever asks for them.
+    with contextlib.closing(session):
+        for number in itertools.count(first // _PLACES_AT_A_TIME):
+            epochs, indices = session.run(places, {chunk: number})
+            start = max(first - number * _PLACES_AT_A_TIME, 0)
+            for batch in range(start, _PLACES_AT_A_TIME):
+                part = slice(batch * batch_size, (batch + 1) * batch_size)
+                yield epochs[part], indices[part]
 
 
 def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS) -> Batches:

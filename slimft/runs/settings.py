@@ -153,6 +153,20 @@ class Settings:
         "~/.cache/slimft/images): auto does where it helps.",
         choices=("auto", "on", "off"),
     )
+    cache_views: int | None = _flag(
+        None,
+        "Where the first layers are frozen: to compute so many views of each image once, the image as it is and "
+        "others as --augment draws them, and to train on these in turn, an epoch each.",
+        least=1,
+        most=1000,
+    )
+    cache_gb: float = _flag(
+        20.0,
+        "How many GB what frozen layers make of images takes at most, in $XDG_CACHE_HOME/slimft/features; what was "
+        "not used for the longest time makes room. --cache=off keeps none.",
+        least=0,
+        most=1e6,
+    )
     grey_bits: int | None = _flag(
         None,
         "How many of their 16 bits grey TIFFs and PNGs use, such as 12, where they do not tell; by default what "
@@ -298,9 +312,12 @@ DEFAULTS = {
     "optimizer": "momentum",
 }
 # What a recipe sets.
-OF_RECIPES = ("checkpoint", "exclude", "trainable", "lr_multiplier", "learning_rate", "warmup_epochs", "optimizer")
+OF_RECIPES = (
+    "checkpoint", "exclude", "trainable", "lr_multiplier", "learning_rate", "warmup_epochs", "optimizer",
+    "cache_views",
+)  # fmt: skip
 # What says where and how often something is written, and nothing of the training.
-OF_THE_DISK = ("train_dir", "cache", "keep", "save_secs")
+OF_THE_DISK = ("train_dir", "cache", "cache_gb", "keep", "save_secs")
 
 
 def out_of_bounds(field: dataclasses.Field, value: Any) -> str | None:

@@ -83,7 +83,9 @@ def _with_recipe(settings: Settings, spec) -> Settings:
     advised = recipe_flags(settings.recipe, spec, settings.head)
     if settings.stage:  # It says what to train.
         advised.pop("trainable", None)
-    if all(getattr(settings, name) is not None for name in OF_RECIPES if name != "checkpoint"):
+    if settings.stage or settings.mixup or settings.cutmix or settings.cache == "off":
+        advised.pop("cache_views", None)
+    if all(getattr(settings, name) is not None for name in OF_RECIPES if name not in ("checkpoint", "cache_views")):
         return settings  # They are complete.
     return dataclasses.replace(
         settings, **{name: value for name, value in advised.items() if getattr(settings, name) is None}

@@ -36,6 +36,9 @@ class TrainingGraph:
     Attributes:
         graph: the graph.
         batches: the input of the training network.
+        images: what the training network sees of the images: float ``[batch, height, width, 3]``.
+        plain: scalar bool, whether that is the images as they are, for ``--cache_views``; None where it always is,
+            or never.
         add_gradients: takes one batch of a step of several, but the last; None where a step has one batch.
         train_op: the last batch of a step: gradients, update ops, moving averages, `global_step` + 1.
         measured: scalars of the batch by the names of the task's `measured`. The loss is the mean as class weights,
@@ -54,6 +57,8 @@ class TrainingGraph:
 
     graph: tf.Graph
     batches: pipeline.Batches
+    images: tf.Tensor
+    plain: tf.Tensor | None
     add_gradients: tf.Operation | None
     train_op: tf.Operation
     measured: dict[str, tf.Tensor]
@@ -105,7 +110,9 @@ def build_graph(
         )
         freezes = _freezes(settings, spec, trainable)
         with tf.name_scope("training"):
-            batches, images, targets, seed = _input(settings, network, dataset)
+            views = settings.cache_views and settings.augment != "none"
+            plain = tf.placeholder_with_default(False, [], "plain") if views else None
+            batches, images, targets, seed = _input(settings, network, dataset, plain)
         parts = KernelParts(lambda name: not settings.ema and trainable.selects(name))
         with (
             # What reads a resource variable has what it held then: updates need not wait for each other.
@@ -152,6 +159,8 @@ def build_graph(
         return TrainingGraph(
             graph=graph,
             batches=batches,
+            images=images,
+            plain=plain,
             add_gradients=add_gradients,
             train_op=train_op,
             measured=measured,
@@ -174,7 +183,7 @@ def _all_finite() -> tf.Tensor:
     return tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in variables])
 
 
-def _input(settings: Settings, network: Architecture, dataset: Dataset):
+def _input(settings: Settings, network: Architecture, dataset: Dataset, plain: tf.Tensor | None):
     """The batches, the network's images and targets, and the seed of this batch's randomness."""
     side = read_side(settings.image_size, settings.augment)
     image_shape, target = dataset.image_shape(side), network.task.targets
@@ -188,6 +197,7 @@ def _input(settings: Settings, network: Architecture, dataset: Dataset):
         network.spec.preprocessing,
         seed=tf.random.experimental.stateless_fold_in(seed, 0),
         augment=settings.augment,
+        plain=plain,
         flip=dataset.flip if settings.flip is None else settings.flip,
         max_shift=dataset.max_shift,
         min_area=dataset.min_area,

@@ -18,8 +18,10 @@ from slimft.restore import plan_restore
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
 from slimft.session import session_config
+from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
+from slimft.training.features import Features, cut_graph
 from slimft.training.hparams import write_hparams
 from slimft.training.progress import Meter, Progress, device_name
 from slimft.training.run import Run, prepare
@@ -43,7 +45,6 @@ def train_and_evaluate(run: Run, write_report: WriteReport | None = None) -> dic
     with run.directory.locked():
         run.check_unchanged()
         try:
-            _prepare_images(run)
             result = _train_stages(run)
         except Exception as error:
             failure = explained(run, error)
@@ -59,14 +60,15 @@ def train_and_evaluate(run: Run, write_report: WriteReport | None = None) -> dic
         return {**result, "report": report}
 
 
-def _prepare_images(run: Run) -> None:
-    """Reads all image files once, if there is room to keep them decoded."""
+def _prepare_images(run: Run, features: Features) -> None:
+    """Reads all image files once, if they will be read several times and there is room to keep them decoded."""
     if run.splits["train"].in_memory:
         return
     size, augment = run.settings.image_size, run.settings.augment
     for split, dataset in run.splits.items():
         side = read_side(size, augment) if split == "train" else size
-        note = dataset.images.prepare(side, several_passes=True)
+        once = features.has(split) and run.stage is run.stages[-1]
+        note = dataset.images.prepare(side, several_passes=not once)
         if note:
             say(note)
 
@@ -77,6 +79,7 @@ def _prepare_images(run: Run) -> None:
 def _train_stages(run: Run) -> dict:
     history = History(run.settings.train_dir, run.settings.best_figure())
     while True:
+        parts = cut_graph(run)
         with (
             run.training.graph.as_default(),
             tf.Session(config=session_config()) as session,
@@ -88,8 +91,10 @@ def _train_stages(run: Run) -> dict:
             data = None if run.finished else run.data_record
             run.directory.begin(run.settings, run.splits["train"].class_names, data)
             with run.directory.events(step) as events:
-                state = State(run, session, history, events, stop, step, step if run.resumes else None)
+                features = Features(run, parts, session, lambda: stop.received)
+                state = State(run, session, history, events, stop, step, step if run.resumes else None, features)
                 try:
+                    _prepare_images(run, features)
                     images_per_second = _train(state)
                     if run.stage is run.stages[-1]:
                         return _finish(state, images_per_second)
@@ -154,7 +159,11 @@ def _train(state: State) -> float | None:
     run, history = state.run, state.history
     schedule = Schedule(run.settings, run.splits["train"].num_examples, run.total_steps)
     meter = Meter(history, state.events, schedule.images_per_step, schedule.log_steps)
-    run.start_batches(state.session, state.step)
+    if not run.finished:
+        state.features.compute(("train", "validation"))
+    feeds = state.features.training_batches(state.step * run.settings.accumulate)
+    if feeds is None:
+        run.start_batches(state.session, state.step)
     with Progress(state.step, run.stage.last_step, schedule.images_per_step) as progress:
         while True:
             # Is there more to do? A run may also be beyond its end, which was further off when it got there.
@@ -181,7 +190,7 @@ def _train(state: State) -> float | None:
 
             # Step.
             began = time.monotonic()
-            measured = run.take_step(state.session)
+            measured = run.take_step(state.session, feeds)
             if not math.isfinite(measured.values["loss"]):
                 raise diverged(run, state.step + 1, f"the loss is {measured.values['loss']}")
             state.step += 1
@@ -200,7 +209,7 @@ def _is_to_stop_early(state: State) -> bool:
 def _validate(state: State) -> None:
     """Adds a validation to the history, unless a signal comes."""
     run, step, task = state.run, state.step, state.run.settings.task
-    scores = run.training.evaluator.run(state.session, run.splits["validation"], lambda: state.stop.received)
+    scores = _evaluate(state, "validation")
     if scores is None:
         return
     figures = scores.summary()
@@ -210,6 +219,14 @@ def _validate(state: State) -> None:
     titles = {figure.name: figure.short for figure in task.figures}
     told = (f"{titles[name]} {show(figures[name])}" for name in task.told(run.settings.balance != "none"))
     say(f"step {step}: validation {', '.join(told)}")
+
+
+def _evaluate(state: State, split: str) -> Scores | None:
+    """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes."""
+    state.features.compute((split,))
+    features = state.features.evaluation_batches(split)
+    evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
+    return evaluator.run(state.session, dataset, lambda: state.stop.received, features=features)
 
 
 def _write_events(state: State, split: str, step: int, figures: dict) -> None:
@@ -268,7 +285,9 @@ def _finish(state: State, images_per_second: float | None) -> dict:
     dataset = run.splits[run.final_split]
     if run.final_split != "test":
         say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
-    scores = run.training.evaluator.run(state.session, dataset, lambda: state.stop.received)
+    if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
+        state.features.forget()
+    scores = _evaluate(state, run.final_split)
     if scores is None:
         raise interrupted(state)
     figures = scores.summary()

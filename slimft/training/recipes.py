@@ -64,6 +64,8 @@ def recipe_flags(name: str, spec: NetworkSpec, head: str = "linear") -> dict:
         flags["exclude"] = spec.head_scopes(head)
     if name in ("features", "top"):
         flags["trainable"] = spec.expand(("head" if name == "features" else "top",), head)
+    if name == "features":
+        flags["cache_views"] = 1
     if name in _WARMUP_EPOCHS:
         flags["warmup_epochs"] = _WARMUP_EPOCHS[name]
     if (name, normalizes) in _OF_THE_HEAD:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from slimft.checkpoint import open_checkpoint
 from slimft.checkpoint.averages import averaged, has_averages
@@ -115,20 +115,30 @@ class Run:
 
     def start_batches(self, session: tf.Session, step: int) -> None:
         """Lets the batches of step `step` come next."""
-        settings, train, sampler = self.settings, self.splits["train"], None
-        if settings.balance == "sampler":
-            sampler = BalancedSampler(train.labels, train.num_classes, settings.balance_beta, settings.seed)
-        self.training.batches.start(session, train, step * settings.accumulate, sampler)
+        first = step * self.settings.accumulate
+        self.training.batches.start(session, self.splits["train"], first, self.sampler())
 
-    def take_step(self, session: tf.Session) -> Measured:
-        """Takes a step, of one batch or several; returns the means of what they measured."""
+    def sampler(self) -> BalancedSampler | None:
+        """Which examples an epoch has; None for each once."""
+        settings, train = self.settings, self.splits["train"]
+        if settings.balance != "sampler":
+            return None
+        return BalancedSampler(train.labels, train.num_classes, settings.balance_beta, settings.seed)
+
+    def take_step(self, session: tf.Session, feeds: Iterator[dict] | None = None) -> Measured:
+        """Takes a step, of one batch or several; returns the means of what they measured.
+
+        Args:
+            session: the session.
+            feeds: what to feed for each batch; None where batches are read (`start_batches`).
+        """
         training, batches = self.training, self.settings.accumulate
         fetches = [training.measured, training.learning_rate]
         means = dict.fromkeys(training.measured, 0.0)
         for number in range(batches):
             op = training.train_op if number == batches - 1 else training.add_gradients
             with training.batches.errors():
-                measured, rate, _ = session.run([*fetches, op])
+                measured, rate, _ = session.run([*fetches, op], feeds and next(feeds))
             means = {name: mean + float(measured[name]) / batches for name, mean in means.items()}
         return Measured(means, float(rate))
 

@@ -74,6 +74,18 @@ def _contradictions(settings: Settings) -> list[tuple[bool, str]]:
             "--flip mirrors images, which --augment=none does not allow; choose --augment=flip",
         ),
         (
+            bool(settings.cache_views and (settings.mixup or settings.cutmix)),
+            "--cache_views keeps views of single images, and --mixup and --cutmix mix several; leave one out",
+        ),
+        (
+            bool(settings.cache_views and settings.cache_views > 1 and settings.augment == "none"),
+            "--augment=none has one view of each image; choose --cache_views=1, or another --augment",
+        ),
+        (
+            bool(settings.cache_views and settings.cache == "off"),
+            "--cache=off keeps nothing, and --cache_views says what to keep; leave one of them out",
+        ),
+        (
             settings.batch_size < 2 and bool(settings.mixup or settings.cutmix),
             "--mixup and --cutmix mix the images of a batch; they need a --batch_size of 2 or more",
         ),

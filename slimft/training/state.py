@@ -6,6 +6,7 @@ import dataclasses
 
 from slimft.compat import tf
 from slimft.runs.history import History
+from slimft.training.features import Features
 from slimft.training.progress import Events
 from slimft.training.run import Run
 from slimft.training.signals import StopSignals
@@ -23,6 +24,7 @@ class State:
         stop: the signals that end it.
         step: the steps that are done.
         saved: the step of its newest checkpoint; None where there is none.
+        features: what its frozen layers make of the examples, as far as that is kept.
     """
 
     run: Run
@@ -32,3 +34,4 @@ class State:
     stop: StopSignals
     step: int
     saved: int | None
+    features: Features

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from slimft import system
-from slimft.data import image_cache, image_files, image_shard
+from slimft.data import image_files, record_cache, record_shard
 from slimft.data.image_files import FileSource, ImageFiles
 from slimft.errors import DataError
 
@@ -72,10 +72,10 @@ def save(path, side=8):
 def entries_of(file):
     """The entries of a file, by its documented layout."""
     content = file.read_bytes()
-    places = int.from_bytes(content[20:24], "little")
+    places = int.from_bytes(content[24:28], "little")
     if len(content) < 64 + places * 24:  # It is being made.
         return [], b""
-    entries = np.frombuffer(content, image_shard.ENTRY, places, 64)
+    entries = np.frombuffer(content, record_shard.ENTRY, places, 64)
     return entries[entries["filled"] == 1], content[-(-(64 + places * 24) // 4096) * 4096 :]
 
 
@@ -164,7 +164,7 @@ def test_when_there_is_a_cache(paths, folder, cache, several, made):
 
 def test_a_cache_that_would_be_too_large_is_not_made(paths, folder, monkeypatch):
     size = 12 * SIDE * SIDE * 3
-    monkeypatch.setattr(image_cache, "MOST_BYTES", size - 1)
+    monkeypatch.setattr(image_files, "MOST_CACHED_BYTES", size - 1)
     files = files_of(paths)
     note = files.prepare(SIDE, several_passes=True)
     assert "images are decoded anew in each epoch" in note and "--cache=on would keep them" in note
@@ -178,7 +178,7 @@ def test_a_third_of_the_free_space_is_the_most(paths, folder, monkeypatch):
     size = 12 * SIDE * SIDE * 3
     for free, made in ((3 * size - 1, False), (3 * size + 3, True)):
         usage = type("Usage", (), {"free": free})
-        monkeypatch.setattr(image_cache.shutil, "disk_usage", lambda path, usage=usage: usage)
+        monkeypatch.setattr(record_cache.shutil, "disk_usage", lambda path, usage=usage: usage)
         note = files_of(paths).prepare(SIDE, several_passes=True)
         assert (note is None, len(cached(folder)) == 1) == (made, made)
         assert made or note.endswith("MiB free")
@@ -325,7 +325,7 @@ def test_a_file_that_is_cut_or_gone_meanwhile(paths, folder):
 
 @pytest.mark.parametrize("part", ["pixels", "entries"])
 def test_changed_bytes_never_come_back_as_pixels(paths, folder, decoded, capfd, monkeypatch, part):
-    monkeypatch.setattr(image_cache, "_damage_is_told", image_cache.threading.Event())
+    monkeypatch.setattr(record_cache, "_damage_is_told", record_cache.threading.Event())
     prepared(paths)
     (file,) = cached(folder)
     content = bytearray(file.read_bytes())
@@ -371,12 +371,12 @@ def test_an_image_that_changes_while_it_is_decoded_is_not_kept(paths, monkeypatc
     monkeypatch.setattr(image_files, "read_source", change)
     files_of(paths).prepare(SIDE, several_passes=True)
     monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(image_cache.folder().parents[1]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(record_cache.images(SIDE).path.parents[1]))
     check(paths)
 
 
 def test_more_than_a_file_has_room_for(paths, folder, decoded, monkeypatch):
-    monkeypatch.setattr(image_shard, "SHARD_BYTES", 5 * SIDE * SIDE * 3)
+    monkeypatch.setattr(record_shard, "SHARD_BYTES", 5 * SIDE * SIDE * 3)
     check(paths)
     assert sorted(len(entries_of(file)[0]) for file in cached(folder)) == [2, 5, 5]
     decoded.clear()
@@ -390,7 +390,7 @@ def test_those_not_used_for_the_longest_time_make_room(paths, folder, monkeypatc
         (folder / f"{name}.images").write_bytes(bytes(1 << 16))
         os.utime(folder / f"{name}.images", (10**9 - age,) * 2)
     (folder / "notes.txt").write_bytes(bytes(1 << 16))
-    monkeypatch.setattr(image_cache, "MOST_BYTES_IN_FOLDER", 2 << 16)
+    monkeypatch.setattr(record_cache, "MOST_BYTES_OF_IMAGES", 2 << 16)
     prepared(paths)
     left = [file.name for file in cached(folder)]
     assert "new.images" in left and "notes.txt" in left and len(left) == 3
@@ -407,9 +407,9 @@ def test_those_not_used_for_the_longest_time_make_room(paths, folder, monkeypatc
 def test_images_that_are_gone_do_not_pile_up(paths, folder, decoded, monkeypatch):
     """A data set that changes by and by, for ever, takes no more than the folder may have."""
     image = SIDE * SIDE * 3
-    monkeypatch.setattr(image_shard, "SHARD_BYTES", 8 * image)
+    monkeypatch.setattr(record_shard, "SHARD_BYTES", 8 * image)
     file_bytes = 4096 + 4096  # Blocks of the disk: a head, and some images.
-    monkeypatch.setattr(image_cache, "MOST_BYTES_IN_FOLDER", 4 * file_bytes)
+    monkeypatch.setattr(record_cache, "MOST_BYTES_OF_IMAGES", 4 * file_bytes)
     for number in range(60):
         save(paths[number % 12])
         check(paths)
@@ -429,7 +429,7 @@ def slowly(source, side, **options):
     return read(source, side, **options)
 image_files.read_source = slowly
 image_files._MOST_AT_A_TIME = 1
-image_files.image_cache.LOOK_SECONDS = 0
+image_files.record_cache.LOOK_SECONDS = 0
 print("begins", flush=True)
 ImageFiles([FileSource(path) for path in sys.argv[1:]]).prepare(6, several_passes=True)
 print(len(decoded))

@@ -318,29 +318,30 @@ class Cache(Target):
         return np.random.default_rng(0).integers(0, 255, (3, self._side, self._side, 3), np.uint8)
 
     def seeds(self):
-        from slimft.data import image_shard
-        from slimft.data.image_cache import hashes
+        from slimft.data import record_shard
+        from slimft.data.record_cache import images
 
-        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(image_shard, "MOST_PLACES", 5):
-            shard = image_shard.Shard.create(pathlib.Path(folder), self._side)
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(record_shard, "MOST_PLACES", 5):
+            kind = images(self._side)
+            shard = record_shard.Shard.create(pathlib.Path(folder), f"-{kind.name}{kind.suffix}", kind.record_bytes)
             for place, image in enumerate(self._images()):
-                shard.write(place, image, hashes([str(place)]))
-            return [{f"slimft/images/{'0' * 16}-{self._side}{image_shard.SUFFIX}": shard.file.read_bytes()}]
+                shard.write(place, image, kind.hashes([str(place)]))
+            return [{f"slimft/images/{shard.file.name}": shard.file.read_bytes()}]
 
     def mutated(self, rng, seeds):
         ((name, data),) = seeds[0].items()
         start = rng.choice([0, 0, 64, 4096])
         data = data[:start] + changed(rng, data[start : start + 150]) + data[start + 150 :]
         if rng.random() < 0.5:  # A head that is intact, whatever it says.
-            data = data[:24] + google_crc32c.value(data[:24]).to_bytes(4, "little") + data[28:]
+            data = data[:28] + google_crc32c.value(data[:28]).to_bytes(4, "little") + data[32:]
         return {name: data}
 
     def read(self, folder):
-        from slimft.data.image_cache import Cache as ImageCache
+        from slimft.data import record_cache
 
         os.environ["XDG_CACHE_HOME"] = str(folder)
         try:
-            cache = ImageCache(["0", "1", "2"], self._side)
+            cache = record_cache.Cache(["0", "1", "2"], record_cache.images(self._side))
         except OSError as error:  # Which is told, and images are decoded then.
             raise DataError(error.strerror) from None
         images, before = np.empty((3, self._side, self._side, 3), np.uint8), self._images()

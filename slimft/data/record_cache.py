@@ -1,13 +1,15 @@
-"""Decoded images on the disk, each found by what its file was when it was decoded.
+"""What was computed of examples, on the disk, each record found by what its example was when it was computed.
 
-They are in files of `slimft.data.image_shard`, those of each side in files of their own. An image that is there
-already, for whatever collection of images it was decoded, is not decoded again. Several processes may fill the
-cache at the same time, each a file of its own; each looks from time to time for what the others have decoded.
+Records are decoded images, or what frozen layers make of them. They are in files of `slimft.data.record_shard`,
+those of each kind in files of their own. A record that is there already, for whatever collection of examples it was
+computed, is not computed again. Several processes may fill the cache at the same time, each a file of its own; each
+looks from time to time for what the others have computed.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -20,41 +22,69 @@ import numpy as np
 import PIL
 
 from slimft import system
-from slimft.data.image_shard import ENTRY, SUFFIX, Shard, seeds
+from slimft.data.record_shard import ENTRY, Shard, seeds
 from slimft.messages import say
 
-# Of one collection, where nobody asked for it.
-MOST_BYTES = 10 << 30
 MOST_OF_FREE_SPACE = 1 / 3
-# Of all together: those that were not used for the longest time make room.
-MOST_BYTES_IN_FOLDER = 20 << 30
+# Of all images together: those that were not used for the longest time make room.
+MOST_BYTES_OF_IMAGES = 20 << 30
 # Of the collection's own files, those of which a smaller share is in use may make room too.
 LEAST_IN_USE = 1 / 2
 
-# What a cached image is of its file; another number where that changes.
+# What a decoded image is of its file; another number where that changes.
 _VERSION = 3
-# Seconds between two looks for what other processes have decoded.
+PIXELS = f"{_VERSION} Pillow {PIL.__version__}"
+# Seconds between two looks for what other processes have computed.
 LOOK_SECONDS = 5.0
 _damage_is_told = threading.Event()
 
 
-def folder() -> pathlib.Path:
-    """The folder of the caches; raises UsageError where the user has no home folder."""
-    return system.cache_folder("images")
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What the records of a cache are.
+
+    Attributes:
+        folder: the name of the cache's folder.
+        name: what the names of its files end with, by which they are told from those of other kinds.
+        text: all that a record depends on beside its example; a record of another text is another record.
+        record_bytes: the size of a record.
+        most_bytes: how much all files in the folder take at most; those that were not used for the longest time
+            make room.
+    """
+
+    folder: str
+    name: str
+    text: str
+    record_bytes: int
+    most_bytes: int
+
+    @property
+    def suffix(self) -> str:
+        """What the names of all files in the folder end with."""
+        return f".{self.folder}"
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The folder; raises UsageError where the user has no home folder."""
+        return system.cache_folder(self.folder)
+
+    def hashes(self, fingerprints: Iterable[str]) -> np.ndarray:
+        """What records are found by: S16 ``[records]``, from fingerprints that change when the examples do."""
+        text = f"{self.text}\n".encode()
+        found = [
+            hashlib.blake2b(text + fingerprint.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+            for fingerprint in fingerprints
+        ]
+        return np.frombuffer(b"".join(found), "S16")
 
 
-def hashes(fingerprints: Iterable[str]) -> np.ndarray:
-    """What images are found by: S16 ``[images]``, from fingerprints that change when the images do."""
-    kind = f"{_VERSION} Pillow {PIL.__version__}\n".encode()
-    found = [
-        hashlib.blake2b(kind + fingerprint.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-        for fingerprint in fingerprints
-    ]
-    return np.frombuffer(b"".join(found), "S16")
+def images(side: int) -> Kind:
+    """Decoded squares: uint8 ``[side, side, 3]``."""
+    return Kind("images", str(side), PIXELS, side * side * 3, MOST_BYTES_OF_IMAGES)
 
 
 class _Found(NamedTuple):
-    """Where the images of a collection are: for each its file's index (-1: nowhere), its place and checksum."""
+    """Where the records of a collection are: for each its file's index (-1: nowhere), its place and checksum."""
 
     shards: list[Shard]
     shard: np.ndarray
@@ -63,21 +93,20 @@ class _Found(NamedTuple):
 
 
 class Cache:
-    """The cached images of a collection, at one side. Threads may read, and write, at the same time.
+    """The cached records of a collection of examples. Threads may read, and write, at the same time.
 
     Args:
-        fingerprints: a string for each image, which changes when the image does.
-        side: height and width of a cached image.
+        fingerprints: a string for each record, which changes when its example does.
+        kind: what the records are.
 
     Raises:
         OSError: files that are there cannot be read.
         UsageError: the user has no home folder.
     """
 
-    def __init__(self, fingerprints: Iterable[str], side: int):
-        self.side, self._folder = side, folder()
-        self._image_bytes = side * side * 3
-        self._hashes = hashes(fingerprints)
+    def __init__(self, fingerprints: Iterable[str], kind: Kind):
+        self.kind, self._folder = kind, kind.path
+        self._hashes = kind.hashes(fingerprints)
         self._seeds = seeds(self._hashes)
         self._writer = None
         self._found = _Found([], *(np.full(len(self._hashes), -1, np.int64) for _ in range(3)))
@@ -86,13 +115,13 @@ class Cache:
             shard.touch()
 
     def look(self) -> None:
-        """Looks for the images, also those that other processes have written since."""
+        """Looks for the records, also those that other processes have written since."""
         known = {shard.file: shard for shard in self._found.shards}
         shards = []
-        for file in self._files(f"-{self.side}{SUFFIX}"):
+        for file in self._files(f"-{self.kind.name}{self.kind.suffix}"):
             # Another user's, or removed just now.
             with contextlib.suppress(FileNotFoundError, PermissionError):
-                shards.append(known.get(file) or Shard.open(file, self.side))
+                shards.append(known.get(file) or Shard.open(file, self.kind.record_bytes))
         shards = [shard for shard in shards if shard is not None]
         tables = [shard.table() for shard in shards] or [np.zeros(0, ENTRY)]
         entries = np.concatenate(tables)
@@ -104,38 +133,38 @@ class Cache:
         mine = np.flatnonzero(at < len(there))
         mine = mine[entries["hash"][there[at[mine]]] == self._hashes[mine]]
         entry = there[at[mine]]
-        # Files without any of the images are closed.
+        # Files without any of the records are closed.
         used, index = np.unique(shard_of[entry], return_inverse=True)
         shard, place, crc = (np.full(len(self._hashes), -1, np.int64) for _ in range(3))
         shard[mine], place[mine], crc[mine] = index, place_of[entry], entries["crc"][entry]
         self._found = _Found([shards[number] for number in used], shard, place, crc)
 
     def has(self, indices: np.ndarray) -> np.ndarray:
-        """Which of the images are there: bool of the shape of `indices`."""
+        """Which of the records are there: bool of the shape of `indices`."""
         return self._found.shard[indices] >= 0
 
     def missing(self, indices: np.ndarray) -> np.ndarray:
-        """Those of the images that are not there, each once even if it occurs several times in the collection."""
+        """Those of the records that are not there, each once even if it occurs several times in the collection."""
         indices = indices[~self.has(indices)]
         _, first = np.unique(self._hashes[indices], return_index=True)
         return indices[np.sort(first)]
 
     def will_read(self, indices: np.ndarray) -> None:
-        """Tells the system which images will be read soon: a disk is faster if it has more than one to read."""
+        """Tells the system which records will be read soon: a disk is faster if it has more than one to read."""
         shards, shard, place, _ = self._found
         for number, where in zip(shard[indices].tolist(), place[indices].tolist()):
             if number >= 0:
                 shards[number].will_read(where)
 
-    def read(self, indices: np.ndarray, images: np.ndarray) -> list[int]:
-        """Reads the images that are there.
+    def read(self, indices: np.ndarray, records: np.ndarray) -> list[int]:
+        """Reads the records that are there.
 
         Args:
             indices: which.
-            images: where to: uint8 ``[len(indices), side, side, 3]``, contiguous.
+            records: where to: a contiguous array, ``[len(indices), ...]``, of the records' size.
 
         Returns:
-            The places in `images` that are still to be filled: of those that are not there, or are damaged.
+            The places in `records` that are still to be filled: of those that are not there, or are damaged.
         """
         shards, *where = self._found
         left = []
@@ -143,37 +172,42 @@ class Cache:
         for position, (seed, number, place, crc) in enumerate(rows):
             if number < 0:
                 left.append(position)
-            elif not shards[number].read(place, images[position], seed, crc):
+            elif not shards[number].read(place, records[position], seed, crc):
                 left.append(position)
                 if not _damage_is_told.is_set():
                     _damage_is_told.set()
-                    say(f"{shards[number].file} is damaged: an image fails its checksum; such are decoded anew")
+                    what = "a record fails its checksum; such are computed anew"
+                    say(f"{shards[number].file} is damaged: {what}")
         return left
 
-    def repair(self, index: int, fingerprint: str, image: np.ndarray) -> None:
-        """Writes an image again where `read` found it damaged; if that fails, it stays as it is."""
+    def repair(self, index: int, fingerprint: str, record: np.ndarray) -> None:
+        """Writes a record again where `read` found it damaged; if that fails, it stays as it is."""
         shards, shard, place, crc = self._found
         if shard[index] >= 0 and self._is_as_it_was(index, fingerprint):
             with contextlib.suppress(OSError):
-                crc[index] = shards[shard[index]].write(int(place[index]), image, self._hashes[index : index + 1])
+                crc[index] = shards[shard[index]].write(int(place[index]), record, self._hashes[index : index + 1])
 
-    def obstacle(self, wanted: np.ndarray) -> str | None:
-        """Why those of the wanted images that are missing should not be written unasked; None if they may."""
-        size = len(self.missing(wanted)) * self._image_bytes
-        together = size + int(np.count_nonzero(self._found.shard >= 0)) * self._image_bytes
-        if together > MOST_BYTES:
-            return f"decoded they take {_size(together)}, more than {_size(MOST_BYTES)}; --cache=on would keep them"
+    def missing_bytes(self, wanted: np.ndarray) -> int:
+        """How many bytes those of the wanted records take that are missing."""
+        return len(self.missing(wanted)) * self.kind.record_bytes
+
+    def used_bytes(self) -> int:
+        """How many bytes the records take that are there."""
+        return int(np.count_nonzero(self._found.shard >= 0)) * self.kind.record_bytes
+
+    def lacks_space(self, size: int) -> str | None:
+        """Says that `size` bytes more would take too much of the disk's free space; None if they may be written."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         free = shutil.disk_usage(self._folder).free
         if size > free * MOST_OF_FREE_SPACE:
-            return f"decoded they take {_size(size)}, and {self._folder} has no more than {_size(free)} free"
+            return f"they take {size_of(size)}, and {self._folder} has no more than {size_of(free)} free"
         return None
 
     @contextlib.contextmanager
     def filling(self) -> Iterator[None]:
         """Around calls of `write`; if writing fails (OSError), the files that were made meanwhile are removed."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._writer = _Writer(self._folder, self.side, self._found.shards)
+        self._writer = _Writer(self._folder, self.kind, self._found.shards)
         try:
             yield
         except OSError:
@@ -184,27 +218,27 @@ class Cache:
             self._writer = None
             self.look()
 
-    def write(self, index: int, fingerprint: str, image: np.ndarray) -> None:
-        """Writes an image, while `filling`, unless its file is by now another than when this cache was opened."""
+    def write(self, index: int, fingerprint: str, record: np.ndarray) -> None:
+        """Writes a record, while `filling`, unless its example is another than when this cache was opened."""
         if self._is_as_it_was(index, fingerprint):
-            self._writer.write(image, self._hashes[index : index + 1])
+            self._writer.write(record, self._hashes[index : index + 1])
 
     def _is_as_it_was(self, index: int, fingerprint: str) -> bool:
-        return hashes([fingerprint])[0] == self._hashes[index]
+        return self.kind.hashes([fingerprint])[0] == self._hashes[index]
 
     def make_room(self, indices: np.ndarray) -> None:
-        """Removes files so that all together, with those of the images that are missing, are not too large.
+        """Removes files so that all together, with those of the records that are missing, are not too large.
 
-        Those go that were not used for the longest time and hold none of the collection's images; then those that
-        hold least of them, if it is less than `LEAST_IN_USE`: most of what they have is of images that were removed
-        or changed.
+        Those go that were not used for the longest time and hold none of the collection's records; then those that
+        hold least of them, if it is less than `LEAST_IN_USE`: most of what they have is of examples that were
+        removed or changed.
         """
-        excess = len(self.missing(indices)) * self._image_bytes - MOST_BYTES_IN_FOLDER
+        excess = self.missing_bytes(indices) - self.kind.most_bytes
         ours, found = {}, []
         for number, shard in enumerate(self._found.shards):
             filled = np.count_nonzero(shard.table()["filled"])
             ours[shard.file] = np.count_nonzero(self._found.shard == number) / max(filled, 1)
-        for file in self._files(SUFFIX):
+        for file in self._files(self.kind.suffix):
             with contextlib.suppress(OSError):
                 status = file.stat()
                 size = status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
@@ -228,22 +262,22 @@ class Cache:
 
 
 class _Writer:
-    """Adds images to files that no other process adds to: those of `shards` that have room, then new ones."""
+    """Adds records to files that no other process adds to: those of `shards` that have room, then new ones."""
 
-    def __init__(self, folder: pathlib.Path, side: int, shards: list[Shard]):
-        self._folder, self._side, self._candidates = folder, side, list(shards)
+    def __init__(self, folder: pathlib.Path, kind: Kind, shards: list[Shard]):
+        self._folder, self._kind, self._candidates = folder, kind, list(shards)
         self._shard, self._next = None, 0
         self._used, self._made = [], []
         self._lock = threading.Lock()
 
-    def write(self, image: np.ndarray, its_hash: np.ndarray) -> None:
+    def write(self, record: np.ndarray, its_hash: np.ndarray) -> None:
         with self._lock:
             if self._shard is None or self._next == self._shard.places:
                 self._shard = self._continued() or self._created()
                 self._used.append(self._shard)
             shard, place = self._shard, self._next
             self._next += 1
-        shard.write(place, image, its_hash)
+        shard.write(place, record, its_hash)
 
     def _continued(self) -> Shard | None:
         while self._candidates:
@@ -258,7 +292,8 @@ class _Writer:
 
     def _created(self) -> Shard:
         self._next = 0
-        self._made.append(Shard.create(self._folder, self._side))
+        ending = f"-{self._kind.name}{self._kind.suffix}"
+        self._made.append(Shard.create(self._folder, ending, self._kind.record_bytes))
         return self._made[-1]
 
     def remove(self) -> None:
@@ -271,5 +306,10 @@ class _Writer:
             system.unlock(shard.descriptor)
 
 
-def _size(size: float) -> str:
+def size_of(size: float) -> str:
+    """A number of bytes, as a person is told it.
+
+    >>> size_of(3 << 29)
+    '1.5 GiB'
+    """
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
