@@ -22,3 +22,14 @@ def ancestors(ops: Iterable[tf.Operation], control_inputs: bool = True) -> set[t
             ahead += [tensor.op for tensor in op.inputs]
             ahead += op.control_inputs if control_inputs else ()
     return found
+
+
+def descendants(ops: Iterable[tf.Operation]) -> set[tf.Operation]:
+    """`ops` and all that is computed from them."""
+    found, ahead = set(), list(ops)
+    while ahead:
+        op = ahead.pop()
+        if op not in found:
+            found.add(op)
+            ahead += [reader for tensor in op.outputs for reader in tensor.consumers()]
+    return found

@@ -249,6 +249,11 @@ class Settings:
         "bfloat16 runs convolutions in bfloat16, on CPUs that have it; variables stay float32.",
         choices=PRECISIONS,
     )
+    remat: bool = _flag(
+        False,
+        "Keep only some activations for the gradients and compute the others a second time: about a third more "
+        "time, for larger batches in the same memory. The losses are the same.",
+    )
     deterministic: bool = _flag(
         False, "Compute so that the same command gives the same bits on this machine; can be slower."
     )

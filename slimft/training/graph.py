@@ -19,6 +19,7 @@ from slimft.nets import NetworkSpec
 from slimft.runs.settings import Settings
 from slimft.tasks import Task
 from slimft.training import optimizers
+from slimft.training.remat import recomputed_gradients
 from slimft.training.stages import Stage, parse_multipliers
 
 # What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
@@ -44,6 +45,7 @@ class TrainingGraph:
         optimizer_variables: the names of what only the optimizer knows.
         averages: the moving averages of the weights; None if there are none.
         saver: saves all variables.
+        notes: what is to be said of it before it trains, a line each.
     """
 
     graph: tf.Graph
@@ -59,6 +61,7 @@ class TrainingGraph:
     optimizer_variables: frozenset[str]
     averages: optimizers.MovingAverages | None
     saver: tf.train.Saver
+    notes: tuple[str, ...] = ()
 
     @property
     def loss(self) -> tf.Tensor:
@@ -114,7 +117,9 @@ def build_graph(
             measured = network.task.measure(outputs, batches.targets, loss)
             step = global_step - stage.first_step
             rate = rate_at(step) if rate_at else _scheduled_rate(settings, dataset, stage, step)
-        updates = _gradients(total_loss, trained, _factors(settings, spec, trained))
+        gradients, notes = _gradients(total_loss, trained, images if settings.remat else None)
+        factors = _factors(settings, spec, trained)
+        updates = [found for found in zip(gradients, trained, factors) if found[0] is not None]
         add_gradients, train_op, own_variables = _train_ops(settings, rate, updates, averages)
         evaluator = build_evaluator(
             network,
@@ -137,6 +142,7 @@ def build_graph(
             optimizer_variables=frozenset(variable.op.name for variable in own_variables),
             averages=averages,
             saver=tf.train.Saver(max_to_keep=0),
+            notes=notes,
         )
 
 
@@ -213,12 +219,20 @@ def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
     return list(factors.values())
 
 
-def _gradients(total_loss, trained, factors) -> list[tuple[tf.Tensor, tf.Variable, float]]:
-    """The gradient of each variable that the loss depends on, the variable, and its learning rate's factor."""
+def _gradients(total_loss, trained, recomputed_from) -> tuple[list[tf.Tensor | None], tuple[str, ...]]:
+    """The gradient of each variable, None where the loss does not depend on it; and notes on them.
+
+    Args:
+        total_loss: what is minimized.
+        trained: the variables.
+        recomputed_from: the images from which on activations are computed a second time; None for not at all.
+    """
     with tf.name_scope("training/"):
+        if recomputed_from is not None:
+            recomputed = recomputed_gradients(total_loss, trained, recomputed_from)
+            return recomputed.gradients, (recomputed.describe(),)
         # Gated: a ref variable must not be updated while another gradient still reads it.
-        gradients = tf.gradients(total_loss, trained, gate_gradients=True)
-    return [found for found in zip(gradients, trained, factors) if found[0] is not None]
+        return tf.gradients(total_loss, trained, gate_gradients=True), ()
 
 
 def _train_ops(settings: Settings, rate, updates, averages):

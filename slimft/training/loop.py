@@ -129,6 +129,7 @@ def _say_how_it_starts(run: Run, step: int) -> None:
         say(f"resuming at step {step} from {run.plan.checkpoint.path}{ignored}")
     if run.finished:
         return
+    say(*run.training.notes)
     what = ""
     if len(run.stages) > 1:
         scopes = ",".join(run.stage.trainable) or "everything"
