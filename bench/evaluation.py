@@ -3,8 +3,8 @@
     python bench/evaluation.py [--rounds 5] [--seconds 8] [--size 224] [--batch 32] [--json FILE]
 
 VGG-16, ResNet-V1-50 and MobileNet V1 of 1000 classes; each process passes over eight batches again and again (see
-`bench/worker.py`). slimft's evaluator reads uint8 images from its input and adds up all scores; `Classifier.classify`
-and `predict` take arrays.
+`bench/worker.py`). slimft's evaluator reads uint8 images from its input and adds up all scores; `predict` and
+`Classifier.classify` take arrays.
 """
 
 from __future__ import annotations

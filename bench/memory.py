@@ -1,6 +1,6 @@
 """The memory of training with and without ``--remat``: the same batch, and twice the batch.
 
-    python bench/memory.py [--rounds 3] [--model vgg_16] [--size 224] [--batch 16] [--precision float32] [--json FILE]
+    python bench/memory.py [--rounds 3] [--model vgg_16] [--size 224] [--batch 16] [--precision float32]
 
 Each round starts a process for the batch and for twice the batch, with and without; each takes the median of its
 steps. The ratio is the largest resident memory of twice the batch with ``--remat`` to that of the batch without;

@@ -63,8 +63,8 @@ def row(figures):
 
 
 HEAD = (
-    "images/s", "slimft float32", "slimft bfloat16", "Keras float32", "Keras bfloat16", "slimft auto", "best / best",
-    "auto / best", "peak MB, slimft / Keras",
+    "images/s", "slimft float32", "slimft bfloat16", "Keras float32", "Keras bfloat16", "slimft auto",
+    "best / best", "auto / best", "peak MB, slimft / Keras",
 )  # fmt: skip
 
 

@@ -4,8 +4,8 @@
 
 `SIDE` is ``slimft`` or ``keras``; `WORK` is
 
-- ``train``: the median time of a step, after three. slimft's is that of its own loop, with its own input and mirrored
-  images; Keras' that of `fit` on `keras.applications`' network of the same name, with momentum, on arrays;
+- ``train``: the median time of a step, after three. slimft's is that of its own loop, with its own input and
+  mirrored images; Keras' that of `fit` on `keras.applications`' network of the same name, with momentum, on arrays;
 - ``epoch``: the time of one pass over `--images` images, after one, without validation;
 - ``evaluate``: the time of passes over the images: slimft's evaluator with all its scores; Keras' `predict`;
 - ``classify``: slimft's `Classifier`, as ``bin/predict`` has it, without reading files.

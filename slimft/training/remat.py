@@ -191,9 +191,7 @@ def _copy(ops, start, inlet, outlet) -> tuple[list[tf.Operation], tf.Tensor]:
         node.input.extend(inputs)
     outer = {tensor.name: tensor for op in ops for tensor in op.inputs if tensor.op.name not in names}
     outer[start.name] = inlet
-    *copies, end = tf.import_graph_def(
-        graph_def, outer, [*(op.name for op in ops), outlet.name], name="recomputed"
-    )
+    *copies, end = tf.import_graph_def(graph_def, outer, [*(op.name for op in ops), outlet.name], name="recomputed")
     return copies, end
 
 
