@@ -144,8 +144,8 @@ BENCHMARKS = (
 _HEAD = """# Benchmarks
 
 Each claim has a script in `bench/` that runs slimft and its peer in turn, in fresh processes, and prints medians,
-the least and the most in brackets, and ratios. This page is written by `bench/run_all`. Files are in the page cache.
-Figures in images/s are of one machine; what carries over are the ratios.
+the least and the most in brackets, and ratios. This page is written by `bench/run_all`. Files are in the page
+cache. Figures in images/s are of one machine; what carries over are the ratios.
 
 Machine: {machine}.
 """

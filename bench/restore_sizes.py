@@ -3,8 +3,8 @@
     python bench/restore_sizes.py [--rounds 3] [--megabytes 10 100 1000 5000] [--folder DIR] [--json FILE]
 
 A checkpoint of so many MB has 20 float32 variables of the same size. Each process builds resource variables of
-these shapes and restores them once, the first time in the process; the files are in the page cache. The largest size
-is needed twice: on the disk, and in memory.
+these shapes and restores them once, the first time in the process; the files are in the page cache. The largest
+size is needed twice: on the disk, and in memory.
 """
 
 from __future__ import annotations

@@ -142,8 +142,17 @@ def build_graph(
             optimizer_variables=frozenset(variable.op.name for variable in own_variables),
             averages=averages,
             saver=tf.train.Saver(max_to_keep=0),
-            notes=notes,
+            notes=(*_notes_on_xla(settings), *notes),
         )
+
+
+def _notes_on_xla(settings: Settings) -> tuple[str, ...]:
+    if not settings.xla or tf.config.list_physical_devices("GPU"):
+        return ()
+    return (
+        "--xla does nothing here: there is no GPU, and on a CPU TensorFlow compiles only where the environment has "
+        "TF_XLA_FLAGS=--tf_xla_cpu_global_jit, and usually to slower code",
+    )
 
 
 def _all_finite() -> tf.Tensor:

@@ -79,7 +79,7 @@ def _train_stages(run: Run) -> dict:
     while True:
         with (
             run.training.graph.as_default(),
-            tf.Session(config=session_config(run.settings.precision)) as session,
+            tf.Session(config=session_config(run.settings.precision, run.settings.xla)) as session,
             StopSignals() as stop,
         ):
             step = run.restore(session)

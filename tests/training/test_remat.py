@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import slimft
 from slimft.compat import dropout_seed, tf
 from slimft.compat.graphs import ancestors
 from slimft.nets import get_network, network_names
+from slimft.training import Settings, finetune
 from slimft.training.remat import recomputed_gradients
 
 QUICK = ("mobilenet_v1_025", "inception_v1", "vgg_a")
@@ -52,7 +54,7 @@ def test_gradients_are_those_without_it(name):
     for variable, one, other in zip(variables, expected, found):
         name = variable.op.name
         np.testing.assert_allclose(other, one, rtol=0, atol=1e-5 * np.abs(one).max(), err_msg=name)
-        # Threads add up in any order what is a sum over the batch, and in Inception V3 what branches have in common.
+        # Threads add up in any order: over the batch, and in Inception V3 also what branches have in common.
         if name.endswith("weights") and spec.scope != "InceptionV3":
             np.testing.assert_array_equal(other, one, err_msg=name)
 
@@ -91,3 +93,28 @@ def test_statistics_of_batch_norm_move_once():
     updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
     before = ancestors([getattr(update, "op", update) for update in updates])
     assert len(updates) == 2 * 27 and not [op for op in before if "recomputed" in op.name]
+
+
+def test_a_run_with_it_ends_with_the_same_weights(tiny, tmp_path, capfd):
+    results = []
+    for remat in (False, True):
+        settings = Settings(
+            model="tiny",
+            dataset="digits",
+            batch_size=16,
+            steps=4,
+            train_dir=str(tmp_path / f"{remat}"),
+            remat=remat,
+        )
+        results.append(finetune(settings))
+    assert "--remat: " in capfd.readouterr().err
+    one, other = (slimft.open_checkpoint(result["checkpoint"]) for result in results)
+    for name in one:
+        np.testing.assert_allclose(other[name], one[name], rtol=1e-4, atol=1e-6, err_msg=name)
+    assert results[1]["loss"] == pytest.approx(results[0]["loss"], rel=1e-4)
+
+
+def test_xla_says_where_it_does_nothing(tiny, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    finetune(Settings(model="tiny", dataset="digits", steps=1, train_dir=str(tmp_path / "run"), xla=True))
+    assert "--xla does nothing here" in capfd.readouterr().err
