@@ -37,7 +37,7 @@ class Batches:
         step: scalar int64, the number of the batch.
     """
 
-    def __init__(self, image_shape, batch_size, numbered_indices, target: TargetSpec):
+    def __init__(self, image_shape, batch_size, numbered_indices, target: TargetSpec, device: str | None = None):
         self._image_shape, self._target = tuple(image_shape), target
         # Numbered: what is prefetched of an earlier start must not mix with the newest.
         self._starts, self._current = itertools.count(), None
@@ -51,8 +51,12 @@ class Batches:
             return step, *tf.numpy_function(self._read, arguments, types, stateful=False)
 
         dataset = numbered_indices(self._first_step, self._num_examples).map(read, num_parallel_calls=1)
-        self._iterator = tf.data.make_initializable_iterator(dataset.prefetch(_AHEAD))
-        self.step, self.images, self.targets = self._iterator.get_next()
+        dataset = dataset.prefetch(_AHEAD)
+        if device is not None:  # What is read stays on the host; the next batch is copied while a step runs.
+            dataset = dataset.apply(tf.data.experimental.copy_to_device(device)).prefetch(1)
+        with tf.device(device) if device else contextlib.nullcontext():
+            self._iterator = tf.data.make_initializable_iterator(dataset)
+            self.step, self.images, self.targets = self._iterator.get_next()
         self.step.set_shape([])
         self.images.set_shape([batch_size, *self._image_shape])
         self.targets.set_shape([batch_size, *target.shape])
@@ -138,7 +142,7 @@ def shuffled_indices(step, batch_size, num_examples, seed):
     )
 
 
-def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS) -> Batches:
+def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS, device: str | None = None) -> Batches:
     """Endless shuffled batches of exactly `batch_size` examples.
 
     Args:
@@ -146,13 +150,15 @@ def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS) -> 
         batch_size: examples per batch.
         seed: integer from 0 to 2**31 - 1 that the order depends on.
         target: what the target of an example is.
+        device: where the batches are wanted, such as ``/gpu:0``: the next one is copied there while a step runs.
+            None for the host.
     """
 
     def numbered_indices(first_step, num_examples):
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(lambda step: (step, *shuffled_indices(step, batch_size, num_examples, seed)))
 
-    return Batches(image_shape, batch_size, numbered_indices, target)
+    return Batches(image_shape, batch_size, numbered_indices, target, device)
 
 
 def eval_batches(image_shape, batch_size, target: TargetSpec = CLASS) -> Batches:

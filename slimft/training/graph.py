@@ -164,7 +164,8 @@ def _input(settings: Settings, network: Architecture, dataset: Dataset):
     """The batches, the network's images and targets, and the seed of this batch's randomness."""
     side = read_side(settings.image_size, settings.augment)
     image_shape, target = dataset.image_shape(side), network.task.targets
-    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target)
+    device = "/gpu:0" if tf.config.list_physical_devices("GPU") else None
+    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target, device)
     seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
     images, targets = training_input(
         batches.images,

@@ -1,13 +1,14 @@
 """Gradients with recomputation: only some activations are kept, the others are computed a second time.
 
-The network's graph can be cut where everything has to pass through one tensor: behind each layer of VGG, each unit of
-ResNet, each concatenation of Inception and DenseNet. Of these tensors some are kept (Chen et al., arXiv:1604.06174);
-what lies between two of them is a block. Its gradients are those of a copy of it, which begins when the gradients of
-all that comes behind it are there. So at one time there are the kept tensors and the activations of one block.
+The network's graph can be cut where everything has to pass through one tensor: behind each layer of VGG, each
+unit of ResNet, each concatenation of Inception and DenseNet. Of these tensors some are kept (Chen et al.,
+arXiv:1604.06174); what lies between two of them is a block. Its gradients are those of a copy of it, which
+begins when the gradients of all that comes behind it are there. So at one time there are the kept tensors and
+the activations of one block.
 
-A copy has the ops of its block that depend on the images, and reads the very tensors that the block read: weights as
-they were, masks of dropout. Batch_norm's update ops are not among them. So it computes what the block did, and losses
-and gradients are those without recomputation.
+A copy has the ops of its block that depend on the images, and reads the very tensors that the block read:
+weights as they were, masks of dropout. Batch_norm's update ops are not among them. So it computes what the
+block did, and losses and gradients are those without recomputation.
 """
 
 from __future__ import annotations
@@ -94,8 +95,11 @@ def recomputed_gradients(loss, variables: Sequence[tf.Variable], images) -> Reco
         wanted += [pair for pair in zip(read, found) if pair[1] is not None]
         newest, behind = [gradient for gradient in found if gradient is not None], found[-1]
     ys, grad_ys = (list(column) for column in zip(*wanted))
+    gradients = tf.gradients(ys, list(variables), grad_ys)
+    if any(variable.op.type != "VarHandleOp" for variable in variables):
+        gradients = tf.tuple(gradients)  # A ref variable must not be updated while a copy still reads it.
     sizes = path.total, _longest(kept, path.total) + sum(_size(cut.tensor) for cut in kept[1:])
-    return Recomputed(tf.gradients(ys, list(variables), grad_ys), blocks, *sizes)
+    return Recomputed(gradients, blocks, *sizes)
 
 
 class _Path:

@@ -10,7 +10,7 @@ from slimft.nets import get_network, network_names
 from slimft.training import Settings, finetune
 from slimft.training.remat import recomputed_gradients
 
-QUICK = ("mobilenet_v1_025", "inception_v1", "vgg_a")
+QUICK = ("mobilenet_v1_025", "inception_v1")
 
 
 def smallest_of_each_family():
