@@ -120,7 +120,7 @@ def slimft_train(flags):
     steps = 1 if flags.work == "train" else -(-flags.images // flags.batch)
     with (
         run.training.graph.as_default(),
-        tf.Session(config=session_config(run.settings.precision, run.settings.xla)) as session,
+        tf.Session(config=session_config(run.settings.xla)) as session,
     ):
         run.restore(session)
         run.start_batches(session, 0)

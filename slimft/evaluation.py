@@ -196,7 +196,7 @@ def evaluate_network(
     """Evaluates a network that `find_network` found; as `evaluate_in_full`."""
     chosen = choose_data(network, dataset, data_dir, split, options)
     data, opened = chosen.dataset, network.checkpoint
-    network = network.sized(data.image_size)
+    network = network.sized(data.image_size).measured(batch_size)
     scores, predictions = _predict(network, data, batch_size)
     metrics = scores.summary()
     if not np.isfinite(metrics["loss"]):

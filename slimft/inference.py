@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from slimft.compat import tf
 
 
+# Of which the first prepares the kernels.
+_MEASURED_BATCHES = 4
+
+
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """A network from images to outputs.
@@ -43,12 +48,15 @@ class Architecture:
         num_classes: number of classes.
         image_size: height and width it gets, in pixels.
         head: what stands at its end, one of `slimft.nets.HEADS`.
+        precision, float32_variables: as of `NetworkSpec.build`.
     """
 
     spec: NetworkSpec
     num_classes: int
     image_size: int
     head: str = "linear"
+    precision: str = "float32"
+    float32_variables: bool = True
 
     @property
     def task(self) -> Task:
@@ -67,7 +75,14 @@ class Architecture:
         from slimft.data.preprocessing import preprocess
 
         pixels = preprocess(images, self.image_size, self.spec.preprocessing)
-        outputs, _ = self.spec.build(pixels, self.num_classes, is_training=False, head=self.head)
+        outputs, _ = self.spec.build(
+            pixels,
+            self.num_classes,
+            is_training=False,
+            head=self.head,
+            precision=self.precision,
+            float32_variables=self.float32_variables,
+        )
         return outputs
 
 
@@ -82,7 +97,7 @@ class Network:
         size_from: where that comes from, for a message.
         head: what stands at the network's end, one of `slimft.nets.HEADS`.
         averages: whether the moving averages of the variables are used.
-        precision: as in `slimft.session.session_config`.
+        precision: the floats it computes in, one of `slimft.runs.settings.PRECISIONS`; ``auto``: see `measured`.
         classes: the classes and their names.
         run: the directory of the run that the checkpoint is used as one of; None if it is of no run.
         settings: the run's settings; None without a run.
@@ -151,8 +166,49 @@ class Network:
 
     @property
     def architecture(self) -> Architecture:
-        """The network without its checkpoint; it has to be `sized`."""
-        return Architecture(self.spec, self.num_classes, self.image_size, self.head)
+        """The network without its checkpoint; it has to be `sized` and `measured`."""
+        return Architecture(
+            self.spec, self.num_classes, self.image_size, self.head, self.precision, float32_variables=False
+        )
+
+    def measured(self, batch_size: int) -> Network:
+        """The network with the precision that is fastest on this machine, if it is ``auto``; it has to be `sized`.
+
+        Args:
+            batch_size: images at a time.
+        """
+        if self.precision != "auto":
+            return self
+        from slimft.precision_choice import choose_precision
+
+        of = {
+            "trains": None,
+            "network": self.spec.name,
+            "head": self.head,
+            "classes": self.num_classes,
+            "image_size": self.image_size,
+            "batch_size": batch_size,
+        }
+        precision, note = choose_precision(of, lambda one: self._seconds_of(one, batch_size))
+        return dataclasses.replace(self, precision=precision, notes=(*self.notes, *([note] if note else [])))
+
+    def _seconds_of(self, precision: str, batch_size: int) -> float:
+        """The shortest time of a few batches, with variables that are not restored."""
+        from slimft.compat import tf
+        from slimft.session import session_config
+
+        images = np.full([batch_size, self.image_size, self.image_size, 3], 128, np.uint8)
+        with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+            tf.set_random_seed(0)
+            fed = tf.placeholder(tf.uint8, images.shape)
+            outputs = dataclasses.replace(self.architecture, precision=precision).outputs(fed)
+            session.run(tf.global_variables_initializer())
+            times = []
+            for _ in range(_MEASURED_BATCHES):
+                began = time.perf_counter()
+                session.run(outputs, {fed: images})
+                times.append(time.perf_counter() - began)
+        return min(times[1:])
 
     def session(self) -> tf.Session:
         """A session of the current graph, which the caller closes, in which the network is restored.
@@ -167,7 +223,7 @@ class Network:
 
         plan = plan_restore(self.checkpoint, cast=True)
         plan.check(can_exclude=False)
-        session = tf.Session(config=session_config(self.precision))
+        session = tf.Session(config=session_config())
         try:
             plan.apply(session)
         except BaseException:
@@ -199,7 +255,8 @@ def find_network(
         image_size: height and width the network gets, in pixels.
         head: what stands at the network's end, one of `slimft.nets.HEADS`.
         averages: whether to use the checkpoint's moving averages of the variables; None for where it has them.
-        precision: as in `slimft.session.session_config`; None for the run's, or float32.
+        precision: the floats it computes in, one of `slimft.runs.settings.PRECISIONS`; None for the run's, or
+            float32.
         labels: a file that `read_labels` takes, with the classes' names.
 
     Raises:
@@ -247,12 +304,17 @@ def find_network(
         size_from=size_from,
         head=head,
         averages=averages,
-        precision=precision or (settings.precision if settings else "float32"),
+        precision=precision or _precision_of(settings),
         classes=classes,
         run=run,
         settings=settings,
         notes=tuple(filter(None, [*notes, _note_on_casting(used, spec, head)])),
     )
+
+
+def _precision_of(settings: Settings | None) -> str:
+    """That of a run, which keeps what ``auto`` came to; float32 without one."""
+    return "float32" if settings is None or settings.precision == "auto" else settings.precision
 
 
 def _find_checkpoint(checkpoint, train_dir) -> tuple[pathlib.Path | None, Checkpoint, str | None]:

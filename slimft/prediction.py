@@ -17,6 +17,8 @@ from slimft.inference import Network, find_network
 
 # The classes of an image that are likeliest, with their probabilities.
 TopClasses = list[tuple[int, float]]
+# Images at a time.
+_BATCH_SIZE = 32
 
 
 class Classifier:
@@ -73,7 +75,7 @@ class Classifier:
         return classifier
 
     def _start(self, network: Network, top: int) -> None:
-        self.network = network = network.sized()
+        self.network = network = network.sized().measured(_BATCH_SIZE)
         with tf.Graph().as_default() as graph:
             tf.set_random_seed(0)  # As in evaluation.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
@@ -126,7 +128,7 @@ class Classifier:
         return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
 
     def classify_files(
-        self, paths: Iterable[str], batch_size: int = 32, crop: float = 1.0, grey_bits: int | None = None
+        self, paths: Iterable[str], batch_size: int = _BATCH_SIZE, crop: float = 1.0, grey_bits: int | None = None
     ) -> Iterator[tuple[str, TopClasses | DataError]]:
         """Classifies image files; while the network has one batch, threads read the next.
 

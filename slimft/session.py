@@ -1,23 +1,53 @@
-"""How slimft's sessions are configured."""
+"""How slimft's sessions run, and in which floats networks compute."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from slimft.compat import tf
 
+_HALF = {"bfloat16": tf.bfloat16, "float16": tf.float16}
 
-def session_config(precision: str = "float32", xla: bool = False) -> tf.ConfigProto:
-    """How slimft's sessions run: GPU memory as needed; convolutions in bfloat16, and compiled, if told so.
+
+def session_config(xla: bool = False) -> tf.ConfigProto:
+    """How slimft's sessions run: GPU memory is taken as it is needed.
 
     Args:
-        precision: ``float32``, or ``bfloat16`` for oneDNN's bfloat16 kernels on a CPU. Variables stay
-            float32.
         xla: whether XLA compiles what it can of the graph, on a GPU.
     """
     config = tf.ConfigProto()
     config.gpu_options.allow_growth = True
-    if precision == "bfloat16":
-        on = 1  # RewriterConfig.ON
-        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = on
     if xla:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     return config
+
+
+@contextlib.contextmanager
+def computing_in(precision: str, casts: bool = True) -> Iterator[tf.DType]:
+    """Lets the layers built inside compute in floats of half the size, while their variables stay float32.
+
+    A layer computes in the dtype of its inputs and asks for variables of that dtype; it gets float32 ones, cast.
+    So weight decay, gradients' sums and updates are of float32, as are batch_norm's parameters and statistics,
+    which its kernels take in float32 beside inputs of any.
+
+    Args:
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+        casts: False to let the layers' variables be of half the size too, which saves the casting where nothing
+            trains. The results are the same.
+
+    Yields:
+        The dtype that the inputs have to have.
+    """
+    half = _HALF.get(precision)
+    if half is None or not casts:
+        yield half or tf.float32
+        return
+
+    def get(getter, name, *args, dtype=None, **kwargs):
+        if dtype != half:
+            return getter(name, *args, dtype=dtype, **kwargs)
+        return tf.cast(getter(name, *args, dtype=tf.float32, **kwargs), half)
+
+    with tf.variable_scope(tf.get_variable_scope(), custom_getter=get, auxiliary_name_scope=False):
+        yield half

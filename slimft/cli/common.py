@@ -20,6 +20,7 @@ from absl import flags
 from slimft.cli.flag_files import check_flag_files
 from slimft.cli.slim_flags import ForeignFlag
 from slimft.errors import SlimftError, UsageError
+from slimft.imports import left_out
 from slimft.messages import SafeStream, one_line, say
 
 # Of an error that nobody foresaw (EX_SOFTWARE of sysexits.h). Python's own is 1, which some commands use.
@@ -166,10 +167,13 @@ def _discard_what_is_left(stream: TextIO | None) -> None:
 def quiet_standard_error() -> Iterator[None]:
     """Keeps back what is written to standard error meanwhile, by C++ too; shows it if there is an exception.
 
-    For importing TensorFlow, which on its start writes notes that no log level stops.
+    For importing TensorFlow, which on its start writes notes that no log level stops. It also imports Keras, and
+    what that imports, for two fifths of its time; no command uses them.
     """
     SafeStream(sys.stderr).flush()
     with contextlib.ExitStack() as stack:
+        for package in ("keras", "tf_keras"):
+            stack.enter_context(left_out(package))
         try:
             kept = stack.enter_context(tempfile.TemporaryFile())
             before = os.dup(2)

@@ -20,6 +20,7 @@ This package is the only place that touches private parts of TensorFlow and tf-s
 """
 
 import functools
+import importlib.util
 import sys
 import warnings
 
@@ -30,6 +31,7 @@ from tensorflow.python.ops import array_ops, control_flow_ops, variable_scope, v
 from tensorflow.python.util import deprecation
 
 from slimft.compat.v1 import tf
+from slimft.imports import Deferred, left_out
 
 # Private module, name there that tf-slim 1.1.0 uses, what it is today.
 _MOVED = (
@@ -60,9 +62,12 @@ version_utils.swap_class = functools.cache(version_utils.swap_class)
 warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
 warnings.filterwarnings("ignore", message=r"`tf\.layers\.\w+` is deprecated")
 
-# TensorFlow 2's behaviour has to be off before this.
-import tf_slim as slim  # noqa: E402
+# TensorFlow 2's behaviour has to be off before this. scikit-learn, which one of slim's losses needs, would take a
+# second.
+with left_out("sklearn"):
+    import tf_slim as slim
 from tf_slim import learning  # noqa: E402
+from tf_slim.losses import metric_learning  # noqa: E402
 from tf_slim.metrics import metric_ops  # noqa: E402
 from tf_slim.ops import arg_scope  # noqa: E402
 from tf_slim.training import evaluation, training  # noqa: E402
@@ -71,6 +76,7 @@ from slimft.compat import (  # noqa: E402
     assignment,
     batch_normalization,
     metric_repairs,
+    regularizers,
     run_repairs,
     seeded_dropout,
     tf_layers,
@@ -114,8 +120,11 @@ def scoped_argument(layer, name, default):
     return arg_scope.current_arg_scope().get(layer._key_op, {}).get(name, default)
 
 
+if not metric_learning.HAS_SKLEARN and importlib.util.find_spec("sklearn"):
+    metric_learning.metrics, metric_learning.HAS_SKLEARN = Deferred("sklearn.metrics"), True
 batch_norm = _replace(slim.batch_norm, batch_normalization.batch_norm)
 dropout = _replace(slim.dropout, seeded_dropout.dropout)
+_replace(slim.l2_regularizer, regularizers.l2_regularizer)
 _replace(slim.assign_from_checkpoint, assignment.assign_from_checkpoint)
 _replace(metric_ops.streaming_covariance, metric_repairs.streaming_covariance)
 _replace(metric_ops._next_array_size, metric_repairs.next_array_size)

@@ -32,7 +32,7 @@ MOST_BYTES_IN_FOLDER = 20 << 30
 LEAST_IN_USE = 1 / 2
 
 # What a cached image is of its file; another number where that changes.
-_VERSION = 2
+_VERSION = 3
 # Seconds between two looks for what other processes have decoded.
 LOOK_SECONDS = 5.0
 _damage_is_told = threading.Event()

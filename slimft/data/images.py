@@ -8,6 +8,7 @@ made of a decoded picture is made in bands, so that no second one of its size is
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from slimft.data.grey import (
 )
 from slimft.data.image_formats import FORMATS, READABLE
 from slimft.data.pixel_budget import PixelBudget
+from slimft.data.pixel_memory import pixels_of, shared_pixels
 from slimft.data.webp import decode_still
 from slimft.errors import DataError
 from slimft.files import open_regular
@@ -41,6 +43,10 @@ MOST_FILE_BYTES = 1 << 30
 _TOO_LARGE = f"it has too many pixels (more than {MAX_PIXELS // 10**6} million); make it smaller"
 _BYTES_AT_A_TIME = 16 << 20
 _BAND_PIXELS = 1 << 20
+# And of those that are resized at a time: so few that what is computed of them stays in the processor's cache.
+_RESIZED_PIXELS = 1 << 14
+# A file up to this size is read at once: Pillow reads small pieces, one after the other.
+_SMALL_FILE_BYTES = 1 << 22
 # Pixels of a picture whose memory is given back at once.
 _LARGE = 16_000_000
 # Of the upper bytes of 16-bit colours, which are all that Pillow reads: a picture of 12 bits has no more.
@@ -90,7 +96,7 @@ def read_image(
             is brighter than `grey_bits` tell.
     """
     with _decoded(source, shorter_side, name, grey_bits) as picture:
-        return picture.region(0, 0, picture.height, picture.width)
+        return np.array(picture.region(0, 0, picture.height, picture.width)[..., :3], order="C")
 
 
 def read_square(
@@ -115,10 +121,12 @@ def read_square(
         DataError: as of `read_image`.
     """
     square = np.empty((image_size, image_size, 3), np.uint8)
-    # Twice what is needed, so that a JPEG decoded at a fraction of its size comes out the same.
-    with _decoded(source, math.ceil(2 * image_size / crop), name, grey_bits) as picture:
+    # So that of a large JPEG, its decoder takes the mean of squares of pixels.
+    with _decoded(source, math.ceil(image_size / crop), name, grey_bits) as picture:
         for rows, part in _square_parts(picture, image_size, crop):
-            square[rows] = np.rint(part, out=part)
+            rounded = np.rint(part, out=part).astype(np.uint8)
+            for channel in range(3):  # In one assignment, NumPy would take three bytes at a time.
+                square[rows, :, channel] = rounded[..., channel]
     return square
 
 
@@ -141,7 +149,7 @@ def central_square(image: np.ndarray, image_size: int, crop: float) -> np.ndarra
     """
     square = np.empty((image_size, image_size, 3), np.float32)
     for rows, part in _square_parts(_Picture(image), image_size, crop):
-        square[rows] = part
+        square[rows] = part[..., :3]
     return square
 
 
@@ -152,17 +160,25 @@ class _Picture:
         image: of any mode; or uint8 ``[height, width, 3]`` or ``[height, width, 4]``, RGB and perhaps opacity.
         orientation: that of EXIF.
         grey_bits: as of `read_image`.
+        exact_size: width and height of what is stored, in pixels of `image`, where it was decoded at a fraction of
+            its size and the last pixels are of less than the others.
 
     Attributes:
         height: rows of the upright image.
         width: its columns.
+        sides: height and width without what the last pixels lack.
+        origin: row and column where that begins: in the first pixels, where the image is stored upside down.
 
     Raises:
         OSError: its pixels have more bits than can be brought to eight, or than `grey_bits`.
     """
 
     def __init__(
-        self, image: Image.Image | np.ndarray, orientation: int | None = None, grey_bits: int | None = None
+        self,
+        image: Image.Image | np.ndarray,
+        orientation: int | None = None,
+        grey_bits: int | None = None,
+        exact_size: tuple[float, float] | None = None,
     ):
         self._image, self._upright = image, _UPRIGHT.get(orientation)
         self._white = None
@@ -174,7 +190,12 @@ class _Picture:
             if is_grey_of_16_bits(image):
                 self._white = 2 ** significant_bits(image, grey_bits) - 1
         self._stored_width, self._stored_height = size
-        self.width, self.height = size[::-1] if self._upright is not None and self._upright[1] else size
+        _, swapped, *reversed_axes = self._upright or (None, False, False, False)
+        turned = slice(None, None, -1 if swapped else 1)
+        self.width, self.height = size[turned]
+        self.sides = (exact_size or size)[turned][::-1]
+        lacking = self.height - self.sides[0], self.width - self.sides[1]
+        self.origin = tuple(lack * turn for lack, turn in zip(lacking, reversed_axes[turned]))
 
     def forget(self) -> None:
         """Frees the pixels."""
@@ -186,13 +207,18 @@ class _Picture:
         """A part of the image, of which the mean of each `factor` x `factor` pixels is taken.
 
         Returns:
-            uint8 ``[rows, columns, 3]``; those at the lower and the right border may be means of fewer pixels.
+            uint8 ``[rows, columns, 3]``, or ``[rows, columns, 4]`` as `shared_pixels` has it; those at the lower
+            and the right border may be means of fewer pixels.
         """
+        if factor == 1 and self._upright is None and _is_rgb(self._image):
+            whole = shared_pixels(self._image)
+            if whole is not None:
+                return whole[top:bottom, left:right]
         shape = -(-(bottom - top) // factor), -(-(right - left) // factor), 3
         # Rows of the result at a time.
         rows = max(1, _BAND_PIXELS // (factor * factor * shape[1]))
         if rows >= shape[0]:
-            return np.asarray(self._part(top, left, bottom, right, factor))
+            return pixels_of(self._part(top, left, bottom, right, factor))
         result = np.empty(shape, np.uint8)
         for start in range(0, shape[0], rows):
             first, last = top + start * factor, min(top + (start + rows) * factor, bottom)
@@ -249,6 +275,8 @@ def opened(source: str | os.PathLike | BinaryIO, name: str | None = None) -> Ite
         with open_regular(source) if is_path else source as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
+            if size <= _SMALL_FILE_BYTES:
+                stream = io.BytesIO(stream.read())
             head = stream.read(HEAD_BYTES)
             if size > MOST_FILE_BYTES:
                 raise OSError(f"it has {size} bytes, more than the {MOST_FILE_BYTES} it may have")
@@ -296,15 +324,17 @@ def loaded(
     pixels = image.width * image.height
     # Bytes decoded at a time: in small parts, a thread would wait for Python's lock after each.
     image.decodermaxblock = _BYTES_AT_A_TIME
+    exact_size = None
     if shorter_side is not None and image.format in ("JPEG", "MPO"):
-        image.draft(image.mode, (shorter_side, shorter_side))
+        drafted = image.draft(image.mode, (shorter_side, shorter_side))
+        exact_size = drafted and drafted[1][2:]
         # Of a progressive JPEG the coefficients are in memory at its full size.
         pixels = image.width * image.height if "progressive" not in image.info else pixels
     with _budget.hold(pixels):
         picture = None
         try:
             colours_of_16_bits = has_colours_of_16_bits(image)
-            picture = _Picture(_pixels(image, stream), _orientation(image), grey_bits)
+            picture = _Picture(_pixels(image, stream), _orientation(image), grey_bits, exact_size)
             if colours_of_16_bits and max(high for _, high in image.getextrema()) <= _UPPER_OF_12_BITS:
                 raise OSError(
                     "its colours have 16 bits, but none is above 4095 of 65535, so it may be of 12 bits and would "
@@ -354,6 +384,11 @@ def _orientation(image: Image.Image) -> int | None:
         return None  # An image whose EXIF is damaged is still an image.
 
 
+def _is_rgb(image: Image.Image | np.ndarray) -> bool:
+    """Whether it is one of Pillow's that is in RGB as it is."""
+    return isinstance(image, Image.Image) and image.mode == "RGB" and not image.has_transparency_data
+
+
 def _rgb(image: Image.Image, white: int | None) -> Image.Image:
     """An image of any mode in RGB; `white` is the value that is white, of 16-bit grey."""
     if white is not None:
@@ -367,39 +402,65 @@ def _rgb(image: Image.Image, white: int | None) -> Image.Image:
 
 
 def _square_parts(picture: _Picture, image_size: int, crop: float) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields `central_square` of a picture in bands: which rows, and these, float32 ``[rows, image_size, 3]``."""
-    sides = picture.height, picture.width
+    """Yields `central_square` of a picture in bands: which rows, and these, float32 ``[rows, image_size, 3]``.
+
+    They may have a fourth channel, which means nothing.
+    """
+    sides = picture.sides
     # The step from one pixel of the result to the next, in pixels of the image.
     step = min(sides) * crop / image_size
     # As many steps as are nearest to the middle: where one is a pixel, the result is a part of the image as it is.
-    top, left = (math.ceil((side / step - image_size - 1) / 2 - _ROUNDING) * step for side in sides)
+    top, left = (
+        origin + math.ceil((side / step - image_size - 1) / 2 - _ROUNDING) * step
+        for side, origin in zip(sides, picture.origin)
+    )
     rows, columns = (
         slice(*slice(math.floor(start), math.ceil(start + step * image_size)).indices(side)[:2])
-        for start, side in zip((top, left), sides)
+        for start, side in zip((top, left), (picture.height, picture.width))
     )
     top, left = top - rows.start, left - columns.start
     factor = math.floor(step) if step > 2 else 1
     pixels = picture.region(rows.start, columns.start, rows.stop, columns.stop, factor)
     top, left, step = top / factor, left / factor, step / factor
-    at_a_time = max(1, _BAND_PIXELS // pixels.shape[1])
+    down = _Between(top, step, image_size, pixels.shape[0])
+    across = _Between(left, step, image_size, pixels.shape[1])
+    weights = np.repeat(across.weights, pixels.shape[2])
+    at_a_time = max(1, math.floor(_RESIZED_PIXELS / max(step, 1) / max(image_size, 1)))
     for start in range(0, image_size, at_a_time):
-        band = range(start, min(start + at_a_time, image_size))
-        part = _bilinear(_bilinear(pixels, top, step, band, axis=0), left, step, range(image_size), axis=1)
-        yield slice(band.start, band.stop), part
+        band = slice(start, min(start + at_a_time, image_size))
+        above, below = down.first[band], down.second[band]
+        lines = pixels[above[0] : below[-1] + 1]
+        lines = _mix(_columns(lines, across.first), _columns(lines, across.second), weights)
+        mixed = _mix(lines[above - above[0]], lines[below - above[0]], down.weights[band, np.newaxis])
+        yield band, mixed.reshape(-1, image_size, pixels.shape[2])
 
 
-def _bilinear(pixels: np.ndarray, start: float, step: float, numbers: range, axis: int) -> np.ndarray:
+class _Between:
     """Linear interpolation at some places along an axis; beyond the border there is the border's pixel.
 
-    Place i, of those with the `numbers`, is the middle of the step from ``start + i * step``; pixel j is at
-    ``j + 0.5``.
+    Place i is the middle of the step from ``start + i * step``; pixel j is at ``j + 0.5``.
+
+    Attributes:
+        first, second: the pixels that each place is between, int64 ``[count]``.
+        weights: the share of the second, float32 ``[count]``.
     """
-    places = start + (np.arange(numbers.start, numbers.stop) + 0.5) * step - 0.5
-    below = np.floor(places).astype(np.intp)
-    last = pixels.shape[axis] - 1
-    weights = (places - below).astype(np.float32).reshape([-1] + [1] * (pixels.ndim - 1 - axis))
-    first = np.take(pixels, np.clip(below, 0, last), axis).astype(np.float32)
-    second = np.take(pixels, np.clip(below + 1, 0, last), axis).astype(np.float32)
+
+    def __init__(self, start: float, step: float, count: int, side: int):
+        places = start + (np.arange(count) + 0.5) * step - 0.5
+        below = np.floor(places).astype(np.intp)
+        self.first, self.second = below.clip(0, side - 1), (below + 1).clip(0, side - 1)
+        self.weights = (places - below).astype(np.float32)
+
+
+def _columns(lines: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Some columns of uint8 ``[rows, width, channels]``, as float32 ``[rows, columns * channels]``."""
+    whole = lines.view(np.uint32)[..., 0] if lines.shape[2] == 4 else lines  # Four bytes at a time.
+    return np.take(whole, columns, axis=1, mode="clip").view(np.uint8).reshape(len(lines), -1).astype(np.float32)
+
+
+def _mix(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Where `second` has these shares and `first` the rest; in the memory of `first`."""
     second -= first
     second *= weights
-    return np.add(first, second, out=first)
+    first += second
+    return first

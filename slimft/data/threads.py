@@ -47,6 +47,7 @@ def in_threads(work: Callable, items: Iterable, ahead: int = _TASKS_AHEAD) -> It
 @functools.lru_cache(maxsize=1)
 def _threads(process: int) -> concurrent.futures.ThreadPoolExecutor:
     """The threads that read, of this `process`: a fork has none of its parent's."""
+    system.keep_freed_memory()
     return concurrent.futures.ThreadPoolExecutor(count_threads(), "read-images")
 
 

@@ -1,56 +1,150 @@
 """Fully connected layers as TF-Slim has them, convolutions, computed as the matrix products they are."""
 
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Iterator
+from typing import Protocol
+
 from slimft.compat import scoped_argument, slim, tf
 
 
-def fully_connected_conv2d(net, num_outputs, size, padding, scope):
-    """A `slim.conv2d` of a `size` x `size` kernel, computed as the matrix product it is where it is one.
+class Parts(Protocol):
+    """What has the reached parts of kernels as variables of their own; see `parts_by`."""
 
-    That is where each position of the result sees one position of the map (a 1x1 kernel) or all of it, once
-    (a 7x7 kernel on 7x7, or on a 1x1 map that it pads, where it counts only the tap that meets the map).
-    Convolutions with a 1x1 result are slow in TensorFlow; laying all positions of the batch along one row makes
-    a training step of 32 images of 32x32 pixels about twice as fast. Variables and results are the same.
-    """
-    height, width = net.shape.as_list()[1:3]
-    known = height is not None and width is not None
-    if known and size == 1:
-        rows, columns = height, width
-    elif known and (height, width) == {"VALID": (size, size), "SAME": (1, 1)}.get(padding):
-        rows, columns = 1, 1
-    else:
-        return slim.conv2d(net, num_outputs, [size, size], padding=padding, scope=scope)
-    first, last = (size - height // rows) // 2, (size + height // rows) // 2
-    taps = (last - first) ** 2
-    regularizer = scoped_argument(slim.conv2d, "weights_regularizer", None)
-    variables_collections = scoped_argument(slim.conv2d, "variables_collections", None)
-    collections = slim.utils.get_variable_collections(variables_collections, "weights") or []
+    def has(self, name: str) -> bool:
+        """Whether it has that of the kernel called `name`."""
 
-    def as_1x1(getter, name, shape=None, **kwargs):
-        """Makes the variable with its own shape, and gives the layer what it needs of it.
+    def of(self, kernel: tf.Variable, taps: slice, regularizer) -> tf.Variable:
+        """Returns the `taps`, of its height and of its width alike, of a kernel ``[size, size, depth, outputs]``.
 
-        The whole variable is what weight decay and collections are about, and only where it is made.
+        Args:
+            kernel: the whole kernel, which the layer does not read.
+            taps: which taps the layer reaches.
+            regularizer: what makes the part's weight decay, when it is made; None for none.
         """
-        if not name.endswith("/weights"):
-            return getter(name, shape=shape, **kwargs)
-        depth = shape[2] // taps
-        kwargs |= {"regularizer": regularizer, "collections": [*kwargs["collections"], *collections]}
-        kernel = getter(name, shape=[size, size, depth, shape[3]], **kwargs)
-        return tf.reshape(kernel[first:last, first:last], [1, 1, taps * depth, shape[3]])
 
-    activation_fn = scoped_argument(slim.conv2d, "activation_fn", tf.nn.relu)
+
+_parts: contextvars.ContextVar[Parts | None] = contextvars.ContextVar("parts", default=None)
+_DEFAULTS = inspect.signature(slim.conv2d).parameters
+# What slim.conv2d and slim.fully_connected have in common and `_product` does not decide.
+_SHARED = ("normalizer_params", "weights_initializer", "biases_initializer", "biases_regularizer", "reuse",
+           "outputs_collections", "trainable")  # fmt: skip
+
+
+@contextlib.contextmanager
+def parts_by(parts: Parts) -> Iterator[None]:
+    """Lets the layers built inside, where they reach only a part of their kernel, compute with one of `parts`."""
+    token = _parts.set(parts)
+    try:
+        yield
+    finally:
+        _parts.reset(token)
+
+
+def fully_connected_conv2d(net, num_outputs, size, padding, scope):
+    """A `slim.conv2d` of a `size` x `size` kernel, computed as what it comes to on a map of known size.
+
+    Where each position of the result sees one position of the map (a 1x1 kernel) or all of it, once (a 7x7 kernel
+    on 7x7, or on a 1x1 map that it pads), that is a matrix product, which TensorFlow computes several times as fast
+    as a convolution with a 1x1 result. On a small map, a kernel that pads meets the map only with its middle: the
+    taps around it are not computed with. Variables and results are the same.
+    """
+    height, width, depth = net.shape.as_list()[1:]
+    if height is None or width is None:
+        return slim.conv2d(net, num_outputs, [size, size], padding=padding, scope=scope)
+    taps = _reached(size, padding, max(height, width))
+    side = taps.stop - taps.start
+    if size == 1 or (height, width) == {"VALID": (size, size), "SAME": (1, 1)}.get(padding):
+        with _kernel(size, taps, depth, num_outputs, [side * side * depth, num_outputs]):
+            return _product(net, num_outputs, [height, width] if size == 1 else [1, 1], scope)
+    if side == size:
+        return slim.conv2d(net, num_outputs, [size, size], padding=padding, scope=scope)
+    with (
+        _kernel(size, taps, depth, num_outputs, [side, side, depth, num_outputs]),
+        slim.arg_scope([slim.conv2d], weights_regularizer=None, variables_collections=_collections_of_biases()),
+    ):
+        return slim.conv2d(net, num_outputs, [side, side], padding=padding, scope=scope)
+
+
+def _reached(size: int, padding: str, side: int) -> slice:
+    """The taps of a kernel that meet a map of `side` rows or columns."""
+    beside = side - 1
+    if padding != "SAME" or size % 2 == 0 or beside >= size // 2:
+        return slice(0, size)
+    return slice(size // 2 - beside, size // 2 + beside + 1)
+
+
+def _product(net, num_outputs, positions, scope):
+    """The layer as a matrix product of all positions of the batch, one below the other."""
+    normalize, activate = _argument("normalizer_fn"), _argument("activation_fn")
+
+    def normalize_positions(net, **params):
+        return normalize(tf.reshape(net, [-1, *positions, num_outputs]), **params)
 
     def activate_positions(net):
-        net = tf.reshape(net, [-1, rows, columns, num_outputs])
-        return net if activation_fn is None else activation_fn(net)
+        net = tf.reshape(net, [-1, *positions, num_outputs])
+        return net if activate is None else activate(net)
 
-    positions = tf.reshape(net, [1, 1, -1, taps * net.shape.as_list()[3]])
-    with tf.variable_scope(tf.get_variable_scope(), custom_getter=as_1x1, auxiliary_name_scope=False):
-        return slim.conv2d(
-            positions,
-            num_outputs,
-            [1, 1],
-            activation_fn=activate_positions,
-            weights_regularizer=None,
-            variables_collections={"biases": slim.utils.get_variable_collections(variables_collections, "biases")},
-            scope=scope,
-        )
+    return slim.fully_connected(
+        tf.reshape(net, [-1, _features(net, positions)]),
+        num_outputs,
+        activation_fn=activate_positions,
+        normalizer_fn=normalize and normalize_positions,
+        weights_regularizer=None,
+        variables_collections=_collections_of_biases(),
+        scope=scope,
+        **{name: _argument(name) for name in _SHARED},
+    )
+
+
+def _features(net, positions) -> int:
+    """What each position of the result sees of one image."""
+    height, width, depth = net.shape.as_list()[1:]
+    return height * width * depth // (positions[0] * positions[1])
+
+
+@contextlib.contextmanager
+def _kernel(size: int, taps: slice, depth: int, num_outputs: int, shape: list[int]) -> Iterator[None]:
+    """Gives the layer, as its weights of `shape`, the `taps` of a kernel that is stored as TF-Slim has it.
+
+    The whole kernel is what the layer's collections are about, and weight decay too, unless a part of it stands for
+    it; neither where the kernel exists already.
+    """
+    regularizer = _argument("weights_regularizer")
+    collections = slim.utils.get_variable_collections(_argument("variables_collections"), "weights") or []
+    is_whole, parts = taps == slice(0, size), _parts.get()
+
+    def get(getter, name, dtype=None, **kwargs):
+        if not name.endswith("/weights"):
+            return getter(name, dtype=dtype, **kwargs)
+        has_part = parts is not None and not is_whole and parts.has(name)
+        kwargs |= {
+            "shape": [size, size, depth, num_outputs],
+            # Of a kernel that is stored in float32, no more is cast than what the layer needs.
+            "dtype": tf.float32 if dtype in (tf.float16, tf.bfloat16) and not is_whole else dtype,
+            "regularizer": None if has_part else regularizer,
+            "collections": [*kwargs["collections"], *collections],
+        }
+        kernel = getter(name, **kwargs)
+        part = kernel
+        if has_part:
+            part = parts.of(kernel, taps, regularizer)
+        elif not is_whole:
+            part = kernel[taps, taps]
+        return tf.cast(tf.reshape(part, shape), dtype or kernel.dtype.base_dtype)
+
+    with tf.variable_scope(tf.get_variable_scope(), custom_getter=get, auxiliary_name_scope=False):
+        yield
+
+
+def _argument(name):
+    """What slim.conv2d would have for an argument that is not given."""
+    return scoped_argument(slim.conv2d, name, _DEFAULTS[name].default)
+
+
+def _collections_of_biases():
+    biases = slim.utils.get_variable_collections(_argument("variables_collections"), "biases")
+    return {"biases": biases}

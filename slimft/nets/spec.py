@@ -67,7 +67,14 @@ class NetworkSpec:
         return getattr(self._load(), self.arg_scope_name)
 
     def build(
-        self, images, num_classes: int, is_training: bool, weight_decay: float | None = None, head: str = "linear"
+        self,
+        images,
+        num_classes: int,
+        is_training: bool,
+        weight_decay: float | None = None,
+        head: str = "linear",
+        precision: str = "float32",
+        float32_variables: bool = True,
     ):
         """Builds the network under its arg_scope: a trunk, and a head on its features and end points.
 
@@ -75,26 +82,34 @@ class NetworkSpec:
             images: float tensor ``[batch, size, size, 3]``, preprocessed; the size must be known.
             num_classes: number of classes.
             is_training: whether dropout is active and batch_norm uses the batch's statistics.
-            weight_decay: factor of the L2 regularizer; None for the network's own default.
+            weight_decay: factor of the L2 regularizer, in training; None for the network's own default.
             head: one of `HEADS`: what makes the logits. But for ``linear``, its variables are in the scope
                 ``head`` beside the network's.
+            precision: in which floats the network computes: ``float32``, ``bfloat16`` or ``float16``.
+            float32_variables: whether all variables are float32; else weights are of `precision`, and not cast.
 
         Returns:
-            The logits ``[batch, num_classes]``, and a dictionary of the layers' outputs. Where there is an
+            The logits, float32 ``[batch, num_classes]``, and a dictionary of the layers' outputs. Where there is an
             ``AuxLogits`` ``[batch, num_classes]`` among them, they are trained too; other heads have none.
 
         Raises:
             UsageError: the images are too small for the network.
         """
-        from slimft.compat import slim
+        from slimft.compat import slim, tf
+        from slimft.session import computing_in
 
         on_top = get_head(head)
+        if not is_training:
+            weight_decay = 0.0  # Nobody would add up its losses.
         decay = {} if weight_decay is None else {"weight_decay": weight_decay}
-        with slim.arg_scope(self.arg_scope(**decay)):
+        with slim.arg_scope(self.arg_scope(**decay)), computing_in(precision, float32_variables) as dtype:
+            images = tf.cast(images, dtype)
             if on_top.is_own_logits:
-                return self._network(images, num_classes, is_training)
-            features, end_points = self._network(images, None, is_training)
-            return on_top.build(features, end_points, num_classes, images.shape, is_training), end_points
+                logits, end_points = self._network(images, num_classes, is_training)
+            else:
+                features, end_points = self._network(images, None, is_training)
+                logits = on_top.build(features, end_points, num_classes, images.shape, is_training)
+            return tf.cast(logits, tf.float32), end_points
 
     def _network(self, images, num_classes, is_training):
         """The function's logits or, with None for `num_classes`, its features; and its end points."""

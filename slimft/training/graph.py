@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable
 
 from slimft.compat import batch_norm_decay, dropout_seed, frozen_batch_norm, tf
-from slimft.compat.graphs import ancestors
 from slimft.data import Dataset, pipeline
 from slimft.data.augmentation import read_side, training_input
 from slimft.data.sampling import class_weights
@@ -16,11 +15,16 @@ from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
 from slimft.inference import Architecture
 from slimft.nets import NetworkSpec
+from slimft.nets.fully_connected import parts_by
 from slimft.runs.settings import Settings
 from slimft.tasks import Task
 from slimft.training import optimizers
+from slimft.training.gradients import convolution_gradients
+from slimft.training.kernel_parts import KernelParts
+from slimft.training.loss_scale import LossScale
 from slimft.training.remat import recomputed_gradients
 from slimft.training.stages import Stage, parse_multipliers
+from slimft.training.weight_decay import l2_losses, weight_decay
 
 # What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
 _AUXILIARY_WEIGHT = 0.4
@@ -44,6 +48,8 @@ class TrainingGraph:
         trained: the variables that training changes.
         optimizer_variables: the names of what only the optimizer knows.
         averages: the moving averages of the weights; None if there are none.
+        parts: what of some kernels is trained instead of them: to be taken from them after a restore, and put back
+            before they are saved.
         saver: saves all variables.
         notes: what is to be said of it before it trains, a line each.
     """
@@ -60,6 +66,7 @@ class TrainingGraph:
     trained: list[tf.Variable]
     optimizer_variables: frozenset[str]
     averages: optimizers.MovingAverages | None
+    parts: KernelParts
     saver: tf.train.Saver
     notes: tuple[str, ...] = ()
 
@@ -79,7 +86,7 @@ def build_graph(
     """Builds the graph that trains `spec` on `dataset` and evaluates it.
 
     Args:
-        settings: the run's settings; `image_size` must be set.
+        settings: the run's settings; `image_size` must be set, and `precision` another one than ``auto``.
         spec: the network.
         dataset: the training split.
         stage: what of the network is trained, and when.
@@ -89,7 +96,7 @@ def build_graph(
         PatternError: a pattern of what to train or to freeze selects no variable.
     """
     graph, head = tf.Graph(), settings.head
-    network = Architecture(spec, dataset.num_classes, settings.image_size, head)
+    network = Architecture(spec, dataset.num_classes, settings.image_size, head, settings.precision)
     with graph.as_default():
         tf.set_random_seed(settings.seed)
         global_step = tf.train.get_or_create_global_step()
@@ -102,32 +109,51 @@ def build_graph(
         freezes = _freezes(settings, spec, trainable)
         with tf.name_scope("training"):
             batches, images, targets, seed = _input(settings, network, dataset)
-        with dropout_seed(seed), frozen_batch_norm(freezes), batch_norm_decay(_decay_so_far(batches.step)):
+        parts = KernelParts(lambda name: not settings.ema and trainable.selects(name))
+        with (
+            # What reads a resource variable has what it held then: updates need not wait for each other.
+            tf.variable_scope(tf.get_variable_scope(), use_resource=True),
+            parts_by(parts),
+            convolution_gradients(),
+            dropout_seed(seed),
+            frozen_batch_norm(freezes),
+            batch_norm_decay(_decay_so_far(batches.step)),
+        ):
             outputs, end_points = spec.build(
-                images, dataset.num_classes, is_training=True, weight_decay=settings.weight_decay, head=head
+                images,
+                dataset.num_classes,
+                is_training=True,
+                weight_decay=settings.weight_decay,
+                head=head,
+                precision=settings.precision,
             )
-        trained = _trained_variables(trainable)
+        trained = parts.instead(_trained_variables(trainable))
         averages = None
         if settings.ema:
             averages = optimizers.MovingAverages(settings.ema, [*trained, *_moving_statistics(freezes)])
         with tf.name_scope("training/"):
             loss_of = _loss_of(settings, network.task, dataset, targets)
             loss = loss_of(outputs)
-            total_loss = _total_loss(loss, loss_of, end_points, trained)
+            decays, other_losses = weight_decay(trained)
+            total_loss = _total_loss(loss, loss_of, end_points, other_losses)
+            if not optimizers.decays_by_itself(settings):
+                total_loss, decays = tf.add_n([total_loss, *l2_losses(decays, trained)]), {}
             measured = network.task.measure(outputs, batches.targets, loss)
             step = global_step - stage.first_step
             rate = rate_at(step) if rate_at else _scheduled_rate(settings, dataset, stage, step)
-        gradients, notes = _gradients(total_loss, trained, images if settings.remat else None)
+        loss_scale = LossScale() if settings.precision == "float16" else None
+        gradients, notes = _gradients(total_loss, trained, loss_scale, images if settings.remat else None)
         factors = _factors(settings, spec, trained)
         updates = [found for found in zip(gradients, trained, factors) if found[0] is not None]
-        add_gradients, train_op, own_variables = _train_ops(settings, rate, updates, averages)
-        evaluator = build_evaluator(
-            network,
-            dataset.image_shape(settings.image_size),
-            settings.batch_size,
-            reuse=True,
-            averages=averages and averages.average,
-        )
+        add_gradients, train_op, own_variables = _train_ops(settings, rate, updates, averages, decays)
+        with parts_by(parts):
+            evaluator = build_evaluator(
+                network,
+                dataset.image_shape(settings.image_size),
+                settings.batch_size,
+                reuse=True,
+                averages=averages and averages.average,
+            )
         return TrainingGraph(
             graph=graph,
             batches=batches,
@@ -139,8 +165,11 @@ def build_graph(
             all_finite=_all_finite(),
             evaluator=evaluator,
             trained=trained,
-            optimizer_variables=frozenset(variable.op.name for variable in own_variables),
+            optimizer_variables=frozenset(
+                variable.op.name for variable in [*own_variables, *(loss_scale.variables if loss_scale else [])]
+            ),
             averages=averages,
+            parts=parts,
             saver=tf.train.Saver(max_to_keep=0),
             notes=(*_notes_on_xla(settings), *notes),
         )
@@ -212,9 +241,9 @@ def _loss_of(settings: Settings, task: Task, dataset: Dataset, targets) -> Calla
     return lambda outputs: task.loss(outputs, targets, weights, settings.focal_gamma)
 
 
-def _total_loss(loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, trained) -> tf.Tensor:
-    """What is minimized: the loss, that of auxiliary logits where the network has some, and weight decay."""
-    losses = [loss, *_weight_decay_of(trained)]
+def _total_loss(loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, other_losses) -> tf.Tensor:
+    """What is minimized beside weight decay: the loss, and that of auxiliary logits where the network has some."""
+    losses = [loss, *other_losses]
     if "AuxLogits" in end_points:
         losses.append(_AUXILIARY_WEIGHT * loss_of(end_points["AuxLogits"]))
     return tf.add_n(losses)
@@ -229,23 +258,32 @@ def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
     return list(factors.values())
 
 
-def _gradients(total_loss, trained, recomputed_from) -> tuple[list[tf.Tensor | None], tuple[str, ...]]:
+def _gradients(
+    total_loss, trained, loss_scale: LossScale | None, recomputed_from
+) -> tuple[list[tf.Tensor | None], tuple[str, ...]]:
     """The gradient of each variable, None where the loss does not depend on it; and notes on them.
 
     Args:
         total_loss: what is minimized.
         trained: the variables.
+        loss_scale: what the loss is multiplied by, and the gradients divided; None for nothing.
         recomputed_from: the images from which on activations are computed a second time; None for not at all.
     """
+    notes: tuple[str, ...] = ()
     with tf.name_scope("training/"):
-        if recomputed_from is not None:
-            recomputed = recomputed_gradients(total_loss, trained, recomputed_from)
-            return recomputed.gradients, (recomputed.describe(),)
-        # Gated: a ref variable must not be updated while another gradient still reads it.
-        return tf.gradients(total_loss, trained, gate_gradients=True), ()
+        loss = loss_scale.scaled(total_loss) if loss_scale else total_loss
+        if recomputed_from is None:
+            gradients = tf.gradients(loss, trained)
+        else:
+            recomputed = recomputed_gradients(loss, trained, recomputed_from)
+            gradients, notes = recomputed.gradients, (recomputed.describe(),)
+        if not loss_scale:
+            return gradients, notes
+        unscaled = iter(loss_scale.unscaled([gradient for gradient in gradients if gradient is not None]))
+        return [None if gradient is None else next(unscaled) for gradient in gradients], notes
 
 
-def _train_ops(settings: Settings, rate, updates, averages):
+def _train_ops(settings: Settings, rate, updates, averages, decays):
     """The op of a step's batches but the last (or None), that of the last, and the optimizer's variables."""
     gradients, variables, factors = map(list, zip(*updates))
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
@@ -258,7 +296,7 @@ def _train_ops(settings: Settings, rate, updates, averages):
         with tf.control_dependencies(update_ops):
             gradients = [total.read_value() / settings.accumulate for total in sums]
     with tf.control_dependencies(update_ops):
-        applied, own_variables = optimizers.apply_gradients(settings, rate, gradients, variables, factors)
+        applied, own_variables = optimizers.apply_gradients(settings, rate, gradients, variables, factors, decays)
     with tf.control_dependencies([applied]):
         finished = [total.assign(tf.zeros_like(total)) for total in sums]
         if averages:
@@ -286,10 +324,3 @@ def _trained_variables(trainable: VariableFilter) -> list[tf.Variable]:
     if not names:
         raise PatternError("--freeze leaves nothing to train; leave out one of its patterns")
     return [variables[name] for name in names]
-
-
-def _weight_decay_of(variables) -> list[tf.Tensor]:
-    """The regularization losses of `variables`: those of frozen ones are constants, dear to compute."""
-    trained = {variable.op for variable in variables}
-    losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
-    return [loss for loss in losses if not trained.isdisjoint(ancestors([loss.op], control_inputs=False))]

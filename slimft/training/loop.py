@@ -79,7 +79,7 @@ def _train_stages(run: Run) -> dict:
     while True:
         with (
             run.training.graph.as_default(),
-            tf.Session(config=session_config(run.settings.precision, run.settings.xla)) as session,
+            tf.Session(config=session_config(run.settings.xla)) as session,
             StopSignals() as stop,
         ):
             step = run.restore(session)
@@ -233,6 +233,7 @@ def _save_if_due(state: State, due: bool) -> bool:
 def _save(state: State) -> None:
     """Saves what a run needs to go on from here."""
     run, step = state.run, state.step
+    run.training.parts.put_back(state.session)
     if not state.session.run(run.training.all_finite):
         raise diverged(run, step, "a variable is not finite")
     run.directory.save(state.session, run.training.saver, state.history, step)
@@ -311,4 +312,5 @@ def _restore_for_evaluation(session: tf.Session, run: Run, checkpoint: str) -> N
     lacking = {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
     variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
     plan_restore(checkpoint, variables).apply(session)
+    run.training.parts.take(session)
     session.run([averages.start[name] for name in lacking])

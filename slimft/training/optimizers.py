@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from slimft.compat import tf
 from slimft.runs.settings import Settings
@@ -42,13 +42,48 @@ def _schedule(settings: Settings, initial, step, total_steps: int, steps_per_epo
     return tf.train.exponential_decay(initial, step, decay_steps, settings.decay_factor, staircase=True)
 
 
-def optimizer(settings: Settings, rate) -> tf.train.Optimizer:
-    """The optimizer of the settings.
+class _DecayingMomentum(tf.train.MomentumOptimizer):
+    """Momentum that adds L2 weight decay by itself.
+
+    ``v = m * v + (g + decay * w)`` is computed as ``v = m * (v + decay / m * w) + g``, in place: no gradient of
+    the decay, and no sum of the two, is in memory beside the weights, or has to be written and read.
+
+    Args:
+        decays: factors by the name of a resource variable.
+    """
+
+    def __init__(self, rate, momentum: float, decays: Mapping[str, float]):
+        super().__init__(rate, momentum)
+        self._decay_shares = {name: decay / momentum for name, decay in decays.items()}
+
+    def _resource_apply_dense(self, gradient, variable):
+        share = self._decay_shares.get(variable.op.name)
+        if share is None:
+            return super()._resource_apply_dense(gradient, variable)
+        with tf.control_dependencies([gradient]):
+            decayed = tf.raw_ops.ResourceApplyGradientDescent(
+                var=self.get_slot(variable, "momentum").handle,
+                alpha=tf.constant(-share, variable.dtype.base_dtype),
+                delta=variable.read_value(),
+            )
+        with tf.control_dependencies([decayed]):
+            return super()._resource_apply_dense(gradient, variable)
+
+
+def decays_by_itself(settings: Settings) -> bool:
+    """Whether the optimizer adds weight decay, so that the loss need not; not where gradients are clipped."""
+    return settings.optimizer == "momentum" and settings.momentum > 0 and settings.clip_norm is None
+
+
+def optimizer(settings: Settings, rate, decays: Mapping[str, float] | None = None) -> tf.train.Optimizer:
+    """The optimizer of the settings; `decays` has the weight decay by a variable's name, if it `decays_by_itself`.
 
     RMSProp's decay of 0.9 and epsilon of 1 are those of research/slim/train_image_classifier.py. Adam's betas of
     0.9 and 0.999 and its epsilon of 1e-8 are TensorFlow's. That script gives Adam the epsilon 1, which outweighs
     the usual gradients: a step is then proportional to them, and the script's learning rates do not carry over.
     """
+    if decays and decays_by_itself(settings):
+        return _DecayingMomentum(rate, settings.momentum, decays)
     if settings.optimizer == "momentum":
         return tf.train.MomentumOptimizer(rate, settings.momentum)
     if settings.optimizer == "adam":
@@ -58,7 +93,14 @@ def optimizer(settings: Settings, rate) -> tf.train.Optimizer:
     return tf.train.GradientDescentOptimizer(rate)
 
 
-def apply_gradients(settings: Settings, rate, gradients: Sequence, variables: Sequence, factors: Sequence[float]):
+def apply_gradients(
+    settings: Settings,
+    rate,
+    gradients: Sequence,
+    variables: Sequence,
+    factors: Sequence[float],
+    decays: Mapping[str, float] | None = None,
+):
     """Clips the gradients and lets the optimizer apply them.
 
     Args:
@@ -68,6 +110,7 @@ def apply_gradients(settings: Settings, rate, gradients: Sequence, variables: Se
         variables: what they are the gradients of.
         factors: what each variable's learning rate is multiplied by. Each has an optimizer: a gradient that is
             multiplied instead would be what Adam and RMSProp divide by again.
+        decays: as of `optimizer`.
 
     Returns:
         The op, and the optimizers' own variables.
@@ -79,7 +122,7 @@ def apply_gradients(settings: Settings, rate, gradients: Sequence, variables: Se
         groups.setdefault(factor, []).append((gradient, variable))
     ops, own_variables = [], []
     for factor, pairs in sorted(groups.items()):
-        one = optimizer(settings, rate if factor == 1 else rate * factor)
+        one = optimizer(settings, rate if factor == 1 else rate * factor, decays)
         ops.append(one.apply_gradients(pairs))
         own_variables += one.variables()
     return tf.group(*ops), own_variables

@@ -28,6 +28,7 @@ from slimft.runs.settings_file import differences, saved_settings
 from slimft.training.completion import complete, notes_on
 from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph
+from slimft.training.precision import resolve_precision
 from slimft.training.progress import Measured
 from slimft.training.run_directory import RunDirectory
 from slimft.training.stages import Stage, stages_of
@@ -106,6 +107,7 @@ class Run:
                     raise
                 older = older_checkpoints(self.settings.train_dir, but=self.plan.checkpoint.path)
                 raise CheckpointError(f"{error}; {older}") from None
+        self.training.parts.take(session)
         if self.training.averages:
             start = self.training.averages.start
             session.run([op for name, op in start.items() if name not in restored])
@@ -198,6 +200,8 @@ def prepare(
     latest = find_checkpoint(settings.train_dir, resume_from)
     step = 0 if latest is None else step_of(latest)
     starts, data, notes = splits is None, None, []
+    if saved and settings.precision == "auto":
+        settings = dataclasses.replace(settings, precision=saved.precision)
     if saved and settings.grey_bits is None:
         settings = dataclasses.replace(settings, grey_bits=saved.grey_bits)
     if starts:
@@ -227,6 +231,8 @@ def prepare(
     if settings.deterministic:
         enable_determinism()
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
+    settings, said = resolve_precision(settings, spec, splits["train"], stage, stages[-1].last_step)
+    notes += said
     training = build_graph(settings, spec, splits["train"], stage, rate_at)
     with training.graph.as_default():
         if latest is not None:

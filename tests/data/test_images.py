@@ -203,9 +203,33 @@ def test_bands_make_no_difference(tmp_path, monkeypatch, mode, orientation):
     for square, size in zip(squares, sizes):
         np.testing.assert_array_equal(square, np.rint(central_square(whole, *size)))
     monkeypatch.setattr(images, "_BAND_PIXELS", 200)
+    monkeypatch.setattr(images, "_RESIZED_PIXELS", 60)
     np.testing.assert_array_equal(read_image(path), whole)
     for square, size in zip(squares, sizes):
         np.testing.assert_array_equal(read_square(path, *size), square)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7, 8])
+@pytest.mark.parametrize("height, width", [(427, 640), (427, 331), (575, 769)])
+@pytest.mark.parametrize("size", [48, 96, 160])
+def test_a_jpeg_at_a_fraction_of_an_odd_size_shows_the_same_place(tmp_path, size, height, width, orientation):
+    """Its last pixels are of a part of a square only: what counts them as whole shifts the picture."""
+    rows, columns = np.mgrid[:height, :width] * (2 * np.pi / 150)
+    waves = np.stack([128 + 100 * np.sin(rows), 128 + 100 * np.sin(columns), 0 * rows + 128], 2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "waves.jpg", waves, quality=98, subsampling=0, exif=exif)
+    # Of a PNG all is decoded.
+    whole = saved(tmp_path / "waves.png", waves, exif=exif)
+    difference = read_square(path, size).astype(int) - read_square(whole, size)
+    assert np.abs(difference).mean() < 1
+
+
+def test_files_that_are_read_at_once_and_not(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.jpg", RNG.integers(0, 256, (40, 60, 3), np.uint8))
+    expected = read_image(path)
+    monkeypatch.setattr(images, "_SMALL_FILE_BYTES", 0)
+    np.testing.assert_array_equal(read_image(path), expected)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])

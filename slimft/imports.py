@@ -1,0 +1,57 @@
+"""What others import and nobody may use: left out until it is."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def left_out(name: str) -> Iterator[None]:
+    """Lets ``import name`` raise ImportError for the length of the block, unless it has been imported before.
+
+    For packages that are imported where they can be, at a price, by one that does without them. What only looks for
+    the package finds it.
+    """
+    finder = _LeftOut(name)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _LeftOut(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def __init__(self, name: str):
+        self._name = name
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path) if fullname == self._name else None
+        if spec is not None:
+            spec.loader = self
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        raise ImportError(f"{self._name} is left out until it is used")
+
+    def exec_module(self, module: Any) -> None:
+        """Of the protocol; `create_module` comes first."""
+
+
+class Deferred:
+    """Stands for a module, which is imported when an attribute of it is asked for.
+
+    Args:
+        name: the module's full name.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)

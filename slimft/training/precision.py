@@ -1,0 +1,78 @@
+"""What ``--precision=auto`` comes to in training."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+
+from slimft.compat import tf
+from slimft.data import Dataset
+from slimft.nets import NetworkSpec
+from slimft.precision_choice import choose_precision
+from slimft.runs.settings import Settings
+from slimft.session import session_config
+from slimft.training.graph import build_graph
+from slimft.training.stages import Stage
+
+# Steps of a run below which measuring would take a good part of its time.
+_FEW_STEPS = 50
+# A step is measured so often, or for so long.
+_STEPS, _SECONDS = 3, 3.0
+
+
+def resolve_precision(
+    settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: Stage, steps: int
+) -> tuple[Settings, list[str]]:
+    """The settings with the precision that ``auto`` stands for, and a line on it, if there is something to say.
+
+    A run that is to be the same each time, or is too short to be worth it, is one in float32.
+
+    Args:
+        settings: the run's settings; `image_size` must be set.
+        spec: the network.
+        dataset: the training split.
+        stage: what trains, and is measured.
+        steps: the steps of the whole run.
+    """
+    if settings.precision != "auto":
+        return settings, []
+    if settings.deterministic:
+        return dataclasses.replace(settings, precision="float32"), []
+    of = {
+        "trains": [*stage.trainable, "but", *settings.freeze],
+        "network": spec.name,
+        "head": settings.head,
+        "classes": dataset.num_classes,
+        "image_size": settings.image_size,
+        "batch_size": settings.batch_size,
+        "optimizer": settings.optimizer,
+        "batch_norm": settings.batch_norm,
+    }
+
+    def seconds_of(precision: str) -> float:
+        return _seconds_of(dataclasses.replace(settings, precision=precision), spec, dataset, stage)
+
+    precision, note = choose_precision(of, None if steps < _FEW_STEPS else seconds_of)
+    return dataclasses.replace(settings, precision=precision), [note] if note else []
+
+
+def _seconds_of(settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: Stage) -> float:
+    """The shortest time of a few steps, on one grey image over and over."""
+    training = build_graph(settings, spec, dataset, stage)
+    images, targets = training.batches.images, training.batches.targets
+    fed = {
+        images: np.full(images.shape.as_list(), 128, np.uint8),
+        targets: np.zeros(targets.shape.as_list(), targets.dtype.as_numpy_dtype),
+    }
+    with training.graph.as_default(), tf.Session(config=session_config()) as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        training.parts.take(session)
+        times: list[float] = []
+        while not times or (len(times) <= _STEPS and sum(times) < _SECONDS):
+            began = time.perf_counter()
+            session.run(training.train_op, {**fed, training.batches.step: len(times)})
+            times.append(time.perf_counter() - began)
+        # The first prepares the kernels.
+        return min(times[1:] or times)
