@@ -47,7 +47,7 @@ def child(model: str, side: int, batch: int, cache: str, folder: str, steps: int
     run.splits["train"].images.prepare(int(batches.images.shape[1]), several_passes=True)
     inputs = [batches.step, batches.images, batches.targets]
     fetches = [training.measured, training.learning_rate, training.train_op]
-    with training.graph.as_default(), tf.Session(config=session_config(run.settings.precision)) as session:
+    with training.graph.as_default(), tf.Session(config=session_config(run.settings.xla)) as session:
         run.restore(session)
         run.start_batches(session, 0)
         pairs = []

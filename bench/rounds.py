@@ -126,8 +126,8 @@ def describe(found: Mapping) -> str:
     flags = f" ({', '.join(found['flags'])})" if found["flags"] else ""
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items() if version)
     return (
-        f"{found['cores']} cores of {found['processor']}{flags}, {found['memory_gb']} GB of memory, {found['system']}, "
-        f"Python {found['python']}, {packages}, on {found['date']}"
+        f"{found['cores']} cores of {found['processor']}{flags}, {found['memory_gb']} GB of memory, "
+        f"{found['system']}, Python {found['python']}, {packages}, on {found['date']}"
     )
 
 

@@ -10,10 +10,16 @@ from slimft.compat import tf
 _HALF = {"bfloat16": tf.bfloat16, "float16": tf.float16}
 
 
-def session_config() -> tf.ConfigProto:
-    """How slimft's sessions run: GPU memory is taken as it is needed."""
+def session_config(xla: bool = False) -> tf.ConfigProto:
+    """How slimft's sessions run: GPU memory is taken as it is needed.
+
+    Args:
+        xla: whether XLA compiles what it can of the graph, on a GPU.
+    """
     config = tf.ConfigProto()
     config.gpu_options.allow_growth = True
+    if xla:
+        config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     return config
 
 

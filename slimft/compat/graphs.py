@@ -42,3 +42,14 @@ def replace_by_placeholder(tensor: tf.Tensor, consumers: Iterable[tf.Operation] 
             if taken is tensor:
                 op._update_input(index, placeholder)
     return placeholder
+
+
+def descendants(ops: Iterable[tf.Operation]) -> set[tf.Operation]:
+    """`ops` and all that is computed from them."""
+    found, ahead = set(), list(ops)
+    while ahead:
+        op = ahead.pop()
+        if op not in found:
+            found.add(op)
+            ahead += [reader for tensor in op.outputs for reader in tensor.consumers()]
+    return found

@@ -40,7 +40,7 @@ class Batches:
         image_shape: height, width and channels of the images.
     """
 
-    def __init__(self, image_shape, batch_size, numbered_indices, target: TargetSpec):
+    def __init__(self, image_shape, batch_size, numbered_indices, target: TargetSpec, device: str | None = None):
         self.image_shape, self._target = tuple(image_shape), target
         # Numbered: what is prefetched of an earlier start must not mix with the newest.
         self._starts, self._current = itertools.count(), None
@@ -54,8 +54,12 @@ class Batches:
             return step, *tf.numpy_function(self._read, arguments, types, stateful=False)
 
         dataset = numbered_indices(self._first_step, self._num_examples).map(read, num_parallel_calls=1)
-        self._iterator = tf.data.make_initializable_iterator(dataset.prefetch(_AHEAD))
-        self.step, self.images, self.targets = self._iterator.get_next()
+        dataset = dataset.prefetch(_AHEAD)
+        if device is not None:  # What is read stays on the host; the next batch is copied while a step runs.
+            dataset = dataset.apply(tf.data.experimental.copy_to_device(device)).prefetch(1)
+        with tf.device(device) if device else contextlib.nullcontext():
+            self._iterator = tf.data.make_initializable_iterator(dataset)
+            self.step, self.images, self.targets = self._iterator.get_next()
         self.step.set_shape([])
         self.images.set_shape([batch_size, *self.image_shape])
         self.targets.set_shape([batch_size, *target.shape])
@@ -166,7 +170,7 @@ def shuffled_places(
                 yield epochs[part], indices[part]
 
 
-def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS) -> Batches:
+def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS, device: str | None = None) -> Batches:
     """Endless shuffled batches of exactly `batch_size` examples.
 
     Args:
@@ -174,13 +178,15 @@ def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS) -> 
         batch_size: examples per batch.
         seed: integer from 0 to 2**31 - 1 that the order depends on.
         target: what the target of an example is.
+        device: where the batches are wanted, such as ``/gpu:0``: the next one is copied there while a step runs.
+            None for the host.
     """
 
     def numbered_indices(first_step, num_examples):
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
         return steps.map(lambda step: (step, *shuffled_indices(step, batch_size, num_examples, seed)))
 
-    return Batches(image_shape, batch_size, numbered_indices, target)
+    return Batches(image_shape, batch_size, numbered_indices, target, device)
 
 
 def eval_batches(image_shape, batch_size, target: TargetSpec = CLASS) -> Batches:

@@ -264,6 +264,12 @@ class Settings:
         "steps and takes the fastest on this machine, which it remembers; a run that goes on keeps what it had.",
         choices=PRECISIONS,
     )
+    remat: bool = _flag(
+        False,
+        "Keep only some activations for the gradients and compute the others a second time: about a third more "
+        "time, for larger batches in the same memory. The losses are the same.",
+    )
+    xla: bool = _flag(False, "Let XLA compile the graph, on a GPU; the first step takes longer.")
     deterministic: bool = _flag(
         False, "Compute so that the same command gives the same bits on this machine; can be slower."
     )

@@ -22,6 +22,7 @@ from slimft.training import optimizers
 from slimft.training.gradients import convolution_gradients
 from slimft.training.kernel_parts import KernelParts
 from slimft.training.loss_scale import LossScale
+from slimft.training.remat import recomputed_gradients
 from slimft.training.stages import Stage, parse_multipliers
 from slimft.training.weight_decay import l2_losses, weight_decay
 
@@ -53,6 +54,7 @@ class TrainingGraph:
         parts: what of some kernels is trained instead of them: to be taken from them after a restore, and put back
             before they are saved.
         saver: saves all variables.
+        notes: what is to be said of it before it trains, a line each.
     """
 
     graph: tf.Graph
@@ -71,6 +73,7 @@ class TrainingGraph:
     averages: optimizers.MovingAverages | None
     parts: KernelParts
     saver: tf.train.Saver
+    notes: tuple[str, ...] = ()
 
     @property
     def loss(self) -> tf.Tensor:
@@ -146,7 +149,9 @@ def build_graph(
             step = global_step - stage.first_step
             rate = rate_at(step) if rate_at else _scheduled_rate(settings, dataset, stage, step)
         loss_scale = LossScale() if settings.precision == "float16" else None
-        updates = _gradients(total_loss, trained, _factors(settings, spec, trained), loss_scale)
+        gradients, notes = _gradients(total_loss, trained, loss_scale, images if settings.remat else None)
+        factors = _factors(settings, spec, trained)
+        updates = [found for found in zip(gradients, trained, factors) if found[0] is not None]
         add_gradients, train_op, own_variables = _train_ops(settings, rate, updates, averages, decays)
         with parts_by(parts):
             evaluator = build_evaluator(
@@ -175,7 +180,17 @@ def build_graph(
             averages=averages,
             parts=parts,
             saver=tf.train.Saver(max_to_keep=0),
+            notes=(*_notes_on_xla(settings), *notes),
         )
+
+
+def _notes_on_xla(settings: Settings) -> tuple[str, ...]:
+    if not settings.xla or tf.config.list_physical_devices("GPU"):
+        return ()
+    return (
+        "--xla does nothing here: there is no GPU, and on a CPU TensorFlow compiles only where the environment has "
+        "TF_XLA_FLAGS=--tf_xla_cpu_global_jit, and usually to slower code",
+    )
 
 
 def _all_finite() -> tf.Tensor:
@@ -187,7 +202,8 @@ def _input(settings: Settings, network: Architecture, dataset: Dataset, plain: t
     """The batches, the network's images and targets, and the seed of this batch's randomness."""
     side = read_side(settings.image_size, settings.augment)
     image_shape, target = dataset.image_shape(side), network.task.targets
-    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target)
+    device = "/gpu:0" if tf.config.list_physical_devices("GPU") else None
+    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target, device)
     seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
     images, targets = training_input(
         batches.images,
@@ -253,16 +269,28 @@ def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
 
 
 def _gradients(
-    total_loss, trained, factors, loss_scale: LossScale | None
-) -> list[tuple[tf.Tensor, tf.Variable, float]]:
-    """The gradient of each variable that the loss depends on, the variable, and its learning rate's factor."""
+    total_loss, trained, loss_scale: LossScale | None, recomputed_from
+) -> tuple[list[tf.Tensor | None], tuple[str, ...]]:
+    """The gradient of each variable, None where the loss does not depend on it; and notes on them.
+
+    Args:
+        total_loss: what is minimized.
+        trained: the variables.
+        loss_scale: what the loss is multiplied by, and the gradients divided; None for nothing.
+        recomputed_from: the images from which on activations are computed a second time; None for not at all.
+    """
+    notes: tuple[str, ...] = ()
     with tf.name_scope("training/"):
-        gradients = tf.gradients(loss_scale.scaled(total_loss) if loss_scale else total_loss, trained)
-        found = [one for one in zip(gradients, trained, factors) if one[0] is not None]
+        loss = loss_scale.scaled(total_loss) if loss_scale else total_loss
+        if recomputed_from is None:
+            gradients = tf.gradients(loss, trained)
+        else:
+            recomputed = recomputed_gradients(loss, trained, recomputed_from)
+            gradients, notes = recomputed.gradients, (recomputed.describe(),)
         if not loss_scale:
-            return found
-        unscaled = loss_scale.unscaled([gradient for gradient, _, _ in found])
-        return [(gradient, *others) for gradient, (_, *others) in zip(unscaled, found)]
+            return gradients, notes
+        unscaled = iter(loss_scale.unscaled([gradient for gradient in gradients if gradient is not None]))
+        return [None if gradient is None else next(unscaled) for gradient in gradients], notes
 
 
 def _train_ops(settings: Settings, rate, updates, averages, decays):

@@ -41,6 +41,7 @@ class KernelParts:
                 part = tf.Variable(
                     tf.zeros([side, side, *kernel.shape[2:]], kernel.dtype.base_dtype),
                     name="reached",
+                    trainable=False,  # It is trained in the kernel's place, by the kernel's name.
                     use_resource=True,
                     collections=[tf.GraphKeys.LOCAL_VARIABLES],
                 )

@@ -82,7 +82,7 @@ def _train_stages(run: Run) -> dict:
         parts = cut_graph(run)
         with (
             run.training.graph.as_default(),
-            tf.Session(config=session_config()) as session,
+            tf.Session(config=session_config(run.settings.xla)) as session,
             StopSignals() as stop,
         ):
             step = run.restore(session)
@@ -134,6 +134,7 @@ def _say_how_it_starts(run: Run, step: int) -> None:
         say(f"resuming at step {step} from {run.plan.checkpoint.path}{ignored}")
     if run.finished:
         return
+    say(*run.training.notes)
     what = ""
     if len(run.stages) > 1:
         scopes = ",".join(run.stage.trainable) or "everything"

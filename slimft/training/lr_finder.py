@@ -90,7 +90,7 @@ def _try_rates(run: Run) -> tuple[list[float], list[float]]:
     rates, losses = [], []
     with (
         run.training.graph.as_default(),
-        tf.Session(config=session_config()) as session,
+        tf.Session(config=session_config(run.settings.xla)) as session,
         Progress(0, _STEPS, run.settings.batch_size * run.settings.accumulate) as progress,
     ):
         run.restore(session)

@@ -49,6 +49,8 @@ def resolve_precision(
         "batch_size": settings.batch_size,
         "optimizer": settings.optimizer,
         "batch_norm": settings.batch_norm,
+        "remat": settings.remat,
+        "xla": settings.xla,
     }
 
     def seconds_of(precision: str) -> float:
@@ -66,7 +68,7 @@ def _seconds_of(settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: 
         images: np.full(images.shape.as_list(), 128, np.uint8),
         targets: np.zeros(targets.shape.as_list(), targets.dtype.as_numpy_dtype),
     }
-    with training.graph.as_default(), tf.Session(config=session_config()) as session:
+    with training.graph.as_default(), tf.Session(config=session_config(settings.xla)) as session:
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
         training.parts.take(session)
         times: list[float] = []

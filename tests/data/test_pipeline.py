@@ -262,6 +262,30 @@ def test_a_sampler_says_which_example_a_place_has():
     assert indices.tolist() == plain
 
 
+def test_batches_on_another_device_are_the_same_and_so_are_errors():
+    """A second CPU stands for the GPU."""
+
+    class Broken(Dataset):
+        def read(self, indices, shape):
+            raise DataError("image 3 is broken")
+
+    taken, images = [], numbered(20)
+    for device in (None, "/cpu:1"):
+        with tf.Graph().as_default(), tf.Session(config=tf.ConfigProto(device_count={"CPU": 2})) as session:
+            batches = pipeline.train_batches((3, 2, 3), 8, 1, device=device)
+            batches.start(session, images, 2)
+            fetches = [batches.step, batches.images, batches.targets]
+            taken.append([session.run(fetches) for _ in range(4)])
+            fields = {name: getattr(images, name) for name in images.__dataclass_fields__}
+            batches.start(session, Broken(**fields))
+            with pytest.raises(DataError, match="image 3"), batches.errors():
+                session.run(fetches)
+        assert device is None or batches.images.device.lower().endswith("cpu:1")
+    for host, other in zip(*taken):
+        for one, two in zip(host, other):
+            np.testing.assert_array_equal(one, two)
+
+
 def test_image_files_are_read_at_the_shape_given(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 6, 6, 3), np.uint8)
     paths = [str(tmp_path / f"{number}.png") for number in range(5)]

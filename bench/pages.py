@@ -1,0 +1,245 @@
+"""docs/benchmarks.md, made of the results that `bench/run_all` leaves: the text is here, the figures are there."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import NamedTuple
+
+import rounds
+
+
+class Benchmark(NamedTuple):
+    """A section of the page.
+
+    Attributes:
+        name: of its results.
+        title: its heading.
+        script: the file in bench/.
+        flags: those of the page; `quick` those that show that it works.
+        text: what stands above its table; `notes` what stands below.
+        has_figures: whether the script has ``--json``.
+    """
+
+    name: str
+    title: str
+    script: str
+    flags: tuple[str, ...]
+    quick: tuple[str, ...]
+    text: str
+    notes: str = ""
+    has_figures: bool = True
+
+    @property
+    def exists(self) -> bool:
+        """Whether the script is there."""
+        return (rounds.ROOT / "bench" / self.script).exists()
+
+
+_TOY = ("--rounds=1", "--seconds=0.5")
+BENCHMARKS = (
+    Benchmark(
+        "training",
+        "Training",
+        "training.py",
+        ("--rounds=3", "--seconds=5"),
+        (*_TOY, "--only", "mobilenet_v1:32:8"),
+        "All layers train. slimft takes its own steps with its own input, Keras runs `fit` on the network of "
+        "`keras.applications` with the same batch, by momentum. *best* is each side's faster precision, *auto* "
+        "what slimft chooses by itself. An image of 32x32 reaches one of the 49 taps of VGG's fc6, which has "
+        "103 million weights; Keras' network flattens to 512 features there and has 2 million.",
+    ),
+    Benchmark(
+        "memory",
+        "Memory of training",
+        "memory.py",
+        ("--rounds=1",),
+        (*_TOY, "--model=mobilenet_v1", "--size=32", "--batch=8"),
+        "The largest resident memory of the process, with `--remat` and without; the ratio is to the first row.",
+    ),
+    Benchmark(
+        "evaluation",
+        "Evaluation and prediction",
+        "evaluation.py",
+        ("--rounds=3", "--seconds=4"),
+        (*_TOY, "--only", "mobilenet_v1", "--size=32", "--batch=8"),
+        "Networks of 1000 classes, 224x224, batches of 32. slimft's evaluator also reads its images and adds up"
+        " all scores; *classifies* is the `Classifier` of `bin/predict`; Keras runs `predict`.",
+    ),
+    Benchmark(
+        "features",
+        "Frozen layers computed once",
+        "features.py",
+        (),
+        ("--quick",),
+        "Where the first layers do not train, what they compute is kept and read again in later epochs.",
+        has_figures=False,
+    ),
+    Benchmark(
+        "growth",
+        "How an epoch grows",
+        "growth.py",
+        ("--rounds=1",),
+        ("--rounds=1", "--quick"),
+        "MobileNet V1, all layers, float32: one of image size, batch, images and classes changes, the others "
+        "are 64x64 pixels, batches of 32, 1,024 images and 10 classes. Time of an epoch after the first.\n\n"
+        "![time of an epoch](images/growth.svg)",
+    ),
+    Benchmark(
+        "restore",
+        "Restoring VGG-16",
+        "restore.py",
+        ("--rounds=3", "--repeats=3"),
+        ("--rounds=1", "--repeats=1"),
+        "138 million parameters, 553 MB, written by `tf.train.Saver` in both formats. *First* is the first "
+        "restore in a process, *again* a repeated one; the ratios are Saver's time to ours. Memory is the most "
+        "MiB that the first restore needed beyond what the process had (the variables are 528 MiB): private "
+        "memory, and with the pages of the mapped file.",
+        "TensorFlow copies what is fed to a ref variable, which slim's layers make by default; a resource "
+        "variable takes the memory as it is. Checksums are verified unless the row says otherwise. Most of a "
+        "first restore is the system handing out fresh memory.",
+        has_figures=False,
+    ),
+    Benchmark(
+        "restore_sizes",
+        "How a restore grows",
+        "restore_sizes.py",
+        ("--rounds=2",),
+        ("--rounds=1", "--megabytes", "1", "10"),
+        "The first restore in a process, V2, resource variables, checksums verified, against "
+        "`tf.train.Saver`.\n\n"
+        "![time of a restore](images/restore_sizes.svg)",
+    ),
+    Benchmark(
+        "inspect_checkpoint",
+        "Listing VGG-16",
+        "inspect_checkpoint.py",
+        ("--rounds=5",),
+        ("--rounds=1",),
+        "Whole processes, start-up included.",
+        has_figures=False,
+    ),
+    Benchmark(
+        "startup",
+        "Start-up",
+        "startup.py",
+        ("--rounds=9",),
+        ("--rounds=1",),
+        "Whole processes.",
+        has_figures=False,
+    ),
+    Benchmark(
+        "image_folder",
+        "Images from files",
+        "image_folder.py",
+        ("--images=1000", "--many=20000"),
+        ("--images=64", "--many=200"),
+        "JPEG files of 500x375, to 224x224. slimft decodes whole squares of pixels and takes their mean, as "
+        "`bin/predict` does; tf.data's pipeline looks at four pixels, however large the image.",
+        "Each image from the cache is compared with its CRC-32C.",
+        has_figures=False,
+    ),
+)
+
+_HEAD = """# Benchmarks
+
+Each claim has a script in `bench/` that runs slimft and its peer in turn, in fresh processes, and prints medians,
+the least and the most in brackets, and ratios. This page is written by `bench/run_all`. Files are in the page
+cache. Figures in images/s are of one machine; what carries over are the ratios.
+
+Machine: {machine}.
+"""
+
+_TAIL = """## On a GPU
+
+    python bench/gpu.py
+
+trains VGG-16, ResNet-V1-50 and MobileNet V1 on a GPU, by slimft and by Keras `fit` in one run, in float32, bfloat16
+and float16, with XLA and without. There was no GPU at hand when this page was made: how fast slimft is on one is
+unmeasured.
+
+## Building ResNet-V1-50
+
+`bench/resnet_build.py`; the figures are in [results.md](results.md).
+"""
+
+
+def write(folder: pathlib.Path, page: pathlib.Path) -> None:
+    """Writes the page and its plots, of the results that are in `folder`.
+
+    Raises:
+        SystemExit: there are none.
+    """
+    results = {}
+    for benchmark in BENCHMARKS:
+        file = folder / f"{benchmark.name}.json"
+        if file.exists():
+            results[benchmark.name] = json.loads(file.read_text())
+    if not results:
+        raise SystemExit(f"run_all: {folder} holds no results")
+    images = page.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    if "growth" in results:
+        plot_growth(results["growth"]["figures"], images / "growth.svg")
+    if "restore_sizes" in results:
+        plot_restore(results["restore_sizes"]["figures"], images / "restore_sizes.svg")
+    part = page.with_suffix(".part")
+    part.write_text(text_of(results))
+    part.replace(page)
+
+
+def text_of(results: dict[str, dict]) -> str:
+    """The page of results by the names of their benchmarks."""
+    machines = {rounds.describe(result["machine"]): None for result in results.values()}
+    parts = [_HEAD.format(machine="; ".join(machines))]
+    for benchmark in BENCHMARKS:
+        result = results.get(benchmark.name)
+        if result is None:
+            continue
+        output = result["output"].strip("\n")
+        shown = output if output.startswith("|") else "\n".join(f"    {line}" for line in output.splitlines())
+        sections = [f"## {benchmark.title}", f"    {result['command']}", benchmark.text, shown, benchmark.notes]
+        parts.append("\n\n".join(filter(None, sections)) + "\n")
+    return "\n".join([*parts, _TAIL])
+
+
+def plot_growth(figures: dict, file: pathlib.Path) -> None:
+    """Four plots: the seconds of an epoch against what changes."""
+    from growth import TITLES
+
+    figure, axes = _canvas(len(figures))
+    for axis, (what, found) in zip(axes, figures.items()):
+        for side, label in (("slimft", "slimft"), ("keras", "Keras")):
+            axis.plot(*zip(*((one["value"], one["seconds"][side][0]) for one in found)), "o-", label=label)
+        _label(axis, TITLES[what], "seconds an epoch")
+    _save(figure, file)
+
+
+def plot_restore(figures: dict, file: pathlib.Path) -> None:
+    """The seconds of a restore against the size."""
+    figure, axes = _canvas(1)
+    for way in ("slimft", "Saver"):
+        points = [(one["megabytes"], one["seconds"][way][0]) for one in figures["rows"]]
+        axes[0].plot(*zip(*points), "o-", label="tf.train.Saver" if way == "Saver" else way)
+    _label(axes[0], "MB", "seconds")
+    _save(figure, file)
+
+
+def _canvas(count: int):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.2 * max(count, 1.5), 2.8), layout="constrained")
+    return figure, figure.subplots(1, count, squeeze=False)[0]
+
+
+def _label(axis, x: str, y: str) -> None:
+    axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False)
+
+
+def _save(figure, file: pathlib.Path) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.hashsalt": "slimft"}):  # The same figures make the same file.
+        figure.savefig(file, metadata={"Date": None})
