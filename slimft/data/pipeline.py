@@ -93,7 +93,7 @@ class Batches:
         try:
             yield
         except tf.errors.OpError:
-            if self._current.failures:
+            if self._current is not None and self._current.failures:
                 raise self._current.failures[0] from None
             raise
 

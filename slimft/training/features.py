@@ -38,6 +38,8 @@ from slimft.training.run import Run
 
 # Another number where the same graph and values give other records.
 _VERSION = 1
+# What of the environment decides how TensorFlow rounds.
+_CHANGE_KERNELS = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS")
 # Of an example; what is larger takes as long to read as to compute.
 MOST_RECORD_BYTES = 2 << 20
 # Of a run, in the memory.
@@ -206,7 +208,8 @@ class Features:
         text = "\n".join(
             (
                 f"{_VERSION} TensorFlow {tf.__version__} {settings.precision} {device_name()} {platform.machine()}",
-                os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
+                *(f"{name}={os.environ.get(name, '')}" for name in _CHANGE_KERNELS),
+                f"xla {settings.xla}",
                 part.cut.text,
                 self._digests.of(part.cut.variables),
             )
