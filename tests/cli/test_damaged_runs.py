@@ -128,6 +128,13 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.parametrize("name, value", [("rename", ["\n"]), ("model", "\n"), ("stage", ["2:head\r"])])
+def test_a_setting_of_several_lines_is_refused_in_one(name, value):
+    with pytest.raises(SlimftError) as caught:
+        complete(Settings(**{"model": "vgg_16", name: tuple(value) if isinstance(value, list) else value}))
+    assert "line break" in str(caught.value) and not {"\n", "\r"} & set(str(caught.value))
+
+
 @checked(deadline=None, max_examples=400)
 @given(name=st.sampled_from(list(Settings.__dataclass_fields__)), value=VALUES)
 def test_any_value_of_any_setting(tmp_path_factory, name, value):
