@@ -305,7 +305,7 @@ def test_dropout_and_augmentation_depend_on_the_step_and_seed_alone(tiny, tmp_pa
 
 
 def test_an_interrupt_during_evaluation_saves_too(tiny, tmp_path, monkeypatch):
-    def interrupted_evaluation(self, session, dataset, interrupted):
+    def interrupted_evaluation(self, session, dataset, interrupted, features):
         signal.raise_signal(signal.SIGTERM)
         return None if interrupted() else {}
 
@@ -321,9 +321,9 @@ def test_a_signal_after_the_time_to_save_still_saves(tiny, tmp_path, monkeypatch
     """It comes while the validation is told of, once the run ended then without a checkpoint of its step."""
     say = loop_module.say
 
-    def say_and_kill(message):
-        say(message)
-        if message.startswith("step 21: validation"):
+    def say_and_kill(*lines):
+        say(*lines)
+        if lines and lines[0].startswith("step 21: validation"):
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(loop_module, "say", say_and_kill)
