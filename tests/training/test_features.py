@@ -340,3 +340,10 @@ def test_the_order_is_that_of_the_graph():
     found = pipeline.shuffled_places(250, 7, dataset.num_examples, 5)
     for one in expected:
         np.testing.assert_array_equal(one, next(found))
+
+
+def test_more_views_are_computed_beside_those_that_are_there(tiny, tmp_path, computed):
+    outcome(tmp_path / "1", augment="standard", cache_views=1)
+    computed.clear()
+    outcome(tmp_path / "2", augment="standard", cache_views=3)
+    assert len(computed) - 2 * 4 in (1, 2)  # Two views more, and what the check takes.
