@@ -67,10 +67,10 @@ def test_an_image_that_cannot_be_read_in_the_middle_keeps_what_was_trained(tiny,
 def test_anything_else_keeps_it_too_and_says_where_its_traceback_is(tiny, tmp_path, monkeypatch):
     take_step = Run.take_step
 
-    def failing(run, session):
+    def failing(run, session, *feeds):
         if session.run(run.training.global_step) == 5:
             raise KeyError("no such thing\nand more of it")
-        return take_step(run, session)
+        return take_step(run, session, *feeds)
 
     monkeypatch.setattr(Run, "take_step", failing)
     with pytest.raises(TrainingError) as caught:
@@ -109,8 +109,8 @@ def test_statistics_that_are_not_finite_are_never_saved(tiny, tmp_path, monkeypa
 
     take_step = Run.take_step
 
-    def poisoned(run, session):
-        found = take_step(run, session)
+    def poisoned(run, session, *feeds):
+        found = take_step(run, session, *feeds)
         (variance,) = (v for v in tf.global_variables() if v.op.name == "tiny/conv1/BatchNorm/moving_variance")
         variance.load(np.full(8, np.inf), session)
         return found
@@ -178,8 +178,8 @@ def test_the_curves_of_a_stopped_run_are_those_of_one_that_was_not(tiny, tmp_pat
     finetune(settings(tmp_path, train_dir=str(tmp_path / "whole"), steps=20, **given))
     take_step, stops = Run.take_step, [7, 15]
 
-    def stopping(run, session):
-        found = take_step(run, session)
+    def stopping(run, session, *feeds):
+        found = take_step(run, session, *feeds)
         if stops and session.run(run.training.global_step) == stops[0]:
             stops.pop(0)
             signal.raise_signal(signal.SIGTERM)

@@ -95,10 +95,10 @@ def interrupt_at(step, settings):
     with pytest.MonkeyPatch.context() as patch:
         take_step = loop_module.Run.take_step
 
-        def interrupted(run, session):
+        def interrupted(run, session, *feeds):
             if int(session.run(run.training.global_step)) == step - 1:
                 signal.raise_signal(signal.SIGTERM)
-            return take_step(run, session)
+            return take_step(run, session, *feeds)
 
         patch.setattr(loop_module.Run, "take_step", interrupted)
         with pytest.raises(loop_module.Interrupted, match=f"SIGTERM at step {step} "):

@@ -58,13 +58,14 @@ def test_too_small_images(entry):
 def test_build_calls_the_function_under_its_arg_scope(entry, monkeypatch):
     def function(*args, **kwargs):
         calls.append((args, kwargs, slim.current_arg_scope()))
-        return "logits", "end points"
+        return logits, "end points"
 
     calls, spec = [], get_network(entry.name)
     monkeypatch.setattr(importlib.import_module(spec.module), entry.name, function)
     with tf.Graph().as_default():
-        images = tf.placeholder(tf.float32, [None, 200, 200, 3])
-        assert spec.build(images, 5, is_training=True) == ("logits", "end points")
+        images, logits = tf.placeholder(tf.float32, [None, 200, 200, 3]), tf.placeholder(tf.float32, [None, 5])
+        built, end_points = spec.build(images, 5, is_training=True)
+        assert built is logits and end_points == "end points"
     ((args, kwargs, arg_scope),) = calls
     assert args == (images, 5)
     assert kwargs == {"is_training": True, **spec.arguments_for(200, True)}
