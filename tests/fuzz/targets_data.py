@@ -326,7 +326,7 @@ class Cache(Target):
             shard = record_shard.Shard.create(pathlib.Path(folder), f"-{kind.name}{kind.suffix}", kind.record_bytes)
             for place, image in enumerate(self._images()):
                 shard.write(place, image, kind.hashes([str(place)]))
-            return [{f"slimft/images/{shard.file.name}": shard.file.read_bytes()}]
+            return [{f"slimft/images/{'0' * 16}-{kind.name}{kind.suffix}": shard.file.read_bytes()}]
 
     def mutated(self, rng, seeds):
         ((name, data),) = seeds[0].items()
