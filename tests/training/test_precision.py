@@ -20,6 +20,12 @@ def settings(folder, **changes):
     return Settings(**{**FAST, "train_dir": str(folder / "run"), **changes})
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_remembered(monkeypatch, tmp_path):
+    """Of what other tests have measured."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_it_learns_as_in_float32(precision, tiny, tmp_path):
     done = finetune(settings(tmp_path, precision=precision, steps=80))
@@ -67,7 +73,6 @@ def test_auto_is_measured_said_and_kept(tiny, tmp_path, monkeypatch, capsys):
 def test_auto_really_measures(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(precision_module, "_FEW_STEPS", 1)
     monkeypatch.setattr("slimft.precision_choice._others", lambda: ("bfloat16",))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     finetune(settings(tmp_path, precision="auto", steps=4))
     (file,) = (tmp_path / "cache/slimft/precision").iterdir()
     found = json.loads(file.read_text())
