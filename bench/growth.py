@@ -32,11 +32,7 @@ def measure(what, value, flags):
 
 
 def row(what, figures):
-    seconds, memory = figures["seconds"], figures["mb"]
-    cells = [rounds.Spread(*seconds[side]).show() for side in ("slimft", "keras")]
-    ratio = seconds["keras"][0] / seconds["slimft"][0]
-    peaks = " / ".join(f"{memory[side][0]:,.0f}" for side in ("slimft", "keras"))
-    return [f"{TITLES[what]} {figures['value']:,}", *cells, f"{ratio:.2f}", peaks]
+    return [f"{TITLES[what]} {figures['value']:,}", *rounds.beside(figures, "slimft", "keras", 2)]
 
 
 HEAD = ("one epoch", "slimft, s", "Keras, s", "Keras / slimft", "peak MB, slimft / Keras")

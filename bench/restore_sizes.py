@@ -56,11 +56,7 @@ def measure(megabytes, folder, number_of_rounds):
 
 
 def row(figures):
-    seconds, memory = figures["seconds"], figures["mb"]
-    cells = [rounds.Spread(*seconds[way]).show() for way in ("slimft", "Saver")]
-    ratio = seconds["Saver"][0] / seconds["slimft"][0]
-    peaks = " / ".join(f"{memory[way][0]:,.0f}" for way in ("slimft", "Saver"))
-    return [f"{figures['megabytes']:,.0f} MB", *cells, f"{ratio:.1f}", peaks]
+    return [f"{figures['megabytes']:,.0f} MB", *rounds.beside(figures, "slimft", "Saver", 1)]
 
 
 HEAD = ("checkpoint", "slimft, s", "Saver, s", "ratio", "resident MB more, slimft / Saver")

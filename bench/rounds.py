@@ -21,6 +21,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from slimft import system
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # What of a processor decides how fast a network is on it.
 _FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_tile")
@@ -88,6 +90,14 @@ def spreads(figures: Mapping[str, list[dict]], name: str) -> dict[str, Spread]:
     return {command: Spread.of([one[name] for one in found]) for command, found in figures.items()}
 
 
+def beside(figures: Mapping, ours: str, theirs: str, digits: int) -> list[str]:
+    """The cells of a table: the seconds of both, the ratio of theirs to ours, and what both had of memory."""
+    seconds, memory = figures["seconds"], figures["mb"]
+    cells = [Spread(*seconds[side]).show() for side in (ours, theirs)]
+    ratio = seconds[theirs][0] / seconds[ours][0]
+    return [*cells, f"{ratio:.{digits}f}", " / ".join(f"{memory[side][0]:,.0f}" for side in (ours, theirs))]
+
+
 def peak_megabytes() -> float:
     """The most memory this process has had resident, in MB."""
     try:  # Not ru_maxrss: that begins with what the process was forked from.
@@ -100,19 +110,15 @@ def peak_megabytes() -> float:
 
 def machine() -> dict:
     """What figures of speed depend on: processor, what it can do, cores, memory (GB), and versions."""
-    processor, flags = platform.processor() or platform.machine(), set()
+    processor, flags = platform.processor() or platform.machine(), system.processor_flags()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        text = cpuinfo.read_text()
-        found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+        found = re.search(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)
         processor = found[1] if found else processor
-        found = re.search(r"^(?:flags|Features)\s*: (.*)$", text, re.MULTILINE)
-        flags = set(found[1].split()) if found else flags
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": processor,
         "flags": [flag for flag in _FLAGS if flag in flags],
-        "cores": cores,
+        "cores": system.processors(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

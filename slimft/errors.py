@@ -10,6 +10,10 @@ class SlimftError(Exception):
 
     exit_status = 2
 
+    def __str__(self) -> str:
+        # A value that a message repeats may hold anything.
+        return "".join(letter if letter >= " " else repr(letter)[1:-1] for letter in super().__str__())
+
 
 class UsageError(SlimftError):
     """A flag or argument has a value that cannot work."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +32,6 @@ from slimft.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from slimft.compat import tf
-
-
-# Of which the first prepares the kernels.
-_MEASURED_BATCHES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +190,7 @@ class Network:
     def _seconds_of(self, precision: str, batch_size: int) -> float:
         """The shortest time of a few batches, with variables that are not restored."""
         from slimft.compat import tf
+        from slimft.precision_choice import shortest_time
         from slimft.session import session_config
 
         images = np.full([batch_size, self.image_size, self.image_size, 3], 128, np.uint8)
@@ -203,12 +199,7 @@ class Network:
             fed = tf.placeholder(tf.uint8, images.shape)
             outputs = dataclasses.replace(self.architecture, precision=precision).outputs(fed)
             session.run(tf.global_variables_initializer())
-            times = []
-            for _ in range(_MEASURED_BATCHES):
-                began = time.perf_counter()
-                session.run(outputs, {fed: images})
-                times.append(time.perf_counter() - began)
-        return min(times[1:])
+            return shortest_time(lambda number: session.run(outputs, {fed: images}))
 
     def session(self) -> tf.Session:
         """A session of the current graph, which the caller closes, in which the network is restored.

@@ -12,6 +12,7 @@ import math
 import os
 import pathlib
 import platform
+import time
 from collections.abc import Callable, Mapping
 
 import tensorflow
@@ -24,6 +25,8 @@ from slimft.files import read_bounded, write_atomically
 # By how much another one has to be faster than float32: less may be noise.
 _GAIN = 1.05
 _MOST_BYTES = 1 << 16
+# What is measured runs so often, or for so long, after a first time.
+_TIMES, _SECONDS = 3, 3.0
 # Of processors, those that say that they compute in bfloat16: x86's and Arm's names in /proc/cpuinfo.
 _COMPUTES_BFLOAT16 = {"avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"}
 
@@ -56,21 +59,22 @@ def choose_precision(of: Mapping[str, object], seconds_of: Callable[[str], float
     return chosen, f"--precision=auto is {chosen} here ({told} for a batch, {when})"
 
 
+def shortest_time(run: Callable[[int], object]) -> float:
+    """The shortest of a few calls of `run`, which is given their number, in seconds."""
+    times: list[float] = []
+    while not times or (len(times) <= _TIMES and sum(times) < _SECONDS):
+        began = time.perf_counter()
+        run(len(times))
+        times.append(time.perf_counter() - began)
+    # The first prepares the kernels.
+    return min(times[1:] or times)
+
+
 def _others() -> tuple[str, ...]:
     """What may be faster than float32 here."""
     if tf.config.list_physical_devices("GPU"):
         return ("bfloat16", "float16")
-    return ("bfloat16",) if _processor_flags() & _COMPUTES_BFLOAT16 else ()
-
-
-def _processor_flags() -> set[str]:
-    """What Linux says that the processor can; empty elsewhere."""
-    with contextlib.suppress(OSError):
-        for line in pathlib.Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() in ("flags", "Features"):
-                return set(value.split())
-    return set()
+    return ("bfloat16",) if system.processor_flags() & _COMPUTES_BFLOAT16 else ()
 
 
 def _machine() -> dict[str, object]:
@@ -78,10 +82,9 @@ def _machine() -> dict[str, object]:
         tf.config.experimental.get_device_details(gpu).get("device_name")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    flags = hashlib.blake2b(" ".join(sorted(_processor_flags())).encode(), digest_size=8).hexdigest()
     return {
         "host": platform.node(),
-        "processor": f"{platform.machine()} {flags}",
+        "processor": system.processor(),
         "processors": system.processors(),
         "gpus": gpus,
         "tensorflow": tensorflow.__version__,

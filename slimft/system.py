@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import hashlib
 import os
 import pathlib
+import platform
 import threading
 from collections.abc import Callable
 
@@ -89,6 +91,23 @@ def processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@functools.cache
+def processor_flags() -> frozenset[str]:
+    """What Linux says that the processor can do, such as ``avx512_bf16``; empty elsewhere."""
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in ("flags", "Features"):
+                return frozenset(value.split())
+    return frozenset()
+
+
+def processor() -> str:
+    """A text that is another for a processor that may compute, or round, otherwise."""
+    flags = hashlib.blake2b(" ".join(sorted(processor_flags())).encode(), digest_size=8).hexdigest()
+    return f"{platform.machine()} {flags}"
 
 
 def return_memory() -> None:

@@ -91,6 +91,6 @@ def test_where_nothing_can_be_written_it_is_measured_each_time(monkeypatch):
 
 def test_without_other_floats_there_is_no_choice(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(precision_choice, "_processor_flags", lambda: {"avx2"})
+    monkeypatch.setattr(precision_choice.system, "processor_flags", lambda: {"avx2"})
     monkeypatch.setattr(precision_choice.tf.config, "list_physical_devices", lambda kind: [])
     assert choose_precision({"network": "vgg_16"}, never) == ("float32", None)

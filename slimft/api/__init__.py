@@ -106,7 +106,7 @@ def finetune(
     from slimft.api.reported import train_and_evaluate
     from slimft.training.run import prepare
 
-    run = prepare(told, resume_from=step)
+    run = prepare(told, resume_from=step, measures=not dry_run)
     if dry_run:
         run.say_notes()
         print(run.describe(), flush=True)

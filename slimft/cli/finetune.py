@@ -87,7 +87,7 @@ def finetune(values: flags.FlagValues) -> None:
         from slimft.api.reported import train_and_evaluate
         from slimft.training.run import prepare
 
-    run = prepare(settings, resume_from=values.resume_from)
+    run = prepare(settings, resume_from=values.resume_from, measures=not values.dry_run)
     if values.dry_run:
         run.say_notes()
         print(run.describe(), flush=True)

@@ -22,14 +22,6 @@ from slimft.training.setting_checks import check_settings
 _DIGITS = "--dataset is missing: training on digits, scikit-learn's handwritten digits"
 
 
-# Paths, and a regular expression.
-_MAY_HOLD_ANYTHING = ("checkpoint", "data_dir", "train_dir", "group")
-
-
-def _is_one_line(value) -> bool:
-    return not isinstance(value, str) or not any(character < " " for character in value)
-
-
 def complete(settings: Settings) -> Settings:
     """Fills in what settings leave open, from their recipe, and checks them; complete ones it returns as they are.
 
@@ -125,8 +117,6 @@ def _typed(field: dataclasses.Field, value):
         fits = False  # To Python it is an int.
     if not fits or (kind is tuple and not all(isinstance(item, str) for item in value)):
         raise UsageError(f"--{field.name}={value!r} must be of type {kind.__name__}")
-    if field.name not in _MAY_HOLD_ANYTHING and not all(map(_is_one_line, value if kind is tuple else [value])):
-        raise UsageError(f"--{field.name}={value!r} has a line break or another control character in it")
     if value == "" and field.name != "group":
         raise UsageError(f"--{field.name} is empty; give it a value, or leave it out")
     return value

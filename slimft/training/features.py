@@ -14,7 +14,6 @@ import dataclasses
 import hashlib
 import itertools
 import os
-import platform
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from slimft import system
 from slimft.compat import tf
 from slimft.compat.graphs import replace_by_placeholder
 from slimft.data import Dataset
@@ -207,7 +207,7 @@ class Features:
         settings = self._run.settings
         text = "\n".join(
             (
-                f"{_VERSION} TensorFlow {tf.__version__} {settings.precision} {device_name()} {platform.machine()}",
+                f"{_VERSION} TensorFlow {tf.__version__} {settings.precision} {device_name()} {system.processor()}",
                 *(f"{name}={os.environ.get(name, '')}" for name in _CHANGE_KERNELS),
                 f"xla {settings.xla}",
                 part.cut.text,

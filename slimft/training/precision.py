@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import numpy as np
 
 from slimft.compat import tf
 from slimft.data import Dataset
 from slimft.nets import NetworkSpec
-from slimft.precision_choice import choose_precision
+from slimft.precision_choice import choose_precision, shortest_time
 from slimft.runs.settings import Settings
 from slimft.session import session_config
 from slimft.training.graph import build_graph
@@ -18,12 +17,10 @@ from slimft.training.stages import Stage
 
 # Steps of a run below which measuring would take a good part of its time.
 _FEW_STEPS = 50
-# A step is measured so often, or for so long.
-_STEPS, _SECONDS = 3, 3.0
 
 
 def resolve_precision(
-    settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: Stage, steps: int
+    settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: Stage, steps: int, measures: bool = True
 ) -> tuple[Settings, list[str]]:
     """The settings with the precision that ``auto`` stands for, and a line on it, if there is something to say.
 
@@ -35,6 +32,7 @@ def resolve_precision(
         dataset: the training split.
         stage: what trains, and is measured.
         steps: the steps of the whole run.
+        measures: False to go by what is remembered alone.
     """
     if settings.precision != "auto":
         return settings, []
@@ -56,7 +54,7 @@ def resolve_precision(
     def seconds_of(precision: str) -> float:
         return _seconds_of(dataclasses.replace(settings, precision=precision), spec, dataset, stage)
 
-    precision, note = choose_precision(of, None if steps < _FEW_STEPS else seconds_of)
+    precision, note = choose_precision(of, seconds_of if measures and steps >= _FEW_STEPS else None)
     return dataclasses.replace(settings, precision=precision), [note] if note else []
 
 
@@ -71,10 +69,5 @@ def _seconds_of(settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: 
     with training.graph.as_default(), tf.Session(config=session_config(settings.xla)) as session:
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
         training.parts.take(session)
-        times: list[float] = []
-        while not times or (len(times) <= _STEPS and sum(times) < _SECONDS):
-            began = time.perf_counter()
-            session.run(training.train_op, {**fed, training.batches.step: len(times)})
-            times.append(time.perf_counter() - began)
-        # The first prepares the kernels.
-        return min(times[1:] or times)
+        step = training.batches.step
+        return shortest_time(lambda number: session.run(training.train_op, {**fed, step: number}))

@@ -74,7 +74,7 @@ def recomputed_gradients(loss, variables: Sequence[tf.Variable], images) -> Reco
 
     Args:
         loss: a scalar that depends on `images`.
-        variables: what to differentiate by.
+        variables: what to differentiate by: resource variables, of which a copy reads what the block read.
         images: the network's input; its shape must be known.
     """
     path = _Path(images, loss, variables)
@@ -96,8 +96,6 @@ def recomputed_gradients(loss, variables: Sequence[tf.Variable], images) -> Reco
         newest, behind = [gradient for gradient in found if gradient is not None], found[-1]
     ys, grad_ys = (list(column) for column in zip(*wanted))
     gradients = tf.gradients(ys, list(variables), grad_ys)
-    if any(variable.op.type != "VarHandleOp" for variable in variables):
-        gradients = tf.tuple(gradients)  # A ref variable must not be updated while a copy still reads it.
     sizes = path.total, _longest(kept, path.total) + sum(_size(cut.tensor) for cut in kept[1:])
     return Recomputed(gradients, blocks, *sizes)
 

@@ -187,6 +187,7 @@ def prepare(
     splits: dict[str, Dataset] | None = None,
     rate_at: Callable[[tf.Tensor], tf.Tensor] | None = None,
     resume_from: int | None = None,
+    measures: bool = True,
 ) -> Run:
     """Loads the data, builds the graph of the next stage and plans the restore, without writing anything.
 
@@ -195,6 +196,7 @@ def prepare(
         splits: the data, where it is loaded already.
         rate_at: the learning rate at a step; None for the schedule of the settings.
         resume_from: the step of the checkpoint to go on from; None for the run's newest.
+        measures: whether ``--precision=auto`` may measure, which takes seconds; else what is remembered counts.
 
     Raises:
         SlimftError: some setting, file or pattern is bad.
@@ -241,7 +243,7 @@ def prepare(
     if settings.deterministic:
         enable_determinism()
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
-    settings, said = resolve_precision(settings, spec, splits["train"], stage, stages[-1].last_step)
+    settings, said = resolve_precision(settings, spec, splits["train"], stage, stages[-1].last_step, measures)
     notes += said
     training = build_graph(settings, spec, splits["train"], stage, rate_at)
     with training.graph.as_default():

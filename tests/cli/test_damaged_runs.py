@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from slimft.cli import evaluate, finetune, predict, report
 from slimft.errors import SlimftError
+from slimft.filters import VariableFilter
+from slimft.nets import get_network
 from slimft.runs.settings import Settings
 from slimft.runs.settings_file import load_settings, read_settings, save_settings
 from slimft.training.completion import complete
@@ -128,11 +130,15 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name, value", [("rename", ["\n"]), ("model", "\n"), ("stage", ["2:head\r"])])
+@pytest.mark.parametrize("name, value", [("rename", ["\n"]), ("model", "\n"), ("stage", ["2\rhead"])])
 def test_a_setting_of_several_lines_is_refused_in_one(name, value):
     with pytest.raises(SlimftError) as caught:
         complete(Settings(**{"model": "vgg_16", name: tuple(value) if isinstance(value, list) else value}))
-    assert "line break" in str(caught.value) and not {"\n", "\r"} & set(str(caught.value))
+    assert f"--{name}=" in str(caught.value) and not {"\n", "\r"} & set(str(caught.value))
+    for call in (lambda: get_network("a\nb"), lambda: VariableFilter(include="a\nb").select({"c": 1})):
+        with pytest.raises(SlimftError, match=r"a\\nb") as caught:
+            call()
+        assert "\n" not in str(caught.value)
 
 
 @checked(deadline=None, max_examples=400)
