@@ -14,7 +14,7 @@ from PIL import Image
 import slimft
 from slimft.compat import tf
 from slimft.data import load_dataset, pipeline, record_cache
-from slimft.training import Settings, features, finetune
+from slimft.training import Settings, feature_records, features, finetune
 from slimft.training.run import prepare
 
 # The layer before the dropout is the last that is frozen.
@@ -35,13 +35,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def computed(monkeypatch):
     """How many examples' features were computed, a number for each batch."""
-    counts, run = [], features._Records._run
+    counts, run = [], feature_records.Records._run
 
     def noted(records, view, batch, pixels):
         counts.append(len(pixels))
         return run(records, view, batch, pixels)
 
-    monkeypatch.setattr(features._Records, "_run", noted)
+    monkeypatch.setattr(feature_records.Records, "_run", noted)
     return counts
 
 
