@@ -84,6 +84,8 @@ def warnings(caplog):
     def take():
         found = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         caplog.clear()
+        # TensorFlow's StepCounterHook reads the step while it is counted, and warns where it was the faster.
+        found = [text for text in found if "It seems that global step" not in text]
         return [text for text in found if "step" in text or "nothing was evaluated" in text]
 
     return take

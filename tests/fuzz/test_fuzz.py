@@ -66,7 +66,8 @@ class Planted(target.Target):
         elif fault == "SystemExit":
             sys.exit(0)
         elif fault == "2 lines":
-            raise DataError("one\\ntwo")
+            # SlimftError itself writes a line break as two letters.
+            raise type("Raw", (DataError,), {"__str__": lambda self: "one\\ntwo"})
         elif fault == "0 characters":
             raise DataError("")
         elif fault == "other data":
