@@ -61,10 +61,10 @@ def text_of(figures: dict[str, list[dict]]) -> str:
 def slimft_figures(flags) -> dict:
     """Images per second of the features' pass, and of later epochs."""
     import slimft
-    from slimft.training import features, loop
+    from slimft.training import feature_records, loop
 
     seconds, ends = [], []
-    compute, step = features._Records._compute_missing, loop.Progress.step
+    compute, step = feature_records.Records._compute_missing, loop.Progress.step
 
     def timed_pass(records, *arguments):
         began = time.perf_counter()
@@ -75,7 +75,7 @@ def slimft_figures(flags) -> dict:
         step(progress, *arguments)
         ends.append(time.perf_counter())
 
-    features._Records._compute_missing, loop.Progress.step = timed_pass, timed_step
+    feature_records.Records._compute_missing, loop.Progress.step = timed_pass, timed_step
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder  # Nothing is there already.
         slimft.finetune(

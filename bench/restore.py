@@ -122,6 +122,8 @@ def main():
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--write", help=argparse.SUPPRESS)
     flags = parser.parse_args()
+    if flags.repeats < 2:
+        parser.error("--repeats must be at least 2: the first of them does not count")
     if flags.child:
         return child(*flags.child, flags.repeats, flags.memory)
     if flags.write:

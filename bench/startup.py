@@ -40,9 +40,9 @@ from slimft.cli.common import quiet_standard_error
 with quiet_standard_error():
     from slimft.training.run import Run
 take_step = Run.take_step
-def first_step(run, session):
+def first_step(run, *arguments):
     before = time.time()
-    take_step(run, session)
+    take_step(run, *arguments)
     print(before, time.time(), flush=True)
     import os
     os._exit(0)
