@@ -11,6 +11,7 @@ import contextlib
 import io
 import math
 import os
+import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -67,6 +68,8 @@ _UPRIGHT = {
 }
 
 _budget = PixelBudget(MOST_PIXELS_AT_A_TIME)
+# As many decode as there are processors; more would take Python's lock from each other, while others read files.
+_processors = threading.BoundedSemaphore(system.processors())
 
 
 def read_image(
@@ -250,8 +253,9 @@ def _decoded(
     source: str | os.PathLike | BinaryIO, shorter_side: int | None, name: str | None, grey_bits: int | None
 ) -> Iterator[_Picture]:
     """Decodes an image for the length of the block; what goes wrong in there, too, is a DataError."""
-    with opened(source, name) as (image, stream), loaded(image, stream, shorter_side, grey_bits) as picture:
-        yield picture
+    with opened(source, name) as (image, stream), _processors:
+        with loaded(image, stream, shorter_side, grey_bits) as picture:
+            yield picture
 
 
 @contextlib.contextmanager
