@@ -73,7 +73,8 @@ BENCHMARKS = (
         ("--rounds=2", "--images=256"),
         ("--rounds=1", "--images=32", "--size=32", "--batch=8"),
         "VGG-16, 224x224, batches of 32, only the last layer trains. *Later epochs* read what the frozen layers "
-        "make of each image, Keras' `fit` computes it again; the *first pass* computes it, against Keras' `predict`.",
+        "make of each image, Keras' `fit` computes it again; the *first pass* computes it, against Keras' "
+        "`predict`.",
     ),
     Benchmark(
         "growth",

@@ -57,6 +57,11 @@ class Batches:
         dataset = dataset.prefetch(_AHEAD)
         if device is not None:  # What is read stays on the host; the next batch is copied while a step runs.
             dataset = dataset.apply(tf.data.experimental.copy_to_device(device)).prefetch(1)
+        # There is nothing to tune, and TensorFlow's thread that tunes ends late: a new start would wait for it, as
+        # long as the earlier one lasted and up to a minute.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        dataset = dataset.with_options(options)
         with tf.device(device) if device else contextlib.nullcontext():
             self._iterator = tf.data.make_initializable_iterator(dataset)
             self.step, self.images, self.targets = self._iterator.get_next()

@@ -33,7 +33,6 @@ from slimft.training.progress import Measured
 from slimft.training.run_directory import RunDirectory
 from slimft.training.stages import Stage, stages_of
 
-
 # Elements of a variable that is initialized by itself: 16 MB in float32, 2 of VGG-16's.
 _LARGE = 4 << 20
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tensorflow.core.framework import dataset_options_pb2
 
 from slimft.compat import tf
 from slimft.data import Dataset, pipeline
@@ -15,6 +16,7 @@ from slimft.data.image_files import FileSource, ImageFiles
 from slimft.errors import DataError
 
 few = settings(deadline=None, max_examples=10)
+both = pytest.mark.parametrize("make, arguments", [(pipeline.train_batches, (4, 9)), (pipeline.eval_batches, (4,))])
 sizes = st.integers(1, 60)
 batch_sizes = st.integers(1, 80)
 seeds = st.integers(0, 2**31 - 1)
@@ -144,7 +146,7 @@ def test_evaluation_can_start_at_a_later_batch():
         assert take() == ([1, 2], [[4, 5, 6, 7], [8, 9]])
 
 
-@pytest.mark.parametrize("make, arguments", [(pipeline.train_batches, (4, 9)), (pipeline.eval_batches, (4,))])
+@both
 def test_batches_can_start_again_with_another_dataset(make, arguments):
     with running(make, *arguments) as (start, take):
         found = []
@@ -155,6 +157,16 @@ def test_batches_can_start_again_with_another_dataset(make, arguments):
             assert sorted(np.concatenate(labels)) == dataset.labels.tolist()
             found.append(labels)
         assert found[0] == found[2]
+
+
+@both
+def test_no_thread_tunes_what_is_read(make, arguments):
+    """A new start would wait until that ends: as long as the earlier start had lasted, up to a minute."""
+    with tf.Graph().as_default() as graph:
+        make((2, 2, 3), *arguments)
+    (op,) = [op for op in graph.get_operations() if op.type == "OptionsDataset"]
+    options = dataset_options_pb2.Options.FromString(op.get_attr("serialized_options"))
+    assert options.autotune_options.HasField("enabled") and not options.autotune_options.enabled
 
 
 def test_the_shapes_are_known_to_the_graph():
@@ -176,7 +188,7 @@ def watched(dataset, read):
     return Watched(**vars(dataset))
 
 
-@pytest.mark.parametrize("make, arguments", [(pipeline.train_batches, (4, 9)), (pipeline.eval_batches, (4,))])
+@both
 def test_what_is_wrong_with_the_data_is_raised_where_it_is_asked_for(make, arguments):
     dataset = numbered(12)
     with tf.Graph().as_default(), tf.Session() as session:
