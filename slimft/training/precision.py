@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from slimft.nets import NetworkSpec
 from slimft.precision_choice import choose_precision, shortest_time
 from slimft.runs.settings import Settings
 from slimft.session import session_config
-from slimft.training.graph import build_graph
+from slimft.training.graph import TrainingGraph
 from slimft.training.stages import Stage
 
 # Steps of a run below which measuring would take a good part of its time.
@@ -20,9 +21,14 @@ _FEW_STEPS = 50
 
 
 def resolve_precision(
-    settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: Stage, steps: int, measures: bool = True
-) -> tuple[Settings, list[str]]:
-    """The settings with the precision that ``auto`` stands for, and a line on it, if there is something to say.
+    settings: Settings,
+    spec: NetworkSpec,
+    dataset: Dataset,
+    stage: Stage,
+    steps: int,
+    graph_in: Callable[[str], TrainingGraph] | None,
+) -> tuple[str, list[str]]:
+    """The precision of a run, where ``auto`` stands for one, and a line on it, if there is something to say.
 
     A run that is to be the same each time, or is too short to be worth it, is one in float32.
 
@@ -32,12 +38,12 @@ def resolve_precision(
         dataset: the training split.
         stage: what trains, and is measured.
         steps: the steps of the whole run.
-        measures: False to go by what is remembered alone.
+        graph_in: makes the graph that trains in a precision; None to go by what is remembered alone.
     """
     if settings.precision != "auto":
-        return settings, []
+        return settings.precision, []
     if settings.deterministic:
-        return dataclasses.replace(settings, precision="float32"), []
+        return "float32", []
     of = {
         "trains": [*stage.trainable, "but", *settings.freeze],
         "network": spec.name,
@@ -52,15 +58,14 @@ def resolve_precision(
     }
 
     def seconds_of(precision: str) -> float:
-        return _seconds_of(dataclasses.replace(settings, precision=precision), spec, dataset, stage)
+        return _seconds_of(dataclasses.replace(settings, precision=precision), graph_in(precision))
 
-    precision, note = choose_precision(of, seconds_of if measures and steps >= _FEW_STEPS else None)
-    return dataclasses.replace(settings, precision=precision), [note] if note else []
+    precision, note = choose_precision(of, seconds_of if graph_in and steps >= _FEW_STEPS else None)
+    return precision, [note] if note else []
 
 
-def _seconds_of(settings: Settings, spec: NetworkSpec, dataset: Dataset, stage: Stage) -> float:
+def _seconds_of(settings: Settings, training: TrainingGraph) -> float:
     """The shortest time of a few steps, on one grey image over and over."""
-    training = build_graph(settings, spec, dataset, stage)
     images, targets = training.batches.images, training.batches.targets
     fed = {
         images: np.full(images.shape.as_list(), 128, np.uint8),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from slimft.checkpoint import open_checkpoint
 from slimft.checkpoint.averages import averaged, has_averages
@@ -255,20 +255,39 @@ def prepare(
     if settings.deterministic:
         enable_determinism()
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
-    settings, said = resolve_precision(settings, spec, splits["train"], stage, stages[-1].last_step, measures)
-    notes += said
-    training = build_graph(settings, spec, splits["train"], stage, rate_at)
-    with training.graph.as_default():
-        if latest is not None:
-            plan = _plan_to_resume(latest, training, begins=0 < step == stage.first_step)
-        else:
-            plan = _plan_to_start(settings)
-    directory = RunDirectory(settings.train_dir, settings.keep)
-    resumes = latest is not None
-    record = data and data.record
-    return Run(
-        settings, splits, stages, stage, training, plan, resumes, finished, directory, newest, tuple(notes), record
+
+    def run_in(precision: str, notes: Sequence[str] = ()) -> Run:
+        its = dataclasses.replace(settings, precision=precision)
+        training = build_graph(its, spec, splits["train"], stage, rate_at)
+        with training.graph.as_default():
+            if latest is not None:
+                plan, said = _plan_to_resume(latest, training, begins=0 < step == stage.first_step), []
+            else:
+                plan, said = _plan_to_start(its)
+        return Run(
+            settings=its,
+            splits=splits,
+            stages=stages,
+            stage=stage,
+            training=training,
+            plan=plan,
+            resumes=latest is not None,
+            finished=finished,
+            directory=RunDirectory(its.train_dir, its.keep),
+            newest=newest,
+            notes=(*notes, *said),
+            data_record=data and data.record,
+        )
+
+    def checked_graph(precision: str) -> TrainingGraph:
+        run = run_in(precision)
+        run.check()  # Not after seconds of measuring.
+        return run.training
+
+    precision, said = resolve_precision(
+        settings, spec, splits["train"], stage, stages[-1].last_step, checked_graph if measures else None
     )
+    return run_in(precision, [*notes, *said])
 
 
 def _note_on_its_end(step: int, end: int, end_before: int) -> list[str]:
@@ -301,9 +320,10 @@ def _plan_to_resume(latest: str, training: TrainingGraph, begins: bool) -> Resto
     return plan_restore(latest, variables)
 
 
-def _plan_to_start(settings: Settings) -> RestorePlan | None:
+def _plan_to_start(settings: Settings) -> tuple[RestorePlan | None, list[str]]:
+    """What is restored first, and what is to be said of it."""
     if settings.checkpoint is None:
-        return None
+        return None, []
     exclude = settings.exclude
     if settings.head != "linear":
         # The network's own last layer is not there to be excluded, and a new head is in no other's checkpoint.
@@ -312,8 +332,10 @@ def _plan_to_start(settings: Settings) -> RestorePlan | None:
         if "head" not in exclude and not any(name.startswith("head/") for name in names):
             exclude.append("head")
     rename = parse_renames(settings.rename) or None
-    checkpoint = open_checkpoint(settings.checkpoint)
+    checkpoint, said = open_checkpoint(settings.checkpoint), []
     if has_averages(checkpoint) if settings.averages is None else settings.averages:
         checkpoint = averaged(checkpoint)
-        say(f"starting from the moving averages of the weights in {checkpoint.path} (--noaverages for the weights)")
-    return plan_restore(checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast)
+        where = f"in {checkpoint.path} (--noaverages for the weights)"
+        said = [f"starting from the moving averages of the weights {where}"]
+    plan = plan_restore(checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast)
+    return plan, said

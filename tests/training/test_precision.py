@@ -70,6 +70,16 @@ def test_auto_is_measured_said_and_kept(tiny, tmp_path, monkeypatch, capsys):
     assert load_settings(tmp_path / "run").precision == "bfloat16"
 
 
+def test_auto_measures_nothing_where_the_checkpoint_does_not_fit(tiny, tmp_path, monkeypatch):
+    """Measuring takes many seconds; who misspelt a flag is not to wait for them."""
+    monkeypatch.setattr(precision_module, "_FEW_STEPS", 1)
+    monkeypatch.setattr("slimft.precision_choice._others", lambda: ("bfloat16",))
+    monkeypatch.setattr(precision_module, "_seconds_of", None)
+    slimft.write_checkpoint(tmp_path / "other.ckpt", {"tiny/conv1/weights": np.zeros([3, 3, 3, 4], np.float32)})
+    with pytest.raises(slimft.RestoreError, match="tiny/conv1/weights"):
+        finetune(settings(tmp_path, precision="auto", checkpoint=str(tmp_path / "other.ckpt"), steps=4))
+
+
 def test_auto_really_measures(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(precision_module, "_FEW_STEPS", 1)
     monkeypatch.setattr("slimft.precision_choice._others", lambda: ("bfloat16",))
