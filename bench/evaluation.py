@@ -2,7 +2,7 @@
 
     python bench/evaluation.py [--rounds 5] [--seconds 8] [--size 224] [--batch 32] [--json FILE]
 
-VGG-16, ResNet-V1-50 and MobileNet V1 of 1000 classes; each process passes over eight batches again and again (see
+VGG-16, ResNet-V1-50 and MobileNet V1 of 1000 classes; each process passes over four batches again and again (see
 `bench/worker.py`). slimft's evaluator reads uint8 images from its input and adds up all scores; `predict` and
 `Classifier.classify` take arrays.
 """
@@ -20,7 +20,7 @@ WORKER = rounds.ROOT / "bench" / "worker.py"
 def measure(model, checkpoint, flags):
     """The spreads of one network, by ``side work precision``."""
     common = [f"--model={model}", f"--size={flags.size}", f"--batch={flags.batch}", "--classes=1000"]
-    common += [f"--images={8 * flags.batch}", f"--seconds={flags.seconds}", "--least=2"]
+    common += [f"--images={4 * flags.batch}", f"--seconds={flags.seconds}", "--least=2"]
     rounds.run([WORKER, "slimft", "checkpoint", *common, f"--checkpoint={checkpoint}"])
     works = (("slimft", "evaluate"), ("slimft", "classify"), ("keras", "evaluate"))
     found = rounds.alternate(

@@ -42,12 +42,20 @@ BENCHMARKS = (
         "training",
         "Training",
         "training.py",
-        ("--rounds=3", "--seconds=5"),
+        ("--rounds=2", "--seconds=5"),
         (*_TOY, "--only", "mobilenet_v1:32:8"),
         "All layers train. slimft takes its own steps with its own input, Keras runs `fit` on the network of "
         "`keras.applications` with the same batch, by momentum. *best* is each side's faster precision, *auto* "
         "what slimft chooses by itself. An image of 32x32 reaches one of the 49 taps of VGG's fc6, which has "
         "103 million weights; Keras' network flattens to 512 features there and has 2 million.",
+    ),
+    Benchmark(
+        "step_profile",
+        "Where a step's time goes",
+        "step_profile.py",
+        (),
+        ("--steps=1", "--only", "mobilenet_v1:32:8:float32"),
+        "One op after the other, so the sum is more than a step of training takes.",
     ),
     Benchmark(
         "memory",
@@ -61,7 +69,7 @@ BENCHMARKS = (
         "evaluation",
         "Evaluation and prediction",
         "evaluation.py",
-        ("--rounds=3", "--seconds=4"),
+        ("--rounds=2", "--seconds=4"),
         (*_TOY, "--only", "mobilenet_v1", "--size=32", "--batch=8"),
         "Networks of 1000 classes, 224x224, batches of 32. slimft's evaluator also reads its images and adds up"
         " all scores; *classifies* is the `Classifier` of `bin/predict`; Keras runs `predict`.",
@@ -70,7 +78,7 @@ BENCHMARKS = (
         "features",
         "Frozen layers computed once",
         "features.py",
-        ("--rounds=2", "--images=256"),
+        ("--rounds=1", "--images=256"),
         ("--rounds=1", "--images=32", "--size=32", "--batch=8"),
         "VGG-16, 224x224, batches of 32, only the last layer trains. *Later epochs* read what the frozen layers "
         "make of each image, Keras' `fit` computes it again; the *first pass* computes it, against Keras' "
@@ -83,14 +91,14 @@ BENCHMARKS = (
         ("--rounds=1",),
         ("--rounds=1", "--quick"),
         "MobileNet V1, all layers, float32: one of image size, batch, images and classes changes, the others "
-        "are 64x64 pixels, batches of 32, 1,024 images and 10 classes. Time of an epoch after the first.\n\n"
+        "are 64x64 pixels, batches of 32, 512 images and 10 classes. Time of an epoch after the first.\n\n"
         "![time of an epoch](images/growth.svg)",
     ),
     Benchmark(
         "restore",
         "Restoring VGG-16",
         "restore.py",
-        ("--rounds=3", "--repeats=3"),
+        ("--rounds=2", "--repeats=3"),
         ("--rounds=1", "--repeats=2"),
         "138 million parameters, 553 MB, written by `tf.train.Saver` in both formats. *First* is the first "
         "restore in a process, *again* a repeated one; the ratios are Saver's time to ours. Memory is the most "
@@ -105,7 +113,7 @@ BENCHMARKS = (
         "restore_sizes",
         "How a restore grows",
         "restore_sizes.py",
-        ("--rounds=2",),
+        ("--rounds=1",),
         ("--rounds=1", "--megabytes", "1", "10"),
         "The first restore in a process, V2, resource variables, checksums verified, against "
         "`tf.train.Saver`.\n\n"
@@ -124,7 +132,7 @@ BENCHMARKS = (
         "startup",
         "Start-up",
         "startup.py",
-        ("--rounds=9",),
+        ("--rounds=5",),
         ("--rounds=1",),
         "Whole processes.",
         has_figures=False,
