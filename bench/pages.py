@@ -241,7 +241,7 @@ def plot_growth(figures: dict, file: pathlib.Path) -> None:
     for axis, (what, found) in zip(axes, figures.items()):
         for side, label in (("slimft", "slimft"), ("keras", "Keras")):
             axis.plot(*zip(*((one["value"], one["seconds"][side][0]) for one in found)), "o-", label=label)
-        _label(axis, TITLES[what], "seconds an epoch")
+        _label(axis, TITLES[what], "seconds an epoch", [one["value"] for one in found])
     _save(figure, file)
 
 
@@ -251,7 +251,7 @@ def plot_restore(figures: dict, file: pathlib.Path) -> None:
     for way in ("slimft", "Saver"):
         points = [(one["megabytes"], one["seconds"][way][0]) for one in figures["rows"]]
         axes[0].plot(*zip(*points), "o-", label="tf.train.Saver" if way == "Saver" else way)
-    _label(axes[0], "MB", "seconds")
+    _label(axes[0], "MB", "seconds", [megabytes for megabytes, _ in points])
     _save(figure, file)
 
 
@@ -262,8 +262,16 @@ def _canvas(count: int):
     return figure, figure.subplots(1, count, squeeze=False)[0]
 
 
-def _label(axis, x: str, y: str) -> None:
+def _label(axis, x: str, y: str, values: list[float]) -> None:
+    """Names the axes, both logarithmic, with ticks at the `values` of x and plain numbers."""
     axis.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
+    axis.minorticks_off()
+    axis.set_xticks(values, [f"{value:,}" for value in values])
+    low, high = axis.get_ylim()
+    ticks = [step * 10.0**power for power in range(-4, 5) for step in (1, 2, 5)]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.set_ylim(low, high)
     axis.grid(alpha=0.3)
     axis.legend(frameon=False)
 
