@@ -46,8 +46,8 @@ def main():
     grows, base = (QUICK, QUICK_BASE) if flags.quick else (GROWS, BASE)
     points = {(what, value): {**base, what: value} for what, values in grows.items() for value in values}
     # The one that all four share is measured once.
-    found = {tuple(settings.items()): None for settings in points.values()}
-    found = {settings: measure(dict(settings), flags) for settings in found}
+    distinct = dict.fromkeys(tuple(settings.items()) for settings in points.values())
+    found = {settings: measure(dict(settings), flags) for settings in distinct}
     figures = {
         what: [{"value": value, **found[tuple(points[what, value].items())]} for value in values]
         for what, values in grows.items()

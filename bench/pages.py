@@ -107,7 +107,7 @@ BENCHMARKS = (
         "TensorFlow copies what is fed to a ref variable, which slim's layers make by default; a resource "
         "variable takes the memory as it is. Checksums are verified unless the row says otherwise. Most of a "
         "first restore is the system handing out fresh memory. Repeated with checksums, V2 into resource variables "
-        "takes little more than reading 553 MB once: of Saver's time it can be no tenth.",
+        "takes little more than reading 553 MB once: a fifth of Saver's time it is not.",
         has_figures=False,
     ),
     Benchmark(
@@ -148,10 +148,9 @@ BENCHMARKS = (
         "`bin/predict` does; tf.data's pipeline looks at four pixels, however large the image.",
         "Each image from the cache is compared with its CRC-32C.\n\n"
         "Without the cache slimft stays slower. By single threads such a file takes it 1.22 ms of a processor (an "
-        "AMD EPYC): Pillow's decoder 0.67 ms, of which the copy into its four bytes a pixel is 0.1 ms, resizing "
-        "0.4 ms, the rest Python; tf.data's whole pipeline takes 0.9 ms, its decoder 0.58 ms. A decoder that "
-        "scales by eighths (libjpeg-turbo by simplejpeg, to 313x235) takes 0.69 ms, more than for all pixels "
-        "(0.57 ms): only halves and quarters have fast code.",
+        "AMD EPYC): Pillow's decoder 0.67 ms (libjpeg-turbo by simplejpeg 0.57 ms), resizing some 0.4 ms, the rest "
+        "Python; tf.data's whole pipeline takes 0.9 ms, its decoder 0.58 ms. A decoder that scales by eighths "
+        "(simplejpeg, to 313x235) takes 0.69 ms, more than for all pixels.",
         has_figures=False,
     ),
     Benchmark(

@@ -27,10 +27,10 @@ KINDS = {
     "gradient of images": ("Conv2DBackpropInput", "DepthwiseConv2dNativeBackpropInput"),
     "depthwise convolution": ("DepthwiseConv2dNative", "FusedDepthwiseConv2dNative"),
     "batch normalization": ("FusedBatchNorm",),
-    "its gradient": ("FusedBatchNormGrad",),
+    "gradient of batch normalization": ("FusedBatchNormGrad",),
     "matrix products": ("MatMul", "FusedMatMul", "BatchMatMul"),
     "activation": ("Relu", "Relu6", "LeakyRelu"),
-    "its gradient ": ("ReluGrad", "Relu6Grad", "LeakyReluGrad"),
+    "gradient of activations": ("ReluGrad", "Relu6Grad", "LeakyReluGrad"),
     "pooling and its gradient": ("MaxPool", "AvgPool"),
     "casts": ("Cast",),
     "weight decay, momentum": ("ResourceApply",),
@@ -41,8 +41,6 @@ def kind_of(op: str) -> str:
     """The kind that an op's type is of: the one with the longest beginning of it."""
     name = op.removeprefix("_Mkl").removeprefix("Native").lstrip("_")
     found = [(len(start), kind) for kind, starts in KINDS.items() for start in starts if name.startswith(start)]
-    if "Grad" in name and name.startswith("FusedBatchNorm"):
-        return "its gradient"
     return max(found)[1] if found else "other"
 
 
@@ -51,16 +49,10 @@ def milliseconds(model: str, size: int, batch: int, precision: str, steps: int) 
     import worker
 
     from slimft.compat import tf
-    from slimft.runs.settings import Settings
     from slimft.session import session_config
-    from slimft.training.run import prepare
 
-    flags = worker.flags_of(["slimft", "train", f"--size={size}", f"--batch={batch}"])
-    settings = Settings(
-        model=model, image_size=size, batch_size=batch, steps=10**6, precision=precision, augment="flip",
-        train_dir="nothing-is-written",
-    )  # fmt: skip
-    run = prepare(settings, {split: worker.dataset(flags, split) for split in ("train", "validation")})
+    flags = [f"--model={model}", f"--size={size}", f"--batch={batch}", f"--precision={precision}"]
+    run = worker.prepared(worker.flags_of(["slimft", "train", *flags]))
     config = session_config()
     config.inter_op_parallelism_threads = 1
     found: dict[str, list[float]] = collections.defaultdict(list)
@@ -98,7 +90,7 @@ def main():
     found = {one: rounds.run([__file__, f"--child={one}", f"--steps={flags.steps}"]) for one in chosen}
     heads = ["{0} {1}x{1}, batch {2}, {3}".format(*one.split(":")) for one in chosen]
     rows = [
-        [kind.strip(), *(f"{figures[kind]:.0f}" for figures in found.values())]
+        [kind, *(f"{figures[kind]:.0f}" for figures in found.values())]
         for kind in (*KINDS, "other")
         if any(figures[kind] >= 0.5 for figures in found.values())
     ]

@@ -99,10 +99,9 @@ def dataset(flags, split):
     return Dataset("random", split, images, labels, names, flags.size, flip=True, max_shift=0.0)
 
 
-def slimft_train(flags):
-    from slimft.compat import tf
+def prepared(flags):
+    """A run of slimft of which nothing is written."""
     from slimft.runs.settings import Settings
-    from slimft.session import session_config
     from slimft.training.run import prepare
 
     extra = {name: True for name in ("xla", "remat") if getattr(flags, name)}
@@ -116,7 +115,14 @@ def slimft_train(flags):
         train_dir=f"nothing-is-written-{os.getpid()}",
         **extra,
     )
-    run = prepare(settings, {"train": dataset(flags, "train"), "validation": dataset(flags, "validation")})
+    return prepare(settings, {"train": dataset(flags, "train"), "validation": dataset(flags, "validation")})
+
+
+def slimft_train(flags):
+    from slimft.compat import tf
+    from slimft.session import session_config
+
+    run = prepared(flags)
     steps = 1 if flags.work == "train" else -(-flags.images // flags.batch)
     with (
         run.training.graph.as_default(),

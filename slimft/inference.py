@@ -191,14 +191,14 @@ class Network:
         """The shortest time of a few batches, with variables that are not restored."""
         from slimft.compat import tf
         from slimft.precision_choice import shortest_time
-        from slimft.session import session_config
+        from slimft.session import initialize, session_config
 
         images = np.full([batch_size, self.image_size, self.image_size, 3], 128, np.uint8)
         with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
             tf.set_random_seed(0)
             fed = tf.placeholder(tf.uint8, images.shape)
             outputs = dataclasses.replace(self.architecture, precision=precision).outputs(fed)
-            session.run(tf.global_variables_initializer())
+            initialize(session, tf.global_variables())
             return shortest_time(lambda number: session.run(outputs, {fed: images}))
 
     def session(self) -> tf.Session:

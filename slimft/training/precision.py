@@ -12,7 +12,7 @@ from slimft.data import Dataset
 from slimft.nets import NetworkSpec
 from slimft.precision_choice import choose_precision, shortest_time
 from slimft.runs.settings import Settings
-from slimft.session import session_config
+from slimft.session import initialize, session_config
 from slimft.training.graph import TrainingGraph
 from slimft.training.stages import Stage
 
@@ -72,7 +72,7 @@ def _seconds_of(settings: Settings, training: TrainingGraph) -> float:
         targets: np.zeros(targets.shape.as_list(), targets.dtype.as_numpy_dtype),
     }
     with training.graph.as_default(), tf.Session(config=session_config(settings.xla)) as session:
-        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        initialize(session, [*tf.global_variables(), *tf.local_variables()])
         training.parts.take(session)
         step = training.batches.step
         return shortest_time(lambda number: session.run(training.train_op, {**fed, step: number}))

@@ -25,6 +25,7 @@ from slimft.restore import RestorePlan, plan_restore
 from slimft.runs.directory import check_free, find_checkpoint, older_checkpoints, step_of
 from slimft.runs.settings import OF_THE_DISK, Settings
 from slimft.runs.settings_file import differences, saved_settings
+from slimft.session import initialize
 from slimft.training.completion import complete, notes_on
 from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph
@@ -32,9 +33,6 @@ from slimft.training.precision import resolve_precision
 from slimft.training.progress import Measured
 from slimft.training.run_directory import RunDirectory
 from slimft.training.stages import Stage, stages_of
-
-# Elements of a variable that is initialized by itself: 16 MB in float32, 2 of VGG-16's.
-_LARGE = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +99,7 @@ class Run:
         """Restores or initializes every variable; returns the step to start at."""
         restored = self.plan.restored if self.plan else {}
         fresh = [variable for variable in tf.global_variables() if variable.op.name not in restored]
-        _initialize(session, [*fresh, *tf.local_variables()])
+        initialize(session, [*fresh, *tf.local_variables()])
         if self.plan:
             try:
                 self.plan.apply(session)
@@ -183,15 +181,6 @@ class Run:
                 f"{self.plan.checkpoint.path} is for {others[0]} classes, {self.settings.dataset} has "
                 f"{num_classes}; let the logits start afresh with --exclude={','.join(excluded)}"
             )
-
-
-def _initialize(session: tf.Session, variables: list[tf.Variable]) -> None:
-    """Initializes large variables one at a time, so that what they are computed from is not in memory at once."""
-    large = [variable for variable in variables if variable.shape.num_elements() >= _LARGE]
-    small = [variable for variable in variables if variable.shape.num_elements() < _LARGE]
-    session.run(tf.variables_initializer(small))
-    for variable in large:
-        session.run(variable.initializer)
 
 
 def prepare(
