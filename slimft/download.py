@@ -20,10 +20,11 @@ from collections.abc import Callable, Mapping
 
 from slimft.errors import DataError
 from slimft.files import (
+    md5_of,
     read_bounded,
     sha256_of,
     sync_directory,
-    sync_file,
+    sync_files_below,
     temporary_directory,
     write_atomically,
 )
@@ -43,6 +44,7 @@ _WAIT_SECONDS = 1.0
 # take as much again on the wire.
 _MOST_BYTES = 4 << 30
 _MOST_ENTRIES = 10_000
+_MD5_DIGITS = 32
 # Of all headers of an archive that hold long names and the like: tarfile reads them into memory, whatever size they
 # claim, and one of the whole archive is copied for every entry.
 _MOST_HEADER_BYTES = 1 << 20
@@ -283,12 +285,43 @@ def _chunks(response: http.client.HTTPResponse):
         yield chunk
 
 
-def download_and_unpack(url: str, sha256: str, folder: pathlib.Path) -> None:
+def download_checked(
+    url: str,
+    checksum: str,
+    file: pathlib.Path,
+    advice: str = "run the same command again to continue",
+) -> None:
+    """Downloads `url` to `file` if that does not exist, and compares its checksum.
+
+    Args:
+        url, file, advice: as of `download`.
+        checksum: the file's SHA-256, or its MD5 where nothing better is published, in hexadecimal. An MD5 does not
+            tell files apart that were made to have the same one.
+
+    Raises:
+        DataError: the download fails, or the checksum differs: then what was downloaded is removed, while a file
+            that was there is left.
+        OSError: the disk is full, or `file` cannot be read or written.
+    """
+    was_there = file.exists()
+    if not was_there:
+        download(url, file, advice=advice)
+    kind, digest_of = ("MD5", md5_of) if len(checksum) == _MD5_DIGITS else ("SHA-256", sha256_of)
+    digest = digest_of(file)
+    if digest == checksum:
+        return
+    if was_there:
+        raise DataError(f"{file} has {kind} {digest}, not {checksum}; remove it, and it is downloaded")
+    file.unlink()
+    raise DataError(f"{url} has {kind} {digest}, not {checksum}; try again, or download it elsewhere")
+
+
+def download_and_unpack(url: str, checksum: str, folder: pathlib.Path) -> None:
     """Downloads the tar archive at `url` and unpacks it into `folder`, which may not exist yet.
 
     Args:
         url: of a ``.tar.gz``.
-        sha256: the archive's SHA-256, in hexadecimal.
+        checksum: as of `download_checked`.
         folder: receives the archive's contents, each entry at once and only if all of it is good.
 
     Raises:
@@ -297,21 +330,22 @@ def download_and_unpack(url: str, sha256: str, folder: pathlib.Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with temporary_directory(folder) as temporary:
-            archive = temporary / (urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1] or "archive")
-            download(url, archive, advice=f"try again, or download and unpack it into {folder}")
-            digest = sha256_of(archive)
-            if digest != sha256:
-                raise DataError(f"{url} has SHA-256 {digest}, not {sha256}; try again, or download it elsewhere")
+            archive = temporary / name_in(url)
+            advice = f"try again, or download and unpack it into {folder}"
+            download_checked(url, checksum, archive, advice=advice)
             unpacked = temporary / "unpacked"
             unpack(archive, unpacked)
-            for file in unpacked.rglob("*"):
-                if file.is_file():
-                    sync_file(file)
+            sync_files_below(unpacked)
             for entry in unpacked.iterdir():
                 os.replace(entry, folder / entry.name)
             sync_directory(folder)
     except OSError as error:
         raise DataError(f"cannot download {url} into {folder}: {error.strerror or error}") from None
+
+
+def name_in(url: str) -> str:
+    """The name of the file that a URL ends with."""
+    return urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1] or "archive"
 
 
 def _bounded_headers() -> type[tarfile.TarInfo]:
@@ -343,23 +377,28 @@ def unpack(
     archive: pathlib.Path,
     folder: pathlib.Path,
     choose: Callable[[pathlib.PurePosixPath], str | None] | None = None,
+    most_entries: int | None = None,
 ) -> None:
-    """Unpacks the files and folders of a ``.tar.gz`` archive into `folder`.
+    """Unpacks the files and folders of a ``.tar.gz`` or ``.tar`` archive into `folder`.
 
     Args:
-        archive: read to its end, so that gzip's checksum is checked.
+        archive: compressed unless its name ends with ``.tar``; read to its end, so that gzip's checksum is checked.
         folder: made if it does not exist.
         choose: takes a file's path in the archive and returns the name it gets in `folder`, or None to leave
             it out. Without it the archive's files and folders are unpacked as they are.
+        most_entries: how many files and folders it may have; None for 10,000.
 
     Raises:
         DataError: it is no such archive or corrupt, or has an entry that is a link or a device, leads out of
             `folder`, has a name that no file can have or another one has, or is absurdly large.
         OSError: the disk is full or `folder` cannot be written.
     """
+    most_entries = _MOST_ENTRIES if most_entries is None else most_entries
+    is_plain = archive.suffix == ".tar"
+    kind = ".tar" if is_plain else ".tar.gz"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with gzip.open(archive) as stream:
+        with open(archive, "rb") if is_plain else gzip.open(archive) as stream:
             with tarfile.open(fileobj=stream, mode="r:", tarinfo=_bounded_headers()) as tar:
                 size = 0
                 for number, entry in enumerate(tar, start=1):
@@ -367,8 +406,8 @@ def unpack(
                     if path.is_absolute() or ".." in path.parts or not (entry.isfile() or entry.isdir()):
                         raise DataError(f"{archive.name} is not safe to unpack: it holds {entry.name[:200]!r}")
                     size += entry.size
-                    if entry.size < 0 or size > _MOST_BYTES or number > _MOST_ENTRIES:
-                        most = f"{_MOST_BYTES} bytes or {_MOST_ENTRIES} entries"
+                    if entry.size < 0 or size > _MOST_BYTES or number > most_entries:
+                        most = f"{_MOST_BYTES} bytes or {most_entries} entries"
                         raise DataError(f"{archive.name} is not safe to unpack: it holds over {most}")
                     try:
                         _extract(tar, entry, path, folder, choose)
@@ -376,13 +415,13 @@ def unpack(
                         if error.errno not in _OF_NAMES:
                             raise
                         what = f"{printable(entry.name[:200])} cannot be made: {error.strerror}"
-                        raise DataError(f"{archive.name} is not a good .tar.gz archive: {what}") from None
+                        raise DataError(f"{archive.name} is not a good {kind} archive: {what}") from None
                     tar.members.clear()  # With all their headers.
             while stream.read(_CHUNK):
                 if stream.tell() > 2 * _MOST_BYTES:
                     raise DataError(f"{archive.name} is not safe to unpack: it holds over {_MOST_BYTES} bytes")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, RecursionError) as error:
-        raise DataError(f"{archive.name} is not a good .tar.gz archive: {error}") from None
+        raise DataError(f"{archive.name} is not a good {kind} archive: {error}") from None
 
 
 def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: pathlib.PurePosixPath, folder, choose) -> None:

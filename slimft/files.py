@@ -144,6 +144,13 @@ def sync_file(file: pathlib.Path) -> None:
         os.fsync(stream.fileno())
 
 
+def sync_files_below(folder: pathlib.Path) -> None:
+    """Waits until the contents of all files in `folder`, and in the folders in it, are on the disk."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            sync_file(file)
+
+
 def sync_directory(directory: pathlib.Path) -> None:
     """Waits until renames in `directory` are on the disk; Windows has no way to."""
     if os.name == "nt":
@@ -184,7 +191,19 @@ def sha256_of(file: pathlib.Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
-    digest = hashlib.sha256()
+    return _digest_of(file, hashlib.sha256())
+
+
+def md5_of(file: pathlib.Path) -> str:
+    """The MD5 of a file's contents, in hexadecimal: it tells damage, but files can be made to have the same one.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _digest_of(file, hashlib.md5(usedforsecurity=False))
+
+
+def _digest_of(file: pathlib.Path, digest: hashlib._Hash) -> str:
     with open(file, "rb") as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slimft import DataError, download
-from slimft.download import download_and_unpack, unpack
+from slimft.download import download_and_unpack, download_checked, unpack
 
 MOST_BYTES = 100_000
 
@@ -105,6 +105,23 @@ def test_a_server_that_does_not_tell_the_length(serve, tmp_path):
 def test_the_wrong_checksum(serve, tmp_path):
     message = refusal(serve(whole(GOOD)), "0" * 64, tmp_path / "folder")
     assert f"has SHA-256 {sha256(GOOD)}, not {'0' * 64}" in message
+
+
+def test_an_md5_is_compared_where_that_is_given(serve, tmp_path):
+    md5 = hashlib.md5(GOOD).hexdigest()
+    download_and_unpack(serve(whole(GOOD)), md5, tmp_path / "good")
+    assert len(files_below(tmp_path / "good")) == 3
+    message = refusal(serve(whole(GOOD)), "0" * 32, tmp_path / "folder")
+    assert f"has MD5 {md5}, not {'0' * 32}; try again" in message
+
+
+def test_a_file_that_is_there_is_compared_only(serve, tmp_path):
+    url, file = serve(lambda handler: pytest.fail("it was asked")), tmp_path / "archive.tar.gz"
+    file.write_bytes(GOOD)
+    download_checked(url, sha256(GOOD), file)
+    with pytest.raises(DataError, match=f"archive.tar.gz has SHA-256 {sha256(GOOD)}, not 0+; remove it"):
+        download_checked(url, "0" * 64, file)
+    assert file.read_bytes() == GOOD
 
 
 def cut_off(handler):
@@ -320,6 +337,27 @@ CORRUPT = {
 def test_an_archive_that_is_corrupt(serve, tmp_path, archive):
     message = refusal(serve(whole(archive)), sha256(archive), tmp_path / "folder")
     assert "not a good .tar.gz archive" in message
+
+
+def test_an_archive_that_is_not_compressed(tmp_path):
+    (tmp_path / "good.tar").write_bytes(GOOD_TAR)
+    unpack(tmp_path / "good.tar", tmp_path / "to")
+    assert files_below(tmp_path / "to") == {
+        "data/a.txt": b"first",
+        "data/deep/b.txt": b"second" * 1000,
+        "c.txt": b"",
+    }
+    for name, contents in {"gzip": GOOD, "cut": GOOD_TAR[:2500], "damaged": b"\xff" * 512 + GOOD_TAR[512:]}.items():
+        (tmp_path / f"{name}.tar").write_bytes(contents)
+        with pytest.raises(DataError, match=f"{name}.tar is not a good .tar archive"):
+            unpack(tmp_path / f"{name}.tar", tmp_path / name)
+
+
+def test_how_many_entries_an_archive_may_have(tmp_path):
+    (tmp_path / "archive").write_bytes(GOOD)
+    with pytest.raises(DataError, match="over .* or 3 entries"):
+        unpack(tmp_path / "archive", tmp_path / "to", most_entries=3)
+    unpack(tmp_path / "archive", tmp_path / "to", most_entries=4)
 
 
 def test_an_archive_of_nothing(serve, tmp_path):
