@@ -25,6 +25,7 @@ ALWAYS = (
 )
 # Without their arg_scope, these are the same ops on the same variables.
 SAME = {"alexnet_v2", "vgg_a", "vgg_16", "vgg_19", "vgg_postech", "mobilenet_v2", "mobilenet_v2_140"}
+SAME |= {"fcn_32s", "fcn_16s", "fcn_8s"}
 
 
 class Shapes(Checkpoint):
@@ -70,7 +71,9 @@ def computation(logits):
 )
 def test_each_network(name):
     spec = get_network(name)
-    call = f"with slim.arg_scope({spec.module.removeprefix('slimft.nets.')}.{spec.arg_scope_name}()):"
+    # An FCN's is that of the network whose scope it has, which its variables tell.
+    of = get_network(spec.scope) if spec.task == "segmentation" else spec
+    call = f"with slim.arg_scope({of.module.removeprefix('slimft.nets.')}.{of.arg_scope_name}()):"
     graphs, checkpoints, computations = {}, {}, {}
     for inside in (True, False):
         graphs[inside] = tf.Graph()

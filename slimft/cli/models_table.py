@@ -6,13 +6,16 @@ from slimft.cli.text_table import text_table
 from slimft.nets import get_network, network_names
 
 _NOTES = """\
+task: what its own logits are for; segmentation has them for every pixel.
 size: height and width of the images it was trained on; min: of the smallest it takes.
 classes: of its ImageNet checkpoint; with 1001, class 0 is background.
+segmentation: size is what GFLOPs are of, any other will do as well, and classes are PASCAL VOC's.
 parameters: weights, biases, gammas and betas with these classes, without auxiliary logits.
-GFLOPs: 10**9 operations, two for a multiplication and addition, to classify one image of that size.
+GFLOPs: 10**9 operations, two for a multiplication and addition, for one image of that size.
 inputs: mean_subtraction is RGB in 0..255 minus (123.68, 116.78, 103.94), inception RGB in [-1, 1], densenet
 mean_subtraction times 0.017; slimft sees to it.
-logits: what to --exclude for another number of classes. official checkpoint: what --checkpoint can name."""
+logits: what to --exclude for another number of classes. official checkpoint: what --checkpoint can name;
+for segmentation it has all but the logits."""
 
 
 def models_table() -> str:
@@ -22,7 +25,7 @@ def models_table() -> str:
         rows.append(
             (
                 spec.name,
-                ",".join(spec.logits_scopes),
+                spec.task,
                 spec.preprocessing,
                 spec.official_checkpoint or "-",
                 f"{spec.default_image_size}",
@@ -30,7 +33,8 @@ def models_table() -> str:
                 f"{spec.num_imagenet_classes}",
                 f"{spec.parameters:,}",
                 f"{spec.gflops:.2f}",
+                ",".join(spec.logits_scopes),
             )
         )
-    header = ("model", "logits", "inputs", "official checkpoint", "size", "min", "classes", "parameters", "GFLOPs")
-    return f"{text_table(header, rows, left=4)}\n\n{_NOTES}"
+    header = ("model", "task", "inputs", "official checkpoint", "size", "min", "classes", "parameters", "GFLOPs")
+    return f"{text_table((*header, 'logits'), rows, left=(0, 1, 2, 3, 9))}\n\n{_NOTES}"

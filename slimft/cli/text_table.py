@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
 from slimft.messages import printable
 
 
-def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int) -> str:
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int | Collection[int]) -> str:
     """Returns the rows under their header, in columns; what is in a cell is escaped as by `printable`.
 
     Args:
         header: each column's title.
         rows: cells; as many in each row as there are titles.
-        left: how many columns, from the first on, are aligned left; the others are aligned right.
+        left: how many columns, from the first on, are aligned left, or which; the others are aligned right.
     """
     # tabulate takes as many lines to tell it not to guess at numbers and alignment, and is one more package.
     rows = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     rows.insert(1, ["-" * width for width in widths])
-    lines = []
+    lines, left = [], range(left) if isinstance(left, int) else left
     for row in rows:
         cells = (
-            cell.ljust(width) if column < left else cell.rjust(width)
+            cell.ljust(width) if column in left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths))
         )
         lines.append("  ".join(cells).rstrip())

@@ -25,7 +25,7 @@ from slimft.errors import UsageError
 from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
 # The families in the order that --list_models has them; those whose files' names begin otherwise come last.
-_FAMILIES = ("alexnet", "vgg", "resnet", "inception", "mobilenet", "densenet")
+_FAMILIES = ("alexnet", "vgg", "resnet", "inception", "mobilenet", "densenet", "fcn")
 
 
 def network_names() -> list[str]:
@@ -62,7 +62,9 @@ def arg_scope_call(variables: Iterable[str]) -> str | None:
     Returns:
         The call, as one writes it after ``from slimft.nets import mobilenet_v1``; None for other networks.
     """
-    networks = {network.scope: network for network in (*_specs().values(), *_unlisted())}
+    networks = {}
+    for network in (*_specs().values(), *_unlisted()):
+        networks.setdefault(network.scope, network)  # An FCN comes behind the network whose scope it has.
     found = (networks[part] for name in variables for part in name.split("/") if part in networks)
     network = next(found, None)
     return network and f"{network.module.rpartition('.')[2]}.{network.arg_scope_name}()"

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from slimft.errors import UsageError
 from slimft.nets.heads import get_head
+
+# What a command may set of a network's function, and which networks have it.
+_OPTIONS = {
+    "fc_width": "fcn_32s, fcn_16s and fcn_8s",
+    "output_stride": "fcn_resnet_v1_50",
+    "learn_upsampling": "the networks whose names begin with fcn",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,17 +29,26 @@ class NetworkSpec:
             ``__name__``.
         arg_scope_name: the function in `module` that makes the arg_scope, taking `weight_decay`.
         scope: the variable scope of all its variables.
-        logits_scopes: the scopes, below none but the root, whose shape depends on the number of classes.
+        logits_scopes: the scopes, below none but the root, whose shape depends on the number of classes; the
+            weights in the first have that number as their last dimension.
         preprocessing: key of `slimft.data.preprocessing.PREPROCESSING`.
-        default_image_size: height and width, in pixels, it was trained at.
+        default_image_size: height and width, in pixels, it was trained at; for segmentation, those that its
+            `gflops` are of.
         min_image_size: the smallest height and width it can take.
-        num_imagenet_classes: classes of its official checkpoint; 1001 where class 0 is background.
-        official_checkpoint: name of the TF-Slim release with its ImageNet weights; None if there is none.
+        num_imagenet_classes: classes of its official checkpoint, 1001 where class 0 is background; for
+            segmentation, classes of the data that it was published on, 21 of PASCAL VOC.
+        official_checkpoint: name of the TF-Slim release with its ImageNet weights, or with those of what it begins
+            as (an FCN: all that is below the scores); None if there is none.
         parameters: weights, biases, gammas and betas, with `num_imagenet_classes`; without auxiliary logits.
-        gflops: 10**9 floating-point operations to classify one image of the default size: two for each
-            multiplication and addition of a convolution or matrix product.
+        gflops: 10**9 floating-point operations for one image of the default size: two for each multiplication and
+            addition of a convolution or matrix product.
         top_scopes: patterns of the last blocks before the logits: of the layers that see the image at its lowest
             resolution, and of fully connected ones.
+        task: what its own logits are for: ``classification`` or ``segmentation``.
+        options: keywords of its function that a command may set, of ``fc_width``, ``output_stride`` and
+            ``learn_upsampling``.
+        upsampling_scopes: those of `logits_scopes` with nothing but filters that enlarge scores, which train with
+            ``learn_upsampling`` only.
     """
 
     name: str
@@ -48,6 +64,9 @@ class NetworkSpec:
     parameters: int
     gflops: float
     top_scopes: tuple[str, ...] = ()
+    task: str = "classification"
+    options: tuple[str, ...] = ()
+    upsampling_scopes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -75,11 +94,13 @@ class NetworkSpec:
         head: str = "linear",
         precision: str = "float32",
         float32_variables: bool = True,
+        options: Mapping[str, object] | None = None,
     ):
         """Builds the network under its arg_scope: a trunk, and a head on its features and end points.
 
         Args:
-            images: float tensor ``[batch, size, size, 3]``, preprocessed; the size must be known.
+            images: float tensor ``[batch, size, size, 3]``, preprocessed, whose size must be known; for
+                segmentation ``[batch, height, width, 3]`` of any size, known or unknown.
             num_classes: number of classes.
             is_training: whether dropout is active and batch_norm uses the batch's statistics.
             weight_decay: factor of the L2 regularizer, in training; None for the network's own default.
@@ -87,51 +108,88 @@ class NetworkSpec:
                 ``head`` beside the network's.
             precision: in which floats the network computes: ``float32``, ``bfloat16`` or ``float16``.
             float32_variables: whether all variables are float32; else weights are of `precision`, and not cast.
+            options: keywords of the function, of those in the attribute `options`; None as a value stands for the
+                function's default.
 
         Returns:
-            The logits, float32 ``[batch, num_classes]``, and a dictionary of the layers' outputs. Where there is an
-            ``AuxLogits`` ``[batch, num_classes]`` among them, they are trained too; other heads have none.
+            The logits, float32 ``[batch, num_classes]``, for segmentation ``[batch, height, width, num_classes]``;
+            and a dictionary of the layers' outputs. Where there is an ``AuxLogits`` ``[batch, num_classes]`` among
+            them, they are trained too; other heads have none.
 
         Raises:
-            UsageError: the images are too small for the network.
+            UsageError: the images are too small for the network, or it has no such option, or takes no such head.
         """
         from slimft.compat import slim, tf
         from slimft.session import computing_in
 
-        on_top = get_head(head)
+        on_top, told = get_head(head), self.check_options(options)
+        self.check_head(head)
         if not is_training:
             weight_decay = 0.0  # Nobody would add up its losses.
         decay = {} if weight_decay is None else {"weight_decay": weight_decay}
         with slim.arg_scope(self.arg_scope(**decay)), computing_in(precision, float32_variables) as dtype:
             images = tf.cast(images, dtype)
             if on_top.is_own_logits:
-                logits, end_points = self._network(images, num_classes, is_training)
+                logits, end_points = self._network(images, num_classes, is_training, told)
             else:
-                features, end_points = self._network(images, None, is_training)
+                features, end_points = self._network(images, None, is_training, told)
                 logits = on_top.build(features, end_points, num_classes, images.shape, is_training)
             return tf.cast(logits, tf.float32), end_points
 
-    def _network(self, images, num_classes, is_training):
+    def _network(self, images, num_classes, is_training, options):
         """The function's logits or, with None for `num_classes`, its features; and its end points."""
-        arguments = self.arguments_for(images.shape.as_list()[1], is_training)
-        return self.function(images, num_classes, is_training=is_training, **arguments)
+        size = images.shape.as_list()[1]
+        if self.task == "segmentation":
+            size = min((side for side in images.shape.as_list()[1:3] if side is not None), default=None)
+        arguments = self.arguments_for(size, is_training)
+        return self.function(images, num_classes, is_training=is_training, **arguments, **options)
+
+    def task_of(self, head: str) -> str:
+        """What the outputs are for, if `head` of `HEADS` is at the end."""
+        on_top = get_head(head)
+        return self.task if on_top.is_own_logits else on_top.task
+
+    def check_head(self, head: str) -> None:
+        """Raises UsageError if `head` of `HEADS` cannot be at the network's end."""
+        if self.task == "segmentation" and not get_head(head).is_own_logits:
+            raise UsageError(
+                f"--head={head} is for whole images, and {self.name} has scores for every pixel; leave out --head"
+            )
+
+    def check_options(self, options: Mapping[str, object] | None) -> dict[str, object]:
+        """Returns those of `options` whose value is not None.
+
+        Raises:
+            UsageError: one of them is none of the network's.
+        """
+        given = {name: value for name, value in (options or {}).items() if value is not None}
+        for name in given:
+            if name not in self.options:
+                told = f"; it is for {_OPTIONS[name]}" if name in _OPTIONS else ""
+                raise UsageError(f"--{name}: {self.name} has no such option{told}")
+        return given
 
     def head_scopes(self, head: str) -> tuple[str, ...]:
         """The scopes of the last layers, if `head` of `HEADS` is at the end."""
         return get_head(head).scopes(self.logits_scopes)
 
-    def expand(self, patterns: Iterable[str], head: str) -> tuple[str, ...]:
+    def expand(
+        self, patterns: Iterable[str], head: str, options: Mapping[str, object] | None = None
+    ) -> tuple[str, ...]:
         """Replaces the words ``head``, ``top`` and ``all`` among `patterns` by scopes.
 
         Args:
             patterns: patterns of `slimft.filters`, and these words: the last layers; they and the last blocks;
                 the whole network with its head.
             head: the one of `HEADS` at the end.
+            options: those of the network; without ``learn_upsampling`` its filters are no last layers that train.
 
         Returns:
             The patterns in their order, each once.
         """
         last = self.head_scopes(head)
+        if not (options or {}).get("learn_upsampling"):
+            last = tuple(scope for scope in last if scope not in self.upsampling_scopes)
         words = {
             "head": last,
             "top": (*self.top_scopes, *last),
@@ -148,13 +206,18 @@ class NetworkSpec:
                 f"which needs at least {self.min_image_size}"
             )
 
-    def arguments_for(self, image_size: int, is_training: bool) -> dict:
+    def arguments_for(self, image_size: int | None, is_training: bool) -> dict:
         """What else the function needs to be told to train on, or classify, images of `image_size` pixels a side.
+
+        Args:
+            image_size: height and width in pixels; for segmentation the smaller of the two, None if it is unknown.
+            is_training: whether dropout is active and batch_norm uses the batch's statistics.
 
         Raises:
             UsageError: the network cannot take images that small.
         """
-        self.check_image_size(image_size)
+        if image_size is not None:
+            self.check_image_size(image_size)
         return self._load().arguments_for(image_size, is_training)
 
     def _load(self):

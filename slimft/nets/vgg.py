@@ -63,6 +63,7 @@ def _vgg(
     scope,
     fc_conv_padding,
     global_pool,
+    fc_width=4096,
 ):
     with tf.variable_scope(scope, name, [inputs]) as sc:
         end_points_collection = sc.original_name_scope + "_end_points"
@@ -73,9 +74,9 @@ def _vgg(
             for block, (repetitions, width) in enumerate(zip(layers, _WIDTHS), start=1):
                 net = slim.repeat(net, repetitions, slim.conv2d, width, [3, 3], scope=f"conv{block}")
                 net = slim.max_pool2d(net, [2, 2], scope=f"pool{block}")
-            net = fully_connected_conv2d(net, 4096, 7, fc_conv_padding, scope="fc6")
+            net = fully_connected_conv2d(net, fc_width, 7, fc_conv_padding, scope="fc6")
             net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout6")
-            net = fully_connected_conv2d(net, 4096, 1, "SAME", scope="fc7")
+            net = fully_connected_conv2d(net, fc_width, 1, "SAME", scope="fc7")
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
             if global_pool:
                 net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
@@ -123,6 +124,7 @@ def vgg_16(
     scope="vgg_16",
     fc_conv_padding="VALID",
     global_pool=False,
+    fc_width=4096,
 ):
     """VGG with 16 weight layers, configuration D.
 
@@ -136,9 +138,10 @@ def vgg_16(
         fc_conv_padding: padding of fc6: ``VALID`` gives ``height // 32 - 6`` rows, ``SAME``
             ``height // 32``.
         global_pool: whether to average fc7 over all positions before fc8.
+        fc_width: number of filters of fc6 and of fc7; research/slim has no such argument.
 
     Returns:
-        The logits ``[batch, num_classes]`` (without `num_classes`: fc7 ``[batch, rows, columns, 4096]``),
+        The logits ``[batch, num_classes]`` (without `num_classes`: fc7 ``[batch, rows, columns, fc_width]``),
         and a dictionary of the layers' outputs, by their scope.
     """
     return _vgg(
@@ -152,6 +155,7 @@ def vgg_16(
         scope,
         fc_conv_padding,
         global_pool,
+        fc_width,
     )
 
 

@@ -241,7 +241,7 @@ def test_list_models(capsys):
     rows = {line.split()[0]: line.split() for line in out.split("\n\n")[0].splitlines()[2:]}
     assert list(rows) == network_names()
     assert rows["vgg_16"][1:] == [
-        "vgg_16/fc8",
+        "classification",
         "mean_subtraction",
         "vgg_16",
         "224",
@@ -249,9 +249,12 @@ def test_list_models(capsys):
         "1000",
         "138,357,544",
         "30.94",
+        "vgg_16/fc8",
     ]
-    assert rows["inception_v3"][1] == "InceptionV3/Logits,InceptionV3/AuxLogits"
+    assert rows["inception_v3"][-1] == "InceptionV3/Logits,InceptionV3/AuxLogits"
     assert rows["densenet_121"][3] == "-"
+    assert rows["fcn_32s"][1:4] == ["segmentation", "mean_subtraction", "vgg_16"]
+    assert rows["fcn_32s"][-1] == "vgg_16/score_fr,vgg_16/up"
 
 
 def test_bad_data(tiny, tmp_path, capsys):

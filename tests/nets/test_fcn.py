@@ -1,10 +1,13 @@
 """slimft.nets.fcn: names, sizes, and where of an image a score is of."""
 
+import importlib
+
 import numpy as np
 import pytest
 
 from slimft.compat import slim, tf
-from slimft.nets import fcn, vgg
+from slimft.errors import UsageError
+from slimft.nets import fcn, get_network, network_names, resnet_utils, resnet_v1, vgg
 
 NETWORKS = (fcn.fcn_32s, fcn.fcn_16s, fcn.fcn_8s)
 FRESH = {
@@ -26,6 +29,20 @@ def built(network, images, **arguments):
 def narrow(monkeypatch):
     """Convolutions a hundredth as wide, so that a large image is soon computed."""
     monkeypatch.setattr(vgg, "_WIDTHS", (2, 2, 3, 3, 4))
+
+
+@pytest.fixture
+def small_resnet(monkeypatch):
+    """A unit a block, as the last one of each has the stride, and a sixteenth as wide."""
+
+    def small(*args, scope, **kwargs):
+        blocks = [
+            resnet_utils.bottleneck_block(resnet_v1.bottleneck, f"block{i}", 2**i, 1, 2 if i < 4 else 1)
+            for i in range(1, 5)
+        ]
+        return resnet_v1.resnet_v1(args[0], blocks, *args[1:], scope=scope, **kwargs)
+
+    monkeypatch.setattr(fcn, "resnet_v1_50", small)
 
 
 def start(session):
@@ -179,3 +196,156 @@ def test_it_learns_from_what_begins_with_zeros(network, narrow):
         for variable in tf.trainable_variables():
             if "/score_" in variable.op.name and variable.op.name.endswith("biases"):
                 assert np.any(session.run(variable))
+
+
+def test_a_width_of_fc6_and_fc7():
+    with tf.Graph().as_default():
+        built(fcn.fcn_8s, tf.placeholder(tf.float32, [1, None, None, 3]), fc_width=48)
+        shapes = {variable.op.name: variable.shape.as_list() for variable in tf.model_variables()}
+    assert shapes["vgg_16/fc6/weights"] == [7, 7, 512, 48] and shapes["vgg_16/fc6/biases"] == [48]
+    assert shapes["vgg_16/fc7/weights"] == [1, 1, 48, 48] and shapes["vgg_16/fc7/biases"] == [48]
+    assert shapes["vgg_16/score_fr/weights"] == [1, 1, 48, 5]
+
+
+# ResNet.
+
+
+def with_arg_scope(images, network=None, **arguments):
+    with slim.arg_scope(fcn.fcn_resnet_arg_scope()):
+        return (network or fcn.fcn_resnet_v1_50)(images, 5, **arguments)
+
+
+@pytest.mark.parametrize("output_stride", [32, 8])
+def test_resnet_is_tf_slims_for_dense_prediction(output_stride):
+    """Op by op up to the scores; beside its variables, there is the enlargement's."""
+    theirs = importlib.import_module("tf_slim.nets.resnet_v1").resnet_v1_50
+    graphs = [tf.Graph(), tf.Graph()]
+    arguments = {"output_stride": output_stride, "is_training": True}
+    with graphs[0].as_default():
+        logits, _ = with_arg_scope(tf.placeholder(tf.float32, [1, 70, 65, 3], name="images"), **arguments)
+        assert logits.shape.as_list() == [1, 70, 65, 5]
+    with graphs[1].as_default():
+        arguments |= {"global_pool": False}  # It never squeezes.
+        images = tf.placeholder(tf.float32, [1, 70, 65, 3], name="images")
+        scores, _ = with_arg_scope(images, theirs, **arguments)
+    ours, expected = (list(graph.as_graph_def().node) for graph in graphs)
+    assert ours[: len(expected)] == expected and scores.op.name == "resnet_v1_50/logits/BiasAdd"
+    added = [variable.op.name for variable in graphs[0].get_collection(tf.GraphKeys.GLOBAL_VARIABLES)]
+    assert added.pop() == "resnet_v1_50/upscore/up_filter"
+    assert added == [variable.op.name for variable in graphs[1].get_collection(tf.GraphKeys.GLOBAL_VARIABLES)]
+    assert not any("up_filter" in v.op.name for v in graphs[0].get_collection(tf.GraphKeys.TRAINABLE_VARIABLES))
+
+
+@pytest.mark.parametrize("output_stride", [32, 16, 8])
+def test_resnet_has_logits_for_every_pixel_of_any_image(small_resnet, output_stride):
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(tf.float32, [None, None, None, 3])
+        logits, _ = with_arg_scope(images, is_training=False, output_stride=output_stride, learn_upsampling=True)
+        assert logits.shape.as_list() == [None, None, None, 5]
+        assert any("up_filter" in variable.op.name for variable in tf.trainable_variables())
+        session.run(tf.global_variables_initializer())
+        for height, width in ((32, 32), (33, 47), (62, 35), (64, 129)):
+            found = session.run(logits, {images: np.ones([2, height, width, 3])})
+            assert found.shape == (2, height, width, 5) and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("side", [321, 320, 319, 318])
+@pytest.mark.parametrize("output_stride", [32, 16, 8])
+def test_resnets_scores_are_where_the_image_has_what_they_are_of(small_resnet, output_stride, side):
+    """To a fraction of a pixel, whatever the size's remainder; and a picture that moves moves its scores."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(tf.float32, [None, side, side + 1, 3])
+        logits, _ = with_arg_scope(images, is_training=False, output_stride=output_stride)
+        session.run(tf.global_variables_initializer())
+        for variable in tf.trainable_variables():  # Each layer takes means.
+            if variable.op.name.endswith("weights"):
+                shape = variable.shape.as_list()
+                variable.load(np.full(shape, 1 / np.prod(shape[:3])), session)
+        rows, columns = np.ogrid[:side, : side + 1]
+        middle = np.array([161.0, 150.0])
+        # So broad that the map, which has it in few places, has its centre all the same.
+        bump = np.exp(-((rows - middle[0]) ** 2 + (columns - middle[1]) ** 2) / (2 * 32**2))
+        picture = np.repeat(bump[None, ..., None], 3, axis=-1)
+        moved = np.roll(picture, (output_stride, -output_stride), axis=(1, 2))
+        here, there = session.run(logits, {images: np.concatenate([picture, moved])})[..., 0].astype(np.float64)
+        above = np.maximum(here - 0.3 * here.max(), 0)
+        centre = [np.average(np.arange(above.shape[axis]), weights=above.sum(1 - axis)) for axis in (0, 1)]
+        np.testing.assert_allclose(centre, middle, atol=0.3)
+        inside = (slice(100, 220), slice(100, 220))
+        here = np.roll(here, (output_stride, -output_stride), axis=(0, 1))
+        np.testing.assert_allclose(there[inside], here[inside], atol=1e-5 * here.max())
+
+
+@pytest.mark.parametrize("factor, first", [(8, (0, 2)), (16, (2, 0)), (32, (2, 2)), (4, (0, 3))])
+def test_enlarging_from_pixels_interpolates(factor, first):
+    """Constants stay, a ramp goes on between its first and last place, and beyond them is what they have."""
+    ramps = np.stack(np.broadcast_arrays(np.arange(5.0)[:, None], np.arange(7.0), 3.0), axis=-1)
+    size = [5 * factor - 1, 6 * factor + 3]
+    with tf.Graph().as_default(), tf.Session() as session:
+        net = fcn.enlarge(tf.constant(ramps[None], tf.float32), factor, tf.constant(size), False, "up", first)
+        session.run(tf.global_variables_initializer())
+        found = session.run(net)[0]
+    rows, columns = (np.clip((np.arange(n) - at) / factor, 0, most) for n, at, most in zip(size, first, (4, 6)))
+    assert found.shape == (*size, 3)
+    np.testing.assert_allclose(found[..., 0], np.broadcast_to(rows[:, None], size), atol=1e-5)
+    np.testing.assert_allclose(found[..., 1], np.broadcast_to(columns, size), atol=1e-5)
+    np.testing.assert_allclose(found[..., 2], 3, rtol=1e-6)
+
+
+# As networks of the commands.
+
+
+def test_tasks():
+    for name in network_names():
+        spec = get_network(name)
+        assert spec.task == spec.task_of("linear") == ("segmentation" if "fcn" in name else "classification")
+        assert spec.task_of("mlp") == "classification"
+
+
+def test_options_are_those_of_the_function(narrow, small_resnet):
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.bfloat16, [None, None, 40, 3])
+        options = {"fc_width": 32, "learn_upsampling": True, "output_stride": None}
+        logits, _ = get_network("fcn_32s").build(images, 5, True, precision="bfloat16", options=options)
+        assert (logits.dtype, logits.shape.as_list()) == (tf.float32, [None, None, 40, 5])
+        shapes = {variable.op.name: variable.shape.as_list() for variable in tf.trainable_variables()}
+        assert shapes["vgg_16/fc7/weights"] == [1, 1, 32, 32] and "vgg_16/up/up_filter" in shapes
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.ones([1, 40, 50, 3])
+        options = {"output_stride": 8}
+        logits, end_points = get_network("fcn_resnet_v1_50").build(
+            images, 5, False, precision="bfloat16", options=options
+        )
+        assert end_points["resnet_v1_50/logits"].shape.as_list() == [1, 5, 7, 5]
+        session.run(tf.global_variables_initializer())
+        assert np.isfinite(session.run(logits)).all()
+
+
+def test_what_a_network_does_not_take():
+    images = tf.placeholder(tf.float32, [1, 64, 64, 3])
+    for name, arguments, said in (
+        ("vgg_16", {"options": {"fc_width": 512}}, "--fc_width: vgg_16 has no such option; it is for fcn_32s, "),
+        (
+            "fcn_8s",
+            {"options": {"output_stride": 8}},
+            "--output_stride: fcn_8s has no such option; it is for fcn_res",
+        ),
+        ("fcn_8s", {"options": {"depth": 8}}, "--depth: fcn_8s has no such option$"),
+        ("fcn_8s", {"head": "mlp"}, "--head=mlp is for whole images, and fcn_8s has scores for every pixel; leave"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            get_network(name).build(images, 5, True, **arguments)
+    with pytest.raises(UsageError, match="image_size=31 is too small for fcn_8s, which needs at least 32"):
+        get_network("fcn_8s").build(tf.placeholder(tf.float32, [1, None, 31, 3]), 5, True)
+
+
+def test_the_advice_names_the_networks_that_have_the_option():
+    from slimft.nets import spec
+
+    having = {option: [] for option in spec._OPTIONS}
+    for name in network_names():
+        for option in get_network(name).options:
+            having[option].append(name)
+    assert having.pop("learn_upsampling") == [name for name in network_names() if name.startswith("fcn")]
+    for option, names in having.items():
+        assert spec._OPTIONS[option].replace(" and ", ", ").split(", ") == names

@@ -18,13 +18,14 @@ from slimft.training.completion import complete
 from slimft.training.graph import build_graph
 from slimft.training.stages import Stage
 
+CLASSIFIERS = [name for name in network_names() if get_network(name).task == "classification"]
 STEPS, BATCH_SIZE = 20, 16
 
 
 def always_trained():
     """The smallest network of each file, but for VGG, the dearest; the others with -m slow."""
     smallest = {}
-    for spec in map(get_network, network_names()):
+    for spec in map(get_network, CLASSIFIERS):
         smallest[spec.module] = min(spec, smallest.get(spec.module, spec), key=lambda spec: spec.parameters)
     return {spec.name for spec in smallest.values() if spec.parameters < 10**8}
 
@@ -95,7 +96,7 @@ def assert_falls(spec, losses):
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in network_names()]
+    "name", [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in CLASSIFIERS]
 )
 def test_learns_from_a_checkpoint_without_its_logits(name, tmp_path):
     spec = get_network(name)

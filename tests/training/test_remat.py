@@ -17,6 +17,8 @@ def smallest_of_each_family():
     """Those of which building and running takes long with -m slow."""
     found = {}
     for spec in map(get_network, network_names()):
+        if spec.task != "classification":
+            continue
         found[spec.module] = min(spec, found.get(spec.module, spec), key=lambda spec: spec.parameters)
     names = sorted(spec.name for spec in found.values())
     return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in names]

@@ -40,16 +40,21 @@ class Entry:
     Attributes:
         name: its name in the registry.
         module: the module of slimft.nets with its function.
+        task: what its logits are for: ``classification``, with a row for an image, or ``segmentation``, with one
+            for each pixel.
         arg_scope: the name of the function that makes its arg_scope.
         scope: its variable scope; by default its name.
-        image_size, classes: of its official checkpoint, by research/slim/README.md.
+        image_size, classes: of its official checkpoint, by research/slim/README.md; for segmentation, those that
+            its figures are of.
         function_size: `default_image_size` of its function, in research/slim; by default `image_size`.
-        signature: of its function, as in research/slim; functions stand by their names.
+        signature: of its function, as in research/slim, if it is there; functions stand by their names.
         counts: the collections of the graph with `classes` at `image_size`, as the function builds it by default.
-        variables: shapes by name, where there is no official checkpoint but another list.
-        trainable: parameters with 1000 classes, without auxiliary logits, as others publish them.
+        variables: shapes by name, where they are not those of its official checkpoint but of another list.
+        trainable: parameters with 1000 classes, or `classes` for segmentation, without auxiliary logits, as others
+            publish them.
         total: likewise all variables, with moving averages; None where nobody does.
         logits: scopes, below `scope`, of the layers with weights and biases of as many outputs as classes.
+        enlargements: scopes, below `scope`, of the transposed convolutions that enlarge scores.
         end_points: all keys, in order; None where only tf-slim's tell.
         shapes: of end points at `image_size`, without the batch.
         ops: names of end points' ops.
@@ -65,6 +70,7 @@ class Entry:
 
     name: str
     module: str
+    task: str = "classification"
     arg_scope: str
     scope: str | None = None
     image_size: int = 224
@@ -76,6 +82,7 @@ class Entry:
     trainable: int
     total: int | None = None
     logits: tuple[str, ...]
+    enlargements: tuple[str, ...] = ()
     end_points: tuple[str, ...] | None = None
     shapes: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
     ops: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -91,6 +98,10 @@ class Entry:
 
     def __repr__(self):
         return self.name
+
+    @property
+    def classifies(self):
+        return self.task == "classification"
 
 
 class _Name:

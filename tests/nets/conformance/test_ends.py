@@ -5,7 +5,7 @@ import types
 import pytest
 
 from slimft.compat import tf
-from slimft.errors import PatternError
+from slimft.errors import PatternError, UsageError
 from slimft.filters import VariableFilter
 from slimft.nets import get_network
 
@@ -73,19 +73,25 @@ def trained(entry):
     )
 
 
-def test_one_row_of_logits_an_image(trained):
-    assert trained.logits.shape.as_list() == [None, 5]
+def rows_of_logits(entry, spec):
+    """The shape of the logits for the smallest images: a row for an image or, for segmentation, for a pixel."""
+    return [None, 5] if entry.classifies else [None, spec.min_image_size, spec.min_image_size, 5]
+
+
+def test_one_row_of_logits_an_image(entry, trained):
+    assert trained.logits.shape.as_list() == rows_of_logits(entry, trained.spec)
     if "AuxLogits" in trained.end_points:
         assert trained.end_points["AuxLogits"].shape.as_list() == [None, 5]
-    assert ("AuxLogits" in trained.end_points) == (len(trained.spec.logits_scopes) > 1)
+    auxiliary = entry.classifies and len(trained.spec.logits_scopes) > 1
+    assert ("AuxLogits" in trained.end_points) == auxiliary
 
 
 def test_the_logits_are_the_end_of_the_network(entry, trained):
     """In training, with auxiliary logits."""
     walk, spec = trained.walk, trained.spec
-    head = walk.check_they_are_the_end(spec.expand(("head",), "linear"))
-    top = walk.check_they_are_the_end(spec.expand(("top",), "linear"))
-    everything = walk.check_they_are_the_end(spec.expand(("all",), "linear"))
+    head = walk.check_they_are_the_end(spec.expand(("head",), "linear", {"learn_upsampling": True}))
+    top = walk.check_they_are_the_end(spec.expand(("top",), "linear", {"learn_upsampling": True}))
+    everything = walk.check_they_are_the_end(spec.expand(("all",), "linear", {"learn_upsampling": True}))
     assert set(head) < set(top) and len(everything) == len(walk.variables)
     of_classes = {f"{entry.scope}/{layer}/{kind}" for layer in entry.logits for kind in ("weights", "biases")}
     assert of_classes <= set(head)
@@ -110,7 +116,7 @@ def test_evaluation_uses_the_variables_of_training(entry, trained):
     with graph.as_default(), tf.variable_scope(tf.get_variable_scope(), reuse=True):
         logits, end_points = trained.spec.build(trained.images, 5, is_training=False)
     assert {key: graph.get_collection(key) for key in watched} == before
-    assert logits.shape.as_list() == [None, 5] and "AuxLogits" not in end_points
+    assert logits.shape.as_list() == rows_of_logits(entry, trained.spec) and "AuxLogits" not in end_points
     assert not random_ops(set(graph.get_operations()) - ops)
     normalizing = [op for op in set(graph.get_operations()) - ops if op.type.startswith("FusedBatchNorm")]
     assert not any(op.get_attr("is_training") for op in normalizing)
@@ -124,6 +130,16 @@ def test_training_drops(trained):
 # Another head.
 
 
+@only(lambda entry: not entry.classifies)
+def test_no_other_head_is_for_pixels(entry):
+    images = tf.placeholder(tf.float32, [1, 32, 32, 3])
+    with pytest.raises(
+        UsageError, match=f"--head=bn_mlp is for whole images, and {entry.name} has scores for every"
+    ):
+        get_network(entry.name).build(images, 5, is_training=False, head="bn_mlp")
+
+
+@only(lambda entry: entry.classifies)
 def test_top_is_the_end_of_the_network(entry):
     spec = get_network(entry.name)
     with tf.Graph().as_default() as graph:

@@ -30,13 +30,26 @@ def test_spec(entry):
     assert spec.function is getattr(module, entry.name)
     assert spec.arg_scope is getattr(module, entry.arg_scope)
     assert (spec.scope, spec.default_image_size) == (entry.scope, entry.image_size)
-    assert spec.num_imagenet_classes == entry.classes
+    assert (spec.task, spec.num_imagenet_classes) == (entry.task, entry.classes)
     assert spec.preprocessing in PREPROCESSING
     assert spec.function.default_image_size == (entry.function_size or entry.image_size)
     assert signature_of(spec.function) == entry.signature
 
 
-@only(lambda entry: get_network(entry.name).official_checkpoint)
+@only(lambda entry: not entry.classifies)
+def test_the_official_checkpoint_is_of_what_it_begins_as(entry, whole):
+    """All but the scores is in it, and it has no more than other logits."""
+    spec = get_network(entry.name)
+    release = OFFICIAL[spec.official_checkpoint]
+    assert get_network(release.network).scope == entry.scope
+    variables = {v.op.name for v in whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)}
+    fresh = VariableFilter(include=spec.logits_scopes).select(variables)
+    assert variables - set(fresh) == {
+        name for name in release.variables if not name.startswith(get_network(release.network).logits_scopes)
+    }
+
+
+@only(lambda entry: entry.classifies and get_network(entry.name).official_checkpoint)
 def test_the_official_checkpoint_is_the_networks(entry):
     spec = get_network(entry.name)
     release = OFFICIAL[spec.official_checkpoint]
@@ -63,7 +76,7 @@ def test_build_calls_the_function_under_its_arg_scope(entry, monkeypatch):
     calls, spec = [], get_network(entry.name)
     monkeypatch.setattr(importlib.import_module(spec.module), entry.name, function)
     with tf.Graph().as_default():
-        images, logits = tf.placeholder(tf.float32, [None, 200, 200, 3]), tf.placeholder(tf.float32, [None, 5])
+        images, logits = tf.placeholder(tf.float32, [None, 200, 200, 3]), tf.placeholder(tf.float32)
         built, end_points = spec.build(images, 5, is_training=True)
         assert built is logits and end_points == "end points"
     ((args, kwargs, arg_scope),) = calls
@@ -103,7 +116,7 @@ def both(entry, whole, build):
 def test_variables(entry, whole):
     """As another list than ours has them: the official checkpoint's, or the entry's."""
     official = get_network(entry.name).official_checkpoint
-    expected = OFFICIAL[official].variables if official else entry.variables
+    expected = OFFICIAL[official].variables if official and entry.classifies else entry.variables
     variables = whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
     shapes = {variable.op.name: tuple(variable.shape.as_list()) for variable in variables}
     assert all(name.startswith(f"{entry.scope}/") for name in shapes)
@@ -142,8 +155,8 @@ def count(variables, but=()):
 
 def test_number_of_parameters(entry, whole):
     """With 1000 classes, as others publish it."""
-    background = (entry.classes - 1000) * (entry.channels + 1)
-    auxiliary = get_network(entry.name).logits_scopes[1:]
+    background = (entry.classes - 1000) * (entry.channels + 1) if entry.classifies else 0
+    auxiliary = get_network(entry.name).logits_scopes[1:] if entry.classifies else ()
     trainable = count(whole.graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES), auxiliary)
     assert get_network(entry.name).parameters == trainable
     assert trainable - background == entry.trainable
@@ -161,6 +174,9 @@ def multiply_adds(op):
         return math.prod(op.outputs[0].shape.as_list()) * taps
     if op.type == "MatMul":
         return math.prod(op.outputs[0].shape.as_list()) * op.inputs[0].shape.as_list()[1]
+    if op.type == "Conv2DBackpropInput":
+        # A transposed convolution: each element of its argument takes as many as there are taps and outputs.
+        return math.prod(op.inputs[2].shape.as_list()) * math.prod(op.inputs[1].shape.as_list()[:3])
     assert "MatMul" not in op.type and "Conv" not in op.type, op
     return None
 
@@ -168,7 +184,7 @@ def multiply_adds(op):
 def test_gflops(entry, whole):
     """The figure of `--list_models`; the auxiliary logits are there for training only."""
     spec = get_network(entry.name)
-    auxiliary = tuple(f"{scope}/" for scope in spec.logits_scopes[1:])
+    auxiliary = tuple(f"{scope}/" for scope in spec.logits_scopes[1:] if entry.classifies)
     ops = [op for op in whole.graph.get_operations() if not op.name.startswith(auxiliary)]
     products = [number for op in ops if (number := multiply_adds(op)) is not None]
     assert spec.gflops == pytest.approx(2e-9 * sum(products), abs=0.0006)
@@ -178,8 +194,11 @@ def test_the_logits_variables(entry, whole):
     """As many outputs as classes have the layers of the entry alone, which are below `logits_scopes`."""
     variables = whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
     of_classes = {variable.op.name for variable in variables if variable.shape[-1] == entry.classes}
-    kinds = ("weights", "biases")
-    assert of_classes == {f"{entry.scope}/{layer}/{kind}" for layer in entry.logits for kind in kinds}
+    expected = {f"{entry.scope}/{layer}/{kind}" for layer in entry.logits for kind in ("weights", "biases")}
+    expected |= {f"{entry.scope}/{layer}/up_filter" for layer in entry.enlargements}
+    assert of_classes == expected
+    first = next(v for v in variables if v.op.name == f"{entry.scope}/{entry.logits[0]}/weights")
+    assert first.op.name.startswith(get_network(entry.name).logits_scopes[0])
     for scope in get_network(entry.name).logits_scopes:
         assert VariableFilter(include=scope).select(of_classes)
 
