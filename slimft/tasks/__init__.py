@@ -6,10 +6,16 @@
 
 from slimft.tasks.base import Figure, Scores, TargetSpec, Task
 from slimft.tasks.classification import Classification
+from slimft.tasks.segmentation import Segmentation
 
-__all__ = ["Figure", "Scores", "TargetSpec", "Task", "all_figures", "get_task", "metric_names"]
+__all__ = ["Figure", "Scores", "TargetSpec", "Task", "all_figures", "get_task", "metric_names", "task_names"]
 
-_TASKS: dict[str, Task] = {task.name: task for task in (Classification(),)}
+_TASKS: dict[str, Task] = {task.name: task for task in (Classification(), Segmentation())}
+
+
+def task_names() -> tuple[str, ...]:
+    """The names of all tasks."""
+    return tuple(_TASKS)
 
 
 def get_task(name: str) -> Task:

@@ -52,19 +52,30 @@ class TargetSpec:
     shape: tuple[int | None, ...] = ()
     ignore: int | None = None
 
+    @property
+    def is_map(self) -> bool:
+        """Whether a target says something of each pixel, so that images are seen whole, at sizes of their own."""
+        return bool(self.shape)
+
 
 class Scores(Protocol):
     """How good predictions are, added up batch by batch: memory does not grow with the examples.
 
     Whatever the order of `add` and `merge`, the same examples give the same scores.
+
+    Attributes:
+        task: the name of the task that they are of.
     """
 
-    def add(self, batch: Mapping[str, np.ndarray], first: int) -> None:
+    @property
+    def task(self) -> str: ...
+
+    def add(self, batch: Mapping[str, np.ndarray], examples: np.ndarray) -> None:
         """Adds a batch.
 
         Args:
             batch: by name, ``targets`` and what `Task.predict` made, each with one entry an example.
-            first: the index of the batch's first example in its split.
+            examples: int ``[batch]``, the indices of the examples in their split.
         """
 
     def merge(self, other: Any) -> None:
@@ -74,7 +85,10 @@ class Scores(Protocol):
         """``examples``, how many there were, and each of the task's figures."""
 
     def mistakes(self) -> list[tuple[int, dict[str, Any]]]:
-        """What to show as mistakes, the worst first: an example's index in the split, and what to say of it."""
+        """What to show, the worst first: an example's index in the split, and what to say of it."""
+
+    def per_class(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
+        """Each class's figures: ``class`` (its name), a count, and shares in 0..1, None where not defined."""
 
     def findings(self, class_names: Sequence[str]) -> dict[str, Any]:
         """What a report shows beside the figures: the fields of `slimft.runs.result.Result` that are the task's."""
@@ -116,7 +130,14 @@ class Task(Protocol):
     def told(self, balanced: bool) -> tuple[str, ...]:
         """The figures that the line of a validation tells, in their order."""
 
-    def loss(self, outputs: Any, targets: Any, class_weights: Any = None, focal_gamma: float = 0.0) -> Any:
+    def loss(
+        self,
+        outputs: Any,
+        targets: Any,
+        class_weights: Any = None,
+        focal_gamma: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> Any:
         """Adds the mean loss of a batch to the graph.
 
         Args:
@@ -124,6 +145,7 @@ class Task(Protocol):
             targets: what they should be, as training makes it of the targets (soft, for example).
             class_weights: float ``[classes]``; None for ones.
             focal_gamma: gamma of the focal loss; 0 for none.
+            label_smoothing: share of the target that all classes get in equal parts.
 
         Returns:
             scalar float32.
@@ -134,7 +156,7 @@ class Task(Protocol):
 
         Args:
             outputs: the head's.
-            targets: the batch's targets as they are in the data.
+            targets: the batch's targets, moved and cropped as its images are, but not mixed or smoothed.
             loss: the batch's loss.
         """
 
@@ -143,6 +165,12 @@ class Task(Protocol):
 
     def scores(self, num_classes: int) -> Scores:
         """Scores without any example."""
+
+    def note(self, batch: Mapping[str, np.ndarray]) -> Any:
+        """What is to be kept of a batch, ``examples`` with it, by who wants something of each example."""
+
+    def predictions(self, notes: Sequence[Any], num_classes: int) -> Any:
+        """What was made of each example, in the split's order, from the notes of all batches."""
 
 
 def figure(figures: Iterable[Figure], name: str) -> Figure:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from slimft.tasks.base import Figure, TargetSpec
-from slimft.tasks.classification_scores import ClassificationScores
+from slimft.tasks.classification_scores import ClassificationScores, Predictions
 
 
 class Classification:
@@ -30,8 +31,16 @@ class Classification:
     def told(self, balanced: bool) -> tuple[str, ...]:
         return ("accuracy", "balanced_accuracy", "loss") if balanced else ("accuracy", "loss")
 
-    def loss(self, outputs: Any, targets: Any, class_weights: Any = None, focal_gamma: float = 0.0) -> Any:
-        """As of `Task`; `targets` are float ``[batch, classes]``, 1 in sum for each example."""
+    def loss(
+        self,
+        outputs: Any,
+        targets: Any,
+        class_weights: Any = None,
+        focal_gamma: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> Any:
+        """As of `Task`; `targets` are float ``[batch, classes]``, 1 in sum for each example, and smooth already."""
+        del label_smoothing
         from slimft.tasks.classification_loss import classification_loss
 
         return classification_loss(outputs, targets, class_weights, focal_gamma)
@@ -56,3 +65,9 @@ class Classification:
 
     def scores(self, num_classes: int) -> ClassificationScores:
         return ClassificationScores(num_classes)
+
+    def note(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        return batch
+
+    def predictions(self, notes: Sequence[Mapping[str, np.ndarray]], num_classes: int) -> Predictions:
+        return Predictions.of(notes, num_classes)

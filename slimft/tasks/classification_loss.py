@@ -32,6 +32,11 @@ def classification_loss(logits: Any, targets: Any, class_weights: Any = None, fo
         if class_weights is not None:
             losses *= tf.cast(class_weights, tf.float32)
         if focal_gamma:
-            # The power of 0 has no derivative for gamma below 1.
-            losses *= tf.pow(tf.maximum(-tf.math.expm1(log_p), _SMALLEST), focal_gamma)
+            losses *= focus(log_p, focal_gamma)
         return tf.reduce_mean(tf.reduce_sum(losses, axis=1))
+
+
+def focus(log_p: Any, gamma: float) -> Any:
+    """The focal loss's factor ``(1 - p)**gamma``, of the logarithms of probabilities; of their shape."""
+    # The power of 0 has no derivative for gamma below 1.
+    return tf.pow(tf.maximum(-tf.math.expm1(log_p), _SMALLEST), gamma)

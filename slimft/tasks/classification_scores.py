@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,9 +49,12 @@ class ClassificationScores:
         most_mistakes: how many mistakes, those of the highest confidence, to keep.
 
     Attributes:
+        task: the name of the task that they are of.
         num_classes: as given.
         examples: how many examples there were.
     """
+
+    task: ClassVar[str] = "classification"
 
     def __init__(self, num_classes: int, bins: int = _BINS, most_mistakes: int = _MOST_MISTAKES):
         self.num_classes, self.bins, self._most_mistakes = num_classes, bins, most_mistakes
@@ -63,7 +66,7 @@ class ClassificationScores:
         self._wrong: collections.Counter[int] = collections.Counter()  # By label * num_classes + prediction.
         self._binned = np.zeros((3, bins))  # Examples, the sum of their confidences, how many are right.
 
-    def add(self, batch: Mapping[str, np.ndarray], first: int) -> None:
+    def add(self, batch: Mapping[str, np.ndarray], examples: np.ndarray) -> None:
         """As of `Scores`: ``targets`` and ``predicted``, int, ``confidence`` in 0..1 and ``losses`` in nats.
 
         Raises:
@@ -87,7 +90,7 @@ class ClassificationScores:
         self._wrong.update(dict(zip(pairs.tolist(), numbers.tolist())))
         surest = wrong[np.argsort(-confidence[wrong], kind="stable")[: self._most_mistakes]]
         self._keep(
-            [_Mistake(first + int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in surest]
+            [_Mistake(int(examples[i]), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in surest]
         )
         # The last bin also takes what rounding has put above 1.
         edges = np.arange(1, self.bins + 1) / self.bins
@@ -272,7 +275,7 @@ class Predictions:
     def _scores(self, bins: int, most_mistakes: int) -> ClassificationScores:
         scores = ClassificationScores(self.num_classes, bins, most_mistakes)
         batch = {"targets": self.labels, "predicted": self.predicted}
-        scores.add(batch | {"confidence": self.confidence, "losses": self.losses}, 0)
+        scores.add(batch | {"confidence": self.confidence, "losses": self.losses}, np.arange(len(self.labels)))
         return scores
 
 

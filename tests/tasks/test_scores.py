@@ -32,7 +32,7 @@ def examples(draw):
 def scores_of(num_classes, made, parts):
     scores = CLASSIFICATION.scores(num_classes)
     for start, end in parts:
-        scores.add({name: values[start:end] for name, values in made.items()}, start)
+        scores.add({name: values[start:end] for name, values in made.items()}, np.arange(start, end))
     return scores
 
 
@@ -59,7 +59,7 @@ def test_memory_does_not_grow_with_the_examples():
     ones = np.ones(10_000, np.int32)
     batch = {"targets": ones, "predicted": 0 * ones, "confidence": ones / 2, "losses": ones / 3}
     for number in range(50):
-        scores.add(batch, number * len(ones))
+        scores.add(batch, number * len(ones) + np.arange(len(ones)))
     assert scores.summary()["examples"] == 500_000
     assert [index for index, _ in scores.mistakes()] == list(range(24))
 
@@ -70,7 +70,7 @@ def test_no_examples_and_examples_that_do_not_belong_together():
         scores.summary()
     zeros = np.zeros(2, np.int32)
     with pytest.raises(ValueError, match="as many"):
-        scores.add({"targets": zeros, "predicted": zeros, "confidence": zeros, "losses": zeros[:1]}, 0)
+        scores.add({"targets": zeros, "predicted": zeros, "confidence": zeros, "losses": zeros[:1]}, zeros)
 
 
 @settings(max_examples=200, deadline=None)
