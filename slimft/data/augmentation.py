@@ -95,7 +95,7 @@ def training_input(
             transforms = _unless(plain, transforms)
         images = resize(images, image_size, transforms)
         if strong:
-            images = _unless(plain, _recoloured(images, _fold_in(seed, 3)), images)
+            images = _unless(plain, recoloured(images, _fold_in(seed, 3)), images)
         images = PREPROCESSING[preprocessing](images)
         if strong:
             images = _unless(plain, _partly_erased(images, preprocessing, _fold_in(seed, 4)), images)
@@ -125,14 +125,14 @@ def _fold_in(seed, draw):
     return tf.random.experimental.stateless_fold_in(seed, draw)
 
 
-def _uniform(shape, seed, low=0.0, high=1.0):
+def uniform(shape, seed, low=0.0, high=1.0):
     return tf.random.stateless_uniform(shape, seed, low, high)
 
 
 def _geometry(batch, seed, flip, max_shift, min_area, degrees) -> Transforms:
     """Mirroring, moves, crops and turns."""
     # Drawn from the seed itself, as before there were crops: what old runs saw depends on it.
-    draws = _uniform([batch, 3], seed)
+    draws = uniform([batch, 3], seed)
     mirror = draws[:, 0] if flip else tf.zeros([batch])
     shift = (2 * draws[:, 1:] - 1) * max_shift
     if min_area >= 1 and not degrees:
@@ -141,7 +141,7 @@ def _geometry(batch, seed, flip, max_shift, min_area, degrees) -> Transforms:
     axes = tf.linalg.diag(share)
     if degrees:
         bound = math.radians(degrees)
-        angle = _uniform([batch], _fold_in(seed, 2), -bound, bound)
+        angle = uniform([batch], _fold_in(seed, 2), -bound, bound)
         cos, sin = tf.cos(angle), tf.sin(angle)
         turn = tf.stack([tf.stack([cos, -sin], axis=1), tf.stack([sin, cos], axis=1)], axis=1)
         axes = tf.matmul(turn, axes)
@@ -150,25 +150,25 @@ def _geometry(batch, seed, flip, max_shift, min_area, degrees) -> Transforms:
 
 def _random_crops(batch, seed, min_area):
     """Random parts of images: their shares of height and width, and their distances from the middle."""
-    area, ratio, place = tf.split(_uniform([batch, 4], seed), [1, 1, 2], axis=1)
+    area, ratio, place = tf.split(uniform([batch, 4], seed), [1, 1, 2], axis=1)
     area = min_area + (1 - min_area) * area
-    ratio = _log_uniform(ratio, _CROP_RATIO)
+    ratio = log_uniform(ratio, _CROP_RATIO)
     share = tf.minimum(tf.concat([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=1), 1)
     return share, (1 - share) * (place - 0.5)
 
 
-def _log_uniform(draws, bound):
+def log_uniform(draws, bound):
     """Draws from [0, 1) as ratios from 1 / bound to bound, a ratio as often as its inverse."""
     return tf.exp(math.log(bound) * (2 * draws - 1))
 
 
-def _recoloured(images, seed):
+def recoloured(images, seed):
     """Random brightness, contrast and saturation, each by a factor of its own; in 0..255 before and after.
 
     What Pillow's ImageEnhance does for each, one after the other, as one matrix: colours are cut off at the end.
     """
-    batch, side = tf.shape(images)[0], images.shape[1].value
-    brightness, contrast, saturation = tf.split(_uniform([batch, 3], seed, *_STRONG_COLOURS), 3, axis=1)
+    batch = tf.shape(images)[0]
+    brightness, contrast, saturation = tf.split(uniform([batch, 3], seed, *_STRONG_COLOURS), 3, axis=1)
     grey = tf.constant(_GREY)
     mean = tf.tensordot(tf.reduce_mean(images, axis=[1, 2]), grey, 1)[:, tf.newaxis] * brightness
     # The rows are what red, green and blue give to the new red, green and blue.
@@ -176,17 +176,17 @@ def _recoloured(images, seed):
     matrix = saturation[:, tf.newaxis] * tf.eye(3) + (1 - saturation)[:, tf.newaxis] * to_grey
     matrix *= (brightness * contrast)[:, tf.newaxis]
     offset = ((1 - contrast) * mean)[:, tf.newaxis]
-    pixels = tf.matmul(tf.reshape(images, [batch, side * side, 3]), matrix) + offset
+    pixels = tf.matmul(tf.reshape(images, [batch, -1, 3]), matrix) + offset
     return tf.reshape(tf.clip_by_value(pixels, 0, 255), tf.shape(images))
 
 
 def _partly_erased(images, preprocessing, seed):
     """Hides a rectangle of some of the preprocessed images: behind zeros, which are the mean, or behind noise."""
     batch, side = tf.shape(images)[0], images.shape[1].value
-    drawn, zeros, area, ratio, place = tf.split(_uniform([batch, 6], seed), [1, 1, 1, 1, 2], axis=1)
+    drawn, zeros, area, ratio, place = tf.split(uniform([batch, 6], seed), [1, 1, 1, 1, 2], axis=1)
     low, high = _ERASED_AREA
     area = (low + (high - low) * area) * tf.cast(drawn < _ERASED_SHARE, tf.float32)
-    ratio = _log_uniform(ratio, _ERASED_RATIO)
+    ratio = log_uniform(ratio, _ERASED_RATIO)
     sides = tf.concat([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=1)
     start = (1 - sides) * place
     centres = (tf.range(side, dtype=tf.float32) + 0.5) / side
@@ -195,7 +195,7 @@ def _partly_erased(images, preprocessing, seed):
     )  # [batch, 2, side]
     inside = tf.logical_and(inside[:, 0, :, tf.newaxis], inside[:, 1, tf.newaxis, :])
     # The same noise for all images of a batch: their rectangles are in different places.
-    noise = PREPROCESSING[preprocessing](_uniform([1, side, side, 3], _fold_in(seed, 0), 0.0, 255.0))
+    noise = PREPROCESSING[preprocessing](uniform([1, side, side, 3], _fold_in(seed, 0), 0.0, 255.0))
     noise = noise * tf.cast(zeros < 0.5, tf.float32)[:, :, tf.newaxis, tf.newaxis]
     return tf.where_v2(inside[..., tf.newaxis], noise, images)
 
@@ -209,7 +209,7 @@ def _mixed(images, targets, mixup, cutmix, seed):
     if cutmix:
         weights_of_boxes = _outside_of_box(side, _fold_in(seed, 1), cutmix)
         if mixup:
-            weights = tf.where_v2(_uniform([], _fold_in(seed, 2)) < 0.5, weights, weights_of_boxes)
+            weights = tf.where_v2(uniform([], _fold_in(seed, 2)) < 0.5, weights, weights_of_boxes)
         else:
             weights = weights_of_boxes
     share = tf.reduce_mean(weights)
@@ -223,7 +223,7 @@ def _random_share(alpha, seed):
     # The share of one gamma in the sum of two, by their logarithms: for a small alpha both are often too small for
     # a float. A gamma of alpha is one of alpha + 1 times U ** (1 / alpha).
     gammas = tf.random.stateless_gamma([2], seed, tf.constant(alpha + 1, tf.float32))
-    logs = tf.log(gammas) + tf.log(_uniform([2], _fold_in(seed, 0), _TINY)) / alpha
+    logs = tf.log(gammas) + tf.log(uniform([2], _fold_in(seed, 0), _TINY)) / alpha
     return tf.sigmoid(logs[0] - logs[1])
 
 
@@ -233,7 +233,7 @@ def _outside_of_box(side, seed, alpha):
     The box has the share of the area that is left of a draw from Beta(alpha, alpha), but is cut off at the border.
     """
     half = tf.sqrt(1 - _random_share(alpha, seed)) / 2
-    middle = _uniform([2, 1], _fold_in(seed, 1))
+    middle = uniform([2, 1], _fold_in(seed, 1))
     centres = (tf.range(side, dtype=tf.float32) + 0.5) / side
     inside = tf.logical_and(centres >= middle - half, centres < middle + half)
     return 1 - tf.cast(tf.logical_and(inside[0, :, tf.newaxis], inside[1]), tf.float32)

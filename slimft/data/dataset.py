@@ -6,12 +6,14 @@ import dataclasses
 import hashlib
 import unicodedata
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from slimft.data.sampling import class_weights
 from slimft.data.splits import few
 from slimft.data.tf_example import IMAGE_KEY, LABEL_KEY
+from slimft.data.threads import parts_of
 from slimft.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +25,10 @@ WHOLE = "all"
 
 # Options of TFRecords alone.
 OF_RECORDS = ("labels_offset", "image_key", "label_key")
+# Options of image and mask pairs alone.
+OF_MASKS = ("longest_side", "train_list")
 # What says how data is read, not how it is split.
-OF_READING = ("cache", "grey_bits", *OF_RECORDS)
+OF_READING = ("cache", "grey_bits", "longest_side", *OF_RECORDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +50,8 @@ class DataOptions:
         labels_offset: of TFRecords, what to take off from labels that are numbers.
         image_key: of TFRecords, the feature with the encoded image.
         label_key: of TFRecords, the feature with the label.
+        longest_side: of segmentation: an image whose longer side is longer, in pixels, is scaled down to that.
+        train_list: of segmentation: the list of ``ImageSets/Segmentation`` to train on.
     """
 
     validation_share: float = 0.1
@@ -60,6 +66,8 @@ class DataOptions:
     labels_offset: int = 0
     image_key: str = IMAGE_KEY
     label_key: str = LABEL_KEY
+    longest_side: int = 1024
+    train_list: str = "train"
 
     def check(self, what: str, own: Collection[str]) -> None:
         """Raises UsageError if they contradict each other, or are about splits that a dataset has already.
@@ -124,6 +132,9 @@ class Dataset:
     min_area: float = 1.0
     notes: tuple[str, ...] = ()
 
+    # The task that its targets are for, of `slimft.tasks`.
+    task: ClassVar[str] = "classification"
+
     def __post_init__(self):
         if len(self.images) != len(self.labels):
             raise DataError(f"{self.name} {self.split}: {len(self.images)} images, {len(self.labels)} labels")
@@ -183,6 +194,25 @@ class Dataset:
         """
         return self.images[indices] if self.in_memory else self.images.read(indices, image_shape[0])
 
+    def read_batch(
+        self, indices: np.ndarray, image_shape: tuple[int, int, int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Reads a batch: the images, as `read`; their labels; and that each fills the whole, int32 ``[n, 2]``."""
+        sizes = np.tile(np.array(image_shape[:2], np.int32), [len(indices), 1])
+        return self.read(indices, image_shape), self.labels[indices], sizes
+
+    def evaluation_batches(self, batch_size: int) -> list[np.ndarray]:
+        """The examples of each batch in which the split is evaluated: all in order, `batch_size` at a time."""
+        return list(parts_of(np.arange(self.num_examples), batch_size))
+
+    def prepare(self, side: int, several_passes: bool) -> str | None:
+        """Gets ready to be read at a size of `side`; arguments and result as of `ImageFiles.prepare`."""
+        return None if self.in_memory else self.images.prepare(side, several_passes)
+
+    def class_weights(self, beta: float) -> np.ndarray:
+        """What an example of each class counts, as of `slimft.data.sampling.class_weights`."""
+        return class_weights(self.counts, beta)
+
     def describe(self, index: int) -> str:
         """What to call an example in a message: its path, or such as ``test example 12``."""
         return f"{self.split} example {index}" if self.in_memory else self.images.name(index)
@@ -203,6 +233,10 @@ class Dataset:
             DataError: a file cannot be read.
         """
         return None if self.in_memory else self.images.digests()
+
+    def companions(self) -> list[str]:
+        """The digest of the file that belongs to each image, such as its mask; empty as there are none."""
+        return []
 
     def fingerprint(self, index: int) -> str:
         """What changes when the image of an example does: of a file what it is now, of an array a digest."""

@@ -171,27 +171,38 @@ def file_splits(examples: Examples, options: DataOptions) -> dict[str, Dataset]:
         DataError: there is one class only, or a class without training examples; there are too few examples.
         UsageError: an option makes no sense for this dataset.
     """
+    labels, class_names = np.asarray(examples.labels, np.int32), _class_names(examples)
+    _check_classes(examples.place, labels, class_names, least=2)
+    if "train" in examples.own:
+        _check_training(examples.place, labels, class_names, examples.own_parts())
+    parts, notes = drawn_parts(examples, options)
+    if examples.folds is not None:
+        _check_training(examples.place, labels, class_names, parts)
+    return _datasets(examples, labels, class_names, parts, options, notes)
+
+
+def drawn_parts(examples: Examples, options: DataOptions) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """Which examples are in which split, as `file_splits` says; and notes on that.
+
+    Raises:
+        DataError: there are no training examples, or too few examples.
+        UsageError: an option makes no sense for this dataset.
+    """
     place, labels = examples.place, np.asarray(examples.labels, np.int32)
-    class_names = _class_names(examples)
-    _check_classes(place, labels, class_names, least=2)
     own, parts = examples.own, examples.own_parts()
     options.check(str(place), own)
     units, notes = _units(examples, options)
     if set(own) <= {"train"}:
         parts, of_folds = _drawn_of_all(examples, labels, units, options)
-        notes += of_folds
-        if examples.folds is not None:
-            _check_training(place, labels, class_names, parts)
+        return parts, (*notes, *of_folds)
+    if "train" not in own:
+        raise DataError(f"{place} has no training examples, only {' and '.join(own)}")
+    if "validation" in own:
+        notes = ()  # Nothing is drawn.
     else:
-        if "train" not in own:
-            raise DataError(f"{place} has no training examples, only {' and '.join(own)}")
-        _check_training(place, labels, class_names, parts)
-        if "validation" in own:
-            notes = ()  # Nothing is drawn.
-        else:
-            parts = {**_drawn(place, labels, units, parts["train"], options, tests=False), "test": parts["test"]}
-        notes += _apart(examples, parts, units, "the data's own splits")
-    return _datasets(examples, labels, class_names, parts, options, notes)
+        drawn = _drawn(place, labels, units, parts["train"], options, tests=False)
+        parts = {**drawn, **({"test": parts["test"]} if "test" in parts else {})}
+    return parts, (*notes, *_apart(examples, parts, units, "the data's own splits"))
 
 
 def splits_to_evaluate(
@@ -235,14 +246,14 @@ def _class_names(examples: Examples) -> list[str]:
 def _datasets(examples, labels, class_names, parts, options, notes) -> dict[str, Dataset]:
     images = ImageFiles(examples.sources, cache=options.cache, grey_bits=options.grey_bits)
     common = {"class_names": tuple(class_names), "image_size": None, "flip": True, "max_shift": 0.0}
-    common |= {"min_area": _MIN_AREA, "notes": (*examples.notes, *_alike(class_names), *notes)}
+    common |= {"min_area": _MIN_AREA, "notes": (*examples.notes, *alike(class_names), *notes)}
     return {
         split: Dataset(examples.name, split, images.select(part), labels[part], **common)
         for split, part in parts.items()
     }
 
 
-def _alike(class_names: Sequence[str]) -> tuple[str, ...]:
+def alike(class_names: Sequence[str]) -> tuple[str, ...]:
     """A note on classes whose names are the same but for case and spaces, if there are any."""
     found: dict[str, list[str]] = {}
     for name in class_names:
@@ -261,6 +272,11 @@ def _check_classes(place: object, labels: np.ndarray, class_names: Sequence[str]
         raise DataError(f"{place} holds no examples")
     if len(found) < least:
         raise DataError(f"{place} has images of one class only, {class_names[found[0]]}; two is the least")
+    check_printable(place, class_names)
+
+
+def check_printable(place: object, class_names: Sequence[str]) -> None:
+    """Raises DataError if a class's name has a control character."""
     for name in class_names:
         if any(unicodedata.category(letter) in _UNPRINTABLE for letter in name):
             raise DataError(f"{place}: the class name {name!r} has a character that cannot be printed; rename it")

@@ -25,10 +25,12 @@ class Fingerprint:
     Attributes:
         splits: split name to each of its images' key and digest, as `Dataset.keys` and `Dataset.digests` give them.
         trained_before: digests of images that trained at some time and are not in the training split.
+        masks: split name to the digest of each of its images' mask; without those that have none.
     """
 
     splits: dict[str, tuple[tuple[str, str], ...]]
     trained_before: frozenset[str] = frozenset()
+    masks: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, splits: dict[str, Dataset], before: Fingerprint | None = None) -> Fingerprint | None:
@@ -43,7 +45,10 @@ class Fingerprint:
         """
         if any(dataset.in_memory for dataset in splits.values()):
             return None
-        found = cls({split: tuple(zip(data.keys(), data.digests())) for split, data in splits.items()})
+        found = cls(
+            {split: (*zip(data.keys(), data.digests()),) for split, data in splits.items()},
+            masks={split: found for split, data in splits.items() if (found := tuple(data.companions()))},
+        )
         earlier = before.trained - found.trained if before else frozenset()
         return dataclasses.replace(found, trained_before=earlier)
 
@@ -58,6 +63,8 @@ class Fingerprint:
             split: {"keys": [key for key, _ in images], "digests": [digest for _, digest in images]}
             for split, images in self.splits.items()
         }
+        for split, masks in self.masks.items():
+            splits[split]["masks"] = list(masks)
         return {"version": _VERSION, "splits": splits, "trained_before": sorted(self.trained_before)}
 
     @classmethod
@@ -69,7 +76,7 @@ class Fingerprint:
         """
         if not isinstance(saved, dict) or saved.get("version") != _VERSION:
             raise SlimftError(f"{name} cannot be read: it is no fingerprint of version {_VERSION}")
-        splits = {}
+        splits, masks = {}, {}
         named = saved.get("splits")
         if not isinstance(named, dict):
             raise SlimftError(f"{name} cannot be read: it has no splits")
@@ -78,10 +85,14 @@ class Fingerprint:
             if not _are_strings(keys) or not _are_digests(found) or len(keys) != len(found):
                 raise SlimftError(f"{name} cannot be read: its {split} split is damaged")
             splits[split] = tuple(zip(keys, found))
+            if "masks" in images:
+                if not _are_digests(images["masks"]) or len(images["masks"]) != len(keys):
+                    raise SlimftError(f"{name} cannot be read: the masks of its {split} split are damaged")
+                masks[split] = tuple(images["masks"])
         earlier = saved.get("trained_before")
         if not _are_digests(earlier):
             raise SlimftError(f"{name} cannot be read: trained_before is damaged")
-        return cls(splits, frozenset(earlier))
+        return cls(splits, frozenset(earlier), masks)
 
 
 def _are_strings(values: object) -> bool:
@@ -102,6 +113,7 @@ class Changes:
         changed: images whose key is there with other content.
         renamed: images whose content is there with another key.
         moved: images that are in another split, of those that are there still.
+        masks: images whose mask has other content, of those that are there still.
     """
 
     added: int = 0
@@ -109,6 +121,7 @@ class Changes:
     changed: int = 0
     renamed: int = 0
     moved: int = 0
+    masks: int = 0
 
     def __bool__(self) -> bool:
         return any(dataclasses.astuple(self))
@@ -126,6 +139,8 @@ class Changes:
         if parts:
             count, _, rest = parts[0].partition(" ")
             parts[0] = f"{count} image{'' if count == '1' else 's'} {rest}"
+        if self.masks:
+            parts.append(f"{self.masks} mask{' has' if self.masks == 1 else 's have'} other content")
         return ", ".join(parts)
 
 
@@ -142,7 +157,23 @@ def changes(old: Fingerprint, new: Fingerprint) -> Changes:
         gone, come, pairs = _paired(gone, come, part)
         counts[count] += len(pairs)
         counts["moved"] += sum(one[2] != other[2] for one, other in pairs)
-    return Changes(len(come), len(gone), counts["changed"], counts["renamed"], counts["moved"])
+    masks = _other_masks(old, new)
+    return Changes(len(come), len(gone), counts["changed"], counts["renamed"], counts["moved"], masks)
+
+
+def _other_masks(old: Fingerprint, new: Fingerprint) -> int:
+    """How many images of the old data have another mask in the new; an image is known by its key or its content."""
+    before: dict[tuple[int, str], set[str]] = collections.defaultdict(set)
+    for split, masks in old.masks.items():
+        for image, mask in zip(old.splits[split], masks):
+            for part in enumerate(image):
+                before[part].add(mask)
+    count = 0
+    for split, masks in new.masks.items():
+        for image, mask in zip(new.splits[split], masks):
+            known = next((before[part] for part in enumerate(image) if part in before), None)
+            count += known is not None and mask not in known
+    return count
 
 
 def _without(images: list[tuple], some: collections.Counter) -> list[tuple]:

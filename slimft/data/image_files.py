@@ -12,7 +12,7 @@ import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -105,13 +105,13 @@ class _Collection:
         self.sources = sources
         self.cache = cache
         self.grey_bits = grey_bits
-        self.caches: dict[int, record_cache.Cache] = {}
+        self.caches: dict[Any, record_cache.Cache] = {}
         self.digests = np.zeros(len(sources), f"S{2 * DIGEST_BYTES}")  # Empty where it is not known.
 
-    def open_cache(self, side: int) -> record_cache.Cache:
+    def open_cache(self, side: Any, kind: record_cache.Kind) -> record_cache.Cache:
         """The cache of the sources as they are now; raises what `record_cache.Cache` does."""
         if side not in self.caches:
-            self.caches[side] = record_cache.Cache(map(self.fingerprint, self.sources), record_cache.images(side))
+            self.caches[side] = record_cache.Cache(map(self.fingerprint, self.sources), kind)
         return self.caches[side]
 
     def fingerprint(self, source: Source) -> str:
@@ -131,6 +131,20 @@ class ImageFiles:
     def __init__(self, sources: Sequence[Source], cache: str = "auto", grey_bits: int | None = None):
         self._collection = _Collection(sources, cache, grey_bits)
         self._indices = None  # Of the sources; None for all.
+
+    # What a subclass has otherwise, whose images are of another kind; `side` may be what it wants.
+
+    def kind(self, side: int) -> record_cache.Kind:
+        """How decoded images are kept."""
+        return record_cache.images(side)
+
+    def shape(self, side: int) -> tuple[int, ...]:
+        """The shape of a decoded image, which is of uint8."""
+        return side, side, 3
+
+    def decode(self, source: Source, side: int) -> np.ndarray:
+        """Reads an image; raises DataError."""
+        return read_source(source, side, grey_bits=self.grey_bits)
 
     def __len__(self) -> int:
         return len(self._all) if self._indices is None else len(self._indices)
@@ -181,7 +195,7 @@ class ImageFiles:
 
     def select(self, indices: np.ndarray) -> ImageFiles:
         """Some of the images, in the order of `indices`; what is cached of one is cached of the other."""
-        selected = ImageFiles.__new__(ImageFiles)
+        selected = type(self).__new__(type(self))
         selected._collection = self._collection
         selected._indices = self._of_sources(np.asarray(indices, np.int64))
         return selected
@@ -200,7 +214,7 @@ class ImageFiles:
             DataError: an image is missing, truncated or corrupt; the message names it.
         """
         indices = self._of_sources(np.asarray(indices, np.int64))
-        images = np.empty((len(indices), side, side, 3), np.uint8)
+        images = np.empty((len(indices), *self.shape(side)), np.uint8)
         cache = self._collection.caches.get(side)
         missing = np.arange(len(indices)) if cache is None else _read_cached(cache, indices, images)
 
@@ -208,7 +222,7 @@ class ImageFiles:
             for place in places.tolist():
                 source = self._all[int(indices[place])]
                 try:
-                    images[place] = read_source(source, side, grey_bits=self.grey_bits)
+                    images[place] = self.decode(source, side)
                 except DataError as error:
                     raise DataError(f"{error}; replace or remove it") from None
                 if cache is not None:
@@ -243,11 +257,11 @@ class ImageFiles:
             return None
         if mode == "auto" and not several_passes:
             with contextlib.suppress(OSError, UsageError):
-                self._collection.open_cache(side)
+                self._collection.open_cache(side, self.kind(side))
             return None
         wanted = self._of_sources(np.arange(len(self)))
         try:
-            cache = self._collection.open_cache(side)
+            cache = self._collection.open_cache(side, self.kind(side))
             obstacle = _obstacle(cache, wanted) if mode == "auto" else None
             if obstacle is None:
                 self._fill(cache, side, wanted, progress)
@@ -255,7 +269,7 @@ class ImageFiles:
         except (OSError, UsageError) as error:
             obstacle = getattr(error, "strerror", None) or str(error)
             if isinstance(error, OSError):
-                obstacle = f"{record_cache.images(side).path}: {obstacle}"
+                obstacle = f"{self.kind(side).path}: {obstacle}"
             if mode == "on":
                 raise DataError(f"--cache=on: {obstacle}; make room for it, or choose --cache=off") from None
         cache = self._collection.caches.get(side)
@@ -282,7 +296,7 @@ class ImageFiles:
                     continue
                 source = self._all[index]
                 try:
-                    pixels = read_source(source, side, grey_bits=self.grey_bits)
+                    pixels = self.decode(source, side)
                     cache.write(index, self._collection.fingerprint(source), pixels)
                 except DataError as error:
                     failures[index] = error
@@ -330,14 +344,19 @@ def _obstacle(cache: record_cache.Cache, wanted: np.ndarray) -> str | None:
     return obstacle and f"decoded {obstacle}"
 
 
-def raise_together(failures: Sequence[DataError]) -> None:
-    """Raises a DataError that counts images which cannot be read and names the first, if there are any."""
+def raise_together(failures: Sequence[DataError], what: str = "images cannot be read") -> None:
+    """Raises a DataError that counts images which cannot be read and names the first, if there are any.
+
+    Args:
+        failures: why each cannot be read.
+        what: what several of them are.
+    """
     if len(failures) == 1:
         raise DataError(f"{failures[0]}; replace or remove it")
     if failures:
         more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
         listed = "; ".join(map(str, failures[:_NAMED]))
-        raise DataError(f"{len(failures)} images cannot be read: {listed}{more}; replace or remove them")
+        raise DataError(f"{len(failures)} {what}: {listed}{more}; replace or remove them")
 
 
 def read_source(source: Source, side: int, crop: float = 1.0, grey_bits: int | None = None) -> np.ndarray:

@@ -253,7 +253,7 @@ def _decoded(
     source: str | os.PathLike | BinaryIO, shorter_side: int | None, name: str | None, grey_bits: int | None
 ) -> Iterator[_Picture]:
     """Decodes an image for the length of the block; what goes wrong in there, too, is a DataError."""
-    with opened(source, name) as (image, stream), _processors:
+    with opened(source, name) as (image, stream):
         with loaded(image, stream, shorter_side, grey_bits) as picture:
             yield picture
 
@@ -334,7 +334,7 @@ def loaded(
         exact_size = drafted and drafted[1][2:]
         # Of a progressive JPEG the coefficients are in memory at its full size.
         pixels = image.width * image.height if "progressive" not in image.info else pixels
-    with _budget.hold(pixels):
+    with _processors, _budget.hold(pixels):
         picture = None
         try:
             colours_of_16_bits = has_colours_of_16_bits(image)
@@ -386,6 +386,25 @@ def _orientation(image: Image.Image) -> int | None:
         return image.getexif().get(_ORIENTATION)
     except Exception:
         return None  # An image whose EXIF is damaged is still an image.
+
+
+def upright_sides(image: Image.Image) -> tuple[int, int]:
+    """Height and width of an image that is `opened`, turned upright as its EXIF orientation says."""
+    _, swapped, *_ = _UPRIGHT.get(_orientation(image)) or (None, False)
+    return image.size if swapped else image.size[::-1]
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether the EXIF orientation of an image that is `opened` says to turn or to mirror it."""
+    return _orientation(image) in _UPRIGHT
+
+
+@contextlib.contextmanager
+def decoding(image: Image.Image) -> Iterator[None]:
+    """A block in which an image that is `opened` is decoded, within what all threads may decode at a time."""
+    image.decodermaxblock = _BYTES_AT_A_TIME
+    with _processors, _budget.hold(image.width * image.height):
+        yield
 
 
 def _is_rgb(image: Image.Image | np.ndarray) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slimft.data.dataset import OF_RECORDS, DataOptions, Dataset
+from slimft.data.dataset import OF_MASKS, OF_RECORDS, DataOptions, Dataset
 from slimft.data.splits import subset
 from slimft.errors import UsageError
 
@@ -18,7 +18,9 @@ from slimft.errors import UsageError
 _FIXED = {"cifar10": "cifar10", "digits": "digits"}
 # And to that whose `find(data_dir, options, class_names)` returns the examples of `slimft.data.file_dataset`.
 _FILES = {"image_folder": "image_folder", "csv": "csv_manifest", "tfrecord": "tfrecord"}
-_MODULES = {**_FIXED, **_FILES}
+# And to that whose `load(data_dir, options, name)` and `load_for_evaluation` return images with masks.
+_MASKED = {"voc": "voc", "voc2012": "voc", "voc2007": "voc"}
+_MODULES = {**_FIXED, **_FILES, **_MASKED}
 # Datasets of research/slim's dataset_factory.py.
 _SLIMS = ("flowers", "imagenet", "mnist", "visualwakewords")
 
@@ -26,6 +28,11 @@ _SLIMS = ("flowers", "imagenet", "mnist", "visualwakewords")
 def dataset_names() -> list[str]:
     """The names `load_dataset` knows."""
     return list(_MODULES)
+
+
+def task_of(name: str) -> str:
+    """The task, of `slimft.tasks`, that the dataset of that name is for."""
+    return "segmentation" if name in _MASKED else "classification"
 
 
 def never_changes(name: str) -> bool:
@@ -57,6 +64,8 @@ def load_dataset(
     _check_reading(name, options)
     if name in _FIXED:
         splits = module.load(folder, options)
+    elif name in _MASKED:
+        splits = module.load(folder, options, name)
     else:
         from slimft.data.file_dataset import file_splits  # Late, as all that loads Pillow.
 
@@ -94,6 +103,8 @@ def load_for_evaluation(
     _check_reading(name, options)
     if name in _FIXED:
         splits = module.load(folder, DataOptions(cache=options.cache))
+    elif name in _MASKED:
+        splits = module.load_for_evaluation(folder, options, class_names, name)
     else:
         from slimft.data.file_dataset import splits_to_evaluate
 
@@ -120,6 +131,12 @@ def _check_reading(name: str, options: DataOptions) -> None:
         value = getattr(options, option)
         if name != "tfrecord" and value != getattr(DataOptions, option):
             raise UsageError(f"--{option}={value}: it is for TFRecords only, and this is --dataset={name}")
+    for option in OF_MASKS:
+        value = getattr(options, option)
+        if name not in _MASKED and value != getattr(DataOptions, option):
+            raise UsageError(f"--{option}={value}: it is for images with masks only, and this is --dataset={name}")
+    if options.longest_side < 1:
+        raise UsageError(f"--longest_side={options.longest_side}: one pixel is the least")
     if name in _FIXED and options.grey_bits is not None:
         raise UsageError(f"--grey_bits={options.grey_bits}: {name} has no grey images of 16 bits")
 
@@ -129,11 +146,13 @@ def _expanded(data_dir: str | pathlib.Path | None) -> pathlib.Path | None:
 
 
 def _some_examples(train: Dataset, options: DataOptions) -> Dataset:
-    count, classes = options.train_examples, np.count_nonzero(train.counts)
+    count = options.train_examples
+    labels = np.zeros(train.num_examples, np.int32) if train.task == "segmentation" else train.labels
+    classes = len(np.unique(labels))
     if count > train.num_examples:
         raise UsageError(f"--train_examples={count}: {train.name} has only {train.num_examples} to train on")
     if count < classes:
         raise UsageError(f"--train_examples={count}: {train.name} has {classes} classes, and each needs one")
     # The examples of an array never change: there, the number of one is its name.
     names = train.keys() or [str(index) for index in range(train.num_examples)]
-    return train.select(subset(train.labels, names, count, options.split_seed))
+    return train.select(subset(labels, names, count, options.split_seed))

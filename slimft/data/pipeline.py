@@ -36,24 +36,35 @@ class Batches:
     Attributes:
         images: uint8 ``[batch, height, width, 3]``.
         targets: ``[batch]`` and the shape of one, as the task says.
+        sizes: int32 ``[batch, 2]``, the rows and columns that each image fills, from the first on.
+        examples: int64 ``[batch]``, the indices of the examples.
         step: scalar int64, the number of the batch.
-        image_shape: height, width and channels of the images.
+        image_shape: height, width and channels of the images; None for what differs from batch to batch.
     """
 
-    def __init__(self, image_shape, batch_size, numbered_indices, target: TargetSpec, device: str | None = None):
-        self.image_shape, self._target = tuple(image_shape), target
+    def __init__(
+        self,
+        image_shape,
+        batch_size: int | None,
+        numbered_indices,
+        target: TargetSpec,
+        device: str | None = None,
+        evaluated: int | None = None,
+    ):
+        self.image_shape, self._target, self._evaluated = tuple(image_shape), target, evaluated
         # Numbered: what is prefetched of an earlier start must not mix with the newest.
         self._starts, self._current = itertools.count(), None
         self._start = tf.placeholder(tf.int64, [], "start")
         self._first_step = tf.placeholder(tf.int64, [], "first_step")
-        self._num_examples = tf.placeholder(tf.int64, [], "num_examples")
+        self._number = tf.placeholder(tf.int64, [], "number")
 
         def read(step, epochs, indices):
             # Not stateful: with tf.config.experimental.enable_op_determinism, it would not be done ahead.
-            arguments, types = [self._start, epochs, indices], [tf.uint8, tf.as_dtype(target.dtype)]
+            arguments = [self._start, epochs, indices]
+            types = [tf.uint8, tf.as_dtype(target.dtype), tf.int32, tf.int64]
             return step, *tf.numpy_function(self._read, arguments, types, stateful=False)
 
-        dataset = numbered_indices(self._first_step, self._num_examples).map(read, num_parallel_calls=1)
+        dataset = numbered_indices(self._first_step, self._number).map(read, num_parallel_calls=1)
         dataset = dataset.prefetch(_AHEAD)
         if device is not None:  # What is read stays on the host; the next batch is copied while a step runs.
             dataset = dataset.apply(tf.data.experimental.copy_to_device(device)).prefetch(1)
@@ -64,10 +75,13 @@ class Batches:
         dataset = dataset.with_options(options)
         with tf.device(device) if device else contextlib.nullcontext():
             self._iterator = tf.data.make_initializable_iterator(dataset)
-            self.step, self.images, self.targets = self._iterator.get_next()
+            self.step, self.images, self.targets, self.sizes, self.examples = self._iterator.get_next()
         self.step.set_shape([])
         self.images.set_shape([batch_size, *self.image_shape])
-        self.targets.set_shape([batch_size, *target.shape])
+        # In training a map covers what its image does; where that is of no fixed size, it may have its own.
+        self.targets.set_shape([batch_size, *self.image_shape[: len(target.shape)]])
+        self.sizes.set_shape([batch_size, 2])
+        self.examples.set_shape([batch_size])
 
     def start(
         self, session: tf.Session, dataset: Dataset, first_step: int = 0, sampler: Sampler | None = None
@@ -80,13 +94,23 @@ class Batches:
             first_step: the number of the first batch.
             sampler: which example each place of an epoch has; None for each example in its place.
         """
-        self._current = _Start(next(self._starts), dataset, sampler)
-        feeds = {
-            self._start: self._current.number,
-            self._first_step: first_step,
-            self._num_examples: dataset.num_examples,
-        }
+        if self._evaluated is None:
+            examples, number = sampler or (lambda _, indices: indices), dataset.num_examples
+        else:
+            groups = dataset.evaluation_batches(self._evaluated)
+            examples, number = (lambda _, batches: groups[int(batches[0])]), len(groups)
+        self._current = _Start(next(self._starts), dataset, examples)
+        feeds = {self._start: self._current.number, self._first_step: first_step, self._number: number}
         session.run(self._iterator.initializer, feeds)
+
+    def grey(self) -> dict[tf.Tensor, np.ndarray]:
+        """What to feed for a batch of one grey image over and over, of the first class; to measure time with."""
+        shape, targets = self.images.shape.as_list(), self.targets
+        return {
+            self.images: np.full(shape, 128, np.uint8),
+            targets: np.zeros(targets.shape.as_list(), targets.dtype.as_numpy_dtype),
+            self.sizes: np.tile(np.array(shape[1:3], np.int32), [shape[0], 1]),
+        }
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -102,18 +126,24 @@ class Batches:
                 raise self._current.failures[0] from None
             raise
 
-    def _read(self, number: np.int64, epochs: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, number: np.int64, epochs: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Called by TensorFlow, in a thread of its own."""
         start = self._current
         if number != start.number:  # Of an earlier start, which nobody waits for.
-            targets = np.zeros([len(indices), *(side or 1 for side in self._target.shape)], self._target.dtype)
-            return np.zeros([len(indices), *self.image_shape], np.uint8), targets
+            return self._nothing(len(indices))
         try:
-            examples = indices if start.sampler is None else start.sampler(epochs, indices)
-            return start.dataset.read(examples, self.image_shape), start.dataset.labels[examples]
+            examples = start.examples(epochs, indices)
+            images, targets, sizes = start.dataset.read_batch(examples, self.image_shape)
+            return images, targets, sizes, np.asarray(examples, np.int64)
         except Exception as error:
             start.failures.append(error)
             raise
+
+    def _nothing(self, number: int) -> tuple[np.ndarray, ...]:
+        """A batch of that many black images."""
+        shape = [number, *(side or 1 for side in self.image_shape)]
+        targets = np.zeros(shape[: 1 + len(self._target.shape)], self._target.dtype)
+        return np.zeros(shape, np.uint8), targets, np.ones([number, 2], np.int32), np.zeros(number, np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +152,7 @@ class _Start:
 
     number: int
     dataset: Dataset
-    sampler: Sampler | None
+    examples: Sampler
     failures: list[Exception] = dataclasses.field(default_factory=list)
 
 
@@ -195,18 +225,16 @@ def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS, dev
 
 
 def eval_batches(image_shape, batch_size, target: TargetSpec = CLASS) -> Batches:
-    """Every example once, in order; the last batch is smaller where they do not divide evenly.
+    """Every example once, in the batches that `Dataset.evaluation_batches` says.
 
     Args:
-        image_shape: height, width and channels of the images.
-        batch_size: examples per batch but the last.
+        image_shape: height, width and channels of the images; None for what differs from batch to batch.
+        batch_size: examples per batch, at most.
         target: what the target of an example is.
     """
 
-    def numbered_indices(first_step, num_examples):
-        examples = tf.data.Dataset.range(first_step * batch_size, num_examples).batch(batch_size)
-        steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        batches = tf.data.Dataset.zip((steps, examples))
-        return batches.map(lambda step, indices: (step, tf.zeros_like(indices), indices))
+    def numbered_indices(first_step, number):
+        steps = tf.data.Dataset.range(first_step, number)
+        return steps.map(lambda step: (step, tf.zeros([1], tf.int64), step[tf.newaxis]))
 
-    return Batches(image_shape, None, numbered_indices, target)
+    return Batches(image_shape, None, numbered_indices, target, evaluated=batch_size)

@@ -88,19 +88,53 @@ def resize(images, image_size, transforms=None):
         slant_y,
         scale_y,
         offset_y,
-        zeros,
-        zeros,
     ]
-    resized = tf.raw_ops.ImageProjectiveTransformV3(
+    return project(images, rows, [image_size, image_size])
+
+
+def project(images, rows, size, interpolation="BILINEAR", fill=None):
+    """Looks images up at places that depend on those of the result linearly.
+
+    Args:
+        images: uint8 or float ``[batch, height, width, channels]``.
+        rows: the first six of eight numbers, each float ``[batch]``: pixel (y, x) of the result shows the image at
+            row ``rows[3] * x + rows[4] * y + rows[5]`` and column ``rows[0] * x + rows[1] * y + rows[2]``.
+        size: height and width of the result.
+        interpolation: ``BILINEAR`` or ``NEAREST``.
+        fill: what is outside of the image; None for the border's pixels.
+
+    Returns:
+        ``[batch, *size, channels]``, of the type of `images`.
+    """
+    zeros = tf.zeros_like(rows[0])
+    projected = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=tf.stack(rows, axis=1),
-        output_shape=[image_size, image_size],
-        fill_value=0.0,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
+        transforms=tf.stack([*rows, zeros, zeros], axis=1),
+        output_shape=size,
+        fill_value=0.0 if fill is None else fill,
+        interpolation=interpolation,
+        fill_mode="NEAREST" if fill is None else "CONSTANT",
     )
-    resized.set_shape([images.shape[0], image_size, image_size, 3])
-    return resized
+    projected.set_shape([images.shape[0], *size, images.shape[3]])
+    return projected
+
+
+def preprocess_whole(images, least, preprocessing):
+    """Makes a network's input of images that are seen whole, at their own size.
+
+    Args:
+        images: uint8 or float ``[batch, height, width, 3]``, RGB in 0..255.
+        least: the least height and width that the network can take: smaller images get a grey border below and at
+            the right.
+        preprocessing: a key of `PREPROCESSING`.
+
+    Returns:
+        float32 ``[batch, rows, columns, 3]``.
+    """
+    with tf.name_scope("preprocess"):
+        images = PREPROCESSING[preprocessing](tf.cast(images, tf.float32))
+        missing = tf.maximum(least - tf.shape(images)[1:3], 0)
+        return tf.pad(images, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
 
 
 def preprocess(images, image_size, preprocessing):

@@ -235,7 +235,7 @@ def _parts(units: _Units, folds: int, seed: int) -> np.ndarray:
 
 
 def describe_splits(splits: dict) -> str:
-    """A table of the examples of each class in each split, and notes on what is missing and on the data.
+    """A table of the examples, of masks the pixels, of each class in each split, and notes on what is missing.
 
     Args:
         splits: split name to `slimft.data.Dataset`.
@@ -246,22 +246,26 @@ def describe_splits(splits: dict) -> str:
     first = next(iter(splits.values()))
     names = first.class_names
     counts = [dataset.counts for dataset in splits.values()]
-    rows = [("class", *splits)]
+    of_pixels = first.task == "segmentation"
+    rows = [("pixels of" if of_pixels else "class", *splits)]
     if len(names) <= _MOST_LINES:
         rows += [(name, *map(str, row)) for name, row in zip(names, zip(*counts))]
     else:
         rows.append(("fewest of a class", *(str(count.min()) for count in counts)))
         rows.append(("most of a class", *(str(count.max()) for count in counts)))
     rows.append((f"all {len(names)} classes", *(str(count.sum()) for count in counts)))
+    if of_pixels:
+        rows.append(("images", *(str(dataset.num_examples) for dataset in splits.values())))
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
         for row in rows
     ]
+    what = "pixels" if of_pixels else "examples"
     for split, count in zip(splits, counts):
         without = [names[label] for label in np.flatnonzero(count == 0)]
         if without:
-            lines.append(f"note: no {split} examples of {few(without)}")
+            lines.append(f"note: no {split} {what} of {few(without)}")
     lines += [f"note: {note}" for note in first.notes]
     return "\n".join(lines)
 

@@ -1,16 +1,21 @@
-"""Small CIFAR-10 files, written here as the official ones were, and TF1 graphs run at once."""
+"""Small CIFAR-10 files, written here as the official ones were; tiny images with masks; TF1 graphs run at once."""
 
 import io
 import pickle
 import struct
+import types
+import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 TRAIN = [f"data_batch_{i}" for i in range(1, 6)]
 BATCHES = [*TRAIN, "test_batch"]
 SMALL = 10
 PIXELS = 3 * 32 * 32
+MASK_SHAPE = 6, 8
+MASK_CLASSES = ("ground", "tree", "water")
 
 
 @pytest.fixture
@@ -156,3 +161,57 @@ def evaluate():
             return session.run(build())
 
     return run
+
+
+def _random_mask(seed, shape=MASK_SHAPE, classes=3, void=0.1):
+    """Every class once at least, and some void."""
+    rng = np.random.default_rng(seed)
+    mask = rng.integers(0, classes, shape, np.uint8)
+    mask[rng.random(shape) < void] = 255
+    mask.ravel()[:classes] = range(classes)
+    return mask
+
+
+def _palette_mask(mask, palette=None):
+    from slimft.data.palette import voc_palette
+
+    image = Image.fromarray(mask)
+    image.putpalette(palette or voc_palette())
+    return image
+
+
+def _save_pair(root, name, mask, image=None, suffix=".png", folder="SegmentationClass"):
+    """Writes a mask, an array or an image of Pillow's, and an image: an array, or noise of the mask's size."""
+    mask = _palette_mask(mask) if isinstance(mask, np.ndarray) else mask
+    if image is None:
+        rng = np.random.default_rng(zlib.crc32(name.encode()))
+        image = rng.integers(0, 256, (mask.height, mask.width, 3), np.uint8)
+    for path in (root / "JPEGImages" / f"{name}.png", root / folder / f"{name}{suffix}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(root / "JPEGImages" / f"{name}.png")
+    mask.save(root / folder / f"{name}{suffix}")
+
+
+def _write_list(root, name, content):
+    """Writes a list: names, or the file's content."""
+    folder = root / "ImageSets/Segmentation"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not isinstance(content, (str, bytes)):
+        content = "".join(f"{line}\n" for line in content)
+    (folder / f"{name}.txt").write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _make_data(root, number=12, classes=MASK_CLASSES, shape=MASK_SHAPE):
+    """Images ``a_00`` and so on with masks, and a classes.txt."""
+    for index in range(number):
+        _save_pair(root, f"a_{index:02}", _random_mask(index, shape, len(classes)))
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    return [f"a_{index:02}" for index in range(number)]
+
+
+@pytest.fixture(scope="session")
+def pairs():
+    """Functions that write images with masks."""
+    return types.SimpleNamespace(
+        mask=_random_mask, palette=_palette_mask, save=_save_pair, write_list=_write_list, make=_make_data
+    )

@@ -201,8 +201,8 @@ FACTORS = [(1, 1, 1), (0.6, 1, 1), (1, 0.6, 1), (1, 1, 0.6), (1.2, 1, 1), (1, 1.
 def test_colours_change_as_pillow_changes_them(monkeypatch, evaluate):
     # Colours that no factor makes darker than 0 or lighter than 255, where Pillow would cut off after each step.
     images = np.random.default_rng(1).integers(90, 170, (len(FACTORS), 16, 16, 3), np.uint8)
-    monkeypatch.setattr(augmentation, "_uniform", lambda *_: tf.constant(FACTORS, tf.float32))
-    actual = evaluate(lambda: augmentation._recoloured(tf.constant(images, tf.float32), None))
+    monkeypatch.setattr(augmentation, "uniform", lambda *_: tf.constant(FACTORS, tf.float32))
+    actual = evaluate(lambda: augmentation.recoloured(tf.constant(images, tf.float32), None))
     for image, factors, result in zip(images, FACTORS, actual):
         expected = Image.fromarray(image)
         for enhance, factor in zip((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color), factors):

@@ -53,10 +53,10 @@ def test_a_bad_dataset_is_refused(labels, examples, reason):
 
 
 def test_every_name_is_a_dataset(tmp_path):
-    assert dataset_names() == ["cifar10", "digits", "image_folder", "csv", "tfrecord"]
+    assert dataset_names() == ["cifar10", "digits", "image_folder", "csv", "tfrecord", "voc", "voc2012", "voc2007"]
     assert SPLITS == ("train", "validation", "test")
     (tmp_path / "empty").mkdir()
-    for name in dataset_names()[2:]:
+    for name in dataset_names()[2:-2]:  # The others are downloaded.
         with pytest.raises(DataError, match=str(tmp_path / "empty")):
             load_dataset(name, tmp_path / "empty")
 
@@ -108,11 +108,11 @@ def test_a_part_that_is_too_small_or_large(digits, count, reason):
     "name, hint",
     [
         ("cifar-10", "did you mean cifar10?"),
-        ("CIFAR10", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
+        ("CIFAR10", "choose one of cifar10, digits, image_folder, csv, tfrecord, voc, voc2012, voc2007"),
         ("digit", "did you mean digits?"),
         ("image-folder", "did you mean image_folder?"),
         ("mnist", "--dataset=tfrecord reads the files that slim's download_and_convert_data.py makes of it"),
-        ("", "choose one of cifar10, digits, image_folder, csv, tfrecord"),
+        ("", "choose one of cifar10, digits, image_folder, csv, tfrecord, voc, voc2012, voc2007"),
     ],
 )
 def test_an_unknown_name_is_refused_with_a_hint(name, hint):

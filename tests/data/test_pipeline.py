@@ -288,8 +288,7 @@ def test_batches_on_another_device_are_the_same_and_so_are_errors():
             batches.start(session, images, 2)
             fetches = [batches.step, batches.images, batches.targets]
             taken.append([session.run(fetches) for _ in range(4)])
-            fields = {name: getattr(images, name) for name in images.__dataclass_fields__}
-            batches.start(session, Broken(**fields))
+            batches.start(session, Broken(**vars(images)))
             with pytest.raises(DataError, match="image 3"), batches.errors():
                 session.run(fetches)
         assert device is None or batches.images.device.lower().endswith("cpu:1")

@@ -231,7 +231,7 @@ def test_larger_subsets_hold_smaller_ones():
 
 
 def split(counts, names, notes=()):
-    return types.SimpleNamespace(class_names=names, counts=np.array(counts), notes=notes)
+    return types.SimpleNamespace(class_names=names, counts=np.array(counts), notes=notes, task="classification")
 
 
 def test_a_table_of_the_splits():

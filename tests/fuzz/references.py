@@ -260,6 +260,14 @@ def arrays_in_pickle(folder: pathlib.Path, ours: dict):
     return found
 
 
+def matlab(folder: pathlib.Path, ours: dict):
+    """scipy.io.loadmat."""
+    import scipy.io
+
+    variable = scipy.io.loadmat(folder / "x.mat", variable_names=["GTcls"])["GTcls"]
+    return {"mask": fingerprint(variable[0, 0]["Segmentation"])}
+
+
 def labels(folder: pathlib.Path, ours: dict):
     """research/slim's datasets/dataset_utils.read_label_file, or a name a line."""
     lines = (folder / "labels.txt").read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
@@ -311,7 +319,7 @@ def json_files(folder: pathlib.Path, ours: dict):
 READERS = {
     **{reader.__name__: reader for reader in (
         tensorflow_checkpoint, tensorflow_restore, frozen_graph, npz, safetensors, h5, keras, arrays_in_pickle,
-        state_file, tfrecord, labels, image, archive, json_files,
+        state_file, tfrecord, matlab, labels, image, archive, json_files,
     )},
     "csv": csv_manifest, "pickle": pickled,
 }  # fmt: skip

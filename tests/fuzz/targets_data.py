@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import pickle
+import struct
 import tarfile
 import tempfile
 import unittest.mock
@@ -137,6 +138,84 @@ class Cifar(Target):
         return {"images": fingerprint(images), "labels": labels.tolist()}, images.nbytes
 
 
+class Mask(Target):
+    name, kind, references, bound = "mask", "mask of SBD (MATLAB 5)", ("matlab",), bounds.RECORDS
+    _file = "x.mat"
+    _text_bytes, _header_bytes = 116, 128
+
+    def seeds(self):
+        import scipy.io
+        import scipy.sparse
+
+        found = []
+        for shape in ((5, 7), (1, 3), (40, 30)):
+            boundaries = np.empty((2, 1), object)
+            boundaries[:, 0] = [scipy.sparse.csc_matrix(np.eye(3)), np.ones(2)]
+            mask = np.arange(np.prod(shape)).reshape(shape).astype(np.uint8)
+            out = io.BytesIO()
+            scipy.io.savemat(out, {"GTcls": {"Boundaries": boundaries, "Segmentation": mask}})
+            # The text at the start has the time.
+            found.append(
+                {self._file: b"MATLAB 5.0 MAT-file".ljust(self._text_bytes) + out.getvalue()[self._text_bytes :]}
+            )
+        return found
+
+    def mutated(self, rng, seeds):
+        data = rng.choice(seeds)[self._file]
+        head, body = data[: self._header_bytes], changed(rng, data[self._header_bytes :])
+        if rng.random() < 0.1:
+            body += bytes(rng.choice([1, 8, 1 << 20, 40 << 20]))
+        if rng.random() < 0.5:
+            packed = zlib.compress(body)
+            body = struct.pack("<II", 15, len(packed)) + packed
+            body = changed(rng, body) if rng.random() < 0.2 else body
+        return {self._file: changed(rng, head + body) if rng.random() < 0.1 else head + body}
+
+    def read(self, folder):
+        from slimft.data.matlab import read_struct_mask
+
+        mask = read_struct_mask(folder / self._file, "GTcls", "Segmentation")
+        return {"mask": fingerprint(mask)}, mask.nbytes
+
+
+class VocList(Target):
+    """A list of images with masks, and the classes' names with their colours."""
+
+    name, kind, bound = "voc", "list of images with masks", bounds.TEXT
+    _list, _classes = "ImageSets/Segmentation/train.txt", "classes.txt"
+
+    def seeds(self):
+        lists = "a\nb\n", "/JPEGImages/a.png /SegmentationClass/a.png\r\n\r\nb", "\ufeff a \n"
+        classes = "ground\ntree\n", "0:ground\n1:tree", "ground 0 0 0\ntree 128, 0, 0\n"
+        return [{self._list: one.encode(), self._classes: other.encode()} for one, other in zip(lists, classes)]
+
+    def mutated(self, rng, seeds):
+        tokens = [
+            *"ab/. \t\n\r\0,:0123456789",
+            "..",
+            "../",
+            "JPEGImages/",
+            "/etc/passwd",
+            "\ufeff",
+            "\u2028",
+            *TEXTS,
+        ]
+        seed = rng.choice(seeds)
+        return {file: encoded(rng, changed_text(rng, text.decode(), tokens)) for file, text in seed.items()}
+
+    def read(self, folder):
+        from slimft.data.dataset import DataOptions
+        from slimft.data.voc import load_for_evaluation
+
+        for kind in ("JPEGImages", "SegmentationClass"):
+            (folder / kind).mkdir(exist_ok=True)
+            for name in "ab":
+                mask = Image.fromarray(np.eye(4, dtype=np.uint8))
+                (mask.convert("RGB") if kind == "JPEGImages" else mask).save(folder / kind / f"{name}.png")
+        data = load_for_evaluation(folder, DataOptions())["all"]
+        return {"keys": data.keys(), "names": [digest(repr(data.class_names).encode())]}, 0
+
+
 class Labels(Target):
     name, kind, references, bound = "labels", "labels.txt", ("labels",), bounds.TEXT
 
@@ -212,6 +291,40 @@ class Images(Target):
                 return min(image.width * image.height, MAX_PIXELS)
         except Exception:
             return 0
+
+
+class PictureOfClasses(Images):
+    """A mask as PNG, BMP or TIFF."""
+
+    name, kind, references = "mask_image", "mask of PASCAL VOC (image)", ()
+    _file = "x.png"
+
+    def seeds(self):
+        files = [
+            picture("PNG", "P"),
+            picture("PNG", "P", transparency=3),
+            picture("PNG", "L"),
+            picture("PNG", "1"),
+            picture("PNG", "RGB"),
+            picture("BMP", "P"),
+            picture("TIFF", "P"),
+            picture("TIFF", "L", compression="tiff_lzw"),
+        ]
+        return [{self._file: data} for data in files]
+
+    def read(self, folder):
+        from slimft.data.masks import counts_of, read_mask
+
+        class AnyColour(dict):
+            def __contains__(self, _):
+                return True
+
+            def __missing__(self, colour):
+                return colour[0]
+
+        mask = read_mask(folder / self._file, AnyColour()).numbers
+        assert counts_of(mask).sum() == mask.size
+        return {"mask": fingerprint(mask)}, mask.size
 
 
 class Squares(Images):
@@ -351,4 +464,7 @@ class Cache(Target):
         return {"there": there}, 0
 
 
-TARGETS = [TfRecord(), CsvManifest(), Cifar(), Labels(), Images(), Squares(), Cache(), Archive()]
+TARGETS = [
+    TfRecord(), CsvManifest(), Cifar(), Mask(), VocList(), PictureOfClasses(), Labels(), Images(), Squares(),
+    Cache(), Archive(),
+]  # fmt: skip

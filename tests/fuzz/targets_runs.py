@@ -53,16 +53,44 @@ def run_files() -> dict[str, bytes]:
     return {name: json.dumps(value).encode() for name, value in whole.items()}
 
 
+def segmentation_files() -> dict[str, bytes]:
+    """The directory of a run of a segmentation."""
+    files = {name: json.loads(data) for name, data in run_files().items()}
+    files["settings.json"] |= {"model": "fcn_8s", "dataset": "voc", "exclude": None}
+    figures = {
+        "mean_iou": 0.3,
+        "pixel_accuracy": 0.8,
+        "mean_accuracy": 0.4,
+        "frequency_weighted_iou": 0.7,
+        "loss": 0.5,
+    }
+    files["history.json"]["metric"] = "mean_iou"
+    files["history.json"]["validation"] = [{"step": step, "pixels": 90, **figures} for step in (5, 10, 15)]
+    jpeg, png = (
+        f"data:image/{kind.lower()};base64,{base64.b64encode(picture(kind)).decode()}" for kind in ("JPEG", "PNG")
+    )
+    shown = {"name": "a.jpg", "mean_iou": 0.2, "pixel_accuracy": 0.7, "image": jpeg, "truth": png, "predicted": png}
+    files["result.json"] |= {
+        "task": "segmentation",
+        "result": {"model": "fcn_8s", "split": "test", "step": 10, "examples": 4, "pixels": 90, **figures},
+        "per_class": [{"class": "cat", "pixels": 40, "iou": 0.5, "accuracy": None, "precision": 0.5}],
+        "confused_pairs": [], "calibration": None, "mistakes": [],
+        "pictures": [{**shown, "kind": "worst"}, {**shown, "kind": "best"}],
+    }  # fmt: skip
+    files["best/metrics.json"] = {"step": 10, **figures}
+    return {name: json.dumps(value).encode() for name, value in files.items()}
+
+
 class RunFile(Target):
     """One of the files, by its own readers."""
 
     name, kind, bound, references = "run", "files of a run (JSON)", bounds.TEXT, ("json_files",)
 
     def seeds(self):
-        return [run_files()]
+        return [run_files(), segmentation_files()]
 
     def mutated(self, rng, seeds):
-        files = dict(seeds[0])
+        files = dict(rng.choice(seeds))
         name = rng.choice(sorted(files))
         if rng.random() < 0.1:
             files[name] = changed(rng, files[name])
