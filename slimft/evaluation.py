@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from slimft.evaluation_data import choose_data
 from slimft.inference import Architecture, Network, find_network
 from slimft.messages import say
 from slimft.tasks import Scores, Task
-from slimft.tasks.classification_scores import ClassificationScores, Predictions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Evaluator:
             session: a session of the graph, with its variables restored.
             dataset: the examples.
             interrupted: asked before each batch whether to stop.
-            keep: gets each batch's predictions, ``targets`` with them.
+            keep: gets each batch's predictions, with ``targets`` and ``examples``, their indices.
             features: the targets of each batch, and what to feed for it; None where images are read.
 
         Returns:
@@ -60,19 +60,21 @@ class Evaluator:
         """
         if features is None:
             self.batches.start(session, dataset)
-        scores, examples = self.task.scores(self.num_classes), 0
-        while examples < dataset.num_examples:
+        scores, done = self.task.scores(self.num_classes), 0
+        asked = {"targets": self.batches.targets, "examples": self.batches.examples, **self.predictions}
+        while done < dataset.num_examples:
             if interrupted():
                 return None
             if features is None:
                 with self.batches.errors():
-                    batch = session.run({"targets": self.batches.targets, **self.predictions})
+                    batch = session.run(asked)
             else:
                 targets, feeds = next(features)
-                batch = {"targets": targets, **session.run(self.predictions, feeds)}
-            scores.add(batch, examples)
+                examples = np.arange(done, done + len(targets))
+                batch = {"targets": targets, "examples": examples, **session.run(self.predictions, feeds)}
+            scores.add(batch, batch["examples"])
             keep(batch)
-            examples += len(batch["targets"])
+            done += len(batch["examples"])
         return scores
 
 
@@ -87,8 +89,9 @@ def build_evaluator(
 
     Args:
         network: the network.
-        image_shape: height, width and channels of the dataset's images.
-        batch_size: examples at a time.
+        image_shape: height, width and channels of the dataset's images; of no meaning where the network sees
+            images at their own size.
+        batch_size: examples at a time, at most.
         reuse: whether the network's variables are in the graph already.
         averages: takes a variable and returns what to read in its place, such as
             `tf.train.ExponentialMovingAverage.average`; where that is None, the variable is read.
@@ -101,7 +104,8 @@ def build_evaluator(
 
     task = network.task
     with tf.name_scope("evaluation"):
-        batches = pipeline.eval_batches(image_shape, batch_size, task.targets)
+        shape = (None, None, 3) if task.targets.is_map else image_shape
+        batches = pipeline.eval_batches(shape, batch_size, task.targets)
     scope = tf.get_variable_scope()
     with tf.variable_scope(scope, reuse=reuse or None, custom_getter=None if averages is None else get):
         outputs = network.outputs(batches.images)
@@ -116,13 +120,14 @@ class Evaluation:
     Attributes:
         result: what `evaluate` returns.
         scores: how good the predictions are.
-        predictions: what the network makes of each example.
+        predictions: what the network makes of each example: `slimft.metrics.Predictions`; of a segmentation a
+            list of `slimft.tasks.segmentation_scores.ImageScore`.
         dataset: the examples, with the network's classes.
     """
 
     result: dict
-    scores: ClassificationScores
-    predictions: Predictions
+    scores: Scores
+    predictions: Any
     dataset: Dataset
 
 
@@ -140,7 +145,9 @@ def evaluate(
     Returns:
         ``model, dataset, data_dir, split, examples, left_out, accuracy, balanced_accuracy, macro_f1, loss, step,
         checkpoint, image_size, head, averages, precision, train_dir``; ``step`` is None where the checkpoint does
-        not tell, ``train_dir`` where it is of no run.
+        not tell, ``train_dir`` where it is of no run. Of a segmentation there are ``pixels, mean_iou,
+        pixel_accuracy, mean_accuracy, frequency_weighted_iou`` in place of the three figures before the loss, and
+        ``longest_side`` in place of the image size.
     """
     return evaluate_in_full(model, dataset, checkpoint, **arguments).result
 
@@ -222,7 +229,7 @@ def evaluate_network(
         **metrics,
         "step": int(np.asarray(opened["global_step"]).item()) if "global_step" in opened else None,
         "checkpoint": opened.path,
-        "image_size": network.image_size,
+        **_sizes(network, data),
         "head": network.head,
         "averages": network.averages,
         "precision": network.precision,
@@ -231,15 +238,20 @@ def evaluate_network(
     return Evaluation(result, scores, predictions, data)
 
 
-def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[ClassificationScores, Predictions]:
+def _sizes(network: Network, data: Dataset) -> dict[str, int]:
+    if network.architecture.task.targets.is_map:
+        return {"longest_side": data.longest_side}
+    return {"image_size": network.image_size}
+
+
+def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[Scores, Any]:
     """How good a network is on `data`, and what it makes of each example, in a graph of its own."""
-    size, kept = network.image_size, []
+    size, task, notes = network.image_size, network.architecture.task, []
     with tf.Graph().as_default():
         # The initializers never run, but after a deterministic run in this process they have to have a seed.
         tf.set_random_seed(0)
         evaluator = build_evaluator(network.architecture, data.image_shape(size), batch_size)
         with network.session() as session:
-            if not data.in_memory:
-                data.images.prepare(size, several_passes=False)
-            scores = evaluator.run(session, data, keep=kept.append)
-    return scores, Predictions.of(kept, network.num_classes)
+            data.prepare(size, several_passes=False)
+            scores = evaluator.run(session, data, keep=lambda batch: notes.append(task.note(batch)))
+    return scores, task.predictions(notes, network.num_classes)

@@ -10,7 +10,7 @@ from slimft.data import WHOLE, DataOptions, Dataset, load_dataset, load_for_eval
 from slimft.data.dataset import OF_READING
 from slimft.data.fingerprint import Fingerprint, changes, leave_out
 from slimft.data.image_checks import check_images
-from slimft.data.loading import never_changes
+from slimft.data.loading import dataset_names, never_changes, task_of
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
 from slimft.runs.data_record import read_data_record
@@ -72,12 +72,16 @@ def choose_data(
     if dataset is None and settings is None:
         raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")
     dataset = dataset or settings.dataset
+    if dataset in dataset_names() and task_of(dataset) != network.task.name:
+        raise UsageError(
+            f"--dataset={dataset} is for {task_of(dataset)}, and {network.spec.name} is for {network.task.name}"
+        )
     if data_dir is None and settings and dataset == settings.dataset:
         data_dir = settings.data_dir
     data_dir = None if data_dir is None else os.fspath(data_dir)
     options = {name: value for name, value in options.items() if name not in OF_READING or value is not None}
     reads = _as_the_run_reads(network, dataset)
-    reads |= {name: options[name] for name in (*OF_READING, "group") if name in options}
+    reads |= {name: options[name] for name in (*OF_READING, "group", "train_list") if name in options}
     whole = _Whole(dataset, data_dir, DataOptions(**reads), network)
     record = read_data_record(network.run) if network.run else None
     own, notes = _is_own(network, record, whole), []
@@ -107,7 +111,7 @@ def _as_the_run_reads(network: Network, dataset: str) -> dict[str, object]:
     if network.settings is None or never_changes(dataset):
         return {}
     same = dataset == network.settings.dataset
-    names = ("group", *OF_READING) if same else ("grey_bits",)
+    names = ("group", "train_list", *OF_READING) if same else ("grey_bits",)
     return {name: getattr(network.settings, name) for name in names if name != "cache"}
 
 
@@ -138,7 +142,7 @@ def _is_own(network: Network, record: Fingerprint | None, whole: _Whole) -> bool
         return True
     here = _place(whole.data_dir) == _place(settings.data_dir)
     # A relative path may lead elsewhere than it did when the run began.
-    if record is None or (here and os.path.isabs(os.path.expanduser(settings.data_dir))):
+    if record is None or (here and os.path.isabs(os.path.expanduser(settings.data_dir or os.sep))):
         return here
     recorded = {digest for images in record.splits.values() for _, digest in images}
     there = {digest for data in whole.splits.values() for digest in data.digests()}

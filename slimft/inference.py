@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from slimft.data.class_names import IMAGENET_CLASSES, LABELS_FILE, ClassNames, i
 from slimft.errors import CheckpointError, DataError, UsageError
 from slimft.messages import say
 from slimft.nets import NetworkSpec, get_network
-from slimft.nets.heads import HEAD_SCOPE, get_head
+from slimft.nets.heads import HEAD_SCOPE
 from slimft.runs.directory import BEST
 from slimft.runs.of_checkpoint import file_of, is_run, run_folders, run_of
 from slimft.runs.settings import Settings
@@ -43,7 +44,7 @@ class Architecture:
         num_classes: number of classes.
         image_size: height and width it gets, in pixels.
         head: what stands at its end, one of `slimft.nets.HEADS`.
-        precision, float32_variables: as of `NetworkSpec.build`.
+        precision, float32_variables, options: as of `NetworkSpec.build`.
     """
 
     spec: NetworkSpec
@@ -52,11 +53,12 @@ class Architecture:
     head: str = "linear"
     precision: str = "float32"
     float32_variables: bool = True
+    options: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     @property
     def task(self) -> Task:
-        """What the head is for."""
-        return get_task(get_head(self.head).task)
+        """What it is for."""
+        return get_task(self.spec.task_of(self.head))
 
     def outputs(self, images):
         """Adds the network to the current graph, in inference mode.
@@ -65,11 +67,17 @@ class Architecture:
             images: tensor ``[batch, height, width, 3]``, RGB in 0..255, uint8 or float32.
 
         Returns:
-            What the head makes of them: logits, float32 ``[batch, num_classes]``.
+            What the head makes of them: logits, float32 ``[batch, num_classes]`` or, for a segmentation, which sees
+            images at their own size, ``[batch, height, width, num_classes]``.
         """
-        from slimft.data.preprocessing import preprocess
+        from slimft.compat import tf
+        from slimft.data.preprocessing import preprocess, preprocess_whole
 
-        pixels = preprocess(images, self.image_size, self.spec.preprocessing)
+        is_map = self.task.targets.is_map
+        if is_map:
+            pixels = preprocess_whole(images, self.spec.min_image_size, self.spec.preprocessing)
+        else:
+            pixels = preprocess(images, self.image_size, self.spec.preprocessing)
         outputs, _ = self.spec.build(
             pixels,
             self.num_classes,
@@ -77,7 +85,11 @@ class Architecture:
             head=self.head,
             precision=self.precision,
             float32_variables=self.float32_variables,
+            options=self.options,
         )
+        if is_map:
+            height, width = tf.unstack(tf.shape(images)[1:3])
+            outputs = outputs[:, :height, :width]
         return outputs
 
 
@@ -97,6 +109,7 @@ class Network:
         run: the directory of the run that the checkpoint is used as one of; None if it is of no run.
         settings: the run's settings; None without a run.
         notes: lines on what was chosen, and what is unusual.
+        options: of the network's function, as of `NetworkSpec.build`.
     """
 
     spec: NetworkSpec
@@ -110,6 +123,12 @@ class Network:
     run: pathlib.Path | None
     settings: Settings | None
     notes: tuple[str, ...]
+    options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        """What it is for."""
+        return get_task(self.spec.task_of(self.head))
 
     @property
     def num_classes(self) -> int:
@@ -142,8 +161,11 @@ class Network:
 
     def describe(self) -> str:
         """One line: what is used, and that it is as in the run, or that there is none."""
+        size = f"image size {self.image_size}" + (f" ({self.size_from})" if self.size_from else "")
+        chosen = [f"{name} {value}" for name, value in self.options.items() if value]
         parts = [
-            f"{self.spec.name}, image size {self.image_size}" + (f" ({self.size_from})" if self.size_from else ""),
+            f"{self.spec.name}, {'whole images' if self.task.targets.is_map else size}",
+            *chosen,
             f"head {self.head}",
             f"{self.num_classes} classes (names: {self.classes.source})",
         ]
@@ -163,7 +185,13 @@ class Network:
     def architecture(self) -> Architecture:
         """The network without its checkpoint; it has to be `sized` and `measured`."""
         return Architecture(
-            self.spec, self.num_classes, self.image_size, self.head, self.precision, float32_variables=False
+            self.spec,
+            self.num_classes,
+            self.image_size,
+            self.head,
+            self.precision,
+            float32_variables=False,
+            options=self.options,
         )
 
     def measured(self, batch_size: int) -> Network:
@@ -183,6 +211,7 @@ class Network:
             "classes": self.num_classes,
             "image_size": self.image_size,
             "batch_size": batch_size,
+            **{name: value for name, value in self.options.items() if value},
         }
         precision, note = choose_precision(of, lambda one: self._seconds_of(one, batch_size))
         return dataclasses.replace(self, precision=precision, notes=(*self.notes, *([note] if note else [])))
@@ -274,13 +303,15 @@ def find_network(
         raise UsageError("--model is missing; give it, or --train_dir of a run of bin/finetune")
     spec = get_network(settings.model if settings else model)
     notes = [note]
-    size_from = ""
+    size_from, told = "", image_size
     if settings and settings.image_size is not None:
         if image_size not in (None, settings.image_size):
             size_from = f"the run's is {settings.image_size}"
         image_size = image_size or settings.image_size
     if image_size is not None:
         spec.check_image_size(image_size)
+    if told is not None and spec.task == "segmentation":
+        raise UsageError(f"--image_size={told}: {spec.name} sees images whole; leave it out (see --longest_side)")
     has = has_averages(opened)
     if settings and settings.ema and not has:
         notes.append(f"{opened.path} lacks the moving averages of the run (--ema): its weights themselves are used")
@@ -300,7 +331,25 @@ def find_network(
         run=run,
         settings=settings,
         notes=tuple(filter(None, [*notes, _note_on_casting(used, spec, head)])),
+        options=settings.network_options() if settings else options_of(used, spec),
     )
+
+
+def options_of(checkpoint: Checkpoint, spec: NetworkSpec) -> dict[str, object]:
+    """The options of a network by the shapes of a checkpoint's variables, as far as these tell them."""
+    names = {**{name: name for name in checkpoint}, **checkpoint.aliases()}
+
+    def side_of(name: str) -> int | None:
+        shape = checkpoint.shape(names[name]) if name in names else ()
+        return shape[0] if shape else None
+
+    found: dict[str, object] = {}
+    width, taps = side_of(f"{spec.scope}/fc6/biases"), side_of(f"{spec.scope}/upscore/up_filter")
+    if "fc_width" in spec.options and width:
+        found["fc_width"] = width
+    if "output_stride" in spec.options and taps:
+        found["output_stride"] = (taps + 1) // 2  # See `slimft.nets.fcn.enlarge`.
+    return found
 
 
 def _precision_of(settings: Settings | None) -> str:

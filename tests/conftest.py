@@ -55,8 +55,21 @@ def tiny_module():
         with slim.arg_scope([slim.conv2d], weights_regularizer=regularizer) as arg_scope:
             return arg_scope
 
+    def tiny_fcn(inputs, num_classes=3, is_training=True, learn_upsampling=False, scope="tiny_fcn"):
+        from slimft.nets.fcn import enlarge
+
+        with tf.variable_scope(scope, "tiny_fcn", [inputs]):
+            normal = {"normalizer_fn": slim.batch_norm, "normalizer_params": {"is_training": is_training}}
+            net = slim.conv2d(inputs / 64.0, 8, [3, 3], stride=2, scope="conv1", **normal)
+            net = slim.dropout(net, 0.9, is_training=is_training, scope="dropout")
+            net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, scope="score_fr")
+            net = enlarge(net, 2, tf.shape(inputs)[1:3], learn_upsampling, "up")
+            net.set_shape([*inputs.shape[:3], num_classes])
+            return net, {}
+
     module = types.ModuleType("slimft.nets.tiny")
     module.tiny, module.tiny_arg_scope, module.arguments_for = tiny, tiny_arg_scope, lambda *_: {}
+    module.tiny_fcn = tiny_fcn
     return module
 
 
@@ -65,31 +78,97 @@ def register_tiny():
     from slimft.nets import registry
 
     sys.modules["slimft.nets.tiny"] = tiny_module()
+    common = {
+        "module": "slimft.nets.tiny",
+        "arg_scope_name": "tiny_arg_scope",
+        "preprocessing": "mean_subtraction",
+        "default_image_size": 32,
+        "min_image_size": 8,
+        "num_imagenet_classes": 1000,
+        "official_checkpoint": None,
+        "parameters": 0,
+        "gflops": 0,
+    }
     registry._specs()["tiny"] = registry.NetworkSpec(
-        name="tiny",
-        module="slimft.nets.tiny",
-        arg_scope_name="tiny_arg_scope",
-        scope="tiny",
-        logits_scopes=("tiny/logits",),
-        preprocessing="mean_subtraction",
-        default_image_size=32,
-        min_image_size=8,
-        num_imagenet_classes=1000,
-        official_checkpoint=None,
-        parameters=0,
-        gflops=0,
-        top_scopes=("tiny/conv2",),
+        name="tiny", scope="tiny", logits_scopes=("tiny/logits",), top_scopes=("tiny/conv2",), **common
+    )
+    registry._specs()["tiny_fcn"] = registry.NetworkSpec(
+        name="tiny_fcn",
+        scope="tiny_fcn",
+        logits_scopes=("tiny_fcn/score_fr", "tiny_fcn/up"),
+        top_scopes=("tiny_fcn/conv1",),
+        task="segmentation",
+        options=("learn_upsampling",),
+        upsampling_scopes=("tiny_fcn/up",),
+        **common,
     )
 
 
 @pytest.fixture
 def tiny():
-    """`--model=tiny` for the length of a test; its value is the name."""
+    """`--model=tiny`, and `tiny_fcn` for segmentation, for the length of a test; its value is the former."""
     from slimft.nets import registry
 
     register_tiny()
     yield "tiny"
-    del registry._specs()["tiny"], sys.modules["slimft.nets.tiny"]
+    del registry._specs()["tiny"], registry._specs()["tiny_fcn"], sys.modules["slimft.nets.tiny"]
+
+
+# What classes look like in the images of `write_voc`.
+COLOURS = ((40, 40, 40), (200, 60, 50), (60, 190, 70))
+
+
+def write_voc(folder, train=8, val=3, test=3, classes=("ground", "red", "green"), sizes=((40, 48), (33, 47))):
+    """A tiny tree like VOC2012: boxes on a ground, in their classes' colours with noise, with a void border.
+
+    Args:
+        folder: where to; is made.
+        train, val, test: how many images of each split; there is no list of a split without images.
+        classes: the classes' names; None for no classes.txt.
+        sizes: rows and columns of the images, in turn.
+
+    Returns:
+        The folder.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from slimft.data.masks import coloured
+    from slimft.data.palette import voc_palette
+
+    for inner in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / inner).mkdir(parents=True, exist_ok=True)
+    random, number = np.random.default_rng(3), 0
+    for split, count in (("train", train), ("val", val), ("test", test)):
+        names = [f"{split}_{i}" for i in range(count)]
+        for name in names:
+            rows, columns = sizes[number % len(sizes)]
+            mask = np.zeros((rows, columns), np.uint8)
+            for label in (1, 2):
+                top, left = random.integers(0, rows // 2), random.integers(0, columns // 2)
+                mask[top : top + rows // 3, left : left + columns // 3] = label
+            pixels = np.array(COLOURS)[mask] + random.integers(-25, 26, (rows, columns, 3))
+            mask[:2], mask[:, -1] = 255, 255
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "JPEGImages" / f"{name}.png")
+            coloured(mask, voc_palette()).save(folder / "SegmentationClass" / f"{name}.png")
+            number += 1
+        if names:
+            (folder / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
+    if classes is not None:
+        (folder / "classes.txt").write_text("\n".join(classes) + "\n")
+    return folder
+
+
+@pytest.fixture
+def make_voc():
+    """The function `write_voc`."""
+    return write_voc
+
+
+@pytest.fixture(scope="session")
+def voc(tmp_path_factory):
+    """What `write_voc` makes, which no test changes."""
+    return write_voc(tmp_path_factory.mktemp("voc"))
 
 
 @pytest.fixture(scope="session")

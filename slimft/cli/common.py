@@ -25,8 +25,12 @@ from slimft.messages import SafeStream, one_line, say
 
 # Of an error that nobody foresaw (EX_SOFTWARE of sysexits.h). Python's own is 1, which some commands use.
 _FAULT_STATUS = 70
-# What any write may meet: no space, no more quota, a file too large, a read-only or failing disk.
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+# What any write may meet: no space, no more quota, a file too large, a read-only or failing disk, a place where the
+# user may not write, a folder of the file's name.
+_OF_THE_DISK = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EISDIR,
+    errno.ENOTDIR, errno.ENAMETOOLONG,
+)  # fmt: skip
 STANDARD_OUTPUT = "standard output"
 # Of an error: a path may have 4,096 characters, a flag's value any number.
 _MOST_SAID = 8192

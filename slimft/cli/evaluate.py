@@ -7,7 +7,7 @@ import io
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 
@@ -21,17 +21,23 @@ from slimft.data.dataset import OF_READING
 from slimft.errors import UsageError
 from slimft.files import atomic_file
 from slimft.messages import say
+from slimft.tasks import Task
 from slimft.tasks.base import show
+from slimft.tasks.classification_scores import Predictions
 
 DESCRIPTION = (
     "Evaluates a checkpoint on every example of a split, once. --train_dir names a run of bin/finetune and is "
     "all it takes; without it give --model, --dataset and --checkpoint. What was chosen and each class's figures "
     "are printed on standard error; the last line on standard output is the result as JSON."
 )
-_DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "group", *OF_READING)
+_DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "group", "train_list", *OF_READING)
 # Classes in the table, and in the JSON.
 _MOST_ROWS = 40
 _MOST_IN_JSON = 1000
+# What tells the worst classes, by the task; how that is called; and what counts examples or pixels.
+_WORST_BY = {"classification": "f1", "segmentation": "iou"}
+_TITLES = {"f1": "F1", "iou": "IoU"}
+_COUNTS = ("examples", "pixels")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -59,7 +65,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "predictions",
         None,
-        "A CSV file to write with each example's name, label, predicted class and confidence.",
+        "A CSV file to write with each example's name, label, predicted class and confidence; of a segmentation "
+        "with each image's mean IoU and pixel accuracy.",
         **define,
     )
     define_slim_flags(values)
@@ -82,12 +89,14 @@ def evaluate(values: flags.FlagValues) -> None:
         network, values.dataset, values.data_dir, values.split, options, values.batch_size
     )
     class_names = found.dataset.class_names
-    per_class, ece = found.scores.per_class(class_names), found.scores.calibration()["ece"]
-    if table_file is not None:
+    per_class = found.scores.per_class(class_names)
+    # How far confidence is from accuracy; a segmentation does not tell.
+    more = {} if network.task.targets.is_map else {"ece": found.scores.calibration()["ece"]}
+    say(*_text(network.task, found.result, per_class, more).split("\n"))
+    if table_file is not None:  # If that fails, the figures have been told.
         _write_predictions(table_file, found)
-    say(*_text(found.result, per_class, ece).split("\n"))
     listed = per_class if len(per_class) <= _MOST_IN_JSON else None
-    common.print_result({**found.result, "ece": ece, "per_class": listed})
+    common.print_result({**found.result, **more, "per_class": listed})
 
 
 def _writable(path: str | None) -> pathlib.Path | None:
@@ -103,33 +112,48 @@ def _writable(path: str | None) -> pathlib.Path | None:
 
 def _write_predictions(file: pathlib.Path, found) -> None:
     """Writes a row for each example of an `Evaluation`, all of it or nothing."""
-    names, made = found.dataset.class_names, found.predictions
+    rows = _rows_of_classes(found) if isinstance(found.predictions, Predictions) else _rows_of_maps(found)
     with atomic_file(file) as stream:
         # Names of files may be no Unicode: they are written as the bytes they are.
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["name", "label", "predicted", "confidence"])
-        for index, (label, predicted, confidence) in enumerate(zip(made.labels, made.predicted, made.confidence)):
-            rows.writerow([found.dataset.describe(index), names[label], names[predicted], f"{confidence:.6f}"])
+        csv.writer(text, lineterminator="\n").writerows(rows)
         text.detach()  # Which flushes, and leaves the stream open.
 
 
-def _text(result: dict, per_class: list[dict], ece: float) -> str:
+def _rows_of_classes(found) -> Iterator[list]:
+    names, made = found.dataset.class_names, found.predictions
+    yield ["name", "label", "predicted", "confidence"]
+    for index, (label, predicted, confidence) in enumerate(zip(made.labels, made.predicted, made.confidence)):
+        yield [found.dataset.describe(index), names[label], names[predicted], f"{confidence:.6f}"]
+
+
+def _rows_of_maps(found) -> Iterator[list]:
+    yield ["name", "mean_iou", "pixel_accuracy"]
+    for one in found.predictions:  # Without a value where a mask is all void.
+        figures = ("" if value is None else f"{value:.6f}" for value in (one.mean_iou, one.pixel_accuracy))
+        yield [found.dataset.describe(one.index), *figures]
+
+
+def _text(task: Task, result: dict, per_class: list[dict], more: dict[str, float]) -> str:
     """The figures for a person: a table of the classes, or of the worst of them, and a summary."""
-    columns = ("precision", "recall", "f1")
     shown, note = per_class, ""
+    columns = list(per_class[0])
+    by = _WORST_BY[task.name]
     if len(per_class) > _MOST_ROWS:
-        occurring = [row for row in per_class if row["f1"] is not None]
-        shown = sorted(occurring, key=lambda row: row["f1"])[:_MOST_ROWS]
-        note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest F1"
-    rows = [[row["class"], f"{row['examples']:,}", *(show(row[name]) for name in columns)] for row in shown]
-    table = text_table(["class", "examples", *columns], rows, left=1)
+        known = [row for row in per_class if row[by] is not None]
+        shown = sorted(known, key=lambda row: row[by])[:_MOST_ROWS]
+        title = _TITLES.get(by, by)
+        note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest {title}"
+    rows = [[_cell(name, row[name]) for name in columns] for row in shown]
+    table = text_table(columns, rows, left=1)
     weights = " of the weights' moving averages" if result["averages"] else ""
-    return (
-        f"{table}{note}\n{result['split']}{weights}: accuracy {result['accuracy']:.4f}, balanced "
-        f"{result['balanced_accuracy']:.4f}, macro F1 {result['macro_f1']:.4f}, loss {result['loss']:.4f}, "
-        f"calibration error (ECE) {ece:.4f}"
-    )
+    told = [f"{figure.short} {show(result[figure.name])}" for figure in task.figures]
+    told += [f"calibration error (ECE) {value:.4f}" for value in more.values()]
+    return f"{table}{note}\n{result['split']}{weights}: {', '.join(told)}"
+
+
+def _cell(column: str, value) -> str:
+    return value if column == "class" else f"{value:,}" if column in _COUNTS else show(value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

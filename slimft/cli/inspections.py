@@ -177,16 +177,19 @@ def planner(model: str, num_classes: int | None = None, **restoring) -> Callable
     spec = get_network(model)
     with common.quiet_standard_error():
         from slimft.compat import tf
+        from slimft.inference import options_of
         from slimft.restore import plan_restore
 
-    graph = tf.Graph()
-    with graph.as_default():
-        size = spec.default_image_size
-        images = tf.placeholder(tf.float32, [1, size, size, 3])
-        spec.build(images, num_classes or spec.num_imagenet_classes, is_training=True)
+    def graph_for(checkpoint: Checkpoint) -> tf.Graph:
+        graph, size = tf.Graph(), spec.default_image_size
+        with graph.as_default():
+            images = tf.placeholder(tf.float32, [1, size, size, 3])
+            options = options_of(checkpoint, spec)
+            spec.build(images, num_classes or spec.num_imagenet_classes, is_training=True, options=options)
+        return graph
 
     def plan(checkpoint: Checkpoint) -> Answer:
-        with graph.as_default():
+        with graph_for(checkpoint).as_default():
             planned = plan_restore(checkpoint, **restoring)
         error = None
         try:

@@ -12,19 +12,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from slimft.data import DataOptions, dataset_names
-from slimft.nets import HEADS, network_names
-from slimft.nets.heads import get_head
+from slimft.nets import HEADS, get_network, network_names
 from slimft.tasks import Figure, Task, get_task, metric_names
 from slimft.tasks.base import figure
 
 RECIPES = ("features", "top", "all", "scratch")
 OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
-SCHEDULES = ("cosine", "exponential", "fixed")
+SCHEDULES = ("cosine", "exponential", "fixed", "poly")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BALANCES = ("none", "loss", "sampler")
 AUGMENTATIONS = ("none", "flip", "standard", "strong")
 BATCH_NORMS = ("update", "frozen")
 METRICS = metric_names()
+NETWORK_OPTIONS = ("fc_width", "output_stride", "learn_upsampling")
 
 
 def _flag(
@@ -89,6 +89,23 @@ class Settings:
         "The last layers: the network's own logits (linear), or in their place a dense layer of 256 with ReLU and "
         "dropout before new logits (mlp), with batch normalization before it (bn_mlp).",
         choices=HEADS,
+    )
+    fc_width: int | None = _flag(
+        None,
+        "Of fcn_32s, fcn_16s and fcn_8s: the width of fc6 and fc7, by default 4096, such as 512 for CPUs; where it "
+        "divides 4096, they start from every so many-th filter of a checkpoint that has them.",
+        least=1,
+        most=4096,
+    )
+    output_stride: int | None = _flag(
+        None,
+        "Of fcn_resnet_v1_50: how much coarser than the image its features are: 32, 16 or 8, by default 16.",
+        least=8,
+        most=32,
+    )
+    learn_upsampling: bool = _flag(
+        False,
+        "Of networks for segmentation: train the filters that enlarge the scores, too, which else stay bilinear.",
     )
     trainable: tuple[str, ...] | None = _flag(
         None,
@@ -179,9 +196,21 @@ class Settings:
     )
     image_key: str = _flag(DataOptions.image_key, "Of TFRecords: the feature with the encoded image.")
     label_key: str = _flag(DataOptions.label_key, "Of TFRecords: the feature with the label, a number or a name.")
+    longest_side: int = _flag(
+        DataOptions.longest_side,
+        "Of segmentation: an image whose longer side has more pixels is scaled down to so many; it is evaluated at "
+        "its mask's own size all the same.",
+        least=32,
+        most=16384,
+    )
+    train_list: str = _flag(
+        DataOptions.train_list,
+        "Of --dataset=voc: the list in ImageSets/Segmentation to train on, such as trainval or train_aug.",
+    )
     image_size: int | None = _flag(
         None,
-        "Height and width the network sees; by default as the dataset suggests, or the network's own.",
+        "Height and width the network sees; by default as the dataset suggests, or the network's own. In "
+        "segmentation the most of both that training crops out of an image; images are evaluated whole.",
         least=1,
         most=4096,
         alias="train_image_size",
@@ -189,7 +218,8 @@ class Settings:
     balance: str = _flag(
         "none",
         "For classes of unequal size: weigh the loss of an example by its class (loss), or draw the examples of "
-        "small classes more often (sampler).",
+        "small classes more often (sampler). In segmentation, loss weighs pixels by the median of the classes' "
+        "frequencies.",
         choices=BALANCES,
     )
     balance_beta: float = _flag(
@@ -235,6 +265,9 @@ class Settings:
     decay_factor: float = _flag(
         0.94, "What --schedule=exponential multiplies by.", least=0, most=1, alias="learning_rate_decay_factor"
     )
+    poly_power: float = _flag(
+        0.9, "The power of the share of steps that is left, which --schedule=poly multiplies by.", least=0, most=100
+    )
     decay_epochs: float = _flag(2.0, "Epochs between such steps.", alias="num_epochs_per_decay")
     optimizer: str | None = _flag(None, "The optimizer; by default the recipe's, or momentum.", choices=OPTIMIZERS)
     momentum: float = _flag(0.9, "Momentum, of momentum and rmsprop.", least=0, most=1, alias="rmsprop_momentum")
@@ -250,7 +283,8 @@ class Settings:
     eval_every: int | None = _flag(None, "Steps between two validations; by default an epoch.", least=1)
     metric: str | None = _flag(
         None,
-        "What tells the best checkpoint in validation; by default accuracy, or balanced_accuracy with --balance.",
+        "What tells the best checkpoint in validation; by default accuracy, or balanced_accuracy with --balance; "
+        "in segmentation mean_iou.",
         choices=METRICS,
     )
     patience: int = _flag(
@@ -289,8 +323,14 @@ class Settings:
 
     @property
     def task(self) -> Task:
-        """What the network is trained for: its head's task."""
-        return get_task(get_head(self.head).task)
+        """What the network is trained for: the task of its last layers."""
+        assert self.model is not None
+        return get_task(get_network(self.model).task_of(self.head))
+
+    def network_options(self) -> dict[str, Any]:
+        """What the network's function is told beside what all are told, as of `NetworkSpec.build`."""
+        given = {name: getattr(self, name) for name in NETWORK_OPTIONS}
+        return {name: value for name, value in given.items() if value not in (None, False)}
 
     def best_metric(self) -> str:
         """The figure of a validation that tells the best checkpoint."""

@@ -170,6 +170,10 @@ def cut_graph(run: Run) -> dict[str, Part]:
     """
     if run.settings.cache == "off":
         return {}
+    if run.settings.task.targets.is_map:
+        if len(run.training.trained) < len(run.training.graph.get_collection("trainable_variables")):
+            say("frozen layers are computed anew in each pass: what they make of masked images is not kept")
+        return {}
     parts = _parts_of(run)
     for note in _choose(run, parts):
         say(note)

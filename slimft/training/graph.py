@@ -9,7 +9,7 @@ from collections.abc import Callable
 from slimft.compat import batch_norm_decay, dropout_seed, frozen_batch_norm, tf
 from slimft.data import Dataset, pipeline
 from slimft.data.augmentation import read_side, training_input
-from slimft.data.sampling import class_weights
+from slimft.data.segmentation_input import crop_of, segmentation_input
 from slimft.errors import PatternError
 from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
@@ -28,6 +28,8 @@ from slimft.training.weight_decay import l2_losses, weight_decay
 
 # What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
 _AUXILIARY_WEIGHT = 0.4
+# Of VGG-16's fc6.
+_TAPS = 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +103,15 @@ def build_graph(
         PatternError: a pattern of what to train or to freeze selects no variable.
     """
     graph, head = tf.Graph(), settings.head
-    network = Architecture(spec, dataset.num_classes, settings.image_size, head, settings.precision)
+    network = Architecture(
+        spec, dataset.num_classes, settings.image_size, head, settings.precision, options=settings.network_options()
+    )
     with graph.as_default():
         tf.set_random_seed(settings.seed)
         global_step = tf.train.get_or_create_global_step()
         trainable = VariableFilter(
             include=stage.trainable,
-            exclude=spec.expand(settings.freeze, head),
+            exclude=spec.expand(settings.freeze, head, network.options),
             include_flag="--trainable",
             exclude_flag="--freeze",
         )
@@ -115,8 +119,10 @@ def build_graph(
         with tf.name_scope("training"):
             views = settings.cache_views and settings.augment != "none"
             plain = tf.placeholder_with_default(False, [], "plain") if views else None
-            batches, images, targets, seed = _input(settings, network, dataset, plain)
-        parts = KernelParts(lambda name: not settings.ema and trainable.selects(name))
+            batches, images, targets, labels, seed = _input(settings, network, dataset, plain)
+        # In segmentation whole images reach what crops do not.
+        is_map = network.task.targets.is_map
+        parts = KernelParts(lambda name: not settings.ema and not is_map and trainable.selects(name))
         with (
             # What reads a resource variable has what it held then: updates need not wait for each other.
             tf.variable_scope(tf.get_variable_scope(), use_resource=True),
@@ -133,6 +139,7 @@ def build_graph(
                 weight_decay=settings.weight_decay,
                 head=head,
                 precision=settings.precision,
+                options=network.options,
             )
         trained = parts.instead(_trained_variables(trainable))
         averages = None
@@ -145,7 +152,7 @@ def build_graph(
             total_loss = _total_loss(loss, loss_of, end_points, other_losses)
             if not optimizers.decays_by_itself(settings):
                 total_loss, decays = tf.add_n([total_loss, *l2_losses(decays, trained)]), {}
-            measured = network.task.measure(outputs, batches.targets, loss)
+            measured = network.task.measure(outputs, labels, loss)
             step = global_step - stage.first_step
             rate = rate_at(step) if rate_at else _scheduled_rate(settings, dataset, stage, step)
         loss_scale = LossScale() if settings.precision == "float16" else None
@@ -180,7 +187,7 @@ def build_graph(
             averages=averages,
             parts=parts,
             saver=tf.train.Saver(max_to_keep=0),
-            notes=(*_notes_on_xla(settings), *notes),
+            notes=(*_notes_on_xla(settings), *notes, *_notes_on_crops(network, images, dataset)),
         )
 
 
@@ -193,25 +200,63 @@ def _notes_on_xla(settings: Settings) -> tuple[str, ...]:
     )
 
 
+def _notes_on_crops(network: Architecture, images: tf.Tensor, dataset: Dataset) -> list[str]:
+    """What is to be said where training sees so little of an image that it trains a part of fc6 only."""
+    if not network.task.targets.is_map or "fc_width" not in network.spec.options:
+        return []
+    seen, whole = max(images.shape.as_list()[1:3]), max(dataset.image_shape(0)[:2])
+    # fc6 has seven taps, and sees the image at 1/32 of its size.
+    if seen // 32 > _TAPS // 2 or seen // 32 >= whole // 32:
+        return []
+    return [
+        f"crops of {seen} pixels train the middle of fc6 only, and images of {whole} are evaluated with all of it; "
+        f"from --image_size={32 * (_TAPS // 2 + 1)} on they train all"
+    ]
+
+
 def _all_finite() -> tf.Tensor:
     variables = [variable for variable in tf.global_variables() if variable.dtype.is_floating]
     return tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in variables])
 
 
 def _input(settings: Settings, network: Architecture, dataset: Dataset, plain: tf.Tensor | None):
-    """The batches, the network's images and targets, and the seed of this batch's randomness."""
+    """The batches; the network's images, targets, and what is measured; and the seed of this batch's randomness."""
     side = read_side(settings.image_size, settings.augment)
     image_shape, target = dataset.image_shape(side), network.task.targets
     device = "/gpu:0" if tf.config.list_physical_devices("GPU") else None
     batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target, device)
     seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
+    of_input = tf.random.experimental.stateless_fold_in(seed, 0)
+    make = _maps_input if target.is_map else _labels_input
+    images, targets, measured = make(settings, network, dataset, batches, of_input, plain)
+    return batches, images, targets, measured, seed
+
+
+def _maps_input(settings, network, dataset, batches, seed, plain):
+    """The network's images, and masks, which are what the loss is of and what is measured."""
+    del plain
+    images, masks = segmentation_input(
+        batches.images,
+        batches.targets,
+        batches.sizes,
+        crop_of(settings.image_size, batches.image_shape, network.spec.min_image_size),
+        network.spec.preprocessing,
+        seed,
+        settings.augment,
+        dataset.flip if settings.flip is None else settings.flip,
+    )
+    return images, masks, masks
+
+
+def _labels_input(settings, network, dataset, batches, seed, plain):
+    """The network's images; targets, which may be mixed and smooth; and the labels, which are what is measured."""
     images, targets = training_input(
         batches.images,
         batches.targets,
         dataset.num_classes,
         settings.image_size,
         network.spec.preprocessing,
-        seed=tf.random.experimental.stateless_fold_in(seed, 0),
+        seed=seed,
         augment=settings.augment,
         plain=plain,
         flip=dataset.flip if settings.flip is None else settings.flip,
@@ -221,7 +266,7 @@ def _input(settings: Settings, network: Architecture, dataset: Dataset, plain: t
         cutmix=settings.cutmix,
         label_smoothing=settings.label_smoothing,
     )
-    return batches, images, targets, seed
+    return images, targets, batches.targets
 
 
 def _freezes(settings: Settings, spec: NetworkSpec, trainable: VariableFilter) -> Callable[[str], bool]:
@@ -247,8 +292,8 @@ def _scheduled_rate(settings: Settings, dataset: Dataset, stage: Stage, step):
 
 def _loss_of(settings: Settings, task: Task, dataset: Dataset, targets) -> Callable[[tf.Tensor], tf.Tensor]:
     """What adds the loss of a batch's outputs."""
-    weights = class_weights(dataset.counts, settings.balance_beta) if settings.balance == "loss" else None
-    return lambda outputs: task.loss(outputs, targets, weights, settings.focal_gamma)
+    weights = dataset.class_weights(settings.balance_beta) if settings.balance == "loss" else None
+    return lambda outputs: task.loss(outputs, targets, weights, settings.focal_gamma, settings.label_smoothing)
 
 
 def _total_loss(loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, other_losses) -> tf.Tensor:
@@ -263,7 +308,8 @@ def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
     """What the learning rate of each variable is multiplied by; of several patterns the last one counts."""
     factors = {variable.op.name: 1.0 for variable in trained}
     for scope, factor in parse_multipliers(settings.lr_multiplier):
-        chosen = VariableFilter(include=spec.expand((scope,), settings.head), include_flag="--lr_multiplier")
+        scopes = spec.expand((scope,), settings.head, settings.network_options())
+        chosen = VariableFilter(include=scopes, include_flag="--lr_multiplier")
         factors.update(dict.fromkeys(chosen.select(factors, of="variable that is trained"), factor))
     return list(factors.values())
 

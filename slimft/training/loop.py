@@ -68,7 +68,7 @@ def _prepare_images(run: Run, features: Features) -> None:
     for split, dataset in run.splits.items():
         side = read_side(size, augment) if split == "train" else size
         once = features.has(split) and run.stage is run.stages[-1]
-        note = dataset.images.prepare(side, several_passes=not once)
+        note = dataset.prepare(side, several_passes=not once)
         if note:
             say(note)
 
@@ -140,7 +140,7 @@ def _say_how_it_starts(run: Run, step: int) -> None:
         scopes = ",".join(run.stage.trainable) or "everything"
         what = f"stage {run.stage.number + 1} of {len(run.stages)}, {scopes}, of "
     say(
-        f"training {what}{settings.model} on {settings.dataset}, {settings.image_size}x{settings.image_size} "
+        f"training {what}{settings.model} on {settings.dataset}, {run.pixels} "
         f"pixels, to step {run.stage.last_step} of {settings.batch_size * settings.accumulate} images, by "
         f"{settings.optimizer} at {run.stage.learning_rate:g}, on {device_name()}, in {settings.train_dir}"
     )

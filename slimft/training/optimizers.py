@@ -13,8 +13,9 @@ def learning_rate(settings: Settings, initial: float, step, total_steps: int, st
 
     In the first `warmup_epochs` it rises linearly to the initial rate (Goyal et al., arXiv:1706.02677). Then
     ``cosine`` falls to zero over the other steps (Loshchilov and Hutter, arXiv:1608.03983), ``exponential`` is
-    multiplied by `decay_factor` every `decay_epochs`, ``fixed`` stays. The number of steps in between is rounded to
-    the nearest; research/slim/train_image_classifier.py rounds it down.
+    multiplied by `decay_factor` every `decay_epochs`, ``fixed`` stays, ``poly`` is multiplied by the power
+    `poly_power` of the share of the steps that is left (Liu et al., arXiv:1506.04579). The number of steps in
+    between is rounded to the nearest; research/slim/train_image_classifier.py rounds it down.
 
     Args:
         settings: the run's settings.
@@ -36,6 +37,9 @@ def learning_rate(settings: Settings, initial: float, step, total_steps: int, st
 def _schedule(settings: Settings, initial, step, total_steps: int, steps_per_epoch: float):
     if settings.schedule == "fixed":
         return initial
+    if settings.schedule == "poly":
+        left = 1 - tf.cast(step, tf.float32) / total_steps
+        return initial * tf.pow(tf.clip_by_value(left, 0.0, 1.0), settings.poly_power)
     if settings.schedule == "cosine":
         return tf.train.cosine_decay(initial, step, total_steps)
     decay_steps = max(1, round(steps_per_epoch * settings.decay_epochs))

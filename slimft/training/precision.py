@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
-
 from slimft.compat import tf
 from slimft.data import Dataset
 from slimft.nets import NetworkSpec
@@ -50,6 +48,8 @@ def resolve_precision(
         "head": settings.head,
         "classes": dataset.num_classes,
         "image_size": settings.image_size,
+        **({"images": dataset.image_shape(settings.image_size)} if dataset.task == "segmentation" else {}),
+        **{name: value for name, value in settings.network_options().items() if value is not None},
         "batch_size": settings.batch_size,
         "optimizer": settings.optimizer,
         "batch_norm": settings.batch_norm,
@@ -66,11 +66,7 @@ def resolve_precision(
 
 def _seconds_of(settings: Settings, training: TrainingGraph) -> float:
     """The shortest time of a few steps, on one grey image over and over."""
-    images, targets = training.batches.images, training.batches.targets
-    fed = {
-        images: np.full(images.shape.as_list(), 128, np.uint8),
-        targets: np.zeros(targets.shape.as_list(), targets.dtype.as_numpy_dtype),
-    }
+    fed = training.batches.grey()
     with training.graph.as_default(), tf.Session(config=session_config(settings.xla)) as session:
         initialize(session, [*tf.global_variables(), *tf.local_variables()])
         training.parts.take(session)

@@ -31,7 +31,11 @@ _PLAIN = {
     "all": ("adam", 0.00003),
     "scratch": ("adam", 0.0001),
 }
-_PLAIN_MODULES = ("alexnet", "vgg")
+# Scores of pixels are of the activations of pool3, pool4 and fc7 as they are, which are large: at a higher rate, or
+# one that is multiplied for them, the loss soars at first.
+_OF_PLAIN_MAPS = ("adam", 0.0001)
+# The scopes of networks that have none begin so.
+_PLAIN_SCOPES = ("alexnet", "vgg")
 # A new head has further to go: at least about the rate of `features`.
 _OF_THE_HEAD = {("top", False): "head:10", ("all", True): "head:5", ("all", False): "head:30"}
 # While a new head is still random, what it sends back through the network is, too.
@@ -55,20 +59,22 @@ def recipe_flags(name: str, spec: NetworkSpec, head: str = "linear") -> dict:
     """
     if name not in RECIPES:
         raise UsageError(f"--recipe={name}: there is no such recipe; choose one of {', '.join(RECIPES)}")
-    normalizes = spec.module.rpartition(".")[2] not in _PLAIN_MODULES
-    optimizer, learning_rate = (_NORMALIZED if normalizes else _PLAIN)[name]
+    normalizes = not spec.scope.startswith(_PLAIN_SCOPES)
+    plain_maps = spec.task_of(head) == "segmentation" and not normalizes
+    optimizer, learning_rate = _OF_PLAIN_MAPS if plain_maps else (_NORMALIZED if normalizes else _PLAIN)[name]
     flags = {"optimizer": optimizer, "learning_rate": learning_rate}
     if name != "scratch":
         if spec.official_checkpoint:
             flags["checkpoint"] = spec.official_checkpoint
-        flags["exclude"] = spec.head_scopes(head)
+        # What scores pixels starts afresh by itself where a checkpoint has none of it.
+        flags["exclude"] = () if spec.task_of(head) == "segmentation" else spec.head_scopes(head)
     if name in ("features", "top"):
         flags["trainable"] = spec.expand(("head" if name == "features" else "top",), head)
-    if name == "features":
+    if name == "features" and spec.task_of(head) == "classification":
         flags["cache_views"] = 1
     if name in _WARMUP_EPOCHS:
         flags["warmup_epochs"] = _WARMUP_EPOCHS[name]
-    if (name, normalizes) in _OF_THE_HEAD:
+    if (name, normalizes) in _OF_THE_HEAD and not plain_maps:
         flags["lr_multiplier"] = (_OF_THE_HEAD[name, normalizes],)
     return flags
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from slimft.checkpoint import open_checkpoint
+from slimft.checkpoint import Checkpoint, open_checkpoint
 from slimft.checkpoint.averages import averaged, has_averages
 from slimft.checkpoint.locate import latest_in_state
+from slimft.checkpoint.narrow import narrowed
 from slimft.compat import enable_determinism, tf
 from slimft.data import Dataset, load_dataset
 from slimft.data.class_names import LABELS_FILE, read_labels
@@ -33,6 +34,9 @@ from slimft.training.precision import resolve_precision
 from slimft.training.progress import Measured
 from slimft.training.run_directory import RunDirectory
 from slimft.training.stages import Stage, stages_of
+
+# Classes whose weights are all told.
+_MOST_WEIGHTS = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,14 +77,24 @@ class Run:
         return self.stages[-1].last_step
 
     @property
+    def pixels(self) -> str:
+        """Width and height of what the network is trained on."""
+        height, width = self.training.images.shape.as_list()[1:3]
+        return f"{width}x{height}"
+
+    @property
     def final_split(self) -> str:
         """The split the result is of."""
         return "test" if "test" in self.splits else "validation"
 
     def say_notes(self) -> None:
         """Says how image files are split, and all that is to be known of the run before it starts."""
-        if not self.splits["train"].in_memory:
+        train = self.splits["train"]
+        if not train.in_memory:
             say(*describe_splits(self.splits).split("\n"))
+        if train.task == "segmentation" and self.settings.balance == "loss" and not self.finished:
+            weights = zip(train.class_names, train.class_weights(self.settings.balance_beta))
+            say("pixels weigh, by the median of the classes' frequencies: " + _few_weights(list(weights)))
         say(*self.notes)
 
     def describe(self) -> str:
@@ -89,7 +103,7 @@ class Run:
         lines = [
             str(self.plan or "nothing to restore: all variables start afresh"),
             f"train {len(self.training.trained)} variables, {parameters:,} parameters, "
-            f"to step {self.stage.last_step} at {self.settings.image_size}x{self.settings.image_size} pixels",
+            f"to step {self.stage.last_step} at {self.pixels} pixels",
         ]
         for stage in self.stages[self.stage.number + 1 :]:
             lines.append(f"then train {','.join(stage.trainable) or 'everything'} to step {stage.last_step}")
@@ -279,6 +293,13 @@ def prepare(
     return run_in(precision, [*notes, *said])
 
 
+def _few_weights(weights: list[tuple[str, float]]) -> str:
+    """All weights of few classes, or the least and the largest."""
+    if len(weights) > _MOST_WEIGHTS:
+        weights = [min(weights, key=lambda one: one[1]), max(weights, key=lambda one: one[1])]
+    return ", ".join(f"{name} {weight:.3g}" for name, weight in weights)
+
+
 def _note_on_its_end(step: int, end: int, end_before: int) -> list[str]:
     if step >= end:
         what = "nothing is left to train; it is evaluated as it was trained, whatever other flags say"
@@ -326,5 +347,26 @@ def _plan_to_start(settings: Settings) -> tuple[RestorePlan | None, list[str]]:
         checkpoint = averaged(checkpoint)
         where = f"in {checkpoint.path} (--noaverages for the weights)"
         said = [f"starting from the moving averages of the weights {where}"]
+    spec = get_network(settings.model)
+    if settings.fc_width is not None:
+        whole, checkpoint = checkpoint, narrowed(checkpoint, settings.fc_width, spec.scope)
+        if checkpoint is not whole:
+            said.append(f"fc6 and fc7 start from {settings.fc_width} filters of {whole.path}, every so many-th")
+    if spec.task == "segmentation" and rename is None:  # Else what is missing is told, with what to exclude.
+        fresh = _lacking(checkpoint, [scope for scope in spec.logits_scopes if scope not in exclude])
+        exclude = [*exclude, *fresh]
+        if fresh:
+            said.append(f"{', '.join(fresh)} start afresh: {checkpoint.path} has nothing of them")
     plan = plan_restore(checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast)
     return plan, said
+
+
+def _lacking(checkpoint: Checkpoint, scopes: Sequence[str]) -> list[str]:
+    """The scopes, of those that the graph has, in which a checkpoint has nothing."""
+    there = [variable.op.name for variable in tf.global_variables()]
+
+    def is_in(scope: str, names: Iterable[str]) -> bool:
+        return any(name.startswith(f"{scope}/") for name in names)
+
+    names = {*checkpoint, *checkpoint.aliases()}
+    return [scope for scope in scopes if is_in(scope, there) and not is_in(scope, names)]

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 
+from slimft.data.loading import task_of
+from slimft.data.splits import few
 from slimft.errors import UsageError
+from slimft.nets import get_network, network_names
 from slimft.renaming import parse_renames
 from slimft.runs.settings import Settings, out_of_bounds
+from slimft.tasks import get_task
 from slimft.training.stages import parse_multipliers, parse_stages
 
 _POSITIVE = ("learning_rate", "decay_epochs", "epochs", "clip_norm")
+
+# What segmentation has not, and what to say of it.
+_NOT_OF_MAPS = {
+    "mixup": "mixes classes of images, which segmentation has not; leave it out",
+    "cutmix": "mixes classes of images, which segmentation has not; leave it out",
+    "cache_views": "keeps views of images with one class each, which segmentation has not; leave it out",
+    "balance_beta": "is of examples of one class; in segmentation --balance=loss goes by the median of frequencies",
+}
 
 
 def check_settings(settings: Settings) -> None:
@@ -18,9 +30,48 @@ def check_settings(settings: Settings) -> None:
     parse_renames(settings.rename)
     parse_multipliers(settings.lr_multiplier)
     parse_stages(settings.stage)
+    _check_task(settings)
     for wrong, message in _contradictions(settings):
         if wrong:
             raise UsageError(message)
+
+
+def _check_task(settings: Settings) -> None:
+    """What does not go with what the network is for."""
+    spec, data = get_network(settings.model), settings.dataset
+    own = get_task(spec.task)
+    if own.targets.is_map and settings.head != "linear":
+        raise UsageError(f"--head={settings.head}: {spec.name} has last layers of its own; leave --head out")
+    task = settings.task
+    if task_of(data) != task.name:
+        fitting = [name for name in network_names() if get_network(name).task == task_of(data)]
+        what = "has masks, for segmentation" if task_of(data) == "segmentation" else "has a class for each image"
+        raise UsageError(
+            f"--model={spec.name} is for {task.name}, and --dataset={data} {what}; choose another of them "
+            f"(networks for {task_of(data)}: {few(fitting)})"
+        )
+    for name, value in settings.network_options().items():
+        if name not in spec.options:
+            fitting = [one for one in network_names() if name in get_network(one).options]
+            raise UsageError(f"--{name}={value}: {spec.name} has no such option; it is for {few(fitting)}")
+    for scope in settings.trainable or ():
+        if scope in spec.upsampling_scopes and not settings.learn_upsampling:
+            raise UsageError(f"--trainable={scope}: what enlarges scores trains with --learn_upsampling only")
+    if settings.output_stride not in (None, 8, 16, 32):
+        raise UsageError(f"--output_stride={settings.output_stride} must be 8, 16 or 32")
+    chooses = [one.name for one in task.figures if one.chooses]
+    if settings.metric is not None and settings.metric not in chooses:
+        raise UsageError(f"--metric={settings.metric}: in {task.name} it is one of {', '.join(chooses)}")
+    if task.targets.is_map:
+        for name, why in _NOT_OF_MAPS.items():
+            value = getattr(settings, name)
+            if value != next(field.default for field in dataclasses.fields(Settings) if field.name == name):
+                raise UsageError(f"--{name}={value} {why}")
+        if settings.balance == "sampler":
+            raise UsageError(
+                "--balance=sampler draws images by their class, and in segmentation an image has several; choose "
+                "--balance=loss"
+            )
 
 
 def _check_values(settings: Settings) -> None:

@@ -42,12 +42,12 @@ def stages_of(settings: Settings, spec: NetworkSpec, num_examples: int) -> list[
 
     if not settings.stage:
         last_step = steps(settings.epochs) if settings.steps is None else settings.steps
-        trainable = spec.expand(settings.trainable, settings.head)
+        trainable = spec.expand(settings.trainable, settings.head, settings.network_options())
         return [Stage(0, 0, last_step, trainable, settings.learning_rate)]
     stages, step = [], 0
     for number, (epochs, scopes, rate) in enumerate(parse_stages(settings.stage)):
         last_step = step + steps(epochs)
-        trainable = spec.expand(scopes, settings.head)
+        trainable = spec.expand(scopes, settings.head, settings.network_options())
         stages.append(Stage(number, step, last_step, trainable, rate or settings.learning_rate))
         step = last_step
     return stages
