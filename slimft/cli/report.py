@@ -15,9 +15,10 @@ from slimft.messages import printable
 
 DESCRIPTION = (
     "Compares runs of bin/finetune: prints tables of them, and writes a page with their figures, curves and "
-    "recall class by class. They are ranked by validation; test figures stand apart. Runs that differ in nothing "
-    "but --seed, --fold or --split_seed are repetitions, of which there is the mean and the standard deviation "
-    "too. With one directory, writes that run's report.html again. Needs nothing but the directories' JSON files."
+    "recall, or IoU, class by class. They are ranked by validation; test figures stand apart. Runs that differ in "
+    "nothing but --seed, --fold or --split_seed are repetitions, of which there is the mean and the standard "
+    "deviation too. With one directory, writes that run's report.html again. Needs nothing but the directories' "
+    "JSON files."
 )
 
 

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-
+from slimft.report.class_parts import (
+    DRAWN_CLASSES,
+    OPEN_ROWS,
+    confused_pairs,
+    extent,
+    heat_map,
+    long_table,
+    with_bar,
+)
 from slimft.report.figures import calibration_chart
-from slimft.report.markup import Html, folded, join, section, table, tag
+from slimft.report.markup import Html, join, section, table, tag
 from slimft.report.texts import MISSING, count, percent, share, wilson_interval
 from slimft.runs.result import Result
 
-# Up to so many classes a confusion matrix has its numbers, up to so many it is drawn at all.
-_NUMBERED_CLASSES = 30
-_DRAWN_CLASSES = 60
-# Up to so many, its cells are wide.
-_WIDE_CLASSES = 15
-# From so many classes on, the table of all of them is folded away.
-_OPEN_ROWS = 40
-_MOST_ROWS = 2000
+# Classes at each end of a long table that are shown by themselves.
 _EXTREMES = 10
-_SHOWN_PAIRS = 20
 
 
 class ClassificationSections:
     """As `slimft.report.run_page.Sections`."""
+
+    below = "the figures class by class, confusions, mistakes and calibration"
+    training = (
+        "Training figures are measured while it trains: on augmented images, with dropout, and with the loss that "
+        "is trained, class weights and label smoothing included."
+    )
+
+    def evaluated(self, result: Result) -> str:
+        return f"{count(result.figure('examples'))} examples"
 
     def headline(self, result: Result) -> list[tuple[str, str, str]]:
         examples, accuracy = result.figure("examples"), result.figure("accuracy")
@@ -55,43 +62,19 @@ def _data(result: Result) -> Html | None:
     if not counts:
         return None
     splits = list(counts)
-    rows = [(split, count(sum(counts[split])), *_extent(counts[split], names)) for split in splits]
+    rows = [(split, count(sum(counts[split])), *extent(counts[split], names)) for split in splits]
     header = ["split", "examples", "smallest class", "median", "largest class"]
     most = max(max(counts[splits[0]], default=0), 1)
     cells = (
         (
             name,
-            _with_bar(count(counts[splits[0]][label]), counts[splits[0]][label] / most),
+            with_bar(count(counts[splits[0]][label]), counts[splits[0]][label] / most),
             *(count(counts[split][label]) for split in splits[1:]),
         )
         for label, name in enumerate(names)
     )
-    classes = _long_table(["class", *splits], list(cells), f"Examples of all {len(names):,} classes")
+    classes = long_table(["class", *splits], list(cells), f"Examples of all {len(names):,} classes")
     return section("Data", table(header, rows), classes)
-
-
-def _extent(counts: Sequence[int], names: Sequence[str]) -> tuple[str, str, str]:
-    least, most = min(counts), max(counts)
-    return (
-        f"{count(least)} ({names[counts.index(least)]})",
-        count(statistics.median(counts)),
-        f"{count(most)} ({names[counts.index(most)]})",
-    )
-
-
-def _with_bar(text: str, part: float | None) -> Html:
-    """A figure after a bar that is filled as far as `part`, in 0..1, says."""
-    filled = None if not part else tag("i", style=f"width:{100 * min(max(part, 0), 1):.1f}%")
-    return join(tag("span", filled, class_="bar"), tag("span", text, class_="figure"))
-
-
-def _long_table(header: Sequence, rows: list, summary: str) -> Html:
-    """A table that is folded away where it is long, and cut where it is very long."""
-    note = None
-    if len(rows) > _MOST_ROWS:
-        note = tag("p", f"The first {_MOST_ROWS:,}; all are in result.json.", class_="note")
-    whole = table(header, rows[:_MOST_ROWS])
-    return folded(summary, whole, note) if len(rows) > _OPEN_ROWS else whole
 
 
 def _per_class(result: Result) -> Html | None:
@@ -101,12 +84,12 @@ def _per_class(result: Result) -> Html | None:
     header = ["class", "examples", "precision", "recall", "F1"]
     rows = [_class_row(one) for one in figures]
     parts = []
-    if len(figures) > _OPEN_ROWS:
+    if len(figures) > OPEN_ROWS:
         known = [i for i, one in enumerate(figures) if one["recall"] is not None]
         order = sorted(known, key=lambda i: figures[i]["recall"])
         parts = [tag("h3", "Found least often"), table(header, [rows[i] for i in order[:_EXTREMES]])]
         parts += [tag("h3", "Found most often"), table(header, [rows[i] for i in order[: -_EXTREMES - 1 : -1]])]
-    parts.append(_long_table(header, rows, f"All {len(figures):,} classes"))
+    parts.append(long_table(header, rows, f"All {len(figures):,} classes"))
     note = (
         "Precision: the share of right ones among the examples that were called so. Recall, drawn as a bar: the "
         f"share of the class's examples that were found. {MISSING}: there are none to tell by."
@@ -116,7 +99,7 @@ def _per_class(result: Result) -> Html | None:
 
 def _class_row(one) -> tuple:
     recall = one["recall"]
-    figures = share(one["precision"]), _with_bar(share(recall), recall), share(one["f1"])
+    figures = share(one["precision"]), with_bar(share(recall), recall), share(one["f1"])
     return one["class"], count(one["examples"]), *figures
 
 
@@ -124,55 +107,13 @@ def confusion(result: Result) -> Html | None:
     """The confusion matrix as a heat map where it can be read, and the most confused pairs."""
     names, matrix = result.class_names, result.confusion_matrix
     parts = []
-    if matrix is not None and 0 < len(names) <= _DRAWN_CLASSES:
-        parts.append(_heat_map(names, matrix))
+    if matrix is not None and 0 < len(names) <= DRAWN_CLASSES:
+        note = "Rows are labels, columns predictions; a cell is coloured by its share of its row."
+        parts.append(heat_map(names, matrix, lambda number, part: count(number), note))
     if result.confused_pairs and (len(names) > 10 or not parts):
         examples = {label: one["examples"] for label, one in enumerate(result.per_class)}
-        rows = [
-            (names[label], names[predicted], count(number), _part(number, examples.get(label)))
-            for label, predicted, number in result.confused_pairs[:_SHOWN_PAIRS]
-        ]
-        header = ["label", "taken for", "examples", "of the class"]
-        parts += [tag("h3", "Most frequent confusions"), table(header, rows, 2)]
+        parts.append(confused_pairs(names, result.confused_pairs, examples, "examples"))
     return section("Confusions", *parts) if parts else None
-
-
-def _part(number: int, examples) -> str:
-    return percent(number / examples) if examples else MISSING
-
-
-def _heat_map(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Html:
-    numbered = len(names) <= _NUMBERED_CLASSES
-    corner = tag("th")
-    header = tag("tr", corner, [tag("th", tag("span", _short(name)), title=name, class_="t") for name in names])
-    rows = []
-    for label, (name, row) in enumerate(zip(names, matrix)):
-        total = sum(row)
-        cells = [
-            _heat_cell(number, number / total if total else 0, numbered, label == predicted, f"{name} → {other}")
-            for predicted, (other, number) in enumerate(zip(names, row))
-        ]
-        rows.append(tag("tr", tag("th", _short(name), title=name), cells))
-    css = "heat small" if not numbered else "heat" if len(names) <= _WIDE_CLASSES else "heat dense"
-    drawn = tag("div", tag("table", tag("thead", header), tag("tbody", rows), class_=css), class_="scroll")
-    note = "Rows are labels, columns predictions; a cell is coloured by its share of its row."
-    return join(drawn, tag("p", note, class_="note"))
-
-
-def _heat_cell(number: int, part: float, numbered: bool, right: bool, what: str) -> Html:
-    css = " ".join(name for name, applies in (("right", right), ("strong", part > 0.55)) if applies)
-    return tag(
-        "td",
-        count(number) if numbered and number else None,
-        class_=css or None,
-        title=f"{what}: {number:,} ({part:.1%})" if number else None,
-        style=f"background:rgba(var(--heat),{part:.2f})" if number else None,
-    )
-
-
-def _short(name: str) -> str:
-    """A name's beginning and end: long names often differ in one of them only."""
-    return name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
 
 
 def mistakes(result: Result, data_dir: str) -> Html | None:

@@ -11,23 +11,48 @@ import functools
 import os
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from slimft.errors import UsageError
 from slimft.report.same_data import Examples, differing, examples_of, places
 from slimft.report.texts import MISSING
 from slimft.runs.read import RunFiles, read_run
 from slimft.runs.settings import OF_THE_DISK
-from slimft.tasks import all_figures
+from slimft.tasks import Figure, Task, get_task, task_names
 
 # What repeated runs of one experiment differ in.
 _REPEATED_WITH = ("seed", "fold", "split_seed")
-# Those that may choose a run, and titles of figures with their names in the files.
-CHOOSING = {figure.name: figure for figure in all_figures() if figure.chooses}
-VALIDATION = {figure.short: name for name, figure in CHOOSING.items()}
-TEST = {**VALIDATION, "ECE": "ece"}
 
 Figures = dict[str, float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What is compared of runs of a task.
+
+    Attributes:
+        choosing: the figures that may choose a run, by name.
+        validation: their titles, with their names in the files.
+        test: the same of test figures.
+        by_class: the name in the files, and the title, of the figure of each class.
+    """
+
+    choosing: Mapping[str, Figure]
+    validation: Mapping[str, str]
+    test: Mapping[str, str]
+    by_class: tuple[str, str]
+
+
+def _columns(task: Task, by_class: tuple[str, str], more: Mapping[str, str]) -> Columns:
+    choosing = {figure.name: figure for figure in task.figures if figure.chooses}
+    validation = {figure.short: name for name, figure in choosing.items()}
+    return Columns(choosing, validation, {**validation, **more}, by_class)
+
+
+COLUMNS = {
+    "classification": _columns(get_task("classification"), ("recall", "Recall"), {"ECE": "ece"}),
+    "segmentation": _columns(get_task("segmentation"), ("iou", "IoU"), {"weighted IoU": "frequency_weighted_iou"}),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,25 +74,31 @@ class Row:
     tested_on: Examples
 
     @property
+    def columns(self) -> Columns:
+        """What is compared of the run."""
+        return COLUMNS[self.run.task.name]
+
+    @property
     def validation(self) -> Figures:
         """The validation of the checkpoint that the result is of, or of the best so far, by the files' names."""
         figures, result = self.run.validation_at(self.run.step), self.run.result
         if not figures and result is not None and result.split == "validation":
             figures = result.result
-        return {name: figures.get(name) for name in VALIDATION.values()}
+        return {name: figures.get(name) for name in self.columns.validation.values()}
 
     @property
     def test(self) -> Figures:
         """The test figures, by the files' names; all None where the run was not tested."""
         result = self.run.result
         if result is None or result.split != "test":
-            return dict.fromkeys(TEST.values())
-        return {name: result.figure(name) for name in VALIDATION.values()} | {"ece": result.ece}
+            return dict.fromkeys(self.columns.test.values())
+        return {name: result.ece if name == "ece" else result.figure(name) for name in self.columns.test.values()}
 
     @property
-    def recalls(self) -> list[float | None]:
-        """Each class's recall, by label; empty without a result."""
-        return [one["recall"] for one in self.run.result.per_class] if self.run.result else []
+    def by_class(self) -> list[float | None]:
+        """Each class's recall, or its IoU, by label; empty without a result."""
+        name, _ = self.columns.by_class
+        return [one[name] for one in self.run.result.per_class] if self.run.result else []
 
     def setting(self, name: str) -> str:
         """A setting as text."""
@@ -77,7 +108,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Runs side by side.
+    """Runs of one task side by side.
 
     Attributes:
         rows: the runs, in the order they were named.
@@ -89,11 +120,17 @@ class Comparison:
     groups: tuple[tuple[Row, ...], ...]
     doubts: tuple[str, ...] = ()
 
+    @property
+    def columns(self) -> Columns:
+        """What is compared of the runs."""
+        return self.rows[0].columns
+
     @functools.cached_property
     def metric(self) -> str:
         """What runs are ranked by: what chose the checkpoints of all of them, or else their task's headline."""
         metrics = {row.run.metric for row in self._finished}
-        return metrics.pop() if len(metrics) == 1 and metrics <= set(CHOOSING) else self.rows[0].run.task.headline
+        known = len(metrics) == 1 and metrics <= set(self.columns.choosing)
+        return metrics.pop() if known else self.rows[0].run.task.headline
 
     @property
     def _finished(self) -> list[Row]:
@@ -118,7 +155,7 @@ class Comparison:
 
     def _ranks(self, figures: dict[int, Figures], size: int) -> list[int | None]:
         """Ranks of what is validated, by the metric and then by the lower loss; of one alone there is none."""
-        sign = -1 if CHOOSING[self.metric].larger_is_better else 1
+        sign = -1 if self.columns.choosing[self.metric].larger_is_better else 1
         order = {i: (sign * one[self.metric], _or_infinity(one.get("loss"))) for i, one in figures.items()}
         if len(order) < 2:
             return [None] * size
@@ -130,7 +167,7 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """What to know of the figures, a sentence or two each."""
-        title, told = self.metric.replace("_", " "), []
+        title, told = self.columns.choosing[self.metric].title, []
         if any([*self.ranks, *self.group_ranks]):
             told.append(
                 f"Ranks go by validation {title}, of equals by the lower validation loss, each run at the step "
@@ -191,7 +228,7 @@ def _sets(group: Sequence[Row]) -> str:
 
 def _means(group: Sequence[Row]) -> Figures:
     """The mean of each validation figure that all runs of the group have."""
-    columns = {name: [row.validation[name] for row in group] for name in VALIDATION.values()}
+    columns = {name: [row.validation[name] for row in group] for name in group[0].columns.validation.values()}
     return {name: None if None in values else statistics.fmean(values) for name, values in columns.items()}
 
 
@@ -201,12 +238,18 @@ def common(group: Sequence[Row]) -> list[str]:
 
 
 def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:
-    """Reads the runs and finds out what tells them apart."""
+    """Reads the runs and finds out what tells them apart.
+
+    Raises:
+        UsageError: a directory is no run's or is named twice, or the runs are of several tasks.
+        DataError: a file in one is not as a run writes it.
+    """
     real = [os.path.realpath(os.path.expanduser(folder)) for folder in train_dirs]
     for i, folder in enumerate(real):
         if folder in real[:i]:
             raise UsageError(f"{train_dirs[i]} is named twice; name each run once")
     runs = [read_run(folder) for folder in train_dirs]
+    _check_one_task(runs)
     told = [run.settings | {"data_dir": place} for run, place in zip(runs, places(runs))]
     every = {name: None for settings in told for name in settings if name not in OF_THE_DISK}
     apart = [name for name in every if any(settings.get(name) != told[0].get(name) for settings in told)]
@@ -226,6 +269,16 @@ def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:
         if group not in groups
     ]
     return Comparison(rows, tuple(groups), tuple(doubts))
+
+
+def _check_one_task(runs: Sequence[RunFiles]) -> None:
+    """Raises UsageError if the runs are of several tasks, whose figures have nothing in common."""
+    of_task = {name: [str(run.train_dir) for run in runs if run.task.name == name] for name in task_names()}
+    there = [f"{_list(folders)} of {name}" for name, folders in of_task.items() if folders]
+    if len(there) > 1:
+        raise UsageError(
+            f"the runs are of several tasks, which do not compare: {'; '.join(there)}; name runs of one"
+        )
 
 
 def _experiments(rows: Sequence[Row], settings: Sequence[list]) -> list[tuple[Row, ...]]:

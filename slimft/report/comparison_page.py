@@ -1,13 +1,13 @@
-"""The page of several runs: figures, curves, and recall class by class."""
+"""The page of several runs: figures, curves, and recall, or IoU, class by class."""
 
 from __future__ import annotations
 
 import pathlib
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from slimft.files import write_atomically
-from slimft.report.comparison import CHOOSING, TEST, VALIDATION, Comparison, Row, common, read_comparison
+from slimft.report.comparison import Comparison, Row, common, read_comparison
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, join, section, table, tag
 from slimft.report.texts import MISSING, count, duration, rate, share, spread
@@ -24,7 +24,7 @@ def compare(train_dirs: Sequence[str | pathlib.Path], output: str | pathlib.Path
         output: the page's file.
 
     Raises:
-        UsageError: a directory is no run's, or is named twice.
+        UsageError: a directory is no run's, or is named twice; or the runs are of several tasks.
         DataError: a file in one is not as a run writes it.
     """
     output = pathlib.Path(output).expanduser()
@@ -43,8 +43,8 @@ def comparison_page(comparison: Comparison) -> Html:
         _table_of_runs(comparison),
         _table_of_tests(comparison),
         _table_of_groups(comparison),
-        _curves(rows),
-        *_recalls(comparison),
+        _curves(comparison),
+        *_classes(comparison),
     )
 
 
@@ -53,24 +53,26 @@ def text_tables(comparison: Comparison) -> list[tuple[list[str], list[list[str]]
 
     Means over repetitions follow after the runs; ``*`` marks the best. The first table's last column may be long.
     """
-    header = ["run", "rank", *_titled("validation", VALIDATION), "step", "time", "images/s", "differs in"]
-    column = list(VALIDATION.values()).index(comparison.metric)
+    columns = comparison.columns
+    header = ["run", "rank", *_titled("validation", columns.validation), "step", "time", "images/s", "differs in"]
+    column = list(columns.validation.values()).index(comparison.metric)
     rows, ranks, group_ranks = [], comparison.ranks, comparison.group_ranks
     for row, rank in zip(comparison.rows, ranks):
         figures = [share(value) for value in row.validation.values()]
         figures[column] += "*" if comparison.is_best(rank, ranks) else ""
         rows.append([row.name, _rank(rank), *figures, *_effort(row), " ".join(row.differs)])
     for group, rank in zip(comparison.groups, group_ranks):
-        figures = _spreads([row.validation for row in group], VALIDATION)
+        figures = _spreads([row.validation for row in group], columns.validation)
         figures[column] += "*" if comparison.is_best(rank, group_ranks) else ""
         rows.append([f"mean of {len(group)}", _rank(rank), *figures, "", "", "", " ".join(common(group))])
     tables = [(header, rows)]
     if _has_test(comparison.rows):
         tested = [[row.name, *map(share, row.test.values())] for row in comparison.rows]
         tested += [
-            [f"mean of {len(group)}", *_spreads([row.test for row in group], TEST)] for group in comparison.groups
+            [f"mean of {len(group)}", *_spreads([row.test for row in group], columns.test)]
+            for group in comparison.groups
         ]
-        tables.append((["run", *_titled("test", TEST)], tested))
+        tables.append((["run", *_titled("test", columns.test)], tested))
     return tables
 
 
@@ -86,7 +88,7 @@ def _titled(split: str, titles: Iterable[str]) -> list[str]:
     return [f"{split} {title}" for title in titles]
 
 
-def _spreads(figures: Sequence[dict], titles: dict[str, str]) -> list[str]:
+def _spreads(figures: Sequence[dict], titles: Mapping[str, str]) -> list[str]:
     return [spread([one[name] for one in figures]) for name in titles.values()]
 
 
@@ -114,7 +116,7 @@ def _table_of_runs(comparison: Comparison) -> Html:
         "model",
         "recipe",
         tag("th", "rank", class_="n"),
-        *_titled("validation", VALIDATION),
+        *_titled("validation", comparison.columns.validation),
         "step",
         "time",
         "images/s",
@@ -141,7 +143,7 @@ def _table_of_tests(comparison: Comparison) -> Html | None:
         if row.run.result is not None and row.run.result.split == "test"
     ]
     note = "Of the checkpoints above. They are for the run that was chosen by validation, and not for choosing."
-    header = ["run", "examples", *_titled("test", TEST)]
+    header = ["run", "examples", *_titled("test", comparison.columns.test)]
     return section("On the test split", table(header, rows), tag("p", note, class_="note"))
 
 
@@ -153,10 +155,10 @@ def _whole(words: Sequence[str]) -> Html | str:
 def _table_of_groups(comparison: Comparison) -> Html | None:
     if not comparison.groups:
         return None
-    ranks = comparison.group_ranks
+    ranks, columns = comparison.group_ranks, comparison.columns
     rows = []
     for group, rank in zip(comparison.groups, ranks):
-        validation = {name: spread([row.validation[name] for row in group]) for name in VALIDATION.values()}
+        validation = {name: spread([row.validation[name] for row in group]) for name in columns.validation.values()}
         rows.append(
             [
                 _whole([row.name for row in group]),
@@ -164,7 +166,7 @@ def _table_of_groups(comparison: Comparison) -> Html | None:
                 count(len(group)),
                 _rank(rank),
                 *_marked(validation, comparison, comparison.is_best(rank, ranks), str),
-                *_spreads([row.test for row in group], TEST),
+                *_spreads([row.test for row in group], columns.test),
                 spread([row.run.result.seconds for row in group], digits=0),
             ]
         )
@@ -177,67 +179,72 @@ def _table_of_groups(comparison: Comparison) -> Html | None:
         "settings",
         "number",
         "rank",
-        *_titled("validation", VALIDATION),
-        *_titled("test", TEST),
+        *_titled("validation", columns.validation),
+        *_titled("test", columns.test),
         "seconds",
     ]
     return section("Repetitions", table(header, rows, 2), tag("p", note, class_="note"))
 
 
-def _curves(rows: Sequence[Row]) -> Html | None:
+def _curves(comparison: Comparison) -> Html | None:
     charts = []
-    for name, figure in CHOOSING.items():
+    for name, figure in comparison.columns.choosing.items():
         curves = [
             Curve(row.name, row.run.validation["step"], row.run.validation.get(name, []), i)
-            for i, row in enumerate(rows)
+            for i, row in enumerate(comparison.rows)
         ]
         title = f"Validation {figure.title}"
         charts.append(curve_chart(title, curves, f"validation-{name}", share=figure.is_share))
     return section("Validation curves", tag("div", charts, class_="grid")) if any(charts) else None
 
 
-def _recalls(comparison: Comparison) -> list[Html | None]:
-    """Tables of recalls by class, of repetitions and of runs, for all that have the same classes and split."""
+def _classes(comparison: Comparison) -> list[Html | None]:
+    """Tables of recall, or IoU, by class, of repetitions and of runs that have the same classes and split."""
     alike: dict[tuple[tuple[str, ...], str], list[Row]] = {}
     for row in comparison.rows:
-        if row.recalls:
+        if row.by_class:
             names = tuple(str(one["class"]) for one in row.run.result.per_class)
             alike.setdefault((names, row.run.result.split), []).append(row)
     tables = []
     for (names, split), rows in alike.items():
         groups = [group for group in comparison.groups if all(row in rows for row in group)]
         where = f", on the {split} split" if split else ", on a split that is not told"
-        tables += [_mean_recalls(names, groups, where) if groups else None, _recall_table(names, rows, where)]
+        tables += [_means_by_class(names, groups, where) if groups else None, _by_class(names, rows, where)]
     return tables
 
 
-def _mean_recalls(names: Sequence[str], groups: Sequence[Sequence[Row]], where: str) -> Html:
+def _means_by_class(names: Sequence[str], groups: Sequence[Sequence[Row]], where: str) -> Html:
     labels, note = _shown_classes(names, [row for group in groups for row in group])
     header = ["class", *(" ".join(common(group)) or f"{len(group)} runs" for group in groups)]
     cells = [
-        [names[label], *(_shade([row.recalls[label] for row in group]) for group in groups)] for label in labels
+        [names[label], *(_shade([row.by_class[label] for row in group]) for group in groups)] for label in labels
     ]
     note = tag("p", f"Mean ± standard deviation over the repetitions. {note}", class_="note")
-    return section(f"Recall by class over repetitions{where}", table(header, cells), note)
+    return section(f"{_title(groups[0])} by class over repetitions{where}", table(header, cells), note)
 
 
-def _recall_table(names: Sequence[str], rows: Sequence[Row], where: str) -> Html:
+def _by_class(names: Sequence[str], rows: Sequence[Row], where: str) -> Html:
     labels, note = _shown_classes(names, rows)
-    cells = []
+    cells, counted = [], rows[0].run.result.counted
     for label in labels:
-        examples = [row.run.result.per_class[label]["examples"] for row in rows]
-        fewest, most = count(min(examples)), count(max(examples))
-        counted = fewest if fewest == most else f"{fewest} to {most}"
-        cells.append([names[label], counted, *(_shade([row.recalls[label]]) for row in rows)])
-    header = ["class", "examples", *(row.name for row in rows)]
-    return section(f"Recall by class{where}", table(header, cells), tag("p", note, class_="note"))
+        numbers = [row.run.result.per_class[label][counted] for row in rows]
+        fewest, most = count(min(numbers)), count(max(numbers))
+        number = fewest if fewest == most else f"{fewest} to {most}"
+        cells.append([names[label], number, *(_shade([row.by_class[label]]) for row in rows)])
+    header = ["class", counted, *(row.name for row in rows)]
+    return section(f"{_title(rows)} by class{where}", table(header, cells), tag("p", note, class_="note"))
+
+
+def _title(rows: Sequence[Row]) -> str:
+    _, title = rows[0].columns.by_class
+    return title
 
 
 def _shown_classes(names: Sequence[str], rows: Sequence[Row]) -> tuple[list[int], str]:
     """The classes to show, by label: all, or those in which the runs differ most; and what to say of it."""
 
     def difference(label):
-        known = [value for row in rows if (value := row.recalls[label]) is not None]
+        known = [value for row in rows if (value := row.by_class[label]) is not None]
         return max(known) - min(known) if known else 0
 
     labels = list(range(len(names)))

@@ -9,6 +9,7 @@ from slimft.files import write_atomically
 from slimft.report.classification_sections import ClassificationSections
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, folded, join, section, table, tag, tiles
+from slimft.report.segmentation_sections import SegmentationSections
 from slimft.report.texts import MISSING, count, duration, rate, share
 from slimft.runs.read import RunFiles, read_run
 from slimft.runs.result import Result
@@ -18,7 +19,21 @@ REPORT_FILE = "report.html"
 
 
 class Sections(Protocol):
-    """What of a page is of the run's task."""
+    """What of a page is of the run's task.
+
+    Attributes:
+        below: what of the page is of the same split as the headline.
+        training: what to know of the figures of training.
+    """
+
+    @property
+    def below(self) -> str: ...
+
+    @property
+    def training(self) -> str: ...
+
+    def evaluated(self, result: Result) -> str:
+        """How many examples the result is of."""
 
     def headline(self, result: Result) -> list[tuple[str, str, str]]:
         """The figures at the top: title, value and a note."""
@@ -27,11 +42,7 @@ class Sections(Protocol):
         """The sections that show how the figures come about; `data_dir` is left off names of examples."""
 
 
-SECTIONS: dict[str, Sections] = {"classification": ClassificationSections()}
-_TRAINING_NOTE = (
-    "Training figures are measured while it trains: on augmented images, with dropout, and with the loss that is "
-    "trained, class weights and label smoothing included. Many points are drawn faintly under their running mean."
-)
+SECTIONS: dict[str, Sections] = {"classification": ClassificationSections(), "segmentation": SegmentationSections()}
 
 
 def write_report(train_dir: str | pathlib.Path) -> pathlib.Path:
@@ -60,7 +71,7 @@ def run_page(run: RunFiles) -> Html:
         _headline(run, sections) if result else None,
         tag("p", validation, class_="note") if (validation := _validation(run)) else None,
         _what_was_run(run),
-        _curves(run),
+        _curves(run, sections),
     ]
     if result:
         data_dir = str(run.settings.get("data_dir"))
@@ -79,8 +90,8 @@ def _headline(run: RunFiles, sections: Sections) -> Html:
     shown = [figure for figure in figures if figure[1] != MISSING]
     split = f"the {result.split} split" if result.split else "a split that is not told"
     where = (
-        f"On the {count(result.figure('examples'))} examples of {split}, as are the figures class by class, "
-        f"confusions, mistakes and calibration below; by the checkpoint of step {count(step)}."
+        f"On the {sections.evaluated(result)} of {split}, as are {sections.below} below; by the checkpoint of step "
+        f"{count(step)}."
     )
     if not run.has_gone_on and None not in (step, run.last_step) and run.last_step > step:
         where += f" It is the best in validation; the run ended at step {count(run.last_step)}."
@@ -89,7 +100,7 @@ def _headline(run: RunFiles, sections: Sections) -> Html:
 
 def _validation(run: RunFiles) -> str | None:
     """What validation said of the step that the result is of, and of the best step."""
-    steps = {run.step: "", run.history.best_step: f", the best by {run.metric.replace('_', ' ')}"}
+    steps = {run.step: "", run.history.best_step: f", the best by {run.metric_title}"}
     names = {figure.name: figure.short for figure in run.task.figures if figure.chooses}
     told = []
     for step, what in steps.items():
@@ -121,9 +132,9 @@ def _setting(value) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _curves(run: RunFiles) -> Html | None:
+def _curves(run: RunFiles, sections: Sections) -> Html | None:
     train, validation = run.train, run.validation
-    best, by = run.history.best_step, run.metric.replace("_", " ")
+    best, by = run.history.best_step, run.metric_title
     headline = figure(run.task.figures, run.task.headline)
 
     def both(name):
@@ -138,8 +149,13 @@ def _curves(run: RunFiles) -> Html | None:
         Curve(f"validation, {one.short}", validation["step"], validation.get(one.name, []), 2 + place)
         for place, one in enumerate(others)
     ]
+    curves += [
+        Curve(f"training, {one.short}", train["step"], train.get(one.name, []), 2 + len(others) + place, faint=True)
+        for place, one in enumerate(others)
+        if one.name in run.task.measured
+    ]
     rates = [Curve("learning rate", train["step"], train.get("learning_rate", []), 3)]
-    title, drawn = headline.title.capitalize(), [*both(headline.name), *curves]
+    title, drawn = headline.title[0].upper() + headline.title[1:], [*both(headline.name), *curves]
     charts = [
         curve_chart("Loss", both("loss"), "loss", best, best_by=by),
         curve_chart(title, drawn, headline.name, best, share=headline.is_share, best_by=by),
@@ -149,7 +165,9 @@ def _curves(run: RunFiles) -> Html | None:
         return None
     note = None
     if charts[0] and train["step"] and any(value is not None for value in train.get("loss", [])):
-        note = tag("p", _TRAINING_NOTE, class_="note")
+        note = tag(
+            "p", f"{sections.training} Many points are drawn faintly under their running mean.", class_="note"
+        )
     return section("Learning curves", tag("div", charts, class_="grid"), note)
 
 

@@ -13,7 +13,6 @@ from slimft.runs.settings import Settings
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Settings)}
 # What decides which examples a split has.
 _DRAWN_BY = ("validation_share", "test_share", "split_seed", "folds", "group")
-
 # What makes a set of examples: each part of it under its name.
 Examples = dict[str, Hashable]
 
@@ -78,5 +77,5 @@ def _counted(run: RunFiles, split: str) -> Examples:
     return {
         "the classes": tuple(result.class_names),
         "the number of examples": figures.get("examples"),
-        "the examples of each class": tuple(result.class_counts.get(split, ())),
+        f"the {result.counted} of each class": tuple(result.class_counts.get(split, ())),
     }

@@ -76,6 +76,16 @@ table.heat td.strong { color: #ffffff; }
   color: var(--faint); font-size: 12px; }
 .pictures figcaption { margin: 6px 0 0; line-height: 1.4; overflow-wrap: anywhere; }
 .pictures figcaption b { font-size: 13px; }
+.colour { display: inline-block; width: 12px; height: 12px; margin-right: 7px; vertical-align: -1px;
+  border: 1px solid var(--faint); }
+.legend { max-width: none; font-size: 13px; }
+.triples { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(480px, 100%), 1fr)); gap: 22px 24px; }
+.triples figure > div { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 6px; }
+.triples img { width: 100%; display: block; }
+.triples img[src^="data:image/png"] { image-rendering: pixelated; }
+.triples .blank { aspect-ratio: 1; background: var(--soft); display: grid; place-items: center;
+  color: var(--faint); font-size: 12px; }
+.triples figcaption { margin: 2px 0 0; line-height: 1.4; overflow-wrap: anywhere; }
 @media (max-width: 600px) { main { padding: 18px 14px 48px; } h1 { font-size: 21px; } dd { font-size: 20px; }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(115px, 1fr)); } .bar { display: none; } }
 @media print { body { font-size: 12px; } main { max-width: none; padding: 0; } h2 { break-after: avoid; }

@@ -17,7 +17,7 @@ from slimft.runs.history_file import HISTORY_FILE, Record, SavedHistory, read_hi
 from slimft.runs.result import RESULT_FILE, Result, parse_result
 from slimft.runs.settings import Settings
 from slimft.runs.settings_file import SETTINGS_FILE, flags_of, is_told, parse_settings
-from slimft.tasks import Task
+from slimft.tasks import Task, get_task
 
 # What the run recorded of its data.
 DATA_FILE = "data.json"
@@ -59,9 +59,17 @@ class RunFiles:
 
     @property
     def task(self) -> Task:
-        """What its network is trained for."""
-        head = self.settings.get("head")
-        return Settings(**({} if head is None else {"head": head})).task
+        """What its network is trained for: as its result says, or else as its network's name does."""
+        return get_task(self.result.task) if self.result else self._told_task or get_task("classification")
+
+    @property
+    def _told_task(self) -> Task | None:
+        """What its settings say it is trained for; None where they name no network that is known."""
+        told = {name: self.settings[name] for name in ("model", "head") if self.settings.get(name) is not None}
+        try:
+            return Settings(**told).task if "model" in told else None
+        except UsageError:
+            return None
 
     @property
     def train(self) -> Curves:
@@ -81,8 +89,14 @@ class RunFiles:
     @property
     def _told_metric(self) -> str:
         """What its settings say should tell it."""
-        told = {name: self.settings[name] for name in ("metric", "balance") if self.settings.get(name)}
-        return Settings(model="", **told).best_metric()
+        balance = self.settings.get("balance") or "none"
+        return self.settings.get("metric") or self.task.default_metric(balance != "none")
+
+    @property
+    def metric_title(self) -> str:
+        """What a person calls `metric`."""
+        titles = {figure.name: figure.title for figure in self.task.figures}
+        return titles.get(self.metric, self.metric.replace("_", " "))
 
     @property
     def last_step(self) -> int | None:
@@ -162,6 +176,10 @@ class RunFiles:
             for name in ("model", "dataset"):
                 there, told = result.result.get(name), self.settings.get(name)
                 yield there not in (None, told), f"result.json is of --{name}={there}, settings.json of {told}."
+            yield (
+                self._told_task not in (None, self.task),
+                f"result.json is of the task {self.task.name}, for which the network of settings.json is not.",
+            )
         yield (
             self.history.metric not in ("", self._told_metric),
             (f"The best step is the best by {self.history.metric}; the settings now say {self._told_metric}."),

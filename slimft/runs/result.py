@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import importlib.metadata
-import io
 import json
 import math
 import pathlib
@@ -15,21 +13,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from slimft import __version__
-from slimft.errors import DataError
 from slimft.files import write_atomically
+from slimft.runs import pictures
 from slimft.runs.checked_json import Value
-from slimft.tasks import Scores, all_figures
+from slimft.tasks import Scores, all_figures, task_names
 
 RESULT_FILE = "result.json"
-_THUMBNAIL_SIDE = 160
 # What of `Result.result` the reports show, beside strings.
-_WHOLE = ("examples", "step", "last_step")
+_WHOLE = ("examples", "pixels", "step", "last_step")
 _FIGURES = (*(figure.name for figure in all_figures()), *_WHOLE)
 _SPLITS = ("train", "validation", "test")
-_IMAGE = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
+# How the images of `Result.pictures` may be there.
+_KINDS = ("worst", "best")
+# What `Result.per_class` has of each class, by the task: how many it has, and figures.
+_OF_CLASSES = {
+    "classification": ("examples", ("precision", "recall", "f1")),
+    "segmentation": ("pixels", ("iou", "accuracy", "precision")),
+}
+# What shows the mistakes that scores tell: the field, and what makes it.
+_SHOWN = {
+    "classification": ("mistakes", pictures.mistakes),
+    "segmentation": ("pictures", pictures.segmented),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +45,18 @@ class Result:
 
     Attributes:
         result: what ``bin/finetune`` printed.
+        task: the name of the task that the network was trained for; files of earlier versions do not tell.
         restore: summary of the restore plan.
         class_names: the classes' names, by label.
-        class_counts: examples of each class, by split.
-        confusion_matrix: examples by label and prediction; None beyond 200 classes.
+        class_counts: examples of each class, by split; pixels of a segmentation.
+        confusion_matrix: examples, or pixels, by label and prediction; None beyond 200 classes.
         confused_pairs: (label, prediction, examples) of the most frequent mistakes, most frequent first.
-        per_class: for each class ``class, examples, precision, recall, f1``; None where undefined.
+        per_class: for each class ``class, examples, precision, recall, f1``; of a segmentation ``class, pixels,
+            iou, accuracy, precision``; None where undefined.
         calibration: ``{"ece", "bins": [{"low", "high", "examples", "confidence", "accuracy"}]}``, or None.
         mistakes: the most confident ones: ``name, label, predicted, confidence, image`` (a data URL, or None).
+        pictures: of a segmentation, the worst images and then the best: ``name, kind`` (``worst`` or ``best``),
+            ``mean_iou, pixel_accuracy, image, truth, predicted``, the last three data URLs, or None.
         seconds: of training, in total.
         images_per_second: of training.
         device: what it ran on.
@@ -53,6 +64,7 @@ class Result:
     """
 
     result: Mapping[str, Any]
+    task: str = "classification"
     restore: str = ""
     class_names: Sequence[str] = ()
     class_counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
@@ -61,6 +73,7 @@ class Result:
     per_class: Sequence[Mapping[str, Any]] = ()
     calibration: Mapping[str, Any] | None = None
     mistakes: Sequence[Mapping[str, Any]] = ()
+    pictures: Sequence[Mapping[str, Any]] = ()
     seconds: float | None = None
     images_per_second: float | None = None
     device: str = ""
@@ -75,6 +88,12 @@ class Result:
     def ece(self) -> float | None:
         """Expected calibration error."""
         return self.calibration["ece"] if self.calibration else None
+
+    @property
+    def counted(self) -> str:
+        """What is counted of each class: examples, or pixels."""
+        counted, _ = _OF_CLASSES[self.task]
+        return counted
 
     def figure(self, name: str) -> float | None:
         """A figure of what ``bin/finetune`` printed; None if it is not there."""
@@ -101,19 +120,17 @@ def write_result(
         result: what ``bin/finetune`` prints.
         restore: summary of the restore plan.
         class_names: the classes' names, by label.
-        class_counts: examples of each class, by split.
-        scores: of the split that `result` is about; None if there are none.
+        class_counts: examples of each class, or pixels, by split.
+        scores: of the split that `result` is about, which also tell the task; None if there are none.
         dataset: that split, to show mistakes from; None to show none.
         seconds: of training, in total.
         images_per_second: of training.
         device: what it ran on.
     """
-    found = {} if scores is None else scores.findings(class_names)
+    found = {} if scores is None else {"task": scores.task, **scores.findings(class_names)}
     if scores is not None and dataset is not None:
-        found["mistakes"] = [
-            {"name": dataset.describe(index), **what, "image": _thumbnail(dataset, index)}
-            for index, what in scores.mistakes()
-        ]
+        field, show = _SHOWN[scores.task]
+        found[field] = show(dataset, scores.mistakes())
     whole = Result(
         result=dict(result),
         restore=restore,
@@ -128,19 +145,6 @@ def write_result(
     values = _ready({field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)})
     write_atomically(pathlib.Path(train_dir, RESULT_FILE), json.dumps(values, allow_nan=False))
     return whole
-
-
-def _thumbnail(dataset: Any, index: int) -> str | None:
-    """An example's picture as a data URL of a JPEG; None if it cannot be read any more."""
-    try:
-        pixels = dataset.read(np.array([index]), dataset.image_shape(_THUMBNAIL_SIDE))[0]
-    except DataError:
-        return None
-    image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8))
-    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=85, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def versions() -> dict[str, str]:
@@ -172,6 +176,7 @@ def parse_result(value: Value) -> Result:
     Raises:
         DataError: something in it is of the wrong type or size.
     """
+    task = _task(value.get("task"))
     names = [name.text() for name in value.get("class_names").array()]
     size = len(names)
     matrix = value.get("confusion_matrix")
@@ -185,6 +190,7 @@ def parse_result(value: Value) -> Result:
         raise result["split"].wrong(f"one of {', '.join(_SPLITS)}")
     return Result(
         result={**{name: inner.raw for name, inner in result.items() if isinstance(inner.raw, str)}, **figures},
+        task=task,
         restore=value.get("restore").text(),
         class_names=names,
         class_counts={
@@ -195,9 +201,10 @@ def parse_result(value: Value) -> Result:
         if matrix.raw is None
         else [[cell.integer() for cell in row.array(size)] for row in matrix.array(size)],
         confused_pairs=[_pair(pair, size) for pair in value.get("confused_pairs").array()],
-        per_class=[_class_figures(row) for row in value.get("per_class").array()],
+        per_class=[_class_figures(row, task) for row in value.get("per_class").array()],
         calibration=_calibration(value.get("calibration")),
         mistakes=[_checked_mistake(mistake, size) for mistake in value.get("mistakes").array()],
+        pictures=[_checked_picture(picture) for picture in value.get("pictures").array()],
         seconds=value.get("seconds").number(),
         images_per_second=value.get("images_per_second").number(),
         device=value.get("device").text(),
@@ -210,9 +217,18 @@ def _pair(value: Value, size: int) -> tuple[int, int, int]:
     return label.integer(size), predicted.integer(size), count.integer()
 
 
-def _class_figures(value: Value) -> dict[str, object]:
-    figures = {name: value.get(name).number() for name in ("precision", "recall", "f1")}
-    return {"class": value.get("class").text(), "examples": value.get("examples").integer(), **figures}
+def _task(value: Value) -> str:
+    if value.raw is None:  # Of a version that had one only.
+        return "classification"
+    if value.raw not in task_names():
+        raise value.wrong(f"one of {', '.join(task_names())}")
+    return value.text()
+
+
+def _class_figures(value: Value, task: str) -> dict[str, object]:
+    counted, names = _OF_CLASSES[task]
+    figures = {name: value.get(name).number() for name in names}
+    return {"class": value.get("class").text(), counted: value.get(counted).integer(), **figures}
 
 
 def _calibration(value: Value) -> dict[str, object] | None:
@@ -227,14 +243,32 @@ def _calibration(value: Value) -> dict[str, object] | None:
 
 
 def _checked_mistake(value: Value, size: int) -> dict[str, object]:
-    image = value.get("image").text()
     return {
         "name": value.get("name").text(),
         "label": value.get("label").integer(size),
         "predicted": value.get("predicted").integer(size),
         "confidence": value.get("confidence").number(),
-        "image": image if _IMAGE.fullmatch(image) else None,
+        "image": _url(value.get("image"), pictures.JPEG_URL),
     }
+
+
+def _checked_picture(value: Value) -> dict[str, object]:
+    kind = value.get("kind")
+    if kind.raw not in _KINDS:
+        raise kind.wrong(f"one of {', '.join(_KINDS)}")
+    return {
+        "name": value.get("name").text(),
+        "kind": kind.text(),
+        **{name: value.get(name).number() for name in ("mean_iou", "pixel_accuracy")},
+        "image": _url(value.get("image"), pictures.JPEG_URL),
+        **{name: _url(value.get(name), pictures.PNG_URL) for name in ("truth", "predicted")},
+    }
+
+
+def _url(value: Value, expected: re.Pattern) -> str | None:
+    """A data URL as `expected`; None for any other text, which is shown to nobody."""
+    text = value.text()
+    return text if expected.fullmatch(text) else None
 
 
 def _texts(value: Value) -> dict[str, str]:

@@ -14,7 +14,15 @@ from typing import Any
 from slimft.errors import DataError, UsageError
 from slimft.files import write_atomically
 from slimft.runs.checked_json import Value, read_json
-from slimft.runs.settings import DEFAULTS, OF_RECIPES, OF_THE_DISK, Settings, kind_of, out_of_bounds
+from slimft.runs.settings import (
+    DEFAULTS,
+    NETWORK_OPTIONS,
+    OF_RECIPES,
+    OF_THE_DISK,
+    Settings,
+    kind_of,
+    out_of_bounds,
+)
 
 SETTINGS_FILE = "settings.json"
 FLAGS_FILE = "flags.txt"
@@ -22,7 +30,7 @@ FLAGS_FILE = "flags.txt"
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
     "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "group",
-    "train_examples", "labels_offset", "image_key", "label_key",
+    "train_examples", "labels_offset", "image_key", "label_key", "longest_side", "train_list", *NETWORK_OPTIONS,
 )  # fmt: skip
 # What a resumed run may have otherwise without a word.
 _OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")

@@ -1,4 +1,4 @@
-"""Directories of runs, as bin/finetune leaves them: the JSON files, made here."""
+"""Directories of runs, as bin/finetune leaves them: the JSON files, made here; and images with masks."""
 
 import base64
 import html.parser
@@ -158,6 +158,90 @@ class Page(html.parser.HTMLParser):
     def all(self, tag):
         """The attributes of all elements of this tag."""
         return [attributes for name, attributes in self.elements if name == tag]
+
+
+PIXEL_CLASSES = ("background", "cat", "dog", "boat")
+
+
+def voc_tree(folder, names=PIXEL_CLASSES, number=16):
+    """Images with masks as PASCAL VOC has them: two to train on, the others to validate; one of these is large."""
+    random = np.random.default_rng(1)
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / part).mkdir(parents=True)
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    keys = [f"image{i:02}" for i in range(number)]
+    for i, key in enumerate(keys):
+        height, width = (300, 400) if i == 3 else (40, 48) if i % 2 else (48, 40)
+        mask = np.zeros((height, width), np.uint8)
+        top, left = random.integers(2, 10, 2)
+        mask[top - 1 : top + 21, left - 1 : left + 21] = 255
+        mask[top : top + 20, left : left + 20] = 1 + i % (len(names) - 1)
+        pixels = random.integers(0, 255, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"JPEGImages/{key}.jpg")
+        Image.fromarray(mask).save(folder / f"SegmentationClass/{key}.png")
+    for name, part in (("train", keys[:2]), ("val", keys[2:])):
+        (folder / f"ImageSets/Segmentation/{name}.txt").write_text("".join(f"{key}\n" for key in part))
+    return folder
+
+
+def pixel_scores(dataset, seed=0):
+    """Scores of made-up predictions of a split, and these: each the mask, of which some rows are wrong."""
+    from slimft.tasks.segmentation_scores import SegmentationScores
+
+    random, size = np.random.default_rng(seed), dataset.num_classes
+    scores, maps = SegmentationScores(size), []
+    for index in range(dataset.num_examples):
+        mask = dataset.masks.read(index)
+        predicted = np.where(mask == 255, 0, mask)
+        rows = int(len(mask) * (index + random.random()) / (2 * dataset.num_examples))
+        predicted[:rows] = random.integers(0, size, (rows, mask.shape[1]))
+        known = mask < 255
+        confusion = np.zeros((size, size), np.int32)
+        np.add.at(confusion, (mask[known], predicted[known]), 1)
+        maps.append(predicted.astype(np.uint8))
+        batch = {"confusion": confusion[None], "losses": np.float32([known.sum() / 2]), "predicted": maps[-1][None]}
+        scores.add(batch, np.array([index]))
+    return scores, maps
+
+
+@pytest.fixture
+def pixel_data(tmp_path):
+    """The function that makes images with masks: `pixel_data(names)` returns the splits."""
+    from slimft.data import load_dataset
+
+    return lambda *names: load_dataset("voc", voc_tree(tmp_path / "voc", names or PIXEL_CLASSES))
+
+
+@pytest.fixture
+def make_pixel_scores():
+    """The function `pixel_scores`."""
+    return pixel_scores
+
+
+@pytest.fixture
+def make_pixel_result(tmp_path):
+    """What result.json holds of a segmentation: `make_pixel_result(splits, seed=0, **result)`."""
+    from slimft.runs.result import write_result
+
+    def make(splits, seed=0, **changes):
+        dataset = splits["validation"]
+        scores, _ = pixel_scores(dataset, seed)
+        told = {
+            "model": "fcn_8s",
+            "dataset": "voc",
+            "split": "validation",
+            "step": 200,
+            **scores.summary(),
+            **changes,
+        }
+        counts = {split: data.counts for split, data in splits.items()}
+        write_result(
+            tmp_path, told, restore="", class_names=dataset.class_names, class_counts=counts, scores=scores,
+            dataset=dataset, seconds=12.5, images_per_second=28.0,
+        )  # fmt: skip
+        return json.loads((tmp_path / "result.json").read_text())
+
+    return make
 
 
 @pytest.fixture
