@@ -13,6 +13,7 @@ _WHERE = {
     "evaluate": "slimft.api",
     "load_run": "slimft.api",
     "Classifier": "slimft.prediction",
+    "Segmenter": "slimft.segmenter",
     "Settings": "slimft.runs.settings",
     "NetworkSpec": "slimft.nets",
     "get_network": "slimft.nets",

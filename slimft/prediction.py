@@ -12,7 +12,7 @@ from slimft.checkpoint import Checkpoint
 from slimft.compat import tf
 from slimft.data.class_names import ClassNames
 from slimft.data.image_files import FileSource, read_in_order
-from slimft.errors import CheckpointError, DataError
+from slimft.errors import CheckpointError, DataError, UsageError
 from slimft.inference import Network, find_network
 
 # The classes of an image that are likeliest, with their probabilities.
@@ -75,6 +75,8 @@ class Classifier:
         return classifier
 
     def _start(self, network: Network, top: int) -> None:
+        if network.task.targets.is_map:
+            raise UsageError(f"{network.spec.name} says the class of each pixel, not of an image; use a Segmenter")
         self.network = network = network.sized().measured(_BATCH_SIZE)
         with tf.Graph().as_default() as graph:
             tf.set_random_seed(0)  # As in evaluation.

@@ -141,8 +141,8 @@ def evaluate(
         model, dataset, checkpoint, train_dir, data_dir, split, image_size, batch_size, precision, head, averages,
             labels: as of `slimft.evaluation.evaluate_in_full`.
         options: `validation_share, test_share, split_seed, folds, fold, group, cache, grey_bits, labels_offset,
-            image_key, label_key`: how the data is split and read, in place of how the run does. Also slim's names
-            of all of these.
+            image_key, label_key, longest_side, train_list`: how the data is split and read, in place of how the run
+            does. Also slim's names of all of these.
 
     Returns:
         The figures, a dictionary: see `slimft.evaluation.evaluate`.

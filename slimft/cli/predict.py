@@ -6,22 +6,25 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 
 from slimft.cli import common
 from slimft.cli.network_flags import define_network_flags, network_of
+from slimft.cli.predict_masks import OUTPUT_DIR, MaskFiles, json_of, names_of, shares_of, text_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.data.class_names import ClassNames
 from slimft.data.file_dataset import PassedOver
 from slimft.data.image_formats import READABLE, SOME_SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
+from slimft.inference import Network
 from slimft.messages import printable, say, stream_for_bars
 
 DESCRIPTION = (
-    "Classifies images and prints the likeliest classes of each with their probabilities. An IMAGE is a file "
+    "Classifies images and prints the likeliest classes of each with their probabilities; of a network for "
+    "segmentation, writes a mask and an overlay of each, and prints the largest classes. An IMAGE is a file "
     f"({READABLE}) or a folder, of which all images count, those in folders below it too. "
     "Give --model and --checkpoint, or --train_dir, a run of bin/finetune; what was chosen is said on standard "
     "error. With 1000 classes, or 1001 with background first, the names are ImageNet's; those of a run are in its "
@@ -55,7 +58,14 @@ def define_flags(values: flags.FlagValues) -> None:
         "Share of an image's shorter side that is the side of the central square which the network sees.",
         **define,
     )
-    define_setting_flags(values, ("grey_bits",))
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        "Of a network for segmentation: where the masks go, NAME.png, whose values are the classes, and the images "
+        f"in the colours of their classes, NAME_overlay.jpg; by default {OUTPUT_DIR}.",
+        **define,
+    )
+    define_setting_flags(values, ("grey_bits", "longest_side"))
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_boolean(
         "json", False, "Print one JSON object for each image, on a line of its own: path, predictions.", **define
@@ -70,31 +80,68 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     network = network_of(values, labels=values.labels)
     if not arguments:
         raise UsageError("name an image, or a folder of images")
+    if values.output_dir is not None and not network.task.targets.is_map:
+        raise UsageError(f"--output_dir={values.output_dir}: {network.spec.name} makes no masks")
     paths, all_there = _find(arguments)
     if not paths:
         return 2
-    with common.quiet_standard_error():
-        from slimft.prediction import Classifier
     # What Pillow says of an odd but readable file, once a kind.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-
+    if network.task.targets.is_map:
+        told = _segmented(network, values, arguments, paths)
+    else:
+        told = _classified(network, values, paths)
     all_read = True
+    with _progress(len(paths)) as progress, contextlib.closing(told):
+        for text in told:
+            with _above(progress):
+                if isinstance(text, DataError):
+                    all_read = False
+                    _report(text)
+                else:
+                    print(text, flush=True)
+            progress.update()
+    return 0 if all_there and all_read else 1
+
+
+def _classified(network: Network, values: flags.FlagValues, paths: list[str]) -> Iterator[str | DataError]:
+    """What to print of each image, or why it cannot be read."""
+    with common.quiet_standard_error():
+        from slimft.prediction import Classifier
     with (
         Classifier.of(network, values.top) as classifier,
         contextlib.closing(
             classifier.classify_files(paths, values.batch_size, values.crop, values.grey_bits)
         ) as classified,
-        _progress(len(paths)) as progress,
     ):
         for path, found in classified:
-            with _above(progress):
-                if isinstance(found, DataError):
-                    all_read = False
-                    _report(found)
-                else:
-                    print((_json if values.json else _table)(path, found, network.classes), flush=True)
-            progress.update()
-    return 0 if all_there and all_read else 1
+            if isinstance(found, DataError):
+                yield found
+            else:
+                yield (_json if values.json else _table)(path, found, network.classes)
+
+
+def _segmented(
+    network: Network, values: flags.FlagValues, arguments: list[str], paths: list[str]
+) -> Iterator[str | DataError]:
+    """Writes the masks of images; what to print of each, or why it cannot be read."""
+    if values["crop"].present:
+        raise UsageError(f"--crop={values.crop}: {network.spec.name} sees images whole; leave it out")
+    files = MaskFiles(values.output_dir or OUTPUT_DIR, arguments, paths)
+    with common.quiet_standard_error():
+        from slimft.segmenter import Segmenter
+    tell = json_of if values.json else text_of
+    longest_side = values.longest_side if values["longest_side"].present else None
+    with (
+        Segmenter.of(network, longest_side) as segmenter,
+        contextlib.closing(segmenter.segment_files(paths, values.batch_size, values.grey_bits)) as segmented,
+    ):
+        for path, mask, pixels in segmented:
+            if pixels is None:
+                yield mask
+                continue
+            shares = list(shares_of(mask, network.num_classes, values.top))
+            yield tell(path, files.write(path, mask, pixels, names_of(network.classes)), shares, network.classes)
 
 
 def _find(arguments: list[str]) -> tuple[list[str], bool]:
