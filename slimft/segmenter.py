@@ -22,9 +22,9 @@ from slimft.inference import Network, find_network
 from slimft.messages import say
 from slimft.tasks.segmentation_bands import in_bands
 
-# Images at a time, and those that are read before they are needed.
+# Images at a time; and those that are read before they are needed, at their own size: few, as each may be large.
 _BATCH_SIZE = 8
-_AHEAD = 4
+_AHEAD = 2
 
 
 class Segmenter:
