@@ -239,14 +239,14 @@ def evaluate_network(
 
 
 def _sizes(network: Network, data: Dataset) -> dict[str, int]:
-    if network.architecture.task.targets.is_map:
+    if network.task.targets.is_map:
         return {"longest_side": data.longest_side}
     return {"image_size": network.image_size}
 
 
 def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[Scores, Any]:
     """How good a network is on `data`, and what it makes of each example, in a graph of its own."""
-    size, task, notes = network.image_size, network.architecture.task, []
+    size, task, notes = network.image_size, network.task, []
     with tf.Graph().as_default():
         # The initializers never run, but after a deterministic run in this process they have to have a seed.
         tf.set_random_seed(0)

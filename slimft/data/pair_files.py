@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
@@ -42,6 +43,11 @@ class Masks:
     table: np.ndarray
     sizes: np.ndarray
     pixels: np.ndarray
+
+    @functools.cached_property
+    def meaning(self) -> str:
+        """What changes when colours stand for something else."""
+        return str(sorted(self.colours.items()))
 
     def read(self, index: int) -> np.ndarray:
         """Reads a mask, uint8 ``[rows, columns]``: the classes, and 255 where there is none.
@@ -106,10 +112,8 @@ class Pair:
     @property
     def fingerprint(self) -> str:
         """What tells the image and the mask apart from others, how far they are scaled, and what colours mean."""
-        colours = sorted(self.masks.colours.items())
-        return (
-            f"{self.image.fingerprint} {self.masks.sources[self.index].fingerprint} {self.longest_side} {colours}"
-        )
+        mask = self.masks.sources[self.index].fingerprint
+        return f"{self.image.fingerprint} {mask} {self.longest_side} {self.masks.meaning}"
 
     def digest(self) -> str:
         return self.image.digest()
@@ -240,37 +244,38 @@ def look_at_masks(
             bar.update(count)
     raise_together([failures[index] for index in sorted(failures)], "images or masks cannot be used")
 
-    def note(which: np.ndarray, sources: Sequence[Source], one: str, many: str, rest: str) -> list[str]:
-        if not which.any():
-            return []
-        what = f"1 {one}" if np.count_nonzero(which) == 1 else f"{np.count_nonzero(which)} {many}"
-        return [f"{what}, such as {sources[int(which.argmax())].name}{rest}"]
-
     notes = [
-        *note(
+        *_note(
             by_colours,
             masks,
             "mask has colours in place of numbers",
             "masks have colours in place of numbers",
             f": taken as classes by {origin}",
         ),
-        *note(several, masks, "mask holds several pictures", "masks hold several pictures", "; the first counts"),
-        *note(
+        *_note(several, masks, "mask holds several pictures", "masks hold several pictures", "; the first counts"),
+        *_note(
             turned,
             images,
             "image is turned upright as its EXIF orientation says",
             "images are turned upright as their EXIF orientation says",
             "; their masks are taken to be upright",
         ),
-        *note(
+        *_note(
             ~pixels.any(axis=1),
             masks,
             f"mask is all void ({VOID}), and teaches nothing",
             f"masks are all void ({VOID}), and teach nothing",
-            "",
         ),
     ]
     return Masks(masks, colours, np.arange(VOID + 1, dtype=np.uint8), sizes, pixels), notes
+
+
+def _note(which: np.ndarray, sources: Sequence[Source], one: str, many: str, rest: str = "") -> list[str]:
+    """A line on those of the files that `which` tells, bool ``[files]``, if there are any."""
+    count = np.count_nonzero(which)
+    if not count:
+        return []
+    return [f"{count} {one if count == 1 else many}, such as {sources[int(which.argmax())].name}{rest}"]
 
 
 def _check(

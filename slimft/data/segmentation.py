@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import unicodedata
 from collections.abc import Sequence
 from typing import ClassVar
@@ -77,16 +78,16 @@ class SegmentationDataset:
         """How many bits 16-bit grey images use that do not tell; None where there are no such."""
         return self.images.grey_bits
 
-    @property
-    def seen_sizes(self) -> np.ndarray:
-        """Rows and columns of each image as a network sees it: int32 ``[num_examples, 2]``."""
-        return seen_size(self.masks.sizes, self.longest_side)
+    @functools.cached_property
+    def _canvas(self) -> tuple[int, int]:
+        """The largest height and width of all images as a network sees them."""
+        height, width = seen_size(self.masks.sizes, self.longest_side).max(axis=0).tolist()
+        return height, width
 
     def image_shape(self, side: int) -> tuple[int, int, int]:
         """The shape of training images: of the largest height and width of all of them, whatever `side` is."""
         del side
-        height, width = self.seen_sizes.max(axis=0).tolist()
-        return height, width, 3
+        return *self._canvas, 3
 
     def read_batch(
         self, indices: np.ndarray, image_shape: tuple[int | None, int | None, int]
@@ -105,11 +106,11 @@ class SegmentationDataset:
         Raises:
             DataError: a file cannot be read, or has changed.
         """
-        sizes = self.seen_sizes[indices]
+        sizes = seen_size(self.masks.sizes[indices], self.longest_side)
         if image_shape[0] is not None:
             images, masks = self._on_canvas(indices, image_shape[:2])
             return images, masks, sizes
-        (height, width), canvas = sizes[0].tolist(), self.image_shape(0)[:2]
+        (height, width), canvas = sizes[0].tolist(), self._canvas
         # Only where they are kept a canvas that is larger than the image is no waste.
         images, masks = self._on_canvas(indices, canvas if self.images.keeps(canvas) else (height, width))
         images, masks = images[:, :height, :width], masks[:, :height, :width]
@@ -139,7 +140,7 @@ class SegmentationDataset:
     def prepare(self, side: int, several_passes: bool) -> str | None:
         """Gets ready to be read, as `ImageFiles.prepare`; `side` means nothing here."""
         del side
-        return self.images.prepare(self.image_shape(0)[:2], several_passes)
+        return self.images.prepare(self._canvas, several_passes)
 
     def class_weights(self, beta: float) -> np.ndarray:
         """What a pixel of each class counts: the median of the classes' frequencies by its own.
