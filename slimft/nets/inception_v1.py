@@ -13,6 +13,7 @@ research/slim/nets/inception_v1.py (github.com/tensorflow/models).
 
 from slimft.compat import slim, tf
 from slimft.nets import inception_utils
+from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.inception_utils import conv, max_pool, mixed
 from slimft.nets.spec import NetworkSpec
 
@@ -101,6 +102,7 @@ def inception_v1(
     reuse=None,
     scope="InceptionV1",
     global_pool=False,
+    final_endpoint=None,
 ):
     """Inception V1.
 
@@ -114,16 +116,24 @@ def inception_v1(
         reuse: whether to reuse the variables; `scope` must be given.
         scope: variable scope.
         global_pool: whether to average over all positions before the logits, not over 7x7 windows.
+        final_endpoint: the end point of `inception_v1_base` to stop at; `num_classes` has to be None then. None for
+            the whole network.
 
     Returns:
-        The logits ``[batch, num_classes]`` (without `num_classes`: the averaged features), and a dictionary
-        of the end points by name.
+        The logits ``[batch, num_classes]`` (without `num_classes`: the averaged features, or the
+        output of `final_endpoint`), and a dictionary of the end points by name.
+
+    Raises:
+        ValueError: there is no such `final_endpoint`, or logits are wanted on it.
     """
+    check_no_logits(final_endpoint, num_classes)
     with (
         tf.variable_scope(scope, "InceptionV1", [inputs], reuse=reuse) as sc,
         slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
     ):
-        net, end_points = inception_v1_base(inputs, scope=sc)
+        net, end_points = inception_v1_base(inputs, final_endpoint or "Mixed_5c", scope=sc)
+        if final_endpoint is not None:
+            return net, end_points
         with tf.variable_scope("Logits"):
             if global_pool:
                 net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
@@ -161,5 +171,27 @@ SPECS = (
         official_checkpoint="inception_v1",
         parameters=6_618_649,
         gflops=2.997,
+        options=("final_endpoint",),
+        final_endpoints={
+            end: tuple(f"InceptionV1/{layer}" for layer in layers)
+            for end, *layers in (
+                ("Conv2d_1a_7x7", "Conv2d_1a_7x7"),
+                ("MaxPool_2a_3x3", "Conv2d_1a_7x7"),
+                ("Conv2d_2b_1x1", "Conv2d_2b_1x1"),
+                ("Conv2d_2c_3x3", "Conv2d_2b_1x1", "Conv2d_2c_3x3"),
+                ("MaxPool_3a_3x3", "Conv2d_2b_1x1", "Conv2d_2c_3x3"),
+                ("Mixed_3b", "Mixed_3b"),
+                ("Mixed_3c", "Mixed_3b", "Mixed_3c"),
+                ("MaxPool_4a_3x3", "Mixed_3b", "Mixed_3c"),
+                ("Mixed_4b", "Mixed_4b"),
+                ("Mixed_4c", "Mixed_4b", "Mixed_4c"),
+                ("Mixed_4d", "Mixed_4b", "Mixed_4c", "Mixed_4d"),
+                ("Mixed_4e", "Mixed_4b", "Mixed_4c", "Mixed_4d", "Mixed_4e"),
+                ("Mixed_4f", "Mixed_4b", "Mixed_4c", "Mixed_4d", "Mixed_4e", "Mixed_4f"),
+                ("MaxPool_5a_2x2", "Mixed_4b", "Mixed_4c", "Mixed_4d", "Mixed_4e", "Mixed_4f"),
+                ("Mixed_5b", "Mixed_5b"),
+                ("Mixed_5c", "Mixed_5b", "Mixed_5c"),
+            )
+        },
     ),
 )

@@ -15,6 +15,7 @@ that are too small or too large for it there.
 
 from slimft.compat import slim, tf
 from slimft.nets import inception_utils
+from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.inception_utils import avg_pool, conv, max_pool, mixed, side_by_side
 from slimft.nets.spec import NetworkSpec
 
@@ -215,6 +216,7 @@ def inception_v3(
     create_aux_logits=True,
     scope="InceptionV3",
     global_pool=False,
+    final_endpoint=None,
 ):
     """Inception V3.
 
@@ -230,22 +232,28 @@ def inception_v3(
         create_aux_logits: whether to make the end point ``AuxLogits``.
         scope: variable scope.
         global_pool: whether to average over all positions before the logits, not over 8x8 windows.
+        final_endpoint: the end point of `inception_v3_base` to stop at; `num_classes` has to be None then. None for
+            the whole network.
 
     Returns:
-        The logits ``[batch, num_classes]`` (without `num_classes`: the averaged features), and a dictionary
-        of the end points by name.
+        The logits ``[batch, num_classes]`` (without `num_classes`: the averaged features, or the
+        output of `final_endpoint`), and a dictionary of the end points by name.
 
     Raises:
-        ValueError: `depth_multiplier` is not above 0, or the images are too small.
+        ValueError: `depth_multiplier` is not above 0, the images are too small, there is no such `final_endpoint`,
+            or logits are wanted on it.
     """
+    check_no_logits(final_endpoint, num_classes)
     depth = _depth_function(min_depth, depth_multiplier)
     with (
         tf.variable_scope(scope, "InceptionV3", [inputs], reuse=reuse) as sc,
         slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
     ):
         net, end_points = inception_v3_base(
-            inputs, scope=sc, min_depth=min_depth, depth_multiplier=depth_multiplier
+            inputs, final_endpoint or "Mixed_7c", min_depth, depth_multiplier, scope=sc
         )
+        if final_endpoint is not None:
+            return net, end_points
         if create_aux_logits and num_classes:
             end_points["AuxLogits"] = _aux_logits(
                 end_points["Mixed_6e"], num_classes, depth, spatial_squeeze, global_pool
@@ -282,5 +290,29 @@ SPECS = (
         official_checkpoint="inception_v3",
         parameters=23_819_401,
         gflops=11.426,
+        options=("final_endpoint",),
+        final_endpoints={
+            end: tuple(f"InceptionV3/{layer}" for layer in layers)
+            for end, *layers in (
+                ("Conv2d_1a_3x3", "Conv2d_1a_3x3"),
+                ("Conv2d_2a_3x3", "Conv2d_1a_3x3", "Conv2d_2a_3x3"),
+                ("Conv2d_2b_3x3", "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3"),
+                ("MaxPool_3a_3x3", "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3"),
+                ("Conv2d_3b_1x1", "Conv2d_3b_1x1"),
+                ("Conv2d_4a_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"),
+                ("MaxPool_5a_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"),
+                ("Mixed_5b", "Mixed_5b"),
+                ("Mixed_5c", "Mixed_5b", "Mixed_5c"),
+                ("Mixed_5d", "Mixed_5b", "Mixed_5c", "Mixed_5d"),
+                ("Mixed_6a", "Mixed_6a"),
+                ("Mixed_6b", "Mixed_6a", "Mixed_6b"),
+                ("Mixed_6c", "Mixed_6a", "Mixed_6b", "Mixed_6c"),
+                ("Mixed_6d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d"),
+                ("Mixed_6e", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
+                ("Mixed_7a", "Mixed_7a"),
+                ("Mixed_7b", "Mixed_7a", "Mixed_7b"),
+                ("Mixed_7c", "Mixed_7a", "Mixed_7b", "Mixed_7c"),
+            )
+        },
     ),
 )

@@ -15,6 +15,7 @@ import collections
 import functools
 
 from slimft.compat import slim, tf
+from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates
 from slimft.nets.spec import NetworkSpec
 
@@ -194,6 +195,7 @@ def mobilenet_v1(
     reuse=None,
     scope="MobilenetV1",
     global_pool=False,
+    final_endpoint=None,
 ):
     """MobileNet V1 for classification.
 
@@ -211,14 +213,18 @@ def mobilenet_v1(
         scope: variable scope.
         global_pool: whether to average over all positions before the logits, instead of over windows of
             7x7, which are one position up to 224 pixels.
+        final_endpoint: the layer of `mobilenet_v1_base` to end with; `num_classes` has to be None then. None for
+            the whole network.
 
     Returns:
-        The logits ``[batch, num_classes]`` (without `num_classes`: the features, pooled), and a dictionary
-        of the layers' outputs.
+        The logits ``[batch, num_classes]`` (without `num_classes`: the features, pooled, or the output of
+        `final_endpoint`), and a dictionary of the layers' outputs.
 
     Raises:
-        ValueError: `inputs` are not of rank 4, or `depth_multiplier` cannot be.
+        ValueError: `inputs` are not of rank 4, `depth_multiplier` cannot be, there is no such `final_endpoint`, or
+            logits are wanted on it.
     """
+    check_no_logits(final_endpoint, num_classes)
     if inputs.shape.rank != 4:
         raise ValueError(f"The inputs have to be of rank 4, not {inputs.shape.rank}.")
     with (
@@ -226,8 +232,15 @@ def mobilenet_v1(
         slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
     ):
         net, end_points = mobilenet_v1_base(
-            inputs, min_depth=min_depth, depth_multiplier=depth_multiplier, conv_defs=conv_defs, scope=sc
+            inputs,
+            final_endpoint or "Conv2d_13_pointwise",
+            min_depth=min_depth,
+            depth_multiplier=depth_multiplier,
+            conv_defs=conv_defs,
+            scope=sc,
         )
+        if final_endpoint is not None:
+            return net, end_points
         with tf.variable_scope("Logits"):
             pooled, net = _pool(net, global_pool)
             end_points[pooled] = net
@@ -270,6 +283,16 @@ SPECS = tuple(
         official_checkpoint=official,
         parameters=parameters,
         gflops=gflops,
+        options=("final_endpoint",),
+        final_endpoints={
+            "Conv2d_0": ("MobilenetV1/Conv2d_0",),
+            **{
+                f"Conv2d_{i}_{half}": tuple(f"MobilenetV1/Conv2d_{j}_*" for j in block if j <= i)
+                for block in ((1,), (2, 3), (4, 5), (6, 7, 8, 9, 10, 11), (12, 13))
+                for i in block
+                for half in ("depthwise", "pointwise")
+            },
+        },
     )
     for name, official, parameters, gflops in (
         ("mobilenet_v1", "mobilenet_v1_1.0_224", 4_233_001, 1.138),

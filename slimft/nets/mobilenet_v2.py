@@ -272,6 +272,17 @@ SPECS = tuple(
         official_checkpoint=official,
         parameters=parameters,
         gflops=gflops,
+        options=("final_endpoint",),
+        final_endpoints={
+            "layer_1": ("MobilenetV2/Conv",),
+            "layer_2": ("MobilenetV2/Conv", "MobilenetV2/expanded_conv"),
+            **{
+                f"layer_{i + 2}": tuple(f"MobilenetV2/expanded_conv_{j}" for j in block if j <= i)
+                for block in ((1, 2), (3, 4, 5), (6, 7, 8, 9, 10, 11, 12), (13, 14, 15, 16))
+                for i in block
+            },
+            "layer_19": (*(f"MobilenetV2/expanded_conv_{i}" for i in (13, 14, 15, 16)), "MobilenetV2/Conv_1"),
+        },
     )
     for name, official, parameters, gflops in (
         ("mobilenet_v2", "mobilenet_v2_1.0_224", 3_506_153, 0.602),

@@ -117,6 +117,20 @@ def stack_blocks_dense(
     return net
 
 
+def blocks_until(blocks, final_endpoint):
+    """The first of `blocks`, up to that with the scope `final_endpoint`; all with None.
+
+    Raises:
+        ValueError: none has that scope.
+    """
+    if final_endpoint is None:
+        return blocks
+    scopes = [block.scope for block in blocks]
+    if final_endpoint not in scopes:
+        raise ValueError(f"final_endpoint={final_endpoint!r}: there is no such block; give one of {scopes}")
+    return blocks[: scopes.index(final_endpoint) + 1]
+
+
 def pool_and_classify(net, end_points, scope, num_classes, global_pool, spatial_squeeze):
     """The last rows of He et al.'s table 1: the mean over all positions, the logits and their softmax.
 

@@ -15,6 +15,7 @@ import contextlib
 
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
+from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
 arguments_for = resnet_utils.arguments_for
@@ -75,6 +76,7 @@ def resnet_v1(
     reuse=None,
     scope=None,
     store_non_strided_activations=False,
+    final_endpoint=None,
 ):
     """A residual network of the given blocks.
 
@@ -92,14 +94,19 @@ def resnet_v1(
         reuse: whether to reuse the variables; `scope` must be given.
         scope: variable scope.
         store_non_strided_activations: whether a block's end point is taken before its stride.
+        final_endpoint: the scope of the block to end with, such as ``block3``; `num_classes` has to be None then.
+            None for the whole network. research/slim has no such argument.
 
     Returns:
-        The logits ``[batch, num_classes]`` (without `num_classes`: the last features), and a dictionary
-        of the layers' outputs by their scope, with `global_pool` and `predictions`.
+        The logits ``[batch, num_classes]`` (without `num_classes`: the last features; with `final_endpoint`: that
+        block's), and a dictionary of the layers' outputs by their scope, with `global_pool` and `predictions`.
 
     Raises:
-        ValueError: `output_stride` cannot be reached.
+        ValueError: `output_stride` cannot be reached, there is no such `final_endpoint`, or logits are wanted on
+            it.
     """
+    check_no_logits(final_endpoint, num_classes)
+    blocks = resnet_utils.blocks_until(blocks, final_endpoint)
     with tf.variable_scope(scope, "resnet_v1", [inputs], reuse=reuse) as sc:
         end_points_collection = sc.original_name_scope + "_end_points"
         batch_norm_mode = {} if is_training is None else {"is_training": is_training}
@@ -115,6 +122,8 @@ def resnet_v1(
                 net, output_stride = resnet_utils.root_block(net, output_stride)
             net = resnet_utils.stack_blocks_dense(net, blocks, output_stride, store_non_strided_activations)
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
+            if final_endpoint is not None:
+                return end_points[f"{sc.name}/{final_endpoint}"], end_points
             return resnet_utils.pool_and_classify(
                 net, end_points, sc.name, num_classes, global_pool, spatial_squeeze
             )
@@ -139,6 +148,7 @@ def _published(layers, *units):
         reuse=None,
         scope=name,
         store_non_strided_activations=False,
+        final_endpoint=None,
     ):
         return resnet_v1(
             inputs,
@@ -152,6 +162,7 @@ def _published(layers, *units):
             reuse,
             scope,
             store_non_strided_activations,
+            final_endpoint,
         )
 
     function.__name__ = function.__qualname__ = name
@@ -183,6 +194,8 @@ SPECS = (
             official_checkpoint=name,
             parameters=parameters,
             gflops=gflops,
+            options=("final_endpoint",),
+            final_endpoints={f"block{i}": (f"{name}/block{i}",) for i in (1, 2, 3, 4)},
         )
         for name, parameters, gflops in (
             ("resnet_v1_50", 25_557_032, 6.965),

@@ -13,6 +13,7 @@ and end points are those of research/slim/nets/resnet_v2.py (github.com/tensorfl
 
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
+from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
 arguments_for = resnet_utils.arguments_for
@@ -56,6 +57,7 @@ def resnet_v2(
     spatial_squeeze=True,
     reuse=None,
     scope=None,
+    final_endpoint=None,
 ):
     """A residual network of the given blocks.
 
@@ -71,14 +73,19 @@ def resnet_v2(
         spatial_squeeze: whether to drop the height and width, then 1, of the logits.
         reuse: whether to reuse the variables; `scope` must be given.
         scope: variable scope.
+        final_endpoint: the scope of the block to end with, such as ``block3``; `num_classes` has to be None then.
+            None for the whole network. research/slim has no such argument.
 
     Returns:
-        The logits ``[batch, num_classes]`` (without `num_classes`: the last features), and a dictionary
-        of the layers' outputs by their scope, with `global_pool` and `predictions`.
+        The logits ``[batch, num_classes]`` (without `num_classes`: the last features; with `final_endpoint`: that
+        block's), and a dictionary of the layers' outputs by their scope, with `global_pool` and `predictions`.
 
     Raises:
-        ValueError: `output_stride` cannot be reached.
+        ValueError: `output_stride` cannot be reached, there is no such `final_endpoint`, or logits are wanted on
+            it.
     """
+    check_no_logits(final_endpoint, num_classes)
+    blocks = resnet_utils.blocks_until(blocks, final_endpoint)
     with tf.variable_scope(scope, "resnet_v2", [inputs], reuse=reuse) as sc:
         end_points_collection = sc.original_name_scope + "_end_points"
         with (
@@ -94,6 +101,9 @@ def resnet_v2(
                 with slim.arg_scope([slim.conv2d], activation_fn=None, normalizer_fn=None):
                     net, output_stride = resnet_utils.root_block(net, output_stride)
             net = resnet_utils.stack_blocks_dense(net, blocks, output_stride)
+            if final_endpoint is not None:
+                end_points = slim.utils.convert_collection_to_dict(end_points_collection)
+                return end_points[f"{sc.name}/{final_endpoint}"], end_points
             net = slim.batch_norm(net, activation_fn=tf.nn.relu, scope="postnorm")
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
             return resnet_utils.pool_and_classify(
@@ -119,6 +129,7 @@ def _published(layers, *units):
         spatial_squeeze=True,
         reuse=None,
         scope=name,
+        final_endpoint=None,
     ):
         return resnet_v2(
             inputs,
@@ -131,6 +142,7 @@ def _published(layers, *units):
             spatial_squeeze,
             reuse,
             scope,
+            final_endpoint,
         )
 
     function.__name__ = function.__qualname__ = name
@@ -163,6 +175,8 @@ SPECS = (
             official_checkpoint=name,
             parameters=parameters,
             gflops=gflops,
+            options=("final_endpoint",),
+            final_endpoints={f"block{i}": (f"{name}/block{i}",) for i in (1, 2, 3, 4)},
         )
         for name, parameters, gflops in (
             ("resnet_v2_50", 25_570_409, 13.072),

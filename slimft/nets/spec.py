@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 
 from slimft.errors import UsageError
-from slimft.nets.heads import get_head
+from slimft.nets.heads import HEADS, get_head
 
 # What a command may set of a network's function, and which networks have it.
 _OPTIONS = {
     "fc_width": "fcn_32s, fcn_16s and fcn_8s",
     "output_stride": "fcn_resnet_v1_50",
     "learn_upsampling": "the networks whose names begin with fcn",
+    "final_endpoint": "VGG, ResNet, Inception and MobileNet",
 }
 
 
@@ -45,10 +47,12 @@ class NetworkSpec:
         top_scopes: patterns of the last blocks before the logits: of the layers that see the image at its lowest
             resolution, and of fully connected ones.
         task: what its own logits are for: ``classification`` or ``segmentation``.
-        options: keywords of its function that a command may set, of ``fc_width``, ``output_stride`` and
-            ``learn_upsampling``.
+        options: keywords of its function that a command may set, of ``fc_width``, ``output_stride``,
+            ``learn_upsampling`` and ``final_endpoint``.
         upsampling_scopes: those of `logits_scopes` with nothing but filters that enlarge scores, which train with
             ``learn_upsampling`` only.
+        final_endpoints: for each end point that it can end with by ``final_endpoint``, in their order: what
+            `top_scopes` are then.
     """
 
     name: str
@@ -67,6 +71,7 @@ class NetworkSpec:
     task: str = "classification"
     options: tuple[str, ...] = ()
     upsampling_scopes: tuple[str, ...] = ()
+    final_endpoints: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
         return (
@@ -117,13 +122,14 @@ class NetworkSpec:
             them, they are trained too; other heads have none.
 
         Raises:
-            UsageError: the images are too small for the network, or it has no such option, or takes no such head.
+            UsageError: the images are too small for the network, or it has no such option or end point, or takes no
+                such head.
         """
         from slimft.compat import slim, tf
         from slimft.session import computing_in
 
         on_top, told = get_head(head), self.check_options(options)
-        self.check_head(head)
+        self.check_head(head, told)
         if not is_training:
             weight_decay = 0.0  # Nobody would add up its losses.
         decay = {} if weight_decay is None else {"weight_decay": weight_decay}
@@ -149,8 +155,13 @@ class NetworkSpec:
         on_top = get_head(head)
         return self.task if on_top.is_own_logits else on_top.task
 
-    def check_head(self, head: str) -> None:
-        """Raises UsageError if `head` of `HEADS` cannot be at the network's end."""
+    def check_head(self, head: str, options: Mapping[str, object] | None = None) -> None:
+        """Raises UsageError if `head` of `HEADS` cannot be at the network's end, as `options` have it."""
+        end = self._final_endpoint(options)
+        if end is not None and get_head(head).is_own_logits:
+            own = self.logits_scopes[0].removeprefix(f"{self.scope}/")
+            others = " or ".join(name for name in HEADS if not get_head(name).is_own_logits)
+            raise UsageError(f"--final_endpoint={end} leaves out {own}: name --head={others}")
         if self.task == "segmentation" and not get_head(head).is_own_logits:
             raise UsageError(
                 f"--head={head} is for whole images, and {self.name} has scores for every pixel; leave out --head"
@@ -160,14 +171,36 @@ class NetworkSpec:
         """Returns those of `options` whose value is not None.
 
         Raises:
-            UsageError: one of them is none of the network's.
+            UsageError: one of them is none of the network's, or it has no such end point.
         """
         given = {name: value for name, value in (options or {}).items() if value is not None}
         for name in given:
             if name not in self.options:
                 told = f"; it is for {_OPTIONS[name]}" if name in _OPTIONS else ""
                 raise UsageError(f"--{name}: {self.name} has no such option{told}")
+        self._final_endpoint(given)
         return given
+
+    def _final_endpoint(self, options: Mapping[str, object] | None) -> str | None:
+        """The end point that `options` let it end with; None for the whole network.
+
+        Raises:
+            UsageError: it cannot end there.
+        """
+        end = (options or {}).get("final_endpoint")
+        if end is None or end in self.final_endpoints:
+            return end
+        if not self.final_endpoints:
+            raise UsageError(
+                f"--final_endpoint={end}: {self.name} has no such option; it is for {_OPTIONS['final_endpoint']}"
+            )
+        name = str(end).removeprefix(f"{self.scope}/")  # So end points are called in dictionaries.
+        close = difflib.get_close_matches(name, self.final_endpoints, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError(
+            f"--final_endpoint={end}: {self.name} has no such end point; {hint}There are "
+            f"{', '.join(self.final_endpoints)}"
+        )
 
     def head_scopes(self, head: str) -> tuple[str, ...]:
         """The scopes of the last layers, if `head` of `HEADS` is at the end."""
@@ -182,17 +215,22 @@ class NetworkSpec:
             patterns: patterns of `slimft.filters`, and these words: the last layers; they and the last blocks;
                 the whole network with its head.
             head: the one of `HEADS` at the end.
-            options: those of the network; without ``learn_upsampling`` its filters are no last layers that train.
+            options: those of the network; without ``learn_upsampling`` its filters are no last layers that train,
+                with ``final_endpoint`` the last blocks are those below it.
 
         Returns:
             The patterns in their order, each once.
+
+        Raises:
+            UsageError: the network cannot end with that ``final_endpoint``.
         """
+        end = self._final_endpoint(options)
         last = self.head_scopes(head)
         if not (options or {}).get("learn_upsampling"):
             last = tuple(scope for scope in last if scope not in self.upsampling_scopes)
         words = {
             "head": last,
-            "top": (*self.top_scopes, *last),
+            "top": (*(self.top_scopes if end is None else self.final_endpoints[end]), *last),
             "all": (self.scope,) if get_head(head).is_own_logits else (self.scope, *last),
         }
         expanded = [scope for pattern in patterns for scope in words.get(pattern, (pattern,))]

@@ -11,6 +11,7 @@ points are those of research/slim/nets/vgg.py (github.com/tensorflow/models).
 """
 
 from slimft.compat import slim, tf
+from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.fully_connected import fully_connected_conv2d
 from slimft.nets.spec import NetworkSpec
 
@@ -52,6 +53,27 @@ def arguments_for(image_size, is_training):
     return {"global_pool": positions > 1}
 
 
+def _features(net, layers, is_training, dropout_keep_prob, fc_conv_padding, fc_width, final_endpoint):
+    """All layers but the logits or, with a `final_endpoint`, those up to it."""
+    for block, (repetitions, width) in enumerate(zip(layers, _WIDTHS), start=1):
+        names = [f"conv{block}/conv{block}_{i}" for i in range(1, repetitions + 1)]
+        ends = final_endpoint in names
+        repetitions = names.index(final_endpoint) + 1 if ends else repetitions
+        net = slim.repeat(net, repetitions, slim.conv2d, width, [3, 3], scope=f"conv{block}")
+        if ends:
+            return net
+        net = slim.max_pool2d(net, [2, 2], scope=f"pool{block}")
+        if final_endpoint == f"pool{block}":
+            return net
+    if final_endpoint not in (None, "fc6", "fc7"):
+        raise ValueError(f"final_endpoint={final_endpoint!r}: there is no such end point")
+    net = fully_connected_conv2d(net, fc_width, 7, fc_conv_padding, scope="fc6")
+    if final_endpoint == "fc6":
+        return net
+    net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout6")
+    return fully_connected_conv2d(net, fc_width, 1, "SAME", scope="fc7")
+
+
 def _vgg(
     inputs,
     layers,
@@ -64,20 +86,20 @@ def _vgg(
     fc_conv_padding,
     global_pool,
     fc_width=4096,
+    final_endpoint=None,
 ):
+    check_no_logits(final_endpoint, num_classes)
     with tf.variable_scope(scope, name, [inputs]) as sc:
         end_points_collection = sc.original_name_scope + "_end_points"
         with slim.arg_scope(
             [slim.conv2d, slim.fully_connected, slim.max_pool2d], outputs_collections=end_points_collection
         ):
-            net = inputs
-            for block, (repetitions, width) in enumerate(zip(layers, _WIDTHS), start=1):
-                net = slim.repeat(net, repetitions, slim.conv2d, width, [3, 3], scope=f"conv{block}")
-                net = slim.max_pool2d(net, [2, 2], scope=f"pool{block}")
-            net = fully_connected_conv2d(net, fc_width, 7, fc_conv_padding, scope="fc6")
-            net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout6")
-            net = fully_connected_conv2d(net, fc_width, 1, "SAME", scope="fc7")
+            net = _features(
+                inputs, layers, is_training, dropout_keep_prob, fc_conv_padding, fc_width, final_endpoint
+            )
             end_points = slim.utils.convert_collection_to_dict(end_points_collection)
+            if final_endpoint is not None:
+                return net, end_points
             if global_pool:
                 net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
                 end_points["global_pool"] = net
@@ -99,6 +121,7 @@ def vgg_a(
     scope="vgg_a",
     fc_conv_padding="VALID",
     global_pool=False,
+    final_endpoint=None,
 ):
     """VGG with 11 weight layers, configuration A; arguments and result as `vgg_16`."""
     return _vgg(
@@ -112,6 +135,7 @@ def vgg_a(
         scope,
         fc_conv_padding,
         global_pool,
+        final_endpoint=final_endpoint,
     )
 
 
@@ -125,6 +149,7 @@ def vgg_16(
     fc_conv_padding="VALID",
     global_pool=False,
     fc_width=4096,
+    final_endpoint=None,
 ):
     """VGG with 16 weight layers, configuration D.
 
@@ -139,10 +164,15 @@ def vgg_16(
             ``height // 32``.
         global_pool: whether to average fc7 over all positions before fc8.
         fc_width: number of filters of fc6 and of fc7; research/slim has no such argument.
+        final_endpoint: the last layer that is built, such as ``pool5`` or ``conv4/conv4_3``, as research/slim has
+            it for other networks; `num_classes` has to be None then. None for the whole network.
 
     Returns:
-        The logits ``[batch, num_classes]`` (without `num_classes`: fc7 ``[batch, rows, columns, fc_width]``),
-        and a dictionary of the layers' outputs, by their scope.
+        The logits ``[batch, num_classes]`` (without `num_classes`: fc7 ``[batch, rows, columns, fc_width]``, or the
+        output of `final_endpoint`), and a dictionary of the layers' outputs, by their scope.
+
+    Raises:
+        ValueError: there is no such `final_endpoint`, or logits are wanted on it.
     """
     return _vgg(
         inputs,
@@ -156,6 +186,7 @@ def vgg_16(
         fc_conv_padding,
         global_pool,
         fc_width,
+        final_endpoint,
     )
 
 
@@ -168,6 +199,7 @@ def vgg_19(
     scope="vgg_19",
     fc_conv_padding="VALID",
     global_pool=False,
+    final_endpoint=None,
 ):
     """VGG with 19 weight layers, configuration E; arguments and result as `vgg_16`."""
     return _vgg(
@@ -181,6 +213,7 @@ def vgg_19(
         scope,
         fc_conv_padding,
         global_pool,
+        final_endpoint=final_endpoint,
     )
 
 
@@ -193,6 +226,7 @@ def vgg_postech(
     scope="vgg_postech",
     fc_conv_padding="VALID",
     global_pool=False,
+    final_endpoint=None,
 ):
     """The VGG of POSTECH's course, with 2, 3, 4, 5 and 5 convolutions; arguments and result as `vgg_16`.
 
@@ -210,6 +244,7 @@ def vgg_postech(
         scope,
         fc_conv_padding,
         global_pool,
+        final_endpoint=final_endpoint,
     )
 
 
@@ -234,11 +269,27 @@ SPECS = tuple(
         official_checkpoint=official,
         parameters=parameters,
         gflops=gflops,
+        options=("final_endpoint",),
+        final_endpoints={
+            **{
+                end: (f"{name}/conv{block}",)
+                for block, layers in blocks
+                for end in (*[f"conv{block}/conv{block}_{layer}" for layer in layers], f"pool{block}")
+            },
+            "fc6": (f"{name}/conv5", f"{name}/fc6"),
+            "fc7": (f"{name}/conv5", f"{name}/fc6", f"{name}/fc7"),
+        },
     )
-    for name, official, parameters, gflops in (
-        ("vgg_a", None, 132_863_336, 15.218),
-        ("vgg_16", "vgg_16", 138_357_544, 30.941),
-        ("vgg_19", "vgg_19", 143_667_240, 39.264),
-        ("vgg_postech", None, 148_534_440, 47.588),
+    for name, official, parameters, gflops, blocks in (
+        ("vgg_a", None, 132_863_336, 15.218, ((1, "1"), (2, "1"), (3, "12"), (4, "12"), (5, "12"))),
+        ("vgg_16", "vgg_16", 138_357_544, 30.941, ((1, "12"), (2, "12"), (3, "123"), (4, "123"), (5, "123"))),
+        ("vgg_19", "vgg_19", 143_667_240, 39.264, ((1, "12"), (2, "12"), (3, "1234"), (4, "1234"), (5, "1234"))),
+        (
+            "vgg_postech",
+            None,
+            148_534_440,
+            47.588,
+            ((1, "12"), (2, "123"), (3, "1234"), (4, "12345"), (5, "12345")),
+        ),
     )
 )

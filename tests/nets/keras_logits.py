@@ -1,5 +1,7 @@
 """Writes the logits of a network of Keras Applications with variables under TF-Slim's names.
 
+Without the variables of its logits, it writes the features of the network with ``include_top=False``.
+
     python keras_logits.py NETWORK VARIABLES.npz IMAGES.npy LOGITS.npy
 
 Its own process, because Keras 3 cannot run in one in which TensorFlow 2's behaviour is off.
@@ -41,11 +43,16 @@ def slims_names(layer):
 def main(network, variables, images, logits):
     variables, images = np.load(variables), np.load(images)
     last = "fc8" if network.startswith("vgg") else "logits"
-    classes = variables[f"{network}/{last}/biases"].size
+    include_top = f"{network}/{last}/biases" in variables.files
+    classes = variables[f"{network}/{last}/biases"].size if include_top else 1000
     # Every weight is assigned below; drawing VGG's from a distribution first takes seconds and a gigabyte.
     keras.initializers.GlorotUniform.__call__ = keras.initializers.Zeros.__call__
     model = NETWORKS[network](
-        weights=None, input_shape=images.shape[1:], classes=classes, classifier_activation=None
+        weights=None,
+        include_top=include_top,
+        input_shape=images.shape[1:],
+        classes=classes,
+        classifier_activation=None,
     )
     unused = set(variables.files)
     for layer in (layer for layer in model.layers if layer.weights):

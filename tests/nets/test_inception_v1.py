@@ -44,6 +44,7 @@ def test_signatures_are_research_slims():
         ("reuse", None),
         ("scope", "InceptionV1"),
         ("global_pool", False),
+        ("final_endpoint", None),  # Ours alone.
     ]
     assert inception_v1.inception_v1.default_image_size == 224
     assert inception_v1.inception_v1_arg_scope is inception_utils.inception_arg_scope

@@ -58,7 +58,7 @@ def test_signatures_are_research_slims():
         ("inputs", inspect.Parameter.empty), ("num_classes", 1000), ("is_training", True),
         ("dropout_keep_prob", 0.8), ("min_depth", 16), ("depth_multiplier", 1.0), ("prediction_fn", slim.softmax),
         ("spatial_squeeze", True), ("reuse", None), ("create_aux_logits", True), ("scope", "InceptionV3"),
-        ("global_pool", False),
+        ("global_pool", False), ("final_endpoint", None),  # The last is ours alone.
     ]  # fmt: skip
     assert inception_v3.inception_v3.default_image_size == 299
     assert inception_v3.inception_v3_arg_scope is inception_utils.inception_arg_scope

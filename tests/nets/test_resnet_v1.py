@@ -44,7 +44,11 @@ def small(images, num_classes=None, arg_scope=None, **arguments):
 def test_signatures_are_research_slims():
     empty = inspect.Parameter.empty
     common = {"num_classes": None, "is_training": True, "global_pool": True, "output_stride": None}
-    ends = {"reuse": None, "store_non_strided_activations": False}
+    ends = {
+        "reuse": None,
+        "store_non_strided_activations": False,
+        "final_endpoint": None,
+    }  # The last is ours alone.
     for name in UNITS:
         parameters = inspect.signature(getattr(resnet_v1, name)).parameters
         assert {key: parameter.default for key, parameter in parameters.items()} == {
@@ -94,6 +98,7 @@ def test_every_argument_reaches_the_network(monkeypatch, name):
         "reuse": "reuse",
         "scope": "mine",
         "store_non_strided_activations": "store",
+        "final_endpoint": "block2",
     }
     getattr(resnet_v1, name)(**given)
     getattr(resnet_v1, name)("images")

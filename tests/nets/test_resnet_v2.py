@@ -45,11 +45,14 @@ def test_signatures_are_research_slims():
     head = "(inputs, num_classes=None, is_training=True, global_pool=True, output_stride=None, "
     for name in (*UNITS, "resnet_v2_200"):
         function = getattr(resnet_v2, name)
-        assert str(inspect.signature(function)) == head + f"spatial_squeeze=True, reuse=None, scope='{name}')"
+        assert str(inspect.signature(function)) == (
+            head
+            + f"spatial_squeeze=True, reuse=None, scope='{name}', final_endpoint=None)"  # The last is ours alone.
+        )
         assert function.default_image_size == 224
     assert str(inspect.signature(resnet_v2.resnet_v2)) == (
         head.replace("inputs", "inputs, blocks")
-        + "include_root_block=True, spatial_squeeze=True, reuse=None, scope=None)"
+        + "include_root_block=True, spatial_squeeze=True, reuse=None, scope=None, final_endpoint=None)"
     )
     assert resnet_v2.resnet_v2.default_image_size == 224
     assert resnet_v2.resnet_arg_scope is resnet_utils.resnet_arg_scope
@@ -70,6 +73,7 @@ def test_every_argument_reaches_the_network(monkeypatch, name, units):
         "spatial_squeeze": "squeeze",
         "reuse": "reuse",
         "scope": "mine",
+        "final_endpoint": "block2",
     }
     getattr(resnet_v2, name)(**given)
     getattr(resnet_v2, name)("images")

@@ -100,6 +100,24 @@ def test_logits_of_vgg_postech(build, random_weights, monkeypatch, assert_close)
     assert_close(logits, expected, within=1e-5)
 
 
+# Without its top, as tutorials of transfer learning have it.
+
+
+@pytest.mark.parametrize("name, layers", [("vgg_16", 13), ("vgg_19", 16)])
+def test_up_to_pool5_it_is_keras_network_without_top(
+    build, random_weights, keras_logits, assert_close, name, layers
+):
+    network = build("slimft.nets", name, None, (None, 64, 64, 3), is_training=False, final_endpoint="pool5")
+    with network.graph.as_default():
+        assert len(tf.global_variables()) == 2 * layers
+    pixels = images_of(2, 64, 64, 3)
+    with random_weights(network.graph) as (session, variables):
+        features = session.run(network.logits, {network.images: pixels})
+        expected = keras_logits(name, variables, pixels)
+    assert expected.shape == (2, 2, 2, 512) and np.std(expected) > 0
+    assert_close(features, expected, within=1e-5)
+
+
 # The arguments.
 
 

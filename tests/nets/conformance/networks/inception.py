@@ -45,7 +45,7 @@ NETWORKS = (
         classes=1001,
         signature=(
             "(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.8, prediction_fn=softmax, "
-            "spatial_squeeze=True, reuse=None, scope='InceptionV1', global_pool=False)"
+            "spatial_squeeze=True, reuse=None, scope='InceptionV1', global_pool=False, final_endpoint=None)"
         ),
         # 57 convolutions with weights, beta and two moving averages; the logits' weights and biases.
         counts=Counts(4 * 57 + 2, 2 * 57 + 2, 57 + 1, 2 * 57),
@@ -69,7 +69,7 @@ NETWORKS = (
         signature=(
             "(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.8, min_depth=16, "
             "depth_multiplier=1.0, prediction_fn=softmax, spatial_squeeze=True, reuse=None, "
-            "create_aux_logits=True, scope='InceptionV3', global_pool=False)"
+            "create_aux_logits=True, scope='InceptionV3', global_pool=False, final_endpoint=None)"
         ),
         # 96 convolutions likewise, two of them auxiliary; two layers of logits.
         counts=Counts(4 * 96 + 4, 2 * 96 + 4, 96 + 2, 2 * 96),

@@ -62,7 +62,7 @@ def v1(name, share, total, trainable, **arguments):
         signature=(
             "(inputs, num_classes=1000, dropout_keep_prob=0.999, is_training=True, min_depth=8, "
             "depth_multiplier=1.0, conv_defs=None, prediction_fn=softmax, spatial_squeeze=True, reuse=None, "
-            "scope='MobilenetV1', global_pool=False)"
+            "scope='MobilenetV1', global_pool=False, final_endpoint=None)"  # The last is ours alone.
         ),
         # 27 convolutions with batch_norm's gamma, beta and two averages; the logits' weights and biases. The
         # depthwise weights do not decay.

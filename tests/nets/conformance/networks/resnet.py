@@ -59,7 +59,8 @@ def resnet(version, depth, **arguments):
         signature=(
             "(inputs, num_classes=None, is_training=True, global_pool=True, output_stride=None, "
             f"spatial_squeeze=True, reuse=None, scope='{name}'"
-            + (", store_non_strided_activations=False)" if version == 1 else ")")
+            + (", store_non_strided_activations=False" if version == 1 else "")
+            + ", final_endpoint=None)"  # Ours alone.
         ),
         counts=counts,
         trainable=trainable,
