@@ -22,6 +22,7 @@ from slimft.checkpoint.locate import latest_in_state
 from slimft.conversion import conversion_advice
 from slimft.data.class_names import IMAGENET_CLASSES, LABELS_FILE, ClassNames, imagenet_class_names, read_labels
 from slimft.errors import CheckpointError, DataError, UsageError
+from slimft.filters import compile_pattern
 from slimft.messages import say
 from slimft.nets import NetworkSpec, get_network
 from slimft.nets.heads import HEAD_SCOPE
@@ -318,6 +319,8 @@ def find_network(
     averages = has if averages is None else averages
     used = averaged(opened) if averages else opened
     head = head or (settings.head if settings else head_of(used))
+    if settings is None:
+        _check_it_is_whole(used, spec, head)
     classes = find_class_names(used, logits_scope(spec, head), labels, run)
     return Network(
         spec=spec,
@@ -333,6 +336,19 @@ def find_network(
         notes=tuple(filter(None, [*notes, _note_on_casting(used, spec, head)])),
         options=settings.network_options() if settings else options_of(used, spec),
     )
+
+
+def _check_it_is_whole(checkpoint: Checkpoint, spec: NetworkSpec, head: str) -> None:
+    """Raises CheckpointError if a checkpoint with a head ends before its network: where, only its run tells."""
+    if head == "linear" or not spec.final_endpoints:
+        return
+    names = {*checkpoint, *checkpoint.aliases()}
+    last = compile_pattern(spec.top_scopes[-1])
+    if any(name.startswith(f"{spec.scope}/") for name in names) and not any(map(last.fullmatch, names)):
+        raise CheckpointError(
+            f"{checkpoint.path} has nothing in {spec.top_scopes[-1]}, as of a run with --final_endpoint: which, "
+            "only the run tells; give its --train_dir too"
+        )
 
 
 def options_of(checkpoint: Checkpoint, spec: NetworkSpec) -> dict[str, object]:

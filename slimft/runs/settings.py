@@ -24,7 +24,7 @@ BALANCES = ("none", "loss", "sampler")
 AUGMENTATIONS = ("none", "flip", "standard", "strong")
 BATCH_NORMS = ("update", "frozen")
 METRICS = metric_names()
-NETWORK_OPTIONS = ("fc_width", "output_stride", "learn_upsampling")
+NETWORK_OPTIONS = ("fc_width", "output_stride", "learn_upsampling", "final_endpoint")
 
 
 def _flag(
@@ -106,6 +106,11 @@ class Settings:
     learn_upsampling: bool = _flag(
         False,
         "Of networks for segmentation: train the filters that enlarge the scores, too, which else stay bilinear.",
+    )
+    final_endpoint: str | None = _flag(
+        None,
+        "The last layer of the network that is built, such as pool5 of VGG: nothing above it is there, and --head "
+        "(mlp or bn_mlp) stands on it. A name that there is not gets a list.",
     )
     trainable: tuple[str, ...] | None = _flag(
         None,

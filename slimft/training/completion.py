@@ -80,7 +80,7 @@ def notes_on(given: Settings, completed: Settings) -> list[str]:
 def _with_recipe(settings: Settings, spec) -> Settings:
     if settings.recipe is None:
         return settings
-    advised = recipe_flags(settings.recipe, spec, settings.head)
+    advised = recipe_flags(settings.recipe, spec, settings.head, settings.network_options())
     if settings.stage:  # It says what to train.
         advised.pop("trainable", None)
     if settings.stage or settings.mixup or settings.cutmix or settings.cache == "off":

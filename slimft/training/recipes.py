@@ -10,6 +10,8 @@ checkpoint's statistics trains badly or falls apart. What does not train keeps i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from slimft.errors import UsageError
 from slimft.nets import NetworkSpec
 from slimft.runs.settings import RECIPES
@@ -42,20 +44,23 @@ _OF_THE_HEAD = {("top", False): "head:10", ("all", True): "head:5", ("all", Fals
 _WARMUP_EPOCHS = {"top": 0.2, "all": 0.5, "scratch": 0.5}
 
 
-def recipe_flags(name: str, spec: NetworkSpec, head: str = "linear") -> dict:
+def recipe_flags(
+    name: str, spec: NetworkSpec, head: str = "linear", options: Mapping[str, object] | None = None
+) -> dict:
     """The settings that make a recipe.
 
     Args:
         name: one of `RECIPES`.
         spec: the network.
         head: the head that will be at its end.
+        options: those of the network, as of `NetworkSpec.build`.
 
     Returns:
         Values of fields of `Settings`. There is no ``checkpoint`` for ``scratch``, nor where the network has no
         official one: then the other recipes need one from elsewhere.
 
     Raises:
-        UsageError: there is no such recipe.
+        UsageError: there is no such recipe, or the network cannot end as `options` have it.
     """
     if name not in RECIPES:
         raise UsageError(f"--recipe={name}: there is no such recipe; choose one of {', '.join(RECIPES)}")
@@ -69,7 +74,7 @@ def recipe_flags(name: str, spec: NetworkSpec, head: str = "linear") -> dict:
         # What scores pixels starts afresh by itself where a checkpoint has none of it.
         flags["exclude"] = () if spec.task_of(head) == "segmentation" else spec.head_scopes(head)
     if name in ("features", "top"):
-        flags["trainable"] = spec.expand(("head" if name == "features" else "top",), head)
+        flags["trainable"] = spec.expand(("head" if name == "features" else "top",), head, options)
     if name == "features" and spec.task_of(head) == "classification":
         flags["cache_views"] = 1
     if name in _WARMUP_EPOCHS:

@@ -54,6 +54,8 @@ def _check_task(settings: Settings) -> None:
         if name not in spec.options:
             fitting = [one for one in network_names() if name in get_network(one).options]
             raise UsageError(f"--{name}={value}: {spec.name} has no such option; it is for {few(fitting)}")
+    spec.check_options(settings.network_options())
+    spec.check_head(settings.head, settings.network_options())
     for scope in settings.trainable or ():
         if scope in spec.upsampling_scopes and not settings.learn_upsampling:
             raise UsageError(f"--trainable={scope}: what enlarges scores trains with --learn_upsampling only")
