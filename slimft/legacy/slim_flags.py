@@ -85,7 +85,8 @@ SLIM_FLAGS = {
     "write_text_graphdef": SlimFlag(_EXPORT, _NO, boolean=True),
     "is_video_model": SlimFlag(_EXPORT, _NO, boolean=True),
     "num_frames": SlimFlag(_EXPORT),
-    "final_endpoint": SlimFlag(_EXPORT),
+    # But for bin/finetune, which has it.
+    "final_endpoint": SlimFlag("it is for bin/finetune; of a run's checkpoint the run tells it (--train_dir)"),
     "small_object_area_threshold": SlimFlag(_CONVERTER),
     "foreground_class_of_interest": SlimFlag(_CONVERTER),
 }

@@ -39,7 +39,7 @@ def test_no_flag_of_slims_is_unknown(command, names, capsys):
 
 @pytest.mark.parametrize("name, told", SLIM_FLAGS.items())
 def test_what_has_no_equivalent_is_answered(name, told, capsys):
-    command = evaluate if name in ("moving_average_decay",) else finetune
+    command = evaluate if name in ("moving_average_decay", "final_endpoint") else finetune
     message = said(capsys, command, f"--{name}=17.5")
     assert message.startswith(f"the_command: flag --{name}=17.5: {told.instead}") and len(message) < 250
 

@@ -129,3 +129,9 @@ def test_the_command_takes_the_recipe_for_its_head_and_given_flags_before_it():
     assert settings.trainable == (*get_network("mobilenet_v1").top_scopes, "head")
     assert (settings.learning_rate, settings.optimizer, settings.exclude) == (0.25, "adam", ())
     assert "--optimizer=adam" in notes_on(given, settings)[-1]
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_recipe_knows_whether_filters_that_enlarge_scores_train(learns):
+    settings = complete(Settings(model="fcn_32s", dataset="voc", recipe="top", learn_upsampling=learns))
+    assert ("vgg_16/up" in settings.trainable) == learns
