@@ -46,6 +46,7 @@ setup(
             "slimft-finetune = slimft.cli.finetune:main",
             "slimft-evaluate = slimft.cli.evaluate:main",
             "slimft-predict = slimft.cli.predict:main",
+            "slimft-exercise = slimft.cli.exercise:main",
             "slimft-inspect-checkpoint = slimft.cli.inspect_checkpoint:main",
             "slimft-convert-checkpoint = slimft.cli.convert_checkpoint:main",
             "slimft-fetch-checkpoint = slimft.cli.fetch_checkpoint:main",

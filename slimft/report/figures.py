@@ -41,14 +41,14 @@ class Curve:
 
     Attributes:
         name: for the legend.
-        steps: where it has values.
+        steps: where it has values: steps, or what else the chart is over.
         values: as many; None for a gap.
         number: its colour and line style.
         faint: whether to draw single values faintly, and a running mean over them.
     """
 
     name: str
-    steps: Sequence[int]
+    steps: Sequence[float]
     values: Sequence[float | None]
     number: int = 0
     faint: bool = False
@@ -70,6 +70,8 @@ def curve_chart(
     best: int | None = None,
     share: bool = False,
     best_by: str = "",
+    over: str = "step",
+    log: bool = False,
 ) -> Html | None:
     """A chart of curves over steps, with its legend; None if there is nothing to draw.
 
@@ -80,6 +82,8 @@ def curve_chart(
         best: a step to mark.
         share: whether the values lie in 0..1, so that the axis ends there at the latest.
         best_by: by what figure that step is the best.
+        over: what the curves are over; whole numbers if steps.
+        log: whether that axis is logarithmic.
     """
     curves = [curve for curve in curves if len(curve.drawn[0])]
     if not curves:
@@ -95,8 +99,12 @@ def curve_chart(
         if share:
             low, high = axes.get_ylim()
             axes.set_ylim(max(low, -0.02), min(high, 1.02))
-        axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+        axes.set_xlabel(over)
+        if log:
+            axes.set_xscale("log")
+        else:
+            whole = over == "step"
+            axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, integer=whole, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
         picture = _svg(figure, identity, title)

@@ -28,10 +28,14 @@ _TRIES, _WAIT_SECONDS = 3, 0.05
 
 
 @contextlib.contextmanager
-def locked(train_dir: str) -> Iterator[None]:
+def locked(train_dir: str, flag: str = "train_dir") -> Iterator[None]:
     """Keeps other processes from training in `train_dir`, which has to be there, until the block is left.
 
     The system releases the lock when the process ends, however it ends.
+
+    Args:
+        train_dir: the directory.
+        flag: the flag that names it, for the error.
 
     Raises:
         UsageError: another process trains there.
@@ -45,7 +49,7 @@ def locked(train_dir: str) -> Iterator[None]:
             _lock_now(file)
         except BlockingIOError:
             file.seek(0)
-            raise _in_use(train_dir, file.read(100).strip()) from None
+            raise _in_use(train_dir, file.read(100).strip(), flag) from None
         except OSError as error:  # Some network file systems have no locks.
             say(f"note: {train_dir} cannot be locked ({error.strerror}); let no other process train there now")
         file.truncate(0)
@@ -80,9 +84,9 @@ def check_free(train_dir: str) -> None:
             return
 
 
-def _in_use(train_dir: str, whose: str) -> UsageError:
+def _in_use(train_dir: str, whose: str, flag: str = "train_dir") -> UsageError:
     return UsageError(
-        f"--train_dir={train_dir} is in use by another process ({whose or 'which has just started'}); wait for it, "
+        f"--{flag}={train_dir} is in use by another process ({whose or 'which has just started'}); wait for it, "
         "or name another directory"
     )
 

@@ -1,0 +1,53 @@
+"""Runs a step: ``bin/finetune`` in a process of its own, which is told to save and stop when the time is over."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import slimft
+from slimft.exercise.plan import Run
+
+_FINETUNE = "import sys; sys.argv[0] = 'finetune'; from slimft.cli.finetune import main; sys.exit(main())"
+_POLL_SECONDS = 0.2
+
+
+def run_step(run: Run, deadline: float, stopped: Callable[[], bool]) -> tuple[int, bool]:
+    """Runs, or continues, a run to its end, to the deadline, or until it is stopped.
+
+    The process is in a session of its own, so that Ctrl-C does not reach it twice: a second signal would kill it
+    while it saves.
+
+    Args:
+        run: the run.
+        deadline: by `time.monotonic`.
+        stopped: whether somebody wants to stop.
+
+    Returns:
+        Its exit status, and whether it was told to stop.
+    """
+    package = str(pathlib.Path(slimft.__file__).resolve().parents[1])
+    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    told = False
+    with subprocess.Popen(
+        [sys.executable, "-c", _FINETUNE, *run.command],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            while process.poll() is None:
+                if not told and (stopped() or time.monotonic() >= deadline):
+                    told = True
+                    process.send_signal(signal.SIGTERM)
+                time.sleep(_POLL_SECONDS)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, told

@@ -1,0 +1,140 @@
+"""Steps are run, stopped, continued, and told of."""
+
+import json
+import os
+import pathlib
+import time
+
+import pytest
+
+from slimft.errors import UsageError
+from slimft.exercise.conduct import PAGE_FILE, TABLE_FILE, TIMES_FILE
+from slimft.exercise.rows import read_rows
+from slimft.runs.directory import steps_saved
+
+
+def never():
+    return False
+
+
+def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, capfd):
+    exercise = make_exercise()
+    assert exercise.conduct(None, never) == 2  # Of the others there is no checkpoint.
+    rows = {row.step.name: row for row in exercise.write()}
+    assert list(rows) == ["first", "second", "official", "stand_in"]
+    for name in ("first", "second"):
+        (files,) = rows[name].files
+        assert files.result.result["step"] == 3 and rows[name].examples == 360
+        assert rows[name].seconds[0] > 1 and rows[name].note == ""
+    assert "restored" in (places.root / "digits-smoke/second/restore.txt").read_text()
+    assert rows["second"].cells["from"] == "first" and rows["first"].cells["from"] == "nothing"
+    assert rows["official"].note == "needs the official checkpoint vgg_19"
+    assert "needs nowhere.ckpt in --checkpoint_dir" in rows["stand_in"].note
+    page, table = ((places.root / name).read_text() for name in (PAGE_FILE, TABLE_FILE))
+    assert 'href="digits-smoke/first/report.html"' in page and "minutes of training" in page
+    assert table.count("\n| ") == 5 and "needs the official checkpoint vgg_19" in table
+    # Nothing starts from them any more.
+    assert (
+        not steps_saved(places.root / "digits-smoke/first")
+        and not (places.root / "digits-smoke/first/best").exists()
+    )
+    assert "first: its checkpoints are removed" in capfd.readouterr().err
+    # All is done: nothing is run, and the same is told.
+    again = make_exercise()
+    assert again.conduct(None, never) == 0 and [row.cells for row in again.write()] == [
+        row.cells for row in rows.values()
+    ]
+
+
+def test_checkpoints_stay_where_they_are_asked_for_or_needed(make_exercise, places):
+    make_exercise("first", keeps=True).conduct(None, never)
+    assert steps_saved(places.root / "digits-smoke/first") == [3]
+    exercise = make_exercise("first", "second")
+    exercise._remove_checkpoints()  # Before the second has started from it.
+    assert steps_saved(places.root / "digits-smoke/first") == [3]
+    assert exercise.conduct(None, never) == 1
+    assert not steps_saved(places.root / "digits-smoke/first")
+
+
+def test_a_run_is_stopped_when_the_time_is_over_and_goes_on(make_exercise, places, monkeypatch, capfd):
+    from slimft.exercise import conduct
+
+    first = type(conduct.ALL_STEPS[0])
+    monkeypatch.setattr(first, "flags_for", _longer(first.flags_for, 100_000))
+    folder, real = places.root / "digits-smoke/first", time.monotonic
+    # The time is over as soon as there is a checkpoint.
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: real() + (1e6 if steps_saved(folder) else 0))
+        assert make_exercise("first").conduct(1e5, never) == 0
+    saved = max(steps_saved(folder))
+    assert 0 < saved < 100_000
+    exercise = make_exercise("first")
+    (row, *_) = exercise.write()
+    assert row.note == f"stopped at step {saved:,}" and not row.files and len(row.begun) == 1
+    assert f"stopped at step {saved:,}; the same command goes on" in capfd.readouterr().err
+    kept = json.loads((places.root / TIMES_FILE).read_text())["digits-smoke/first"]
+    assert not kept["done"] and kept["seconds"] > 0
+    # The next time it goes on from there, until somebody stops it.
+    assert exercise.conduct(None, lambda: max(steps_saved(folder)) > saved) == 0
+    assert f"from step {saved:,} on" in capfd.readouterr().err
+    assert json.loads((places.root / TIMES_FILE).read_text())["digits-smoke/first"]["seconds"] > kept["seconds"]
+
+
+def _longer(flags_for, steps):
+    return lambda step, *arguments: {**flags_for(step, *arguments), "steps": steps, "save_secs": 0.5}
+
+
+def test_a_step_that_fails_does_not_stop_the_others(make_exercise, places, capfd):
+    blocked = places.root / "digits-smoke"
+    blocked.mkdir(parents=True)
+    (blocked / "first").write_text("not a directory")
+    exercise = make_exercise("first", "official")
+    assert exercise.conduct(None, never) == 0
+    assert exercise.failed == ["first"]
+    rows = exercise.write()
+    assert rows[0].note == "failed (exit status 2)" and "official" in rows[1].note
+    said = capfd.readouterr().err
+    assert "finetune: " in said and "first: failed with exit status 2, as said above" in said
+
+
+def test_seeds_are_runs_of_their_own(make_exercise, places):
+    exercise = make_exercise("first", seeds=2)
+    assert exercise.conduct(None, never) == 2
+    (row,) = exercise.write()
+    assert len(row.files) == 2 and " ± " in row.cells["test"] and " ± " in row.cells["validation"]
+    # A later command that asks for one shows both.
+    (row,) = make_exercise("first").write()
+    assert len(row.files) == 2
+
+
+def test_what_is_there_is_shown_whatever_is_asked_for(make_exercise, places):
+    make_exercise("first").conduct(None, never)
+    names = [row.step.name for row in make_exercise("official").write()]
+    assert names == ["first", "official"]
+
+
+def test_other_settings_and_damaged_files_are_refused(make_exercise, places):
+    make_exercise("first").conduct(None, never)
+    file = places.root / "digits-smoke/first/settings.json"
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps({**told, "batch_size": 16}))
+    with pytest.raises(UsageError, match="holds a run with other settings: --batch_size was 16 there and is 8 now"):
+        make_exercise("first")
+    file.write_text(json.dumps(told))
+    (places.root / TIMES_FILE).write_text("[]")
+    with pytest.raises(Exception, match="times.json is no file of a run"):
+        make_exercise("first")
+
+
+def test_the_directory_may_move(make_exercise, places):
+    import dataclasses
+
+    make_exercise("first").conduct(None, never)
+    moved = places.root.with_name("elsewhere")
+    os.rename(places.root, moved)
+    (row,) = make_exercise("first", places=dataclasses.replace(places, root=pathlib.Path(moved))).write()
+    assert len(row.files) == 1 and row.seconds[0] > 1
+
+
+def test_rows_of_nothing():
+    assert read_rows([], {}, {}) == []
