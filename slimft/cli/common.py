@@ -217,6 +217,20 @@ def _parsed(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
 
 def help_text(name: str, description: str, values: flags.FlagValues, positional: str | None = None) -> str:
     """The help text: each flag with its aliases, default and meaning, in the order of their definition."""
+    usage = f"{name} --flag=value ..." if positional is None else f"{name} {positional} [--flag=value ...]"
+    lines = [f"usage: {usage}", "", *textwrap.wrap(description, 96), ""]
+    for names, default, meaning in listed_flags(values):
+        lines.append("  " + " ".join(f"--{flag_name}" for flag_name in names))
+        meaning += f" (default: {default})" if default else ""
+        lines += textwrap.wrap(meaning, 88, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    return "\n".join(lines)
+
+
+def listed_flags(values: flags.FlagValues) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Of each flag that help lists, in the order of their definition: its names, its default and its meaning.
+
+    The first name is its own, the others are aliases. The default is empty where it goes without saying.
+    """
     aliases: dict[str, list[str]] = {}
     own: dict[str, flags.Flag] = {}
     for flag_name in values:
@@ -227,18 +241,12 @@ def help_text(name: str, description: str, values: flags.FlagValues, positional:
             aliases.setdefault(help_line.removeprefix("Alias for --").rstrip("."), []).append(flag_name)
         else:
             own[values[flag_name].name] = values[flag_name]
-    order = values.flags_by_module_dict().values()
-    usage = f"{name} --flag=value ..." if positional is None else f"{name} {positional} [--flag=value ...]"
-    lines = [f"usage: {usage}", "", *textwrap.wrap(description, 96), ""]
-    for flag in (flag for module_flags in order for flag in module_flags if flag.name in own):
-        spelled = " ".join(f"--{other}" for other in (flag.name, *sorted(aliases.get(flag.name, ()))))
-        told = flag.default not in (None, [], "") and flag.default is not False
-        default = f" (default: {flag.default_as_str})" if told else ""
-        lines.append(f"  {spelled}")
-        # What absl adds to the help of flags that may be repeated, ours say themselves.
-        meaning = flag.help.partition(";\n")[0]
-        lines += textwrap.wrap(meaning + default, 88, initial_indent=" " * 8, subsequent_indent=" " * 8)
-    return "\n".join(lines)
+    for module_flags in values.flags_by_module_dict().values():
+        for flag in (flag for flag in module_flags if flag.name in own):
+            told = flag.default not in (None, [], "") and flag.default is not False
+            # What absl adds to the help of flags that may be repeated, ours say themselves.
+            meaning = flag.help.partition(";\n")[0]
+            yield (flag.name, *sorted(aliases.get(flag.name, ()))), flag.default_as_str if told else "", meaning
 
 
 def json_line(value) -> str:

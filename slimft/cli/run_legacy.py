@@ -17,6 +17,7 @@ DESCRIPTION = (
     "nets and preprocessing beside the script come first. All after SCRIPT is the script's. The script has to be "
     "Python 3. Exit status: the script's; 2 if it is not there or is Python 2."
 )
+POSITIONAL = "SCRIPT [ARGUMENT ...]"
 # How Python's syntax errors begin that tell of Python 2.
 _PYTHON_2 = ("Missing parentheses in call to", "multiple exception types must be parenthesized")
 
@@ -73,9 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except UsageError as error:
             refused = error
 
-    def answer(_) -> None:
+    def answer(*_) -> None:
         if script not in ("-h", "-help", "--help"):
             raise refused
-        print(f"usage: {name} SCRIPT [ARGUMENT ...]\n", *textwrap.wrap(DESCRIPTION, 96), sep="\n")
+        print(f"usage: {name} {POSITIONAL}\n", *textwrap.wrap(DESCRIPTION, 96), sep="\n")
 
-    return common.run([program], lambda _: None, answer, DESCRIPTION)
+    return common.run([program], lambda _: None, answer, DESCRIPTION, POSITIONAL)
