@@ -170,6 +170,8 @@ Each claim has a script in `bench/` that runs slimft and its peer in turn, in fr
 the least and the most in brackets, and ratios. This page is written by `bench/run_all`. Files are in the page
 cache. Figures in images/s are of one machine; what carries over are the ratios.
 
+*Times: from a minute to half an hour for each command below.*
+
 Machine: {machine}.
 """
 
@@ -227,7 +229,8 @@ def text_of(results: dict[str, dict]) -> str:
             continue
         output = result["output"].strip("\n")
         shown = output if output.startswith("|") else "\n".join(f"    {line}" for line in output.splitlines())
-        sections = [f"## {benchmark.title}", f"    {result['command']}", benchmark.text, shown, benchmark.notes]
+        command = f"```bash\n{result['command']}\n```"
+        sections = [f"## {benchmark.title}", command, benchmark.text, shown, benchmark.notes]
         parts.append("\n\n".join(filter(None, sections)) + "\n")
     return "\n".join([*parts, _TAIL])
 

@@ -14,7 +14,7 @@ import pytest
 import slimft
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^(?:<!-- not run: (.+?) -->\n)?^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"(?<![\w./-])slimft(?:\.\w+)+")
 
