@@ -155,7 +155,7 @@ def _check_incomplete(prefix: pathlib.Path) -> None:
     if not prefix.parent.is_dir():
         return
     there = sorted(name for name in os.listdir(prefix.parent) if name.startswith(f"{prefix.name}."))
-    data = [name for name in there if _DATA.search(name)]
+    data = [name for name in there if _DATA.fullmatch(name.removeprefix(prefix.name))]
     if data:
         raise CheckpointError(
             f"{prefix}.index is missing, without which {data[0]} cannot be read; copy that file too, from where "

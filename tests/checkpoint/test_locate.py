@@ -9,7 +9,7 @@ import pytest
 
 from slimft import CheckpointError, open_checkpoint
 from slimft.checkpoint import write_checkpoint
-from slimft.checkpoint.locate import latest_in_state
+from slimft.checkpoint.locate import latest_in_state, locate
 from slimft.wire.protobuf import field
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -265,3 +265,9 @@ def test_a_folder_called_as_an_index(tmp_path):
 def test_an_index_that_is_a_link_to_nothing(tmp_path):
     (tmp_path / "model.index").symlink_to("elsewhere.index")
     fails(tmp_path, "there is no checkpoint in", "model.index is no file")
+
+
+def test_another_checkpoint_whose_name_goes_on_is_no_part_of_it(tmp_path):
+    # As mobilenet_v1_1.0_224.ckpt, beside which the release mobilenet_v1_1.0_224 is named.
+    write_checkpoint(tmp_path / "net_224.ckpt", {"x": np.zeros(2, np.float32)})
+    assert locate(str(tmp_path / "net_224")) is None
