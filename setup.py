@@ -80,13 +80,14 @@ setup(
         # What conversions of torchvision's and timm's weights are compared with, in tests marked slow.
         "test-torch": ["timm>=1.0", "torch>=2.4", "torchvision>=0.19"],
         # As references: tf-keras, on whose batch normalization slim used to stand; cramjam, another Snappy.
-        # ipykernel, ipywidgets and nbclient: what a notebook shows.
+        # ipykernel, ipywidgets and nbclient: what a notebook shows. nbmake: runs those of docs/notebooks.
         "test": [
             *DEMO,
             *DOCS,
             *HUB,
-            *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "pytest", "pytest-xdist", "pyyaml"),
-            *("safetensors>=0.8", "scikit-image", "tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
+            *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
+            *("pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),
+            *("tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
             # Another version may find other faults.
             "mypy>=2.4,<3",
         ],
