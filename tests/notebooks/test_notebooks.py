@@ -71,8 +71,11 @@ def test_transfer_learning(run):
     moved = outputs.of("for run in (conv_fixed, all_layers)")
     assert "conv_fixed: 26 of 26 conv variables" in moved and "all_layers: 0 of 26 conv variables" in moved
     assert outputs.of("def vgg_postech").startswith("22 weight layers")
-    # All of VGG-19 but its fc8, which has the ten classes of the run before.
-    assert re.search(r"^ +vgg_postech/conv5/conv5_4/weights .*restored", outputs.of("dry_run=True"), re.M)
+    plan = outputs.of("dry_run=True")
+    assert re.search(
+        r"^vgg_postech/conv5/conv5_4/weights +3x3x512x512 +restored from vgg_19/conv5/conv5_4/weights$", plan, re.M
+    )
+    assert re.search(r"^vgg_postech/conv5/conv5_5/weights +3x3x512x512 +excluded$", plan, re.M)
     assert outputs.tables() == [["fifty_epochs", "conv_fixed", "all_layers", "vgg_19", "vgg_postech"]] * 2
     # Nine training images, nine test images with predictions, the bars; and the report of a run.
     assert outputs.count("image/png") == 3 and outputs.count("text/html") == 1
@@ -88,8 +91,8 @@ def test_fcn(run):
     }
     assert "restore from" in outputs.of('model="fcn_16s"') and "vgg_16/score_pool4" in outputs.of('model="fcn_16s"')
     assert outputs.tables() == [["fcn_32s", "fcn_16s", "fcn_8s"]] * 2
-    # Five training images; four test images with the loop's masks, and four with those of the three networks.
-    assert outputs.count("image/png") == 5 + 4 + 4
+    # A legend and five training images; four test images with the loop's masks, and four with those of the three networks.
+    assert outputs.count("image/png") == 1 + 5 + 4 + 4
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS.values(), ids=NOTEBOOKS)
