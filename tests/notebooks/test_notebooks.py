@@ -91,7 +91,7 @@ def test_fcn(run):
     }
     assert "restore from" in outputs.of('model="fcn_16s"') and "vgg_16/score_pool4" in outputs.of('model="fcn_16s"')
     assert outputs.tables() == [["fcn_32s", "fcn_16s", "fcn_8s"]] * 2
-    # A legend and five training images; four test images with the loop's masks, and four with those of the three networks.
+    # A legend, five training images, four test images with the loop's masks, and four with those of the runs.
     assert outputs.count("image/png") == 1 + 5 + 4 + 4
 
 
