@@ -6,10 +6,12 @@ tests/exercise/test_catalogue.py holds the page.
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shlex
 import sys
 from collections.abc import Iterator
+from unittest import mock
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -26,6 +28,8 @@ _HEAD = """# The steps of the exercise
 What `bin/exercise --list` prints: each step, what it shows, and its command from the checkpoint that it is about,
 at the small scale and with the course's, or the tutorial's, own parameters. How to run them, and what is needed:
 [exercise.md](../exercise.md).
+
+*Times: minutes a step at the small scale on two cores, hours of the headline and with the course's parameters.*
 """
 _ROOT = pathlib.Path("runs/exercise")
 _SHELL_WIDTH = 116
@@ -33,7 +37,8 @@ _SHELL_WIDTH = 116
 
 def page() -> str:
     """The page's text."""
-    return "\n".join([_HEAD, *(line for part in PARTS for line in _part(part))])
+    with mock.patch.dict(os.environ, SLIMFT_CHECKPOINTS="checkpoints"):
+        return "\n".join([_HEAD, *(line for part in PARTS for line in _part(part))])
 
 
 def _part(part) -> Iterator[str]:
@@ -45,7 +50,7 @@ def _part(part) -> Iterator[str]:
             yield from (f"Published: {figure.accuracy:.2%} ({figure.of}), {figure.source}".replace("%", " %"), "")
         for start in step.starts[1:]:
             yield from (f"Where that cannot be had: {start.note}.", "")
-        yield from ("```text", *_commands(step), "```", "")
+        yield from ("```bash", *_commands(step), "```", "")
 
 
 def _sentence(title: str) -> str:

@@ -34,7 +34,7 @@ RECORDS = {"results.md"}
 # Programs that are not ours, whose arguments are theirs.
 OTHERS = {
     ".", "cd", "git", "mkdocs", "mypy", "pip", "pre-commit", "pytest", "python3", "ruff", "tensorboard",
-    "docs/make_flags.py", "tests/fuzz/run",
+    "docs/make_exercise.py", "docs/make_flags.py", "tests/fuzz/run",
 }  # fmt: skip
 _BLOCK = re.compile(
     r"^(?:\*Time: (?P<time>[^*\n]+)\.\*\n\n)?(?:<!--[^\n]*-->\n)?```bash\n(?P<code>.*?)^```$"

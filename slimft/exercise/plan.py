@@ -12,7 +12,7 @@ from typing import Any
 
 from slimft.errors import UsageError
 from slimft.exercise.catalogue import find
-from slimft.exercise.starts import Starts
+from slimft.exercise.starts import Starts, checkpoint_of
 from slimft.exercise.steps import Start, Step
 from slimft.nets import get_network
 from slimft.runs.directory import BEST, RESULT_FILE, steps_saved
@@ -139,9 +139,8 @@ def _run_from(step: Step, seed: int, places: Places, start: Start | None, missin
     if data_dir is not None and data_dir not in VOC_RELEASES:
         where["data_dir"] = data_dir
     if shown is not None:
-        where["checkpoint"] = shown.checkpoint
-        if shown.step:
-            where["checkpoint"] = str(_step_directory(shown.step, seed, places))
+        run = shown.step and str(_step_directory(shown.step, seed, places))
+        where["checkpoint"] = run or checkpoint_of(shown)
     return Run(step, seed, start, missing, folder, {**flags, **where, "train_dir": str(folder)})
 
 
