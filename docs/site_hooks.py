@@ -69,7 +69,7 @@ def _link(text: str, target: str, source: str, place: str) -> str:
     page = PAGES.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") else None)
     if page is None:
         return text[1:-1]
-    if text[1:-1] in (path, file, posixpath.basename(file)):
+    if page.endswith(".md") and text[1:-1] in (path, file, posixpath.basename(file)):
         text = f"[{_title(file)}]"
     return f"{text}({posixpath.relpath(page, posixpath.dirname(place) or '.')}{hash_mark}{anchor})"
 

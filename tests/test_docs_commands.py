@@ -33,7 +33,7 @@ COMMANDS = sorted(file.name for file in (ROOT / "bin").iterdir())
 RECORDS = {"results.md"}
 # Programs that are not ours, whose arguments are theirs.
 OTHERS = {
-    ".", "cd", "git", "mkdocs", "mypy", "pip", "pre-commit", "pytest", "python3", "ruff", "tensorboard",
+    ".", "cd", "git", "jupyter", "mkdocs", "mypy", "pip", "pre-commit", "pytest", "python3", "ruff", "tensorboard",
     "docs/make_exercise.py", "docs/make_flags.py", "tests/fuzz/run",
 }  # fmt: skip
 _BLOCK = re.compile(
@@ -129,7 +129,7 @@ def parse_script(words):
 
 # Flags of other programs: tests/fuzz/run, bench/tf_slim_tests.py, absl, MkDocs, tensorboard, rsync; examples.
 FOREIGN = {
-    "cases", "causes", "flag", "flagfile", "help", "inplace", "logdir", "minutes", "name", "noflag", "noname",
+    "cases", "causes", "clear", "flag", "flagfile", "help", "inplace", "logdir", "minutes", "name", "noflag", "noname",
     "plain", "read", "strict", "target",
 }  # fmt: skip
 

@@ -51,7 +51,7 @@ STEPS = (
         shows="The same start, and every layer may follow the new data. That is the most accurate of the three, at "
         "a rate that is small enough: at the course's 0.001, Adam moves each weight by up to 0.001 a step, which "
         "wipes out what the convolutions of a VGG had learned, and accuracy may stay at 10 %. The recipe takes "
-        "0.00003, and more for the new layer.",
+        "0.0001, and more for the new layer.",
         flags={"model": "vgg_16", "recipe": "all"},
         starts=(Start("vgg_16"), from_hed("vgg_16", "vgg_16")),
     ),
