@@ -127,7 +127,8 @@ def exercise(values: flags.FlagValues, names: list[str]) -> int:
     if not values.report:
         places.root.mkdir(parents=True, exist_ok=True)
         with locked(str(places.root), "dir"), StopSignals() as stop:
-            _prepare(places)
+            if any(not step.segments for step in steps):
+                _prepare(places)
             left = None if budget is None else max(budget - (time.monotonic() - began), 0.0)
             work.conduct(left, lambda: stop.received is not None)
         status = 128 + stop.received if stop.received else int(bool(work.failed))
