@@ -19,7 +19,15 @@ HUB = ["huggingface_hub>=0.30,<3"]
 
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
-DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1.0,<2", "ruff>=0.17,<0.18"]
+DOCS = [
+    "mkdocs>=1.6,<2",
+    "mkdocs-material>=9.5,<10",
+    "mkdocstrings>=1.0,<2",
+    "mkdocstrings-python>=2.0,<3",
+    # With 12, the newest mkdocstrings of Python 3.10 fails.
+    "pymdown-extensions>=10.14,<12",
+    "ruff>=0.17,<0.18",
+]
 
 
 class BuildPy(build_py):
