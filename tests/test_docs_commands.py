@@ -129,8 +129,8 @@ def parse_script(words):
 
 # Flags of other programs: tests/fuzz/run, bench/tf_slim_tests.py, absl, MkDocs, tensorboard, rsync; examples.
 FOREIGN = {
-    "cases", "causes", "clear", "flag", "flagfile", "help", "inplace", "logdir", "minutes", "name", "noflag", "noname",
-    "plain", "read", "strict", "target",
+    "cases", "causes", "clear", "flag", "flagfile", "help", "inplace", "logdir", "minutes", "name", "noflag",
+    "noname", "plain", "read", "strict", "target",
 }  # fmt: skip
 
 

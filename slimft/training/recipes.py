@@ -26,8 +26,7 @@ _NORMALIZED = {
     "scratch": ("momentum", 0.01),
 }
 # Without it, rates have to be smaller; gradients are of very different sizes from layer to layer, for which Adam
-# makes up. That of `all`: VGG-16 from `hed` on 10,000 images of CIFAR-10, 32 pixels, 4 epochs; docs/results.md has the
-# figures.
+# makes up. That of `all`: by VGG-16 from `hed` on 10,000 images of CIFAR-10, 32 pixels, 4 epochs (docs/results.md).
 _PLAIN = {
     "features": ("adam", 0.001),
     "top": ("adam", 0.0001),
