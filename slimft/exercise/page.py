@@ -19,7 +19,6 @@ from slimft.runs.read import RunFiles
 
 # Curves in one chart: more, and none can be told from another.
 _MOST_CURVES = 8
-_WHAT = "what"
 
 
 def exercise_page(rows: Sequence[Row], places: Places) -> Html:
@@ -40,8 +39,7 @@ def _part(part, rows: Sequence[Row], places: Places) -> Html | None:
     if not rows:
         return None
     titles = columns(rows)
-    titles.insert(1, _WHAT)
-    left = [1, *words(titles)]
+    left = words(titles)
     cells = [[_cell(row, title, place in left, places) for place, title in enumerate(titles)] for row in rows]
     header = [
         tag("th", title) if place in left else tag("th", title, class_="n") for place, title in enumerate(titles)
@@ -58,12 +56,14 @@ def _part(part, rows: Sequence[Row], places: Places) -> Html | None:
 
 
 def _cell(row: Row, title: str, is_word: bool, places: Places) -> Html | str:
-    text = row.step.title if title == _WHAT else row.cells[title]
+    text = row.cells[title]
     if title == "step":
+        told = tag("div", row.step.title, class_="note", style="min-width:15em")
         report = row.files[0].train_dir / REPORT_FILE if row.files else None
         if report is not None and report.is_file():
             relative = pathlib.Path(report).resolve().relative_to(places.root.resolve()).as_posix()
-            return tag("td", tag("a", text, href=urllib.parse.quote(relative)))
+            return tag("td", tag("a", text, href=urllib.parse.quote(relative)), told)
+        return tag("td", text, told)
     return tag("td", text, class_=None if is_word else "n")
 
 

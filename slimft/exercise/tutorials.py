@@ -120,7 +120,7 @@ def _sizes() -> tuple[Step, ...]:
         Step(
             name=f"cut{block}_size{size}",
             part=PART,
-            title=f"its first {block + 1} blocks, {stride} times smaller, at {size}x{size}",
+            title=f"MobileNet V1's first {block + 1} blocks ({stride} times smaller), frozen, {size}x{size}",
             shows=shows,
             flags={**mobilenet, "final_endpoint": f"Conv2d_{block}_pointwise", "image_size": size},
             starts=(Start("mobilenet_v1"),),
@@ -161,7 +161,7 @@ STEPS = (
     Step(
         name="five_blocks_trained",
         part=PART,
-        title="the same, as its code has it: nothing frozen",
+        title="VGG-16's five blocks, a new dense head; nothing frozen, as the code has it",
         shows="What the published figure is of.",
         flags=_cut_vgg("pool5", "mlp", "all"),
         starts=(Start("vgg_16"), _cut_hed()),
@@ -171,7 +171,7 @@ STEPS = (
     Step(
         name="two_blocks_cut",
         part=PART,
-        title="the last two blocks cut, batch normalization, a new dense head; frozen",
+        title="VGG-16's last two blocks cut, batch normalization, a new dense head; frozen",
         shows="pool3 leaves 4x4 positions of 32x32 pixels, and features that are less ImageNet's.",
         flags=_cut_vgg("pool3", "bn_mlp", "features"),
         starts=(Start("vgg_16"), _cut_hed()),
@@ -180,7 +180,7 @@ STEPS = (
     Step(
         name="two_blocks_cut_trained",
         part=PART,
-        title="the same, nothing frozen, as its code has it",
+        title="VGG-16's last two blocks cut, batch normalization, a new dense head; nothing frozen, as the code has it",
         shows="A network of 2 million weights in place of 134, ahead of the whole: at 32x32 the last blocks are of "
         "little use.",
         flags=_cut_vgg("pool3", "bn_mlp", "all"),
