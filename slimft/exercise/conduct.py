@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from slimft.exercise import page, plan, table
 from slimft.exercise.catalogue import ALL_STEPS
@@ -86,7 +86,7 @@ class Exercise:
             left[run.directory] = max(whole - begun, 10.0)
         return left
 
-    def conduct(self, budget: float | None, stopped) -> int:
+    def conduct(self, budget: float | None, stopped: Callable[[], bool]) -> int:
         """Runs what is not done, until the time is over or somebody wants to stop.
 
         Args:
@@ -114,8 +114,7 @@ class Exercise:
             return None
         runs = [run for run in self.runs() if not run.is_done and run.directory not in self._failed]
         open_runs = [run for run in runs if not run.missing]
-        while open_runs:
-            chosen = plan.next_of(open_runs, self.seconds(open_runs), left)
+        while chosen := plan.next_of(open_runs, self.seconds(open_runs), left):
             again = plan.run_of(chosen.step, chosen.seed, self._places, self._starts, downloads=True)
             if not again.missing and not again.is_done:
                 again.check()
@@ -123,7 +122,7 @@ class Exercise:
             open_runs.remove(chosen)  # Its checkpoint could not be had, which is said.
         return None
 
-    def _run(self, run: Run, deadline: float, stopped) -> bool:
+    def _run(self, run: Run, deadline: float, stopped: Callable[[], bool]) -> bool:
         """Runs a run; says how that went. Returns whether it is done."""
         about = duration(self.seconds([run])[run.directory])
         goes_on = f", from step {run.step_saved:,} on" if run.step_saved else ""

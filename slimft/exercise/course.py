@@ -25,7 +25,7 @@ STEPS = (
         part=PART,
         title="(a) VGG-16 from scratch",
         shows="All 134 million weights start at random. Without batch normalization, and with few images, VGG-16 "
-        "hardly leaves guessing (10 %) behind in the time that the next steps take: what a checkpoint is for.",
+        "begins slowly; the next steps show what a checkpoint is for.",
         flags={"model": "vgg_16", "recipe": "scratch"},
     ),
     Step(

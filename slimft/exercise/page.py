@@ -7,7 +7,7 @@ import shlex
 import urllib.parse
 from collections.abc import Sequence
 
-from slimft.exercise.catalogue import PARTS
+from slimft.exercise.catalogue import PARTS, Part
 from slimft.exercise.plan import Places
 from slimft.exercise.rows import Row, doubts
 from slimft.exercise.table import LEGEND, columns, notes, words
@@ -35,7 +35,7 @@ def exercise_page(rows: Sequence[Row], places: Places) -> Html:
     )
 
 
-def _part(part, rows: Sequence[Row], places: Places) -> Html | None:
+def _part(part: Part, rows: Sequence[Row], places: Places) -> Html | None:
     if not rows:
         return None
     titles = columns(rows)
@@ -95,8 +95,8 @@ def _curve_charts(name: str, rows: Sequence[Row]) -> list[Html | None]:
 
 def _over_minutes(row: Row, files: RunFiles, number: int) -> Curve | None:
     """The validations of a run by the time that training had taken; None where that is not known."""
-    times = [(record["step"], record.get("seconds")) for record in files.history.train]
-    times = [(step, seconds) for step, seconds in times if seconds is not None]
+    records = files.history.train
+    times = [(one["step"], one["seconds"]) for one in records if one.get("seconds") is not None]
     minutes, values = [], []
     for record in files.history.validation:
         seconds = _seconds_at(record["step"], times)
@@ -146,5 +146,5 @@ def cost_of(row: Row) -> float:
     """10**6 floating-point operations that one image takes on its way through the network, once."""
     flags = row.runs[0].flags
     spec = get_network(flags["model"])
-    share = _SHARES.get(flags.get("final_endpoint"), 1.0)
+    share = _SHARES.get(flags.get("final_endpoint", ""), 1.0)
     return 1000 * spec.gflops * share * (flags["image_size"] / spec.default_image_size) ** 2

@@ -123,7 +123,7 @@ def official_run_of(step: Step, places: Places) -> Run:
 
 def begun_run_of(step: Step, seed: int, places: Places) -> Run | None:
     """The run of a step that is there, whatever it started from: one that is done rather than one that is not."""
-    runs = [_run_from(step, seed, places, start, "") for start in step.starts or [None]]
+    runs = [_run_from(step, seed, places, start, "") for start in step.beginnings]
     there = [run for run in runs if (run.directory / SETTINGS_FILE).is_file()]
     return next((run for run in there if run.is_done), there[0] if there else None)
 
@@ -155,7 +155,7 @@ def directory_of(step: Step, seed: int, places: Places, start: Start | None) -> 
 def _step_directory(name: str, seed: int, places: Places) -> pathlib.Path:
     """The directory of the run of a step that another starts from; of several, the one that is done."""
     step = find(name)
-    folders = [directory_of(step, seed, places, start) for start in step.starts or [None]]
+    folders = [directory_of(step, seed, places, start) for start in step.beginnings]
     return next((folder for folder in folders if (folder / RESULT_FILE).is_file()), folders[0])
 
 

@@ -12,6 +12,7 @@ from slimft.exercise.steps import Step
 from slimft.report.same_data import differing, examples_of
 from slimft.report.texts import MISSING, duration, percent, wilson_interval
 from slimft.runs.read import RunFiles, read_run
+from slimft.runs.result import Result
 from slimft.runs.settings_file import SETTINGS_FILE
 
 
@@ -46,30 +47,34 @@ class Row:
         return "mean_iou" if self.step.segments else "accuracy"
 
     @property
+    def results(self) -> list[Result]:
+        """How the runs ended that are done."""
+        return [one.result for one in self.files if one.result is not None]
+
+    @property
     def validation(self) -> list[float | None]:
         """It on the validation split, of each run that is done."""
         found = [one.validation_at(one.step).get(self.figure) for one in self.files]
         return [
-            one.result.figure(self.figure) if one.result.split == "validation" else value
-            for one, value in zip(self.files, found)
+            result.figure(self.figure) if result.split == "validation" else value
+            for result, value in zip(self.results, found)
         ]
 
     @property
     def test(self) -> list[float | None]:
         """It on the test split, of each run that is done; None where there is none."""
-        return [one.result.figure(self.figure) if one.result.split == "test" else None for one in self.files]
+        return [result.figure(self.figure) if result.split == "test" else None for result in self.results]
 
     @property
     def examples(self) -> float | None:
         """How many test examples that is of."""
-        return self.files[0].result.figure("examples") if self.files and None not in self.test else None
+        return self.results[0].figure("examples") if self.results and None not in self.test else None
 
     @property
     def cells(self) -> dict[str, str]:
         """The table's cells, by their title."""
         flags = self.runs[0].flags
         start = flags.get("checkpoint")
-        trained = [one.result.seconds for one in self.files]
         return {
             "step": self.step.name,
             "network": flags["model"],
@@ -78,7 +83,7 @@ class Row:
             "validation": _shares(self.validation),
             "test": self._test,
             "published": percent(self.step.published.accuracy) if self.step.published else "",
-            "training": _mean_duration(trained),
+            "training": _mean_duration([result.seconds for result in self.results]),
             "in all": _mean_duration(self.seconds),
         }
 
@@ -171,7 +176,7 @@ def doubts(rows: Sequence[Row]) -> list[str]:
                     f"The {split} {kind} do not compare directly: they are of different examples (what differs: "
                     f"{', '.join(parts)})."
                 )
-    machines = {(one.result.device, *sorted(one.result.versions.items())) for row in rows for one in row.files}
+    machines = {(one.device, *sorted(one.versions.items())) for row in rows for one in row.results}
     if len(machines) > 1:
         told.append(
             "The runs are of different machines or versions: their times do not compare, see their reports."

@@ -102,6 +102,11 @@ class Step:
     published: Published | None = None
     chart: str = ""
 
+    @property
+    def beginnings(self) -> Sequence[Start | None]:
+        """`starts`, or None alone for from nothing."""
+        return self.starts or (None,)
+
     def flags_for(self, scale: str, start: Start | None, dataset: str) -> dict[str, Any]:
         """All flags but for places: ``--checkpoint``, ``--data_dir``, ``--train_dir`` and ``--seed``.
 

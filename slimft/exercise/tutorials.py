@@ -180,7 +180,7 @@ STEPS = (
     Step(
         name="two_blocks_cut_trained",
         part=PART,
-        title="VGG-16's last two blocks cut, batch normalization, a new dense head; nothing frozen, as the code has it",
+        title="VGG-16's last two blocks cut, batch normalization, a new dense head; nothing frozen, as in the code",
         shows="A network of 2 million weights in place of 134, ahead of the whole: at 32x32 the last blocks are of "
         "little use.",
         flags=_cut_vgg("pool3", "bn_mlp", "all"),

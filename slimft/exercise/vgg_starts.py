@@ -6,6 +6,8 @@ not there, and neither are the layers that deeper networks have beside VGG-16's.
 
 from __future__ import annotations
 
+from typing import Any
+
 from slimft.exercise.steps import Start
 
 # Convolutions in each of the five blocks.
@@ -29,7 +31,7 @@ def added(model: str, to: str = "vgg_16") -> tuple[str, ...]:
     )
 
 
-def from_hed(model: str, official: str, **flags) -> Start:
+def from_hed(model: str, official: str, **flags: Any) -> Start:
     """`hed` as a start of a VGG.
 
     Args:
