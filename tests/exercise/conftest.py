@@ -1,5 +1,7 @@
 """Steps that take seconds: a narrow MobileNet V1 on a few digits."""
 
+import shutil
+
 import pytest
 
 from slimft.exercise import catalogue, conduct, plan
@@ -54,3 +56,21 @@ def make_exercise(steps, places):
         return conduct.Exercise(chosen, options.pop("places", places), starts, **options)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def _done(tmp_path_factory):
+    """The directory of an exercise whose first step is done, with its checkpoints."""
+    places = Places(tmp_path_factory.mktemp("done"), "smoke", "digits")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (catalogue, conduct):
+            patch.setattr(module, "ALL_STEPS", STEPS)
+        exercise = conduct.Exercise(STEPS[:1], places, Starts(False, lambda *_: False), keeps=True)
+        assert exercise.conduct(None, lambda: False) == 1
+    return places.root
+
+
+@pytest.fixture
+def first_is_done(_done, places):
+    """The first step is done, and its checkpoints are there."""
+    shutil.copytree(_done, places.root)

@@ -1,13 +1,13 @@
 """Steps are run, stopped, continued, and told of."""
 
+import dataclasses
 import json
 import os
-import pathlib
 import time
 
 import pytest
 
-from slimft.errors import UsageError
+from slimft.errors import DataError, UsageError
 from slimft.exercise.conduct import PAGE_FILE, TABLE_FILE, TIMES_FILE
 from slimft.exercise.rows import read_rows
 from slimft.runs.directory import steps_saved
@@ -17,9 +17,12 @@ def never():
     return False
 
 
-def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, capfd):
+def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, first_is_done, capfd):
+    first = places.root / "digits-smoke/first"
     exercise = make_exercise()
-    assert exercise.conduct(None, never) == 2  # Of the others there is no checkpoint.
+    exercise._remove_checkpoints()
+    assert steps_saved(first) == [3]  # The second has not started from it yet.
+    assert exercise.conduct(None, never) == 1  # Of the others there is no checkpoint.
     rows = {row.step.name: row for row in exercise.write()}
     assert list(rows) == ["first", "second", "official", "stand_in"]
     for name in ("first", "second"):
@@ -34,25 +37,18 @@ def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, cap
     assert 'href="digits-smoke/first/report.html"' in page and "minutes of training" in page
     assert table.count("\n| ") == 5 and "needs the official checkpoint vgg_19" in table
     # Nothing starts from them any more.
-    assert (
-        not steps_saved(places.root / "digits-smoke/first")
-        and not (places.root / "digits-smoke/first/best").exists()
-    )
+    assert not steps_saved(first) and not (first / "best").exists()
     assert "first: its checkpoints are removed" in capfd.readouterr().err
     # All is done: nothing is run, and the same is told.
     again = make_exercise()
-    assert again.conduct(None, never) == 0 and [row.cells for row in again.write()] == [
-        row.cells for row in rows.values()
-    ]
+    assert again.conduct(None, never) == 0
+    assert [row.cells for row in again.write()] == [row.cells for row in rows.values()]
 
 
-def test_checkpoints_stay_where_they_are_asked_for_or_needed(make_exercise, places):
-    make_exercise("first", keeps=True).conduct(None, never)
+def test_checkpoints_stay_where_they_are_asked_for(make_exercise, places, first_is_done):
+    make_exercise("first", keeps=True)._remove_checkpoints()
     assert steps_saved(places.root / "digits-smoke/first") == [3]
-    exercise = make_exercise("first", "second")
-    exercise._remove_checkpoints()  # Before the second has started from it.
-    assert steps_saved(places.root / "digits-smoke/first") == [3]
-    assert exercise.conduct(None, never) == 1
+    make_exercise("first")._remove_checkpoints()
     assert not steps_saved(places.root / "digits-smoke/first")
 
 
@@ -97,9 +93,9 @@ def test_a_step_that_fails_does_not_stop_the_others(make_exercise, places, capfd
     assert "finetune: " in said and "first: failed with exit status 2, as said above" in said
 
 
-def test_seeds_are_runs_of_their_own(make_exercise, places):
+def test_seeds_are_runs_of_their_own(make_exercise, places, first_is_done):
     exercise = make_exercise("first", seeds=2)
-    assert exercise.conduct(None, never) == 2
+    assert exercise.conduct(None, never) == 1
     (row,) = exercise.write()
     assert len(row.files) == 2 and " ± " in row.cells["test"] and " ± " in row.cells["validation"]
     # A later command that asks for one shows both.
@@ -107,32 +103,28 @@ def test_seeds_are_runs_of_their_own(make_exercise, places):
     assert len(row.files) == 2
 
 
-def test_what_is_there_is_shown_whatever_is_asked_for(make_exercise, places):
-    make_exercise("first").conduct(None, never)
+def test_what_is_there_is_shown_whatever_is_asked_for(make_exercise, first_is_done):
     names = [row.step.name for row in make_exercise("official").write()]
     assert names == ["first", "official"]
 
 
-def test_other_settings_and_damaged_files_are_refused(make_exercise, places):
-    make_exercise("first").conduct(None, never)
+def test_other_settings_and_damaged_files_are_refused(make_exercise, places, first_is_done):
     file = places.root / "digits-smoke/first/settings.json"
     told = json.loads(file.read_text())
     file.write_text(json.dumps({**told, "batch_size": 16}))
     with pytest.raises(UsageError, match="holds a run with other settings: --batch_size was 16 there and is 8 now"):
         make_exercise("first")
     file.write_text(json.dumps(told))
-    (places.root / TIMES_FILE).write_text("[]")
-    with pytest.raises(Exception, match="times.json is no file of a run"):
-        make_exercise("first")
+    for damaged in ("[]", '{"digits-smoke/first": 1}', "{", '{"digits-smoke/first": {"seconds": "x"}}'):
+        (places.root / TIMES_FILE).write_text(damaged)
+        with pytest.raises(DataError, match="times.json is no "):
+            make_exercise("first")
 
 
-def test_the_directory_may_move(make_exercise, places):
-    import dataclasses
-
-    make_exercise("first").conduct(None, never)
+def test_the_directory_may_move(make_exercise, places, first_is_done):
     moved = places.root.with_name("elsewhere")
     os.rename(places.root, moved)
-    (row,) = make_exercise("first", places=dataclasses.replace(places, root=pathlib.Path(moved))).write()
+    (row,) = make_exercise("first", places=dataclasses.replace(places, root=moved)).write()
     assert len(row.files) == 1 and row.seconds[0] > 1
 
 
