@@ -25,8 +25,8 @@ _HEAD = """# The steps of the exercise
 
 <!-- Written by docs/make_exercise.py: change slimft/exercise/ and run it again. -->
 
-What `bin/exercise --list` prints: each step, what it shows, and its command from the checkpoint that it is about,
-at the small scale and with the course's, or the tutorial's, own parameters. How to run them, and what is needed:
+Each step of `bin/exercise`, what it shows, and its command from the checkpoint that it is about, at the small scale
+and with the course's, or the tutorial's, own parameters. How to run them, and what is needed:
 [exercise.md](../exercise.md).
 
 *Times: minutes a step at the small scale on two cores, hours of the headline and with the course's parameters.*

@@ -16,8 +16,10 @@ from slimft.cli.text_table import text_table
 from slimft.errors import DataError, UsageError
 from slimft.exercise import table
 from slimft.exercise.catalogue import PARTS, select
-from slimft.exercise.conduct import PAGE_FILE, TABLE_FILE, Exercise
+from slimft.exercise.conduct import PAGE_FILE, TABLE_FILE, Exercise, make_directory
+from slimft.exercise.page import TITLE
 from slimft.exercise.plan import VOC_RELEASES, Places, is_done
+from slimft.exercise.rows import doubts
 from slimft.exercise.starts import Starts, use_directory
 from slimft.exercise.steps import SCALES
 from slimft.messages import printable, say
@@ -81,6 +83,7 @@ def define_flags(values: flags.FlagValues) -> None:
         None,
         "Runs of each step, with --seed=0, 1, ...; by default 1, of headline 3.",
         lower_bound=1,
+        upper_bound=100,
         **define,
     )
     flags.DEFINE_boolean(
@@ -118,14 +121,17 @@ def exercise(values: flags.FlagValues, names: list[str]) -> int:
     steps = select(names)
     use_directory(values.checkpoint_dir)
     places = _places(values)
-    starts = Starts(values.fetch, lambda name, seed: is_done(name, seed, places))
+    starts = Starts(values.fetch, lambda start, seed: is_done(start, seed, places))
     work = Exercise(steps, places, starts, values.seeds, values.keep_checkpoints)
     if values.list:
         _print_list(work)
         return 0
     status = 0
+    _check_page(places.root)
+    if values.report and not places.root.is_dir():
+        raise UsageError(f"--dir={values.dir} is not there; name the directory of an exercise")
     if not values.report:
-        places.root.mkdir(parents=True, exist_ok=True)
+        make_directory(places.root)
         with locked(str(places.root), "dir"), StopSignals() as stop:
             if any(not step.segments for step in steps):
                 _prepare(places)
@@ -136,11 +142,14 @@ def exercise(values: flags.FlagValues, names: list[str]) -> int:
     titles = table.columns(rows)
     cells = [row.cells for row in rows]
     print(text_table(titles, [[one[title] for title in titles] for one in cells], table.words(titles)))
-    print("\n".join(["", table.LEGEND, *table.notes(rows), ""]))
+    told = [f"{table.about(places)} {table.LEGEND}", *doubts(rows), *table.notes(rows)]
+    print("\n".join(["", *map(printable, told), ""]))
     runs = work.runs()
     undone = [run.directory.name for run in runs if not run.is_done]
     if undone and not values.report:
-        say(f"{len(runs) - len(undone)} of {len(runs)} runs are done; the same command goes on with the others")
+        goes_on = any(not run.is_done and not run.missing for run in runs)
+        others = "the same command goes on with the others" if goes_on else "what the others need is said above"
+        say(f"{len(runs) - len(undone)} of the {len(runs)} runs that were asked for are done; {others}")
     common.print_result(
         {
             "done": len(runs) - len(undone),
@@ -162,12 +171,24 @@ def _places(values: flags.FlagValues) -> Places:
         folder = pathlib.Path(voc).expanduser()
         if not folder.is_dir():
             raise UsageError(f"--voc_dir={voc} is no folder; name one in VOC's layout, or voc2012 to download it")
+        lacking = [name for name in ("JPEGImages", "SegmentationClass") if not (folder / name).is_dir()]
+        if lacking:
+            raise UsageError(f"--voc_dir={voc} is not in VOC's layout: it has no folder {lacking[0]}")
         voc = str(folder.resolve())
     data = values.data_dir
     if data is not None:
         data = str(pathlib.Path(data).expanduser().resolve())
     root = pathlib.Path(values.dir).expanduser().resolve()
     return Places(root, values.scale, values.dataset, data, voc)
+
+
+def _check_page(root: pathlib.Path) -> None:
+    """Raises UsageError if a page in the directory is not the exercise's, and would be overwritten."""
+    file = root / PAGE_FILE
+    if file.is_file():
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            if TITLE not in stream.read(10_000):
+                raise UsageError(f"{file} is not of an exercise, and would be overwritten; name another --dir")
 
 
 def _prepare(places: Places) -> None:

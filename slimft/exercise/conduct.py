@@ -7,10 +7,11 @@ import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from slimft.errors import UsageError
 from slimft.exercise import page, plan, table
 from slimft.exercise.catalogue import ALL_STEPS
 from slimft.exercise.plan import Places, Run
-from slimft.exercise.rows import read_rows
+from slimft.exercise.rows import Row, how_it_ended, read_rows
 from slimft.exercise.running import run_step
 from slimft.exercise.starts import Starts
 from slimft.exercise.steps import Step
@@ -18,12 +19,24 @@ from slimft.files import write_atomically
 from slimft.messages import say
 from slimft.report.texts import duration
 from slimft.runs.checked_json import read_json
+from slimft.runs.directory import RESULT_FILE, check_free
 
 # Beyond what is asked for: how many seeds of a step are looked for.
 _MOST_SEEDS = 10
 PAGE_FILE, TABLE_FILE, TIMES_FILE = "index.html", "table.md", "times.json"
+# The least that is worth starting a step for, and that one is said to take.
+_LEAST_SECONDS = 20.0
+_WAIT_SECONDS = 120.0
 # To save and stop, and to write the page, before a time is over.
 _SECONDS_TO_STOP = 15.0
+
+
+def make_directory(folder: pathlib.Path) -> None:
+    """Makes a directory of the exercise; raises UsageError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}; name another --dir") from None
 
 
 class Exercise:
@@ -69,12 +82,13 @@ class Exercise:
         """The runs of the page: those in the directory, of whatever step, and those that are to be done."""
         found = []
         for step in ALL_STEPS:
-            for seed in range(max(self._seeds.get(step.name, 0), _MOST_SEEDS)):
-                run = plan.begun_run_of(step, seed, self._places)
-                if seed < self._seeds.get(step.name, 0) and not (run and run.is_done):
+            wanted = self._seeds.get(step.name, 0)
+            for seed in range(max(wanted, _MOST_SEEDS)):
+                there = plan.begun_runs_of(step, seed, self._places)
+                if seed < wanted and not any(run.is_done for run in there):
                     run = plan.run_of(step, seed, self._places, self._starts, downloads=False)
-                if run is not None:
-                    found.append(run)
+                    there = [*(one for one in there if one.directory != run.directory), run]
+                found += there
         return found
 
     def seconds(self, runs: Sequence[Run]) -> dict[pathlib.Path, float]:
@@ -82,8 +96,7 @@ class Exercise:
         left = {}
         for run in runs:
             whole = plan.seconds_of(run, self._times.rates(but=run.directory))
-            begun = self._times.of(run.directory) if run.step_saved else 0.0
-            left[run.directory] = max(whole - begun, 10.0)
+            left[run.directory] = max(whole * run.share_left, _LEAST_SECONDS)
         return left
 
     def conduct(self, budget: float | None, stopped: Callable[[], bool]) -> int:
@@ -98,8 +111,9 @@ class Exercise:
         """
         end = time.monotonic() + budget if budget is not None else float("inf")
         finished = 0
+        self.write()  # What is damaged is said before anything is run.
+        say(f"the page of all steps: {self._places.root / PAGE_FILE}")
         while not stopped():
-            self._remove_checkpoints()
             run = self._next(end - _SECONDS_TO_STOP - time.monotonic())
             if run is None:
                 break
@@ -110,7 +124,7 @@ class Exercise:
         return finished
 
     def _next(self, left: float) -> Run | None:
-        if left <= 0:
+        if left < _LEAST_SECONDS:
             return None
         runs = [run for run in self.runs() if not run.is_done and run.directory not in self._failed]
         open_runs = [run for run in runs if not run.missing]
@@ -129,41 +143,62 @@ class Exercise:
         say("", f"== {run.directory.name}: {run.step.title} (about {about}){goes_on}")
         if run.start and run.start.note:
             say(run.start.note)
-        run.directory.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(run.directory.parent)
+        self._wait_for(run, stopped)
         began = time.monotonic()
         status, was_told = run_step(run, deadline, stopped)
         took = time.monotonic() - began
         self._times.add(run, took)
         if run.is_done and status == 0:
+            self._remove_checkpoints(run)
             return True
         if was_told:
             say(f"{run.directory.name}: stopped at step {run.step_saved:,}; the same command goes on from there")
         else:
-            say(f"{run.directory.name}: failed with exit status {status}, as said above")
+            how = how_it_ended(status)
+            say(f"{run.directory.name}: failed ({how}){', as said above' if status > 0 else ''}")
             self._failed[run.directory] = status
         return False
 
-    def _remove_checkpoints(self) -> None:
-        """Removes checkpoints of runs that are done, but for those that others start from."""
+    def _wait_for(self, run: Run, stopped: Callable[[], bool]) -> None:
+        """Waits for a process that an exercise which was killed has left, and that is about to stop."""
+        end = time.monotonic() + _WAIT_SECONDS
+        while not stopped() and time.monotonic() < end:
+            try:
+                return check_free(str(run.directory))
+            except UsageError:
+                time.sleep(1)
+
+    def _remove_checkpoints(self, done: Run) -> None:
+        """Removes the checkpoints of a run that has just come to its end, and of that which it started from.
+
+        But for those that some step, of this exercise or another, still is to start from.
+        """
         if self._keeps:
             return
-        runs = self.runs()
-        needed = {
-            pathlib.Path(run.flags["checkpoint"])
-            for run in runs
-            if run.step.starts and run.step.starts[0].step and not run.is_done
-        }
-        for run in runs:
-            if run.is_done and run.directory not in needed and plan.remove_checkpoints(run):
-                say(f"{run.directory.name}: its checkpoints are removed (--keep_checkpoints keeps them)")
+        places = self._places
+        for folder in (done.directory, pathlib.Path(str(done.flags.get("checkpoint", "")))):
+            if places.root in folder.parents and not self._is_needed(folder, done.seed):
+                if plan.remove_checkpoints(folder):
+                    say(f"{folder.name}: its checkpoints are removed (--keep_checkpoints keeps them)")
 
-    def write(self) -> list:
+    def _is_needed(self, folder: pathlib.Path, seed: int) -> bool:
+        """Whether a step that is not done can start from the run in a directory."""
+        for step in ALL_STEPS:
+            for start in plan.beginnings(step):
+                if start and start.step and plan.source_of(start, seed, self._places) == folder:
+                    target = plan.directory_of(step, seed, self._places, start)
+                    if not (target / RESULT_FILE).is_file():
+                        return True
+        return False
+
+    def write(self) -> list[Row]:
         """Writes the page and the table; returns the rows."""
         rows = read_rows(self.shown(), self._failed, self._times.finished)
         root = self._places.root
-        root.mkdir(parents=True, exist_ok=True)
+        make_directory(root)
         write_atomically(root / PAGE_FILE, page.exercise_page(rows, self._places))
-        write_atomically(root / TABLE_FILE, table.markdown(rows))
+        write_atomically(root / TABLE_FILE, table.markdown(rows, self._places))
         return rows
 
     @property
@@ -181,8 +216,8 @@ class _Times:
         if (root / TIMES_FILE).is_file():
             for name, value in read_json(root / TIMES_FILE).object().items():
                 self._kept[name] = {
-                    "seconds": value.get("seconds").number() or 0.0,
-                    "work": value.get("work").number() or 0.0,
+                    "seconds": value.get("seconds").number(1e9) or 0.0,
+                    "work": value.get("work").number(1e15) or 0.0,
                     "model": value.get("model").text(),
                     "done": value.get("done").raw is True,
                 }
@@ -197,14 +232,18 @@ class _Times:
     @property
     def finished(self) -> Mapping[pathlib.Path, float]:
         """By directory, how many seconds runs took that are done."""
-        return {self._root / name: float(one["seconds"]) for name, one in self._kept.items() if one["done"]}
+        return {
+            self._root / name: float(one["seconds"])
+            for name, one in self._kept.items()
+            if one["done"] and float(one["seconds"]) >= 1
+        }
 
     def rates(self, but: pathlib.Path) -> dict[str, tuple[str, float, float]]:
         """What `plan.seconds_of` goes by: of runs that are done, but for one."""
         return {
             name: (str(one["model"]), float(one["work"]), float(one["seconds"]))
             for name, one in self._kept.items()
-            if one["done"] and one["seconds"] and name != self._name(but)
+            if one["done"] and name != self._name(but)
         }
 
     def add(self, run: Run, seconds: float) -> None:
@@ -215,5 +254,4 @@ class _Times:
             "model": run.flags["model"],
             "done": run.is_done,
         }
-        self._root.mkdir(parents=True, exist_ok=True)
         write_atomically(self._root / TIMES_FILE, json.dumps(self._kept, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shlex
 import urllib.parse
@@ -10,15 +11,18 @@ from collections.abc import Sequence
 from slimft.exercise.catalogue import PARTS, Part
 from slimft.exercise.plan import Places
 from slimft.exercise.rows import Row, doubts
-from slimft.exercise.table import LEGEND, columns, notes, words
+from slimft.exercise.table import LEGEND, about, columns, notes, words
 from slimft.nets import get_network
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, folded, section, table, tag
 from slimft.report.run_page import REPORT_FILE
 from slimft.runs.read import RunFiles
 
+# By which the page is known.
+TITLE = "slimft exercise"
 # Curves in one chart: more, and none can be told from another.
 _MOST_CURVES = 8
+_MINUTES = "minutes of training, with the pass that makes features"
 
 
 def exercise_page(rows: Sequence[Row], places: Places) -> Html:
@@ -26,9 +30,9 @@ def exercise_page(rows: Sequence[Row], places: Places) -> Html:
     done = sum(bool(row.files) for row in rows)
     parts = [_part(part, [row for row in rows if row.step.part == part.name], places) for part in PARTS]
     return document(
-        "slimft exercise",
+        TITLE,
         tag("h1", "The exercise"),
-        tag("p", f"{done} of {len(rows)} steps, {places.dataset}, scale {places.scale}", class_="sub"),
+        tag("p", f"{done} of {len(rows)} rows are done. {about(places)}", class_="sub"),
         [tag("p", doubt, class_="warning") for doubt in doubts(rows)],
         tag("p", LEGEND, class_="note"),
         *parts,
@@ -61,18 +65,18 @@ def _cell(row: Row, title: str, is_word: bool, places: Places) -> Html | str:
         told = tag("div", row.step.title, class_="note", style="min-width:15em")
         report = row.files[0].train_dir / REPORT_FILE if row.files else None
         if report is not None and report.is_file():
-            relative = pathlib.Path(report).resolve().relative_to(places.root.resolve()).as_posix()
+            relative = pathlib.Path(os.path.relpath(report, places.root)).as_posix()
             return tag("td", tag("a", text, href=urllib.parse.quote(relative)), told)
         return tag("td", text, told)
     return tag("td", text, class_=None if is_word else "n")
 
 
 def _about(row: Row) -> Html:
-    """What a step shows, and its command, folded away."""
-    command = " \\\n  ".join(["bin/finetune", *map(shlex.quote, row.runs[0].command)])
-    return folded(
-        f"{row.step.name}: {row.step.title}", tag("p", row.step.shows), tag("pre", command, class_="wrap")
-    )
+    """What a step shows, and its command, that of its run if there is one, folded away."""
+    there = [*row.files, *row.begun]
+    flags = there[0].flags(there[0].given()) if there else [shlex.quote(flag) for flag in row.runs[0].command]
+    command = " \\\n  ".join(["bin/finetune", *flags])
+    return folded(f"{row.name}: {row.step.title}", tag("p", row.step.shows), tag("pre", command, class_="wrap"))
 
 
 def _curve_charts(name: str, rows: Sequence[Row]) -> list[Html | None]:
@@ -89,7 +93,7 @@ def _curve_charts(name: str, rows: Sequence[Row]) -> list[Html | None]:
         for start in range(0, len(curves), _MOST_CURVES):
             shown = curves[start : start + _MOST_CURVES]
             identity = f"{name}-{'iou' if segments else 'accuracy'}-{start}"
-            charts.append(curve_chart(title, shown, identity, share=True, over="minutes of training"))
+            charts.append(curve_chart(title, shown, identity, share=True, over=_MINUTES))
     return charts
 
 
@@ -97,14 +101,23 @@ def _over_minutes(row: Row, files: RunFiles, number: int) -> Curve | None:
     """The validations of a run by the time that training had taken; None where that is not known."""
     records = files.history.train
     times = [(one["step"], one["seconds"]) for one in records if one.get("seconds") is not None]
+    before = _seconds_before(row, files)
     minutes, values = [], []
     for record in files.history.validation:
         seconds = _seconds_at(record["step"], times)
         if seconds is not None and record.get(row.figure) is not None:
-            minutes.append(seconds / 60)
+            minutes.append((before + seconds) / 60)
             values.append(record[row.figure])
     seed = files.settings.get("seed")
-    return Curve(f"{row.step.name}{f', seed {seed}' if seed else ''}", minutes, values, number) if values else None
+    return Curve(f"{row.name}{f', seed {seed}' if seed else ''}", minutes, values, number) if values else None
+
+
+def _seconds_before(row: Row, files: RunFiles) -> float:
+    """What frozen layers took to make their features, as far as that is known: the command without its training."""
+    if not files.settings.get("cache_views") or files not in row.files:
+        return 0.0
+    whole, trained = row.seconds[row.files.index(files)], files.result.seconds if files.result else None
+    return max(whole - trained, 0.0) if whole is not None and trained is not None else 0.0
 
 
 def _seconds_at(step: int, times: Sequence[tuple[int, float]]) -> float | None:

@@ -23,7 +23,9 @@ from slimft.training.completion import complete
 # What a run may have otherwise and still be that of the step: where things are, and what it found out by itself.
 _OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "precision", "grey_bits")
 # GFLOPs a second on two cores, in training, until some run has told; seconds to start and to end.
-_RATE, _SECONDS_AROUND = 200.0, 30.0
+_RATE, _SECONDS_AROUND, _LEAST_SECONDS = 200.0, 30.0, 120.0
+# What training VGG's fully connected layers, 119 million weights, takes an image, in GFLOPs.
+_FULLY_CONNECTED = 0.12
 # A step trains at two passes backwards for each forwards; with frozen blocks, at about half of it.
 _PASSES = {"top": 2.0, "features": 0.0}
 # Images to train on, to validate and to test on; of VOC 2012 there are 1,464 and 1,449.
@@ -72,6 +74,11 @@ class Run:
     flags: Mapping[str, Any]
 
     @property
+    def tag(self) -> str:
+        """What it starts from, where that is not what the step is about."""
+        return self.start.tag if self.start else ""
+
+    @property
     def command(self) -> list[str]:
         """The flags of ``bin/finetune`` that make it."""
         return [flag for name, value in self.flags.items() for flag in flags_of(name, value)]
@@ -80,6 +87,13 @@ class Run:
     def is_done(self) -> bool:
         """Whether it has come to its end."""
         return (self.directory / RESULT_FILE).is_file()
+
+    @property
+    def share_left(self) -> float:
+        """The share of its training that is still to be done, by its newest checkpoint."""
+        if self.is_done:
+            return 0.0
+        return max(1 - self.step_saved * self.flags["batch_size"] / max(images_of(self.flags), 1), 0.0)
 
     @property
     def step_saved(self) -> int:
@@ -108,9 +122,40 @@ def _shown(value: Any) -> str:
     return "not given" if value in (None, ()) else ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+def beginnings(step: Step) -> tuple[Start | None, ...]:
+    """What a step can start from, the best first; None for nothing.
+
+    A run of another step counts once for each that this can start from.
+    """
+    found: list[Start | None] = []
+    for start in step.starts or (None,):
+        if start is None or start.step is None:
+            found.append(start)
+            continue
+        for origin in beginnings(find(start.step)):
+            tag = origin.tag if origin else ""
+            note = f"{start.step} in turn started from {tag}" if tag else ""
+            found.append(dataclasses.replace(start, origin=tag, note=note))
+    return tuple(found)
+
+
+def source_of(start: Start, seed: int, places: Places) -> pathlib.Path:
+    """The directory of the run, of another step, that is a start."""
+    assert start.step is not None
+    step = find(start.step)
+    (origin,) = [one for one in beginnings(step) if (one.tag if one else "") == start.origin]
+    return directory_of(step, seed, places, origin)
+
+
+def is_done(start: Start, seed: int, places: Places) -> bool:
+    """Whether the run of another step is done, with a checkpoint to start from."""
+    folder = source_of(start, seed, places)
+    return (folder / RESULT_FILE).is_file() and bool(steps_saved(folder))
+
+
 def run_of(step: Step, seed: int, places: Places, starts: Starts, downloads: bool = True) -> Run:
     """The run of a step with a seed; `downloads` as of `Starts.choose`."""
-    start, missing = starts.choose(step, seed, downloads)
+    start, missing = starts.choose(beginnings(step), seed, downloads)
     if step.segments and places.voc_dir is None:
         missing = "needs --voc_dir, a folder in the layout of VOC, or voc2012 to download it (2 GB)"
     return _run_from(step, seed, places, start, missing)
@@ -118,18 +163,17 @@ def run_of(step: Step, seed: int, places: Places, starts: Starts, downloads: boo
 
 def official_run_of(step: Step, places: Places) -> Run:
     """The run of a step from what the step is about, whether that can be had or not."""
-    return _run_from(step, 0, places, step.starts[0] if step.starts else None, "")
+    return _run_from(step, 0, places, beginnings(step)[0], "")
 
 
-def begun_run_of(step: Step, seed: int, places: Places) -> Run | None:
-    """The run of a step that is there, whatever it started from: one that is done rather than one that is not."""
-    runs = [_run_from(step, seed, places, start, "") for start in step.beginnings]
-    there = [run for run in runs if (run.directory / SETTINGS_FILE).is_file()]
-    return next((run for run in there if run.is_done), there[0] if there else None)
+def begun_runs_of(step: Step, seed: int, places: Places) -> list[Run]:
+    """The runs of a step that are there, whatever they started from."""
+    runs = [_run_from(step, seed, places, start, "") for start in beginnings(step)]
+    return [run for run in runs if (run.directory / SETTINGS_FILE).is_file()]
 
 
 def _run_from(step: Step, seed: int, places: Places, start: Start | None, missing: str) -> Run:
-    shown = start or (step.starts[0] if step.starts else None)
+    shown = start or beginnings(step)[0]
     flags = step.flags_for(places.scale, shown, places.dataset)
     if step.segments and places.voc_dir in VOC_RELEASES:
         flags["dataset"] = places.voc_dir
@@ -139,8 +183,7 @@ def _run_from(step: Step, seed: int, places: Places, start: Start | None, missin
     if data_dir is not None and data_dir not in VOC_RELEASES:
         where["data_dir"] = data_dir
     if shown is not None:
-        run = shown.step and str(_step_directory(shown.step, seed, places))
-        where["checkpoint"] = run or checkpoint_of(shown)
+        where["checkpoint"] = str(source_of(shown, seed, places)) if shown.step else checkpoint_of(shown)
     return Run(step, seed, start, missing, folder, {**flags, **where, "train_dir": str(folder)})
 
 
@@ -150,19 +193,6 @@ def directory_of(step: Step, seed: int, places: Places, start: Start | None) -> 
     group = f"{data}-{'headline' if step.own_scale and places.scale != 'smoke' else places.scale}"
     tag = f"-from-{start.tag}" if start and start.tag else ""
     return places.root / group / f"{step.name}{tag}{f'-seed{seed}' if seed else ''}"
-
-
-def _step_directory(name: str, seed: int, places: Places) -> pathlib.Path:
-    """The directory of the run of a step that another starts from; of several, the one that is done."""
-    step = find(name)
-    folders = [directory_of(step, seed, places, start) for start in step.beginnings]
-    return next((folder for folder in folders if (folder / RESULT_FILE).is_file()), folders[0])
-
-
-def is_done(name: str, seed: int, places: Places) -> bool:
-    """Whether there is a finished run of the step `name`, with a checkpoint to start from."""
-    folder = _step_directory(name, seed, places)
-    return (folder / RESULT_FILE).is_file() and bool(steps_saved(folder))
 
 
 # Time.
@@ -175,22 +205,36 @@ def work_of(flags: Mapping[str, Any]) -> float:
     trained = min(flags.get("train_examples") or trained, trained)
     size = flags.get("longest_side") or flags.get("image_size") or spec.default_image_size
     one = spec.gflops * (flags.get("image_size", size) / spec.default_image_size) ** 2
-    seen = flags["steps"] * flags["batch_size"] if "steps" in flags else flags.get("epochs", 8) * trained
+    seen = images_of(flags)
     passes = _PASSES.get(flags.get("recipe", "all"), 3.0)
     epochs = max(1.0, seen / trained)
-    if not passes:  # Features of all images once, and a small head on them.
-        return one * (trained + evaluated) + 0.02 * one * seen
+    if not passes:  # Features of all images once, and what trains on them.
+        head = _FULLY_CONNECTED if any("/fc6" in scope for scope in flags.get("trainable") or ()) else 0.02 * one
+        return one * (trained + evaluated) + head * seen
     return one * (passes * seen + evaluated * (1 + (epochs - 1) / 3))
 
 
+def images_of(flags: Mapping[str, Any]) -> float:
+    """How many images a run trains on, each as often as it does."""
+    if "steps" in flags:
+        return flags["steps"] * flags["batch_size"]
+    trained = _IMAGES.get(flags["dataset"], _IMAGES_WITH_MASKS)[0]
+    return flags.get("epochs", 8) * min(flags.get("train_examples") or trained, trained)
+
+
 def seconds_of(run: Run, timed: Mapping[str, tuple[str, float, float]]) -> float:
-    """About how many seconds a run takes, by those that others took on this machine.
+    """About how many seconds a run takes as a whole, by those that others took on this machine.
 
     Args:
         run: the run.
-        timed: by directory, other runs' network, GFLOPs and seconds.
+        timed: by directory, other runs' network, GFLOPs and seconds. Those that took less than two minutes, most of
+            which is no training, tell nothing.
     """
-    rates = [(model, work / max(seconds - _SECONDS_AROUND, 1.0)) for model, work, seconds in timed.values()]
+    rates = [
+        (model, work / (seconds - _SECONDS_AROUND))
+        for model, work, seconds in timed.values()
+        if _LEAST_SECONDS <= seconds < 1e7 and 1 < work < 1e12
+    ]
     alike = [rate for model, rate in rates if model == run.flags["model"]] or [rate for _, rate in rates]
     return _SECONDS_AROUND + work_of(run.flags) / (statistics.median(alike) if alike else _RATE)
 
@@ -207,16 +251,10 @@ def next_of(runs: Sequence[Run], seconds: Mapping[pathlib.Path, float], left: fl
     return fitting[0] if fitting else min(runs, key=lambda run: seconds[run.directory], default=None)
 
 
-def remove_checkpoints(run: Run) -> int:
-    """Removes the checkpoints of a run that is done; what tells of it stays. Returns how many bytes that were."""
-    files = [*run.directory.glob("model.ckpt-*"), run.directory / "checkpoint", *(run.directory / BEST).glob("*")]
-    sizes = {}
+def remove_checkpoints(folder: pathlib.Path) -> bool:
+    """Removes the checkpoints of a run that is done; what tells of it stays. Returns whether there were any."""
+    files = [file for file in (*folder.glob("model.ckpt-*"), folder / "checkpoint") if file.is_file()]
     for file in files:
-        if file.is_file():
-            status = file.stat()
-            sizes[status.st_ino] = status.st_size
-    for file in files:
-        if file.parent == run.directory and file.is_file():
-            os.unlink(file)
-    shutil.rmtree(run.directory / BEST, ignore_errors=True)
-    return sum(sizes.values())
+        os.unlink(file)
+    shutil.rmtree(folder / BEST, ignore_errors=True)
+    return bool(files)

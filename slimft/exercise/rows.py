@@ -76,16 +76,27 @@ class Row:
         flags = self.runs[0].flags
         start = flags.get("checkpoint")
         return {
-            "step": self.step.name,
+            "step": self.name,
             "network": flags["model"],
             "from": _start(self, start),
             "size": str(flags["image_size"]),
             "validation": _shares(self.validation),
             "test": self._test,
-            "published": percent(self.step.published.accuracy) if self.step.published else "",
+            "published": self._published,
             "training": _mean_duration([result.seconds for result in self.results]),
             "in all": _mean_duration(self.seconds),
         }
+
+    @property
+    def name(self) -> str:
+        """The step's name, and what it started from where that is not what it is about."""
+        return f"{self.step.name} from {self.runs[0].tag}" if self.runs[0].tag else self.step.name
+
+    @property
+    def _published(self) -> str:
+        """The figure of others, if there is one of the same data."""
+        figure = self.step.published
+        return percent(figure.accuracy) if figure and self.runs[0].flags["dataset"] == "cifar10" else ""
 
     @property
     def _test(self) -> str:
@@ -120,7 +131,7 @@ def _mean_duration(values: Sequence[float | None]) -> str:
 def read_rows(
     runs: Sequence[Run], failed: Mapping[pathlib.Path, int], seconds: Mapping[pathlib.Path, float]
 ) -> list[Row]:
-    """The rows of runs, those of one step in one.
+    """The rows of runs: those of one step in one, if they started from the same.
 
     Args:
         runs: the runs, in the order of the catalogue and of seeds.
@@ -128,8 +139,8 @@ def read_rows(
         seconds: of the whole command, by directory.
     """
     rows = []
-    for step in dict.fromkeys(run.step for run in runs):
-        mine = [run for run in runs if run.step is step]
+    for step, tag in dict.fromkeys((run.step, run.tag) for run in runs):
+        mine = [run for run in runs if run.step is step and run.tag == tag]
         done = [run for run in mine if run.is_done]
         begun = [run for run in mine if not run.is_done and (run.directory / SETTINGS_FILE).is_file()]
         row = Row(
@@ -152,7 +163,7 @@ def _note(runs: Sequence[Run], done: Sequence[Run], failed: Mapping[pathlib.Path
         told.append(f"{len(done)} of {len(runs)} seeds")
     broken = [failed[run.directory] for run in left if run.directory in failed]
     if broken:
-        told.append(f"failed (exit status {broken[0]})")
+        told.append(f"failed ({how_it_ended(broken[0])})")
     elif left and left[0].missing:
         told.append(left[0].missing)
     elif left:
@@ -160,8 +171,16 @@ def _note(runs: Sequence[Run], done: Sequence[Run], failed: Mapping[pathlib.Path
         told.append(f"stopped at step {saved:,}" if saved else "not run yet")
     start = runs[0].start
     if start and start.note and done:
-        told.append(f"needs the official checkpoint {runs[0].step.starts[0].checkpoint}; this is {start.note}")
+        needs = "" if start.step else f"needs the official checkpoint {runs[0].step.starts[0].checkpoint}; this is "
+        told.append(f"{needs}{start.note}")
     return "; ".join(told)
+
+
+def how_it_ended(status: int) -> str:
+    """An exit status, in words."""
+    if status < 0:
+        return f"killed by signal {-status}" + ("; there may not have been enough memory" if status == -9 else "")
+    return f"exit status {status}"
 
 
 def doubts(rows: Sequence[Row]) -> list[str]:
@@ -176,6 +195,18 @@ def doubts(rows: Sequence[Row]) -> list[str]:
                     f"The {split} {kind} do not compare directly: they are of different examples (what differs: "
                     f"{', '.join(parts)})."
                 )
+    for dataset in dict.fromkeys(str(row.runs[0].flags["dataset"]) for row in rows):
+        folders = {
+            str(one.settings.get("data_dir"))
+            for row in rows
+            for one in (*row.files, *row.begun)
+            if one.settings.get("dataset") == dataset
+        }
+        if len(folders) > 1:
+            told.append(
+                f"The runs on {dataset} read it from several folders ({', '.join(sorted(folders))}): their figures "
+                "compare if these hold the same."
+            )
     machines = {(one.device, *sorted(one.versions.items())) for row in rows for one in row.results}
     if len(machines) > 1:
         told.append(

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import slimft
 from slimft.exercise.plan import Run
+from slimft.messages import say
 
-_FINETUNE = "import sys; sys.argv[0] = 'finetune'; from slimft.cli.finetune import main; sys.exit(main())"
 _POLL_SECONDS = 0.2
 
 
@@ -35,7 +35,7 @@ def run_step(run: Run, deadline: float, stopped: Callable[[], bool]) -> tuple[in
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     told = False
     with subprocess.Popen(
-        [sys.executable, "-c", _FINETUNE, *run.command],
+        [sys.executable, "-m", "slimft.cli.exercise_step", *run.command],
         env={**os.environ, "PYTHONPATH": paths},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -45,6 +45,7 @@ def run_step(run: Run, deadline: float, stopped: Callable[[], bool]) -> tuple[in
             while process.poll() is None:
                 if not told and (stopped() or time.monotonic() >= deadline):
                     told = True
+                    say("saving and stopping; that takes some seconds")
                     process.send_signal(signal.SIGTERM)
                 time.sleep(_POLL_SECONDS)
         except BaseException:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from slimft.checkpoint import fetch
 from slimft.checkpoint.named import is_named, open_hed
 from slimft.checkpoint.official import checkpoint_directory, find_release
 from slimft.errors import CheckpointError
-from slimft.exercise.steps import Start, Step
+from slimft.exercise.steps import Start
 from slimft.messages import say
+
+# The folder that a flag names, if one does.
+_named: list[pathlib.Path] = []
 
 
 class Starts:
@@ -19,33 +22,35 @@ class Starts:
 
     Args:
         fetches: whether official checkpoints that are not there are downloaded.
-        is_done: whether the run of a step, by its name and seed, is there to start from.
+        is_done: whether the run of another step, with a seed, is there to start from.
     """
 
-    def __init__(self, fetches: bool, is_done: Callable[[str, int], bool]):
+    def __init__(self, fetches: bool, is_done: Callable[[Start, int], bool]):
         self._fetches, self._is_done = fetches, is_done
         self._asked: dict[str, str | None] = {}
 
-    def choose(self, step: Step, seed: int = 0, downloads: bool = True) -> tuple[Start | None, str]:
-        """The start of a step, and why there is none; (None, "") for a step that starts from nothing.
+    def choose(
+        self, starts: Sequence[Start | None], seed: int = 0, downloads: bool = True
+    ) -> tuple[Start | None, str]:
+        """What a run starts from, and why there is none; (None, "") for one that starts from nothing.
 
         Args:
-            step: the step.
-            seed: that of its run.
+            starts: what it can start from, the best first; None for nothing.
+            seed: that of the run.
             downloads: whether to download now; else what would have to be downloaded counts as had, if it may be.
         """
         missing = []
-        for start in step.starts:
-            why = self._why_not(start, seed, downloads)
+        for start in starts:
+            why = None if start is None else self._why_not(start, seed, downloads)
             if why is None:
                 return start, ""
             missing.append(why)
-        return None, "; ".join(missing)
+        return None, "; ".join(dict.fromkeys(missing))
 
     def _why_not(self, start: Start, seed: int, downloads: bool) -> str | None:
         """Why a start cannot be had; None if it can."""
         if start.step is not None:
-            return None if self._is_done(start.step, seed) else f"needs the run of {start.step}"
+            return None if self._is_done(start, seed) else f"needs the run of {start.step}, with its checkpoint"
         name = start.checkpoint
         if name == "hed":
             return self._once(name, open_hed)
@@ -84,12 +89,21 @@ def _converted(name: str) -> pathlib.Path:
 
 
 def checkpoint_of(start: Start) -> str:
-    """What ``--checkpoint`` is told of a start that is no step's run."""
+    """What ``--checkpoint`` is told of a start that is no step's run: its path where the folder was named."""
     name = start.checkpoint
-    return name if is_named(name) else str(_converted(name))
+    if name == "hed":
+        return name
+    if not is_named(name):
+        return str(_converted(name))
+    folder, release = checkpoint_directory(), find_release(name)
+    return str(folder / release.file) if _named and release.is_in(folder) else name
 
 
 def use_directory(folder: str | None) -> None:
     """Has official checkpoints looked for, and fetched into, `folder`, here and in the processes of steps."""
     if folder is not None:
-        os.environ["SLIMFT_CHECKPOINTS"] = str(pathlib.Path(folder).expanduser().resolve())
+        place = pathlib.Path(folder).expanduser().resolve()
+        if not place.is_dir():
+            say(f"--checkpoint_dir={folder} is not there yet; what is fetched goes there")
+        os.environ["SLIMFT_CHECKPOINTS"] = str(place)
+        _named.append(place)

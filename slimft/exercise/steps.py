@@ -38,16 +38,18 @@ class Start:
         checkpoint: a name that ``--checkpoint`` knows, or ``step:NAME`` for the run of another step.
         flags: what it changes of the step's flags.
         note: what is otherwise than the step says, for the table; empty for the checkpoint that the step is about.
+        origin: of another step's run, the `tag` of what that started from.
     """
 
     checkpoint: str
     flags: Flags = dataclasses.field(default_factory=dict)
     note: str = ""
+    origin: str = ""
 
     @property
     def tag(self) -> str:
         """What tells the directory of such a run from that of another; empty for what the step is about."""
-        return self.checkpoint if self.note else ""
+        return self.origin or (self.checkpoint if self.note else "")
 
     @property
     def step(self) -> str | None:
@@ -102,11 +104,6 @@ class Step:
     published: Published | None = None
     chart: str = ""
 
-    @property
-    def beginnings(self) -> Sequence[Start | None]:
-        """`starts`, or None alone for from nothing."""
-        return self.starts or (None,)
-
     def flags_for(self, scale: str, start: Start | None, dataset: str) -> dict[str, Any]:
         """All flags but for places: ``--checkpoint``, ``--data_dir``, ``--train_dir`` and ``--seed``.
 
@@ -124,9 +121,8 @@ class Step:
             flags |= _OF_MASKS["smoke"] if self.segments else SCALES["smoke"]
         if flags.get("steps") is not None:
             flags.pop("epochs", None)
-        if data == "digits":  # There are 1,293 to train on, of 8x8 pixels.
+        if data == "digits":  # There are 1,293 to train on.
             flags["train_examples"] = min(flags.get("train_examples") or _DIGITS, _DIGITS)
-            flags["image_size"] = 32
         if not self.segments:
             flags["image_size"] = max(flags["image_size"], get_network(flags["model"]).min_image_size)
         if "fc_width" in flags and not str(flags["model"]).startswith("fcn_"):

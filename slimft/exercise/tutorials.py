@@ -204,7 +204,7 @@ STEPS = (
     Step(
         name="vgg19_resized",
         part=PART,
-        title="VGG-19, images resized to 224, convolutions frozen",
+        title="VGG-19, images enlarged, convolutions frozen",
         shows="At its own size a VGG finds what it was trained to find; each image costs 49 times what it does at "
         "32x32, once. The small scale resizes to 96.",
         flags={"model": "vgg_19", "final_endpoint": "pool5", "head": "mlp", "recipe": "features"},

@@ -52,7 +52,7 @@ def make_exercise(steps, places):
 
     def make(*names, **options):
         chosen = tuple(step for step in steps if not names or step.name in names)
-        starts = Starts(False, lambda name, seed: plan.is_done(name, seed, places))
+        starts = Starts(False, lambda start, seed: plan.is_done(start, seed, places))
         return conduct.Exercise(chosen, options.pop("places", places), starts, **options)
 
     return make
@@ -65,6 +65,7 @@ def _done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for module in (catalogue, conduct):
             patch.setattr(module, "ALL_STEPS", STEPS)
+        patch.setattr(plan, "find", lambda name: next(step for step in STEPS if step.name == name))
         exercise = conduct.Exercise(STEPS[:1], places, Starts(False, lambda *_: False), keeps=True)
         assert exercise.conduct(None, lambda: False) == 1
     return places.root

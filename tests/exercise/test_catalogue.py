@@ -8,7 +8,7 @@ import pytest
 from slimft.cli.finetune import define_flags, settings_from
 from slimft.errors import UsageError
 from slimft.exercise.catalogue import ALL_STEPS, DEFAULT, PARTS, find, select
-from slimft.exercise.plan import Places, _run_from, official_run_of, work_of
+from slimft.exercise.plan import Places, _run_from, beginnings, official_run_of, work_of
 from slimft.exercise.steps import SCALES
 from slimft.nets import get_network
 from slimft.runs.settings import Settings
@@ -20,7 +20,7 @@ COURSE = [step for step in ALL_STEPS if step.part == "course"]
 
 def runs_of(step, scale, dataset="cifar10"):
     places = Places(pathlib.Path("runs"), scale, dataset, voc_dir="voc2012")
-    return [_run_from(step, 0, places, start, "") for start in step.starts or [None]]
+    return [_run_from(step, 0, places, start, "") for start in beginnings(step)]
 
 
 def test_names_tell_steps_and_parts_apart():
@@ -53,6 +53,15 @@ def test_directories_differ():
     for scale in ("small", "course"):
         folders = [run.directory for step in ALL_STEPS for run in runs_of(step, scale)]
         assert len(set(folders)) == len(folders)
+
+
+def test_what_follows_a_stand_in_is_told_from_what_follows_the_official_checkpoint():
+    names = [[run.directory.name for run in runs_of(find(name), "small")] for name in ("fcn_32s", "fcn_8s")]
+    assert names == [["fcn_32s", "fcn_32s-from-hed"], ["fcn_8s", "fcn_8s-from-hed"]]
+    official, stand_in = runs_of(find("fcn_8s"), "small")
+    assert official.flags["checkpoint"].endswith("/fcn_16s") and not official.start.note
+    assert stand_in.flags["checkpoint"].endswith("/fcn_16s-from-hed")
+    assert stand_in.start.note == "fcn_16s in turn started from hed"
 
 
 def test_the_courses_parameters():

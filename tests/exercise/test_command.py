@@ -59,6 +59,10 @@ def test_a_time():
         (["--scale=large"], "--scale"),
         (["--voc_dir=nowhere"], "--voc_dir=nowhere is no folder; name one in VOC's layout, or voc2012"),
         (["--data_dir=tests", "--budget=1m", "--nofetch"], "holds no CIFAR-10"),
+        (["--voc_dir=tests"], "--voc_dir=tests is not in VOC's layout: it has no folder JPEGImages"),
+        (["--seeds=1000000"], "--seeds"),
+        (["--dir=README.md", "--dataset=digits"], "README.md cannot be made: File exists; name another --dir"),
+        (["--report", "--dir=nowhere"], "--dir=nowhere is not there; name the directory of an exercise"),
     ],
 )
 def test_what_cannot_work_is_one_line(arguments, said, capsys, tmp_path, monkeypatch):
@@ -66,6 +70,13 @@ def test_what_cannot_work_is_one_line(arguments, said, capsys, tmp_path, monkeyp
     assert main(["exercise", f"--dir={tmp_path}", *arguments]) == 2
     told = capsys.readouterr()
     assert said in told.err and len(told.err.strip().splitlines()) == 1 and not told.out
+
+
+def test_a_page_of_others_is_not_overwritten(tmp_path, capsys):
+    (tmp_path / "index.html").write_text("<title>My page</title>")
+    assert main(["exercise", "--report", f"--dir={tmp_path}"]) == 2
+    assert "is not of an exercise, and would be overwritten" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == "<title>My page</title>"
 
 
 def test_the_list_needs_nothing(capsys, tmp_path):

@@ -3,14 +3,21 @@
 import dataclasses
 import json
 import os
+import pathlib
+import shutil
+import subprocess
+import sys
 import time
 
 import pytest
 
 from slimft.errors import DataError, UsageError
+from slimft.exercise import plan
 from slimft.exercise.conduct import PAGE_FILE, TABLE_FILE, TIMES_FILE
 from slimft.exercise.rows import read_rows
 from slimft.runs.directory import steps_saved
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def never():
@@ -20,8 +27,6 @@ def never():
 def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, first_is_done, capfd):
     first = places.root / "digits-smoke/first"
     exercise = make_exercise()
-    exercise._remove_checkpoints()
-    assert steps_saved(first) == [3]  # The second has not started from it yet.
     assert exercise.conduct(None, never) == 1  # Of the others there is no checkpoint.
     rows = {row.step.name: row for row in exercise.write()}
     assert list(rows) == ["first", "second", "official", "stand_in"]
@@ -35,8 +40,8 @@ def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, fir
     assert "needs nowhere.ckpt in --checkpoint_dir" in rows["stand_in"].note
     page, table = ((places.root / name).read_text() for name in (PAGE_FILE, TABLE_FILE))
     assert 'href="digits-smoke/first/report.html"' in page and "minutes of training" in page
-    assert table.count("\n| ") == 5 and "needs the official checkpoint vgg_19" in table
-    # Nothing starts from them any more.
+    assert table.count("\n| ") == 6 and "needs the official checkpoint vgg_19" in table
+    # Nothing starts from it any more.
     assert not steps_saved(first) and not (first / "best").exists()
     assert "first: its checkpoints are removed" in capfd.readouterr().err
     # All is done: nothing is run, and the same is told.
@@ -45,11 +50,59 @@ def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, fir
     assert [row.cells for row in again.write()] == [row.cells for row in rows.values()]
 
 
-def test_checkpoints_stay_where_they_are_asked_for(make_exercise, places, first_is_done):
-    make_exercise("first", keeps=True)._remove_checkpoints()
-    assert steps_saved(places.root / "digits-smoke/first") == [3]
-    make_exercise("first")._remove_checkpoints()
-    assert not steps_saved(places.root / "digits-smoke/first")
+def test_checkpoints_stay_for_what_may_start_from_them(make_exercise, places, first_is_done):
+    (run,) = make_exercise("first").runs()
+    # Also where only the first is asked for: the second may be asked for later.
+    make_exercise("first")._remove_checkpoints(run)
+    assert steps_saved(run.directory) == [3]
+    second = places.root / "digits-smoke/second"
+    second.mkdir()
+    (second / "result.json").write_text("{}")
+    make_exercise("first", keeps=True)._remove_checkpoints(run)
+    assert steps_saved(run.directory) == [3]
+    make_exercise("first")._remove_checkpoints(run)
+    assert not steps_saved(run.directory) and not (run.directory / "best").exists()
+
+
+def test_what_was_kept_stays(make_exercise, places, first_is_done):
+    """A later command without --keep_checkpoints removes those of the runs that it does itself."""
+    second = places.root / "digits-smoke/second"
+    shutil.copytree(places.root / "digits-smoke/first", second)
+    settings = json.loads((second / "settings.json").read_text())
+    assert make_exercise("first").conduct(None, never) == 0
+    assert steps_saved(second) == [3] and settings["steps"] == 3
+
+
+def test_runs_from_different_checkpoints_are_rows_of_their_own(make_exercise, places, steps, first_is_done):
+    """Of one step with two seeds, one of which could only start from a stand-in."""
+    stand_in = next(step for step in steps if step.name == "stand_in")
+    for start, seed in zip(stand_in.starts, (0, 1)):
+        folder = plan.directory_of(stand_in, seed, places, start)
+        shutil.copytree(places.root / "digits-smoke/first", folder)
+    rows = make_exercise("stand_in", seeds=2).write()
+    named = {row.name: row for row in rows if row.step is stand_in}
+    assert list(named) == ["stand_in", "stand_in from nowhere"]
+    assert [len(row.files) for row in named.values()] == [1, 1] and " ± " not in str(named)
+    assert "1 of 2" not in named["stand_in"].note and "this is nowhere" in named["stand_in from nowhere"].note
+
+
+def test_a_process_that_is_left_alone_stops(places, steps):
+    """One whose parent was killed, so that nobody would stop it when the time is over."""
+    from slimft.exercise.starts import Starts
+
+    run = plan.run_of(steps[0], 0, places, Starts(False, lambda *_: False))
+    flags = [flag for flag in run.command if not flag.startswith("--steps=")]
+    command = [sys.executable, "-m", "slimft.cli.exercise_step", *flags, "--steps=100000"]
+    code = (
+        "import pathlib, subprocess, time\n"
+        f"subprocess.Popen({command!r}, stdout=subprocess.DEVNULL)\n"
+        f"while not pathlib.Path({str(run.directory)!r}, 'settings.json').exists(): time.sleep(0.1)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert "stopped by SIGTERM" in done.stderr  # Which is read until the child has closed it.
 
 
 def test_a_run_is_stopped_when_the_time_is_over_and_goes_on(make_exercise, places, monkeypatch, capfd):
@@ -90,7 +143,7 @@ def test_a_step_that_fails_does_not_stop_the_others(make_exercise, places, capfd
     rows = exercise.write()
     assert rows[0].note == "failed (exit status 2)" and "official" in rows[1].note
     said = capfd.readouterr().err
-    assert "finetune: " in said and "first: failed with exit status 2, as said above" in said
+    assert "finetune: " in said and "first: failed (exit status 2), as said above" in said
 
 
 def test_seeds_are_runs_of_their_own(make_exercise, places, first_is_done):
@@ -119,13 +172,32 @@ def test_other_settings_and_damaged_files_are_refused(make_exercise, places, fir
         (places.root / TIMES_FILE).write_text(damaged)
         with pytest.raises(DataError, match="times.json is no "):
             make_exercise("first")
+    for odd in ("NaN", "1e300", "1e-320", "0", "-5"):
+        told = f'{{"seconds": {odd}, "work": {odd}, "model": "mobilenet_v1_025", "done": true}}'
+        (places.root / TIMES_FILE).write_text(f'{{"digits-smoke/first": {told}, "digits-smoke/x": {told}}}')
+        exercise = make_exercise()
+        assert all(10 < seconds < 1000 for seconds in exercise.seconds(exercise.runs()).values())
+        assert exercise.write()[0].cells["in all"] == "–"
+    # What is damaged of any step is said before another one is run.
+    (places.root / "digits-smoke/first/result.json").write_text("{}")
+    exercise = make_exercise("second")
+    with pytest.raises(DataError, match="result.json"):
+        exercise.conduct(None, never)
+    assert not (places.root / "digits-smoke/second").exists()
 
 
 def test_the_directory_may_move(make_exercise, places, first_is_done):
     moved = places.root.with_name("elsewhere")
     os.rename(places.root, moved)
-    (row,) = make_exercise("first", places=dataclasses.replace(places, root=moved)).write()
+    moved_places = dataclasses.replace(places, root=moved)
+    (row,) = make_exercise("first", places=moved_places).write()
     assert len(row.files) == 1 and row.seconds[0] > 1
+    # A run may have moved too, to another disk.
+    folder = moved / "digits-smoke/first"
+    os.rename(folder, moved.with_name("disk"))
+    folder.symlink_to(moved.with_name("disk"))
+    make_exercise("first", places=moved_places).write()
+    assert 'href="digits-smoke/first/report.html"' in (moved / PAGE_FILE).read_text()
 
 
 def test_rows_of_nothing():
