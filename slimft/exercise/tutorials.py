@@ -53,8 +53,8 @@ def _compared() -> tuple[Step, ...]:
             name=f"{network}_{way}",
             part=PART,
             title=f"{title}: {told}",
-            shows="Four networks, each three ways. Training more of a network takes longer and gains accuracy, the "
-            "more so the less its ImageNet features fit images of 32x32 that were enlarged.",
+            shows="Four networks, each three ways: a new last layer, the last blocks too, everything. Training "
+            "more of a network takes longer and gains accuracy.",
             flags={"model": model, "recipe": recipe},
             starts=tuple(start for start in (official, stand_in) if start) or (Start(model),),
             scales={"small": {"image_size": 96}, "course": {"image_size": size}},
@@ -181,8 +181,8 @@ STEPS = (
         name="two_blocks_cut_trained",
         part=PART,
         title="VGG-16's last two blocks cut, batch normalization, a new dense head; nothing frozen, as in the code",
-        shows="A network of 2 million weights in place of 134, ahead of the whole: at 32x32 the last blocks are of "
-        "little use.",
+        shows="A network of 2 million weights in place of 15: at 32x32, where the last two blocks see 2x2 "
+        "positions and one, they add little.",
         flags=_cut_vgg("pool3", "bn_mlp", "all"),
         starts=(Start("vgg_16"), _cut_hed()),
         scales={"course": {"image_size": 32, "epochs": 30, **_ADAM}},
@@ -192,8 +192,8 @@ STEPS = (
         name="full_finetuning",
         part=PART,
         title="VGG-16 fine-tuned in full, towards more than 90 %",
-        shows="Images of 64x64, strong augmentation, and the recipe's small rate. It is what costs the most here; "
-        "MobileNet V1 reaches as much in a fraction of the time.",
+        shows="Larger images, strong augmentation, and the recipe's small rate. Compare what it costs with what "
+        "MobileNet takes for the same accuracy: that is the balance with the computational cost.",
         flags={"model": "vgg_16", "recipe": "all", "augment": "strong"},
         starts=(Start("vgg_16"), from_hed("vgg_16", "vgg_16")),
         scales={
