@@ -86,7 +86,7 @@ class Run:
     @property
     def is_done(self) -> bool:
         """Whether it has come to its end."""
-        return (self.directory / RESULT_FILE).is_file()
+        return _has_result(self.directory)
 
     @property
     def share_left(self) -> float:
@@ -150,12 +150,20 @@ def source_of(start: Start, seed: int, places: Places) -> pathlib.Path:
 def is_done(start: Start, seed: int, places: Places) -> bool:
     """Whether the run of another step is done, with a checkpoint to start from."""
     folder = source_of(start, seed, places)
-    return (folder / RESULT_FILE).is_file() and bool(steps_saved(folder))
+    return _has_result(folder) and bool(steps_saved(folder))
+
+
+def _has_result(folder: pathlib.Path) -> bool:
+    return (folder / RESULT_FILE).is_file()
 
 
 def run_of(step: Step, seed: int, places: Places, starts: Starts, downloads: bool = True) -> Run:
     """The run of a step with a seed; `downloads` as of `Starts.choose`."""
-    start, missing = starts.choose(beginnings(step), seed, downloads)
+    every = beginnings(step)
+    start, missing = starts.choose(every, seed, downloads)
+    if missing:  # One that is done needs no more what it started from, whose checkpoint may be gone.
+        done = [one for one in every if one and one.step and _has_result(directory_of(step, seed, places, one))]
+        start, missing = (done[0], "") if done else (start, missing)
     if step.segments and places.voc_dir is None:
         missing = "needs --voc_dir, a folder in the layout of VOC, or voc2012 to download it (2 GB)"
     return _run_from(step, seed, places, start, missing)

@@ -46,6 +46,7 @@ def test_steps_run_one_from_the_other_and_are_told_of(make_exercise, places, fir
     assert "first: its checkpoints are removed" in capfd.readouterr().err
     # All is done: nothing is run, and the same is told.
     again = make_exercise()
+    assert [run.is_done for run in again.runs()] == [True, True, False, False]
     assert again.conduct(None, never) == 0
     assert [row.cells for row in again.write()] == [row.cells for row in rows.values()]
 
