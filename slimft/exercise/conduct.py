@@ -176,11 +176,12 @@ class Exercise:
         """
         if self._keeps:
             return
-        places = self._places
-        for folder in (done.directory, pathlib.Path(str(done.flags.get("checkpoint", "")))):
-            if places.root in folder.parents and not self._is_needed(folder, done.seed):
-                if plan.remove_checkpoints(folder):
-                    say(f"{folder.name}: its checkpoints are removed (--keep_checkpoints keeps them)")
+        folders = [done.directory]
+        if done.start and done.start.step:
+            folders.append(plan.source_of(done.start, done.seed, self._places))
+        for folder in folders:
+            if not self._is_needed(folder, done.seed) and plan.remove_checkpoints(folder):
+                say(f"{folder.name}: its checkpoints are removed (--keep_checkpoints keeps them)")
 
     def _is_needed(self, folder: pathlib.Path, seed: int) -> bool:
         """Whether a step that is not done can start from the run in a directory."""
