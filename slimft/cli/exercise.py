@@ -119,7 +119,6 @@ def exercise(values: flags.FlagValues, names: list[str]) -> int:
     """Runs the command on parsed flags and names of steps; returns the exit status."""
     began, budget = time.monotonic(), seconds_of(values.budget)
     steps = select(names)
-    use_directory(values.checkpoint_dir)
     places = _places(values)
     starts = Starts(values.fetch, lambda start, seed: is_done(start, seed, places))
     work = Exercise(steps, places, starts, values.seeds, values.keep_checkpoints)
@@ -179,7 +178,7 @@ def _places(values: flags.FlagValues) -> Places:
     if data is not None:
         data = str(pathlib.Path(data).expanduser().resolve())
     root = pathlib.Path(values.dir).expanduser().resolve()
-    return Places(root, values.scale, values.dataset, data, voc)
+    return Places(root, values.scale, values.dataset, data, voc, use_directory(values.checkpoint_dir))
 
 
 def _check_page(root: pathlib.Path) -> None:

@@ -61,18 +61,14 @@ class Exercise:
         self._seeds = {step.name: seeds or step.seeds for step in steps}
         self._failed: dict[pathlib.Path, int] = {}
         self._times = _Times(places.root)
-        for run in self.runs(downloads=False):
+        for run in self.runs():
             run.check()
 
-    def runs(self, downloads: bool = False) -> list[Run]:
-        """The runs of all steps: all of the first seed, then all of the next.
-
-        Args:
-            downloads: whether to fetch the checkpoints that they start from.
-        """
+    def runs(self) -> list[Run]:
+        """The runs of all steps: all of the first seed, then all of the next."""
         most = max(self._seeds.values())
         return [
-            plan.run_of(step, seed, self._places, self._starts, downloads)
+            plan.run_of(step, seed, self._places, self._starts)
             for seed in range(most)
             for step in self._steps
             if seed < self._seeds[step.name]
@@ -86,7 +82,7 @@ class Exercise:
             for seed in range(max(wanted, _MOST_SEEDS)):
                 there = plan.begun_runs_of(step, seed, self._places)
                 if seed < wanted and not any(run.is_done for run in there):
-                    run = plan.run_of(step, seed, self._places, self._starts, downloads=False)
+                    run = plan.run_of(step, seed, self._places, self._starts)
                     there = [*(one for one in there if one.directory != run.directory), run]
                 found += there
         return found

@@ -138,8 +138,8 @@ def _sizes_chart(name: str, rows: Sequence[Row]) -> Html | None:
     curves: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         known = [value for value in row.test if value is not None]
-        if row.step.chart.startswith("sizes: ") and known:
-            points = curves.setdefault(row.step.chart.removeprefix("sizes: "), [])
+        if row.step.chart and known:
+            points = curves.setdefault(row.step.chart, [])
             points.append((cost_of(row), sum(known) / len(known)))
     lines = []
     for number, (title, points) in enumerate(curves.items()):

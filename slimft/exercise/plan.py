@@ -44,6 +44,7 @@ class Places:
         dataset: of steps that classify: ``cifar10`` or ``digits``.
         data_dir: where that is; None for its own place.
         voc_dir: a folder in VOC's layout, or one of `VOC_RELEASES` to download; None for none.
+        checkpoint_dir: where official checkpoints are, if a flag says so: commands then name their paths.
     """
 
     root: pathlib.Path
@@ -51,6 +52,7 @@ class Places:
     dataset: str = "cifar10"
     data_dir: str | None = None
     voc_dir: str | None = None
+    checkpoint_dir: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _has_result(folder: pathlib.Path) -> bool:
     return (folder / RESULT_FILE).is_file()
 
 
-def run_of(step: Step, seed: int, places: Places, starts: Starts, downloads: bool = True) -> Run:
+def run_of(step: Step, seed: int, places: Places, starts: Starts, downloads: bool = False) -> Run:
     """The run of a step with a seed; `downloads` as of `Starts.choose`."""
     every = beginnings(step)
     start, missing = starts.choose(every, seed, downloads)
@@ -176,8 +178,11 @@ def official_run_of(step: Step, places: Places) -> Run:
 
 def begun_runs_of(step: Step, seed: int, places: Places) -> list[Run]:
     """The runs of a step that are there, whatever they started from."""
-    runs = [_run_from(step, seed, places, start, "") for start in beginnings(step)]
-    return [run for run in runs if (run.directory / SETTINGS_FILE).is_file()]
+    return [
+        _run_from(step, seed, places, start, "")
+        for start in beginnings(step)
+        if (directory_of(step, seed, places, start) / SETTINGS_FILE).is_file()
+    ]
 
 
 def _run_from(step: Step, seed: int, places: Places, start: Start | None, missing: str) -> Run:
@@ -191,7 +196,9 @@ def _run_from(step: Step, seed: int, places: Places, start: Start | None, missin
     if data_dir is not None and data_dir not in VOC_RELEASES:
         where["data_dir"] = data_dir
     if shown is not None:
-        where["checkpoint"] = str(source_of(shown, seed, places)) if shown.step else checkpoint_of(shown)
+        where["checkpoint"] = (
+            str(source_of(shown, seed, places)) if shown.step else checkpoint_of(shown, places.checkpoint_dir)
+        )
     return Run(step, seed, start, missing, folder, {**flags, **where, "train_dir": str(folder)})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -37,11 +38,6 @@ class Row:
     note: str
 
     @property
-    def is_stand_in(self) -> bool:
-        """Whether it starts from something else than what the step is about."""
-        return bool(self.runs[0].start and self.runs[0].start.note)
-
-    @property
     def figure(self) -> str:
         """The figure that counts: ``accuracy``, or of a segmentation ``mean_iou``."""
         return "mean_iou" if self.step.segments else "accuracy"
@@ -70,7 +66,7 @@ class Row:
         """How many test examples that is of."""
         return self.results[0].figure("examples") if self.results and None not in self.test else None
 
-    @property
+    @functools.cached_property
     def cells(self) -> dict[str, str]:
         """The table's cells, by their title."""
         flags = self.runs[0].flags
@@ -189,7 +185,7 @@ def doubts(rows: Sequence[Row]) -> list[str]:
     for segments, kind in ((False, "accuracies"), (True, "mean IoUs")):
         runs = [one for row in rows if row.step.segments is segments for one in row.files]
         for split in ("validation", "test"):
-            parts = differing([examples for examples in examples_of(runs, split)])
+            parts = differing(examples_of(runs, split))
             if parts:
                 told.append(
                     f"The {split} {kind} do not compare directly: they are of different examples (what differs: "

@@ -13,9 +13,6 @@ from slimft.errors import CheckpointError
 from slimft.exercise.steps import Start
 from slimft.messages import say
 
-# The folder that a flag names, if one does.
-_named: list[pathlib.Path] = []
-
 
 class Starts:
     """Finds starts, and asks for each checkpoint once.
@@ -29,9 +26,7 @@ class Starts:
         self._fetches, self._is_done = fetches, is_done
         self._asked: dict[str, str | None] = {}
 
-    def choose(
-        self, starts: Sequence[Start | None], seed: int = 0, downloads: bool = True
-    ) -> tuple[Start | None, str]:
+    def choose(self, starts: Sequence[Start | None], seed: int, downloads: bool) -> tuple[Start | None, str]:
         """What a run starts from, and why there is none; (None, "") for one that starts from nothing.
 
         Args:
@@ -88,22 +83,23 @@ def _converted(name: str) -> pathlib.Path:
     return checkpoint_directory() / f"{name}.ckpt"
 
 
-def checkpoint_of(start: Start) -> str:
-    """What ``--checkpoint`` is told of a start that is no step's run: its path where the folder was named."""
+def checkpoint_of(start: Start, folder: pathlib.Path | None) -> str:
+    """What ``--checkpoint`` is told of a start that is no step's run: its path where a flag names the folder."""
     name = start.checkpoint
     if name == "hed":
         return name
     if not is_named(name):
         return str(_converted(name))
-    folder, release = checkpoint_directory(), find_release(name)
-    return str(folder / release.file) if _named and release.is_in(folder) else name
+    release = find_release(name)
+    return str(folder / release.file) if folder and release.is_in(folder) else name
 
 
-def use_directory(folder: str | None) -> None:
+def use_directory(folder: str | None) -> pathlib.Path | None:
     """Has official checkpoints looked for, and fetched into, `folder`, here and in the processes of steps."""
-    if folder is not None:
-        place = pathlib.Path(folder).expanduser().resolve()
-        if not place.is_dir():
-            say(f"--checkpoint_dir={folder} is not there yet; what is fetched goes there")
-        os.environ["SLIMFT_CHECKPOINTS"] = str(place)
-        _named.append(place)
+    if folder is None:
+        return None
+    place = pathlib.Path(folder).expanduser().resolve()
+    if not place.is_dir():
+        say(f"--checkpoint_dir={folder} is not there yet; what is fetched goes there")
+    os.environ["SLIMFT_CHECKPOINTS"] = str(place)
+    return place

@@ -88,7 +88,7 @@ class Step:
         own_scale: whether `flags` say all, so that there is no scale.
         seeds: how often it is run, from ``--seed=0`` on.
         published: what others reached.
-        chart: the chart that it is a point of: ``sizes``, or empty.
+        chart: the curve, of the chart of image size and cost, that it is a point of; empty for none.
     """
 
     name: str
@@ -112,19 +112,18 @@ class Step:
             start: what it starts from; None for nothing.
             dataset: the data of steps that classify, ``cifar10`` or ``digits``.
         """
-        of_scale = {} if self.own_scale else (_OF_MASKS if self.segments else SCALES)[scale]
+        of_scale = (_OF_MASKS if self.segments else SCALES)[scale]
         data = "voc" if self.segments else dataset
         first = {name: self.flags[name] for name in ("model", "recipe") if name in self.flags}
-        flags = {**first, "dataset": data, **of_scale, **self.flags, **self.scales.get(scale, {})}
+        below = {} if self.own_scale else of_scale
+        flags = {**first, "dataset": data, **below, **self.flags, **self.scales.get(scale, {})}
         flags |= start.flags if start else {}
         if scale == "smoke":
-            flags |= _OF_MASKS["smoke"] if self.segments else SCALES["smoke"]
+            flags |= of_scale
         if flags.get("steps") is not None:
             flags.pop("epochs", None)
         if data == "digits":  # There are 1,293 to train on.
             flags["train_examples"] = min(flags.get("train_examples") or _DIGITS, _DIGITS)
         if not self.segments:
             flags["image_size"] = max(flags["image_size"], get_network(flags["model"]).min_image_size)
-        if "fc_width" in flags and not str(flags["model"]).startswith("fcn_"):
-            flags.pop("fc_width")
         return {name: value for name, value in flags.items() if value is not None}

@@ -112,7 +112,7 @@ def _sizes() -> tuple[Step, ...]:
             flags={**mobilenet, "image_size": size},
             starts=(Start("mobilenet_v1"),),
             scales={"course": {"image_size": size}},
-            chart="sizes: the whole network, frozen",
+            chart="the whole network, frozen",
         )
         for size in (32, 64, 96, 128, 160, 224)
     )
@@ -125,7 +125,7 @@ def _sizes() -> tuple[Step, ...]:
             flags={**mobilenet, "final_endpoint": f"Conv2d_{block}_pointwise", "image_size": size},
             starts=(Start("mobilenet_v1"),),
             scales={"course": {"image_size": size}},
-            chart=f"sizes: blocks to {block}, frozen",
+            chart=f"blocks to {block}, frozen",
         )
         for block, stride in ((5, 8), (11, 16))
         for size in (32, 64, 96)
@@ -139,7 +139,7 @@ def _sizes() -> tuple[Step, ...]:
             flags={"model": "mobilenet_v1", "recipe": "all", "image_size": size},
             starts=(Start("mobilenet_v1"),),
             scales={"course": {"image_size": size}},
-            chart="sizes: the whole network, all trained",
+            chart="the whole network, all trained",
         )
         for size in (32, 64, 96, 128)
     )
