@@ -16,6 +16,10 @@ from slimft.messages import say
 from slimft.wire.binary_file import Malformed
 
 _DATA = re.compile(r"\.data-\d{5}-of-\d{5}$")
+# What a checkpoint's prefix, or its one file, is followed by in the names of its files, whole or not.
+_END = re.compile(
+    rf"(\.index|\.meta|\.data-\d{{5}}-of-\d{{5}})?({'|'.join(map(re.escape, kinds.UNFINISHED))})?", re.IGNORECASE
+)
 # One of several V1 files, or the pattern by which TensorFlow names all of them.
 _V1_SHARD = re.compile(r"(?P<prefix>.*)-(?:\d{5}|\?{5})-of-(?P<count>\d{5}|\?{5})$", re.DOTALL)
 # Of ten thousand checkpoints that were all kept it has about as many.
@@ -154,20 +158,22 @@ def _check_incomplete(prefix: pathlib.Path) -> None:
     """Raises CheckpointError if some files of the checkpoint at `prefix` are there, or a part of it."""
     if not prefix.parent.is_dir():
         return
-    there = sorted(name for name in os.listdir(prefix.parent) if name.startswith(f"{prefix.name}."))
-    data = [name for name in there if _DATA.fullmatch(name.removeprefix(prefix.name))]
+    names = sorted(name for name in os.listdir(prefix.parent) if name.startswith(f"{prefix.name}."))
+    # But for those that go on otherwise: NAME.ckpt is another checkpoint than NAME.
+    there = {end: name for name in names if _END.fullmatch(end := name.removeprefix(prefix.name))}
+    data = [end for end in there if _DATA.fullmatch(end)]
     if data:
         raise CheckpointError(
-            f"{prefix}.index is missing, without which {data[0]} cannot be read; copy that file too, from where "
-            "this one is from"
+            f"{prefix}.index is missing, without which {there[data[0]]} cannot be read; copy that file too, from "
+            "where this one is from"
         )
-    unfinished = [name for name in there if kinds.is_unfinished(name)]
+    unfinished = [name for name in there.values() if kinds.is_unfinished(name)]
     if unfinished:
         raise CheckpointError(
             f"{prefix} is not there, but {unfinished[0]} is, an unfinished download; wait until it is done, or "
             "download it again"
         )
-    if f"{prefix.name}.meta" in there:
+    if ".meta" in there:
         raise CheckpointError(
             f"{prefix}.index and {prefix.name}.data-* are missing: {prefix.name}.meta is the graph only; "
             "copy them too"

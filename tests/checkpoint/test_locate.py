@@ -267,6 +267,15 @@ def test_an_index_that_is_a_link_to_nothing(tmp_path):
     fails(tmp_path, "there is no checkpoint in", "model.index is no file")
 
 
+@pytest.mark.parametrize("end", [".part", ".index.part", ".data-00000-of-00001.crdownload"])
+def test_an_unfinished_download_is_of_its_own_name(tmp_path, end):
+    """One of another name does not hide a release that this one is the beginning of."""
+    (tmp_path / f"vgg_16.ckpt{end}").touch()
+    assert locate(str(tmp_path / "vgg_16")) is None
+    with pytest.raises(CheckpointError, match="an unfinished download"):
+        locate(str(tmp_path / "vgg_16.ckpt"))
+
+
 def test_another_checkpoint_whose_name_goes_on_is_no_part_of_it(tmp_path):
     # As mobilenet_v1_1.0_224.ckpt, beside which the release mobilenet_v1_1.0_224 is named.
     write_checkpoint(tmp_path / "net_224.ckpt", {"x": np.zeros(2, np.float32)})
