@@ -1,8 +1,8 @@
 """Networks found by name, without TensorFlow.
 
-A network stands with its `NetworkSpec` in one file of `slimft.nets`, and adding one means adding that file. The
-file imports TensorFlow, which takes seconds, and a command's ``--help`` must not wait for it. So the file's last
-statement,
+A network stands with its `NetworkSpec` in one file of `slimft.nets`, or of a package in it, whose ``__init__``
+must not import TensorFlow either; adding a network means adding that file. The file imports TensorFlow, which takes
+seconds, and a command's ``--help`` must not wait for it. So the file's last statement,
 
     SPECS = (NetworkSpec(name="vgg_16", module=__name__, ...), ...)
 
@@ -25,7 +25,10 @@ from slimft.errors import UsageError
 from slimft.nets.spec import NetworkSpec, UnlistedNetwork
 
 # The families in the order that --list_models has them; those whose files' names begin otherwise come last.
-_FAMILIES = ("alexnet", "vgg", "resnet", "inception", "mobilenet", "densenet", "fcn")
+_FAMILIES = (
+    "alexnet", "overfeat", "vgg", "resnet", "inception", "mobilenet", "densenet", "nasnet", "pnasnet", "lenet",
+    "cifarnet", "fcn",
+)  # fmt: skip
 
 
 def network_names() -> list[str]:
@@ -90,17 +93,25 @@ def _unlisted() -> list[UnlistedNetwork]:
 
 @functools.cache
 def _in_files() -> tuple[NetworkSpec | UnlistedNetwork, ...]:
-    """What stands in the SPECS of all files of `slimft.nets`."""
+    """What stands in the SPECS of all files of `slimft.nets` and of the packages in it."""
     package = importlib.import_module(__package__)
-    modules = sorted(pkgutil.iter_modules(package.__path__), key=lambda module: _order(module.name))
+    modules = sorted(_modules(package), key=lambda module: _order(module[1].rpartition(".")[2]))
     found = []
-    for finder, name, _ in modules:
-        module = f"{__package__}.{name}"
+    for finder, module in modules:
         source = finder.find_spec(module).loader.get_source(module)
         if source is None:
             raise ImportError(f"{module}: the registry reads networks from source files, and there is none of it")
         found += read_specs(source, module)
     return tuple(found)
+
+
+def _modules(package):
+    """The modules in `package` and, of packages in it, those in them: pairs of what finds one and its full name."""
+    for finder, name, is_package in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if is_package:
+            yield from _modules(importlib.import_module(name))
+        else:
+            yield finder, name
 
 
 def _order(name):

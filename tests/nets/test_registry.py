@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import pathlib
 import py_compile
+import sys
 import zipfile
 
 import pytest
@@ -126,7 +127,7 @@ SPECS = tuple(
 
 
 def source_of(module):
-    return pathlib.Path(nets.__file__).with_name(f"{module.rpartition('.')[2]}.py").read_text()
+    return pathlib.Path(nets.__file__).parent.joinpath(*module.split(".")[2:]).with_suffix(".py").read_text()
 
 
 @pytest.mark.parametrize("module", FAMILIES)
@@ -174,6 +175,20 @@ def test_a_file_makes_a_network_known(tmp_path, another_folder, zipped):
         _ = get_network("newnet").function
     with pytest.raises(ModuleNotFoundError, match="tensorflow_that_is_not_there"):
         _ = nets.newnet
+
+
+def test_a_file_of_a_package_does_too(tmp_path, another_folder):
+    package = tmp_path / "newnets"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "newnet.py").write_text(NEW_FAMILY)
+    another_folder(tmp_path)
+    try:
+        assert network_names() == [*NAMES, "newnet", "newnet_b"]
+        assert get_network("newnet").module == "slimft.nets.newnets.newnet"
+        assert "slimft.nets.newnets.newnet" not in sys.modules
+    finally:
+        sys.modules.pop("slimft.nets.newnets", None)
 
 
 @pytest.mark.parametrize(
