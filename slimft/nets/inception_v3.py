@@ -16,7 +16,15 @@ that are too small or too large for it there.
 from slimft.compat import slim, tf
 from slimft.nets import inception_utils
 from slimft.nets.final_endpoint import check_no_logits
-from slimft.nets.inception_utils import avg_pool, conv, max_pool, mixed, side_by_side
+from slimft.nets.inception_utils import (
+    average_windows,
+    avg_pool,
+    conv,
+    max_pool,
+    mixed,
+    reduced_kernel_size,
+    side_by_side,
+)
 from slimft.nets.spec import NetworkSpec
 
 inception_v3_arg_scope = inception_utils.inception_arg_scope
@@ -116,21 +124,6 @@ def arguments_for(image_size, is_training):
     return {"create_aux_logits": is_training, "global_pool": positions > 8}
 
 
-def _depth_function(min_depth, depth_multiplier):
-    """Maps a number of filters of the paper to the number to make."""
-    if depth_multiplier <= 0:
-        raise ValueError(f"depth_multiplier={depth_multiplier} is not greater than zero")
-    return lambda filters: max(int(filters * depth_multiplier), min_depth)
-
-
-def _reduced_kernel_size_for_small_input(net, kernel_size):
-    """`kernel_size`, no larger than the map; as it is where the map's size is unknown."""
-    height, width = net.shape.as_list()[1:3]
-    if height is None or width is None:
-        return kernel_size
-    return [min(height, kernel_size[0]), min(width, kernel_size[1])]
-
-
 def inception_v3_base(inputs, final_endpoint="Mixed_7c", min_depth=16, depth_multiplier=1.0, scope=None):
     """Inception V3 up to one of its end points.
 
@@ -147,7 +140,7 @@ def inception_v3_base(inputs, final_endpoint="Mixed_7c", min_depth=16, depth_mul
     Raises:
         ValueError: there is no such end point, `depth_multiplier` is not above 0, or the images are too small.
     """
-    depth = _depth_function(min_depth, depth_multiplier)
+    depth = inception_utils.depth_function(min_depth, depth_multiplier)
     with (
         tf.variable_scope(scope, "InceptionV3", [inputs]),
         slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d], stride=1, padding="SAME"),
@@ -165,11 +158,11 @@ def _aux_logits(net, num_classes, depth, spatial_squeeze, global_pool):
         tf.variable_scope("AuxLogits"),
         slim.arg_scope([slim.conv2d, slim.avg_pool2d], stride=1, padding="SAME"),
     ):
-        window = _reduced_kernel_size_for_small_input(net, [5, 5])
+        window = reduced_kernel_size(net, [5, 5])
         scope = "AvgPool_1a_{}x{}".format(*window)
         net = slim.avg_pool2d(net, window, stride=3, padding="VALID", scope=scope)
         net = slim.conv2d(net, depth(128), [1, 1], scope="Conv2d_1b_1x1")
-        kernel_size = _reduced_kernel_size_for_small_input(net, [5, 5])
+        kernel_size = reduced_kernel_size(net, [5, 5])
         net = slim.conv2d(
             net,
             depth(768),
@@ -194,12 +187,9 @@ def _aux_logits(net, num_classes, depth, spatial_squeeze, global_pool):
 
 def _average(net, global_pool, end_points):
     """The mean over all positions, or over 8x8 windows (smaller where the map is) that are 2 apart."""
-    if global_pool:
-        net = end_points["global_pool"] = tf.reduce_mean(net, [1, 2], keepdims=True, name="GlobalPool")
-    else:
-        window = _reduced_kernel_size_for_small_input(net, [8, 8])
-        scope = "AvgPool_1a_{}x{}".format(*window)
-        net = end_points["AvgPool_1a"] = slim.avg_pool2d(net, window, stride=2, padding="VALID", scope=scope)
+    if not global_pool:
+        return average_windows(net, [8, 8], end_points)
+    net = end_points["global_pool"] = tf.reduce_mean(net, [1, 2], keepdims=True, name="GlobalPool")
     return net
 
 
@@ -244,7 +234,7 @@ def inception_v3(
             or logits are wanted on it.
     """
     check_no_logits(final_endpoint, num_classes)
-    depth = _depth_function(min_depth, depth_multiplier)
+    depth = inception_utils.depth_function(min_depth, depth_multiplier)
     with (
         tf.variable_scope(scope, "InceptionV3", [inputs], reuse=reuse) as sc,
         slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
