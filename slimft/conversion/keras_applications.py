@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from slimft.conversion.keras_densenet import DENSENET, densenet_weights
+from slimft.conversion.keras_inception import inception_resnet_v2, inception_v3
 from slimft.conversion.layers import VGG, Layer, Weights, both, official_variables, vgg_convolutions
 
 _VGG = ("vgg_16", "vgg_19")
@@ -20,8 +21,9 @@ _RESNET_V1 = {f"resnet_v1_{size}": units for size, units in _RESNET.items()}
 _RESNET_V2 = {f"resnet_v2_{size}": units for size, units in _RESNET.items()}
 _MOBILENET_V1 = ("mobilenet_v1", "mobilenet_v1_075", "mobilenet_v1_050", "mobilenet_v1_025")
 _MOBILENET_V2 = ("mobilenet_v2", "mobilenet_v2_140")
+_INCEPTION = {"inception_v3": inception_v3, "inception_resnet_v2": inception_resnet_v2}
 
-NETWORKS = (*_VGG, *_RESNET_V1, *_RESNET_V2, "inception_v3", *_MOBILENET_V1, *_MOBILENET_V2, *DENSENET)
+NETWORKS = (*_VGG, *_RESNET_V1, *_RESNET_V2, *_INCEPTION, *_MOBILENET_V1, *_MOBILENET_V2, *DENSENET)
 
 
 def weights_of(network: str, names: Collection[str]) -> Weights:
@@ -43,7 +45,7 @@ def weights_of(network: str, names: Collection[str]) -> Weights:
         return Weights(official_variables(network), tuple(_mobilenet_v2(names)))
     if network in DENSENET:
         return densenet_weights(network, names)
-    return _inception_v3(names)
+    return _INCEPTION[network](names)
 
 
 def _vgg(network: str) -> Weights:
@@ -144,50 +146,3 @@ def _mobilenet_v2(names: Collection[str]) -> Iterator[Layer]:
     # The files of keras-applications have the logits by their first name.
     logits = "Logits" if "Logits" in names else "predictions"
     yield Layer(logits, "MobilenetV2/Logits/Conv2d_1c_1x1", kind="dense")
-
-
-def _inception_v3(names: Collection[str]) -> Weights:
-    """InceptionV3, whose layers Keras numbers as it makes them, continuing where another network stopped."""
-    auxiliary = "InceptionV3/AuxLogits"
-    official = official_variables("inception_v3")
-    variables = {name: shape for name, shape in official.items() if not name.startswith(f"{auxiliary}/")}
-    # TF-Slim's names sort in that order too, but for the logits.
-    scopes = sorted(name.removesuffix("/weights") for name in variables if name.endswith("/weights"))
-    scopes.remove("InceptionV3/Logits/Conv2d_1c_1x1")
-    layers = [
-        both(convolution, batch_norm, scope)
-        for convolution, batch_norm, scope in zip(
-            _numbered(names, "conv2d", len(scopes)), _numbered(names, "batch_normalization", len(scopes)), scopes
-        )
-    ]
-    layers = [layers[i] for i in _by_distance_to_the_end(scopes)]
-    layers.append(Layer("predictions", "InceptionV3/Logits/Conv2d_1c_1x1", kind="dense"))
-    return Weights(variables, tuple(layers), not_published=(auxiliary,))
-
-
-def _numbered(names: Collection[str], kind: str, length: int) -> list[str]:
-    """The names ``kind``, ``kind_1`` ... among `names`, in the order of their numbers; at least `length` names."""
-    matches = (re.fullmatch(rf"{kind}(?:_([1-9]\d{{0,8}}))?", name) for name in names)
-    numbers = sorted(int(match[1] or 0) for match in matches if match)
-    following = numbers[-1] + 1 if numbers else 0
-    numbers += range(following, following + length - len(numbers))
-    return [f"{kind}_{number}" if number else kind for number in numbers]
-
-
-def _by_distance_to_the_end(scopes: list[str]) -> list[int]:
-    """The indices of InceptionV3's convolutions in the order of Keras' `Model.layers`.
-
-    A convolution comes before those that are nearer to the end of their block; of equally near ones, the one that
-    was made first.
-    """
-    branches = [scope.rpartition("/")[0] if "/Branch_" in scope else scope for scope in scopes]
-    blocks = [branch.partition("/Branch_")[0] for branch in branches]
-    # Mixed_7b and Mixed_7c have branches that end in two convolutions side by side, and a layer that joins them.
-    is_split = [scope.endswith(("1x3", "3x1")) for scope in scopes]
-    keys = []
-    for i, branch in enumerate(branches):
-        of_branch = [j for j, other in enumerate(branches) if other == branch]
-        split = any(is_split[j] for j in of_branch)
-        after = 0 if is_split[i] else sum(j > i for j in of_branch) - split
-        keys.append((blocks.index(blocks[i]), -(3 * after + split), i))
-    return [i for _, _, i in sorted(keys)]

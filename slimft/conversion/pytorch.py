@@ -24,7 +24,7 @@ from slimft.conversion.layers import (
     official_variables,
     vgg_convolutions,
 )
-from slimft.conversion.pytorch_inception import inception_v1, inception_v3
+from slimft.conversion.pytorch_inception import inception_resnet_v2, inception_v1, inception_v3, inception_v4
 from slimft.conversion.pytorch_mobilenet import mobilenet_v1, mobilenet_v2
 
 # `features` and `classifier` number their modules; activations, poolings and dropouts count too. timm's have names.
@@ -114,6 +114,8 @@ _NETWORKS = {
     "vgg_19": _vgg_network("vgg19"),
     "inception_v1": _Network(("googlenet",), inception_v1, INCEPTION, INCEPTION),
     "inception_v3": _Network(("inception_v3",), inception_v3, INCEPTION, INCEPTION),
+    "inception_v4": _Network(("inception_v4",), inception_v4, INCEPTION, INCEPTION),
+    "inception_resnet_v2": _Network(("inception_resnet_v2",), inception_resnet_v2, INCEPTION, INCEPTION),
     "mobilenet_v1": _Network(("mobilenetv1_100",), mobilenet_v1, INCEPTION, INCEPTION),
     "mobilenet_v2": _Network(("mobilenet_v2", "mobilenetv2_100"), mobilenet_v2, IMAGENET, INCEPTION),
     "mobilenet_v2_140": _Network(("mobilenetv2_140",), mobilenet_v2, IMAGENET, INCEPTION),

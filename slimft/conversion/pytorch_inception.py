@@ -1,12 +1,14 @@
-"""The weights of torchvision's and timm's Inception V3, and of torchvision's GoogLeNet.
+"""The weights of torchvision's and timm's Inception networks, of which GoogLeNet is one.
 
-TF-Slim's, ported: torchvision/models/inception.py and googlenet.py, timm/models/inception_v3.py.
+TF-Slim's, ported: torchvision/models/inception.py and googlenet.py, timm/models/inception_v3.py, inception_v4.py
+and inception_resnet_v2.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from slimft.conversion.keras_inception import RESNET_BLOCKS, convolutions, without_auxiliary
 from slimft.conversion.layers import Layer, Weights, both, official_variables
 
 # What comes after `branch` in the names of a module's convolutions, in the order of TF-Slim's scopes.
@@ -16,6 +18,30 @@ _V3_MODULES = {
     ("6b", "6c", "6d", "6e"): "1x1 7x7_1 7x7_2 7x7_3 7x7dbl_1 7x7dbl_2 7x7dbl_3 7x7dbl_4 7x7dbl_5 _pool",
     ("7a",): "3x3_1 3x3_2 7x7x3_1 7x7x3_2 7x7x3_3 7x7x3_4",
     ("7b", "7c"): "1x1 3x3_1 3x3_2a 3x3_2b 3x3dbl_1 3x3dbl_2 3x3dbl_3a 3x3dbl_3b _pool",
+}
+_FOUR_BRANCHES = "branch0 branch1.0 branch1.1 branch2.0 branch2.1 branch2.2 branch3.1"
+_V4_MODULES = {
+    ("3a", "5a"): "conv",
+    ("4a",): "branch0.0 branch0.1 branch1.0 branch1.1 branch1.2 branch1.3",
+    ("5b", "5c", "5d", "5e"): _FOUR_BRANCHES,
+    ("6a",): "branch0 branch1.0 branch1.1 branch1.2",
+    ("6b", "6c", "6d", "6e", "6f", "6g", "6h"): (
+        "branch0 branch1.0 branch1.1 branch1.2 branch2.0 branch2.1 branch2.2 branch2.3 branch2.4 branch3.1"
+    ),
+    ("7a",): "branch0.0 branch0.1 branch1.0 branch1.1 branch1.2 branch1.3",
+    ("7b", "7c", "7d"): (
+        "branch0 branch1_0 branch1_1a branch1_1b branch2_0 branch2_1 branch2_2 branch2_3a branch2_3b branch3.1"
+    ),
+}
+# By the names of Inception-ResNet V2's modules, and of its units but for their number.
+_RESNET_MODULES = {
+    "Mixed_5b": _FOUR_BRANCHES,
+    "block35": "branch0 branch1.0 branch1.1 branch2.0 branch2.1 branch2.2 conv2d",
+    "Mixed_6a": "branch0 branch1.0 branch1.1 branch1.2",
+    "block17": "branch0 branch1.0 branch1.1 branch1.2 conv2d",
+    "Mixed_7a": "branch0.0 branch0.1 branch1.0 branch1.1 branch2.0 branch2.1 branch2.2",
+    "block8": "branch0 branch1.0 branch1.1 branch1.2 conv2d",
+    "Block8": "branch0 branch1.0 branch1.1 branch1.2 conv2d",
 }
 _V1_BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
 _V1_STEM = {"conv1": "Conv2d_1a_7x7", "conv2": "Conv2d_2b_1x1", "conv3": "Conv2d_2c_3x3"}
@@ -68,6 +94,44 @@ def inception_v1(network: str, names: Collection[str]) -> Weights:
         _GAMMA,
     )
     return Weights(variables, tuple(layers), unused=("aux1.", "aux2."), remarks=remarks)
+
+
+def inception_v4(network: str, names: Collection[str]) -> Weights:
+    """timm's Inception V4, which pads as TF-Slim's; it has no auxiliary logits."""
+    variables = without_auxiliary(network)
+    stem = [f"InceptionV4/Conv2d_{layer}_3x3" for layer in ("1a", "2a", "2b")]
+    layers = [_both(f"features.{number}", scope) for number, scope in enumerate(stem)]
+    tables = sorted((module, table) for modules, table in _V4_MODULES.items() for module in modules)
+    for number, (module, table) in enumerate(tables, start=len(stem)):
+        here = convolutions(variables, f"InceptionV4/Mixed_{module}/")
+        for scope, branch in zip(here, table.split(), strict=True):
+            layers.append(_both(f"features.{number}.{branch}", scope))
+    layers.append(Layer("last_linear", "InceptionV4/Logits/Logits"))
+    return Weights(variables, tuple(layers), not_published=("InceptionV4/AuxLogits",), remarks=(_GAMMA,))
+
+
+def inception_resnet_v2(network: str, names: Collection[str]) -> Weights:
+    """timm's Inception-ResNet V2, which pads as TF-Slim's; it has no auxiliary logits."""
+    root = "InceptionResnetV2"
+    variables, layers = without_auxiliary(network), []
+    for block in RESNET_BLOCKS:
+        here = convolutions(variables, f"{root}/{block}/")
+        layers += [
+            Layer(there, scope) if there.endswith(".conv2d") else _both(there, scope)
+            for there, scope in zip(_names_in_timm(block), here, strict=True)
+        ]
+    layers.append(Layer("classif", f"{root}/Logits/Logits"))
+    return Weights(variables, tuple(layers), not_published=(f"{root}/AuxLogits",), remarks=(_GAMMA,))
+
+
+def _names_in_timm(block: str) -> list[str]:
+    """What timm calls the convolutions of one of `RESNET_BLOCKS`; the units of a sequence count from 0."""
+    sequence, _, last = block.rpartition("/")
+    kind, _, number = last.rpartition("_") if sequence else (last, "", "")
+    if kind not in _RESNET_MODULES:
+        return [last.lower().rpartition("_")[0]]
+    there = f"{sequence}.{int(number) - 1}" if sequence else last
+    return [f"{there.lower()}.{branch}" for branch in _RESNET_MODULES[kind].split()]
 
 
 def _scopes(variables: Iterable[str], root: str) -> list[str]:

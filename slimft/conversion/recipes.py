@@ -79,18 +79,21 @@ class _LayerRecipes:
             return
         name = f"{layer.scope}/{'depthwise_weights' if layer.kind == 'depthwise_conv2d' else 'weights'}"
         self._kernel = self._entry(layer.convolution, "kernel")
-        self._kernel_shape = self._checked_kernel_shape(variables[name])
-        channels = self._kernel_shape[3:]
+        # Of fully connected layers TF-Slim has matrices.
+        rank = len(variables[name])
+        self._kernel_shape = self._checked_kernel_shape((*[1] * (4 - rank), *variables[name]))
+        channels, shape = self._kernel_shape[3:], self._kernel_shape[4 - rank :]
         self._factor = self._entries_of_factor(channels)
         make = functools.partial(
             _kernel,
             shape=self._kernel_shape,
+            rank=rank,
             output_first=self._weights.output_first,
             reverse=self._reverse,
             scale=self._scale,
             epsilon=self._weights.epsilon,
         )
-        self.recipes[name] = Recipe(self._kernel_shape, (self._kernel, *self._factor), make)
+        self.recipes[name] = Recipe(shape, (self._kernel, *self._factor), make)
         if f"{layer.scope}/biases" not in variables:
             if layer.batch_norm is not None and "bias" in self._entries[layer.convolution]:
                 self._bias = self._vector(layer.convolution, "bias", channels)
@@ -228,13 +231,17 @@ def _hwio(kernel: np.ndarray, shape: Shape, output_first: bool) -> np.ndarray:
     return kernel.reshape(shape)
 
 
-def _kernel(kernel, *factor, shape: Shape, output_first: bool, reverse: bool, scale, epsilon: float) -> np.ndarray:
+def _kernel(
+    kernel, *factor, shape: Shape, rank: int, output_first: bool, reverse: bool, scale, epsilon: float
+) -> np.ndarray:
     kernel = _hwio(kernel, shape, output_first)
     if reverse:
         kernel = kernel[:, :, ::-1]
     if scale is not None:
         kernel = kernel.astype(np.float64) * np.reshape(scale, [3, 1])
-    return kernel.astype(np.float64) * _factor(*factor, epsilon=epsilon) if factor else kernel
+    if factor:
+        kernel = kernel.astype(np.float64) * _factor(*factor, epsilon=epsilon)
+    return kernel.reshape(shape[4 - rank :])
 
 
 def _factor(gamma: np.ndarray, variance: np.ndarray | None = None, epsilon: float = 0.0) -> np.ndarray:

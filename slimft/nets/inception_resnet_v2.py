@@ -1,9 +1,9 @@
 """Inception-ResNet V2 (Szegedy et al., arXiv:1602.07261) under TF-Slim's names.
 
-Layers as of Inception V3, then 10, 20 and 10 residual units, called Block35, Block17 and Block8 by the size of their
-maps (figures 16, 17 and 19 of the paper), with a module before and reductions between them; and an auxiliary
-classifier on PreAuxLogits. In a unit, the map gets a share of what an Inception module makes of it. The paper has
-another stem and other numbers of filters.
+Inception V3's first layers and a module, then 10, 20 and 10 residual units (figures 16, 17 and 19 of the paper),
+called by the size of their maps, with reductions between them; and an auxiliary classifier on PreAuxLogits. A unit
+adds to its map a share of what an Inception module makes of it. The paper has another stem, that of Inception V4,
+and half as many units.
 
     with slim.arg_scope(inception_resnet_v2.inception_resnet_v2_arg_scope()):
         logits, end_points = inception_resnet_v2.inception_resnet_v2(images, num_classes=10)
@@ -302,8 +302,8 @@ SPECS = (
         min_image_size=75,
         num_imagenet_classes=1001,
         official_checkpoint="inception_resnet_v2",
-        parameters=1,
-        gflops=1.0,
+        parameters=55_814_729,
+        gflops=26.312,
         options=("final_endpoint",),
         final_endpoints={
             end: tuple(f"InceptionResnetV2/{layer}" for layer in layers)

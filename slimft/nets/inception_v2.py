@@ -1,15 +1,15 @@
 """Inception V2, also called BN-Inception (Ioffe and Szegedy, arXiv:1502.03167), under TF-Slim's names.
 
-Inception V1 with two 3x3 convolutions in place of a 5x5 one, averages instead of most maxima, modules that halve the
-map in place of pools, and batch normalization (figure 5 of the paper). The first convolution is separable, as in the
-paper, and the only one without batch normalization.
+Inception V1 with two 3x3 convolutions in place of a 5x5 one, averages in place of most maxima, modules that halve
+the map in place of pools, and batch normalization (figure 5 of the paper). The first convolution is separable, as
+in the paper, and the only one without batch normalization.
 
     with slim.arg_scope(inception_v2.inception_v2_arg_scope()):
         logits, end_points = inception_v2.inception_v2(images, num_classes=10)
 
 Images are RGB in [-1, 1]. Signatures, variable names, op names and end points are those of
-research/slim/nets/inception_v2.py (github.com/tensorflow/models). Of images in NCHW, batch normalization is over the
-channels, where there it is over the columns unless an arg_scope says otherwise.
+research/slim/nets/inception_v2.py (github.com/tensorflow/models). With images in NCHW, batch normalization is of
+channels, which there takes an arg_scope of one's own: it is of columns else.
 """
 
 from slimft.compat import slim, tf
@@ -140,9 +140,7 @@ def inception_v2_base(
     with (
         tf.variable_scope(scope, "InceptionV2", [inputs]),
         slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d], stride=1, padding="SAME"),
-        slim.arg_scope(
-            [slim.conv2d, slim.max_pool2d, slim.avg_pool2d, slim.batch_norm], data_format=data_format
-        ),
+        slim.arg_scope([slim.conv2d, slim.max_pool2d, slim.avg_pool2d, slim.batch_norm], data_format=data_format),
     ):
         return inception_utils.stack_layers(inputs, layers, final_endpoint, depth)
 
@@ -182,7 +180,8 @@ def inception_v2(
         output of `final_endpoint`), and a dictionary of the end points by name.
 
     Raises:
-        ValueError: `depth_multiplier` is not above 0, there is no such `final_endpoint`, or logits are wanted on it.
+        ValueError: `depth_multiplier` is not above 0, there is no such `final_endpoint`, or logits are wanted on
+            it.
     """
     check_no_logits(final_endpoint, num_classes)
     with (
@@ -228,8 +227,8 @@ SPECS = (
         min_image_size=32,
         num_imagenet_classes=1001,
         official_checkpoint="inception_v2",
-        parameters=1,
-        gflops=1.0,
+        parameters=11_179_361,
+        gflops=3.87,
         options=("final_endpoint",),
         final_endpoints={
             end: tuple(f"InceptionV2/{layer}" for layer in layers)

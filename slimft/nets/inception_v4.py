@@ -229,8 +229,8 @@ SPECS = (
         min_image_size=75,
         num_imagenet_classes=1001,
         official_checkpoint="inception_v4",
-        parameters=1,
-        gflops=1.0,
+        parameters=42_649_769,
+        gflops=24.508,
         options=("final_endpoint",),
         final_endpoints={
             "Conv2d_1a_3x3": ("InceptionV4/Conv2d_1a_3x3",),

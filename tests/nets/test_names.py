@@ -15,6 +15,11 @@ RESEARCH_SLIM = {
         inception_v3_arg_scope inception_v3_base inception_v4 inception_v4_arg_scope inception_v4_base""",
     "inception_utils": "inception_arg_scope",
     "inception_v1": "inception_v1 inception_v1_arg_scope inception_v1_base trunc_normal",
+    "inception_resnet_v2": """block17 block35 block8 inception_resnet_v2 inception_resnet_v2_arg_scope
+        inception_resnet_v2_base""",
+    "inception_v2": "inception_v2 inception_v2_arg_scope inception_v2_base trunc_normal",
+    "inception_v4": """block_inception_a block_inception_b block_inception_c block_reduction_a block_reduction_b
+        inception_v4 inception_v4_arg_scope inception_v4_base""",
     "inception_v3": "inception_v3 inception_v3_arg_scope inception_v3_base trunc_normal",
     "mobilenet_v1": """Conv DepthSepConv MOBILENETV1_CONV_DEFS mobilenet_v1 mobilenet_v1_025 mobilenet_v1_050
         mobilenet_v1_075 mobilenet_v1_arg_scope mobilenet_v1_base wrapped_partial""",
@@ -30,10 +35,6 @@ RESEARCH_SLIM = {
 }
 # What docs/networks.md lists as different or not here.
 DIFFERENT = {
-    "inception": {
-        *("inception_v4", "inception_v4_arg_scope", "inception_v4_base"),
-        *("inception_resnet_v2", "inception_resnet_v2_arg_scope", "inception_resnet_v2_base"),
-    },
     "mobilenet_v2": {"V2_DEF", "V2_DEF_GROUP_NORM", "expand_input", "mobilenet_base_group_norm", "op"},
 }
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "networks.md"

@@ -62,10 +62,12 @@ class Entry:
             none; and its number of channels.
         sizes: further image sizes at which there is one row of logits.
         tf_slim: how it is compared with tf-slim's own; None where that has no such network or an older one.
+        research_slim: what `test_graphs.layers_digest` makes of research/slim's own graph for one image of
+            `image_size`, built under `slimft.compat` and its arg_scope as it is by default; None where it was not.
         keras: whether tests/nets/keras_logits.py knows it; its logits are then compared at the first of
             `tf_slim.logits_at`.
         slow: what of it is tested with ``-m slow`` only, because it takes long and a smaller network of its family
-            is tested always: ``ends`` (test_ends.py), ``logits`` (test_logits.py).
+            is tested always: ``ends`` (test_ends.py), ``logits`` (test_logits.py), ``final`` (test_final_endpoints.py).
     """
 
     name: str
@@ -90,6 +92,7 @@ class Entry:
     channels: int
     sizes: tuple[int, ...] = ()
     tf_slim: TfSlim | None = None
+    research_slim: str | None = None
     keras: bool = False
     slow: tuple[str, ...] = ()
 

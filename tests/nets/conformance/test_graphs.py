@@ -1,7 +1,9 @@
 """Every network's graph: as its registered figures, its official checkpoint, tf-slim and the literature have it."""
 
+import hashlib
 import importlib
 import math
+import re
 
 import pytest
 
@@ -92,7 +94,9 @@ def test_arg_scope_takes_the_weight_decay(entry):
                 tf.zeros([1, 8, 8, 2]), 3, [3, 3], weights_initializer=tf.ones_initializer(), normalizer_fn=None
             )
         session.run(tf.global_variables_initializer())
-        assert session.run(tf.losses.get_regularization_losses()) == [0.25 * (3 * 3 * 2 * 3) / 2]
+        weights, *biases = session.run(tf.losses.get_regularization_losses())
+        # Inception-ResNet V2's biases, which are zero, decay too.
+        assert weights == 0.25 * (3 * 3 * 2 * 3) / 2 and not any(biases)
 
 
 # The graph that its function builds by default, for one image of the default size.
@@ -145,6 +149,50 @@ def test_every_op_is_tf_slims(entry, both):
         assert ours == theirs
     else:
         assert list(ours.values()) == list(theirs.values())
+
+
+# The ops whose order, names, inputs and attributes make up the layers.
+LAYERS = (
+    "Conv2D", "DepthwiseConv2dNative", "MatMul", "MaxPool", "AvgPool", "Mean", "ConcatV2", "AddV2", "Mul", "Relu",
+    "Reshape", "Softmax",
+)  # fmt: skip
+ATTRIBUTES = ("strides", "ksize", "padding", "dilations")
+
+
+def layers_of(graph, images):
+    """Each layer's op but batch normalization's and dropout's.
+
+    Returns:
+        For each op a list: its name, its attributes, the numbers and the ops that it is computed from.
+    """
+
+    def sources(op):
+        for tensor in op.inputs:
+            yield from [tensor.op.name] if tensor.op in found or tensor is images else sources(tensor.op)
+
+    def numbers(op):
+        return [
+            tf.get_static_value(tensor).item()
+            for tensor in op.inputs
+            if tensor.op.type == "Const" and not tensor.shape.rank
+        ]
+
+    found = {}
+    for op in graph.get_operations():
+        if op.type in LAYERS and not re.search("BatchNorm|Dropout|Regularizer|Initializer", op.name):
+            found[op] = [op.name, op.type, *(str(op.node_def.attr[name]) for name in ATTRIBUTES)]
+            found[op] += [*numbers(op), *sources(op)]
+    return list(found.values())
+
+
+def layers_digest(graph, images):
+    """The SHA-256, in part, of `layers_of` a graph."""
+    return hashlib.sha256(repr(layers_of(graph, images)).encode()).hexdigest()[:16]
+
+
+@only(lambda entry: entry.research_slim)
+def test_the_layers_are_research_slims(entry, whole):
+    assert layers_digest(whole.graph, whole.images) == entry.research_slim
 
 
 def count(variables, but=()):
