@@ -183,7 +183,7 @@ def planner(model: str, num_classes: int | None = None, **restoring) -> Callable
     def graph_for(checkpoint: Checkpoint) -> tf.Graph:
         graph, size = tf.Graph(), spec.default_image_size
         with graph.as_default():
-            images = tf.placeholder(tf.float32, [1, size, size, 3])
+            images = tf.placeholder(tf.float32, [1, size, size, spec.channels])
             options = options_of(checkpoint, spec)
             spec.build(images, num_classes or spec.num_imagenet_classes, is_training=True, options=options)
         return graph

@@ -13,8 +13,8 @@ from slimft.errors import UsageError
 
 DESCRIPTION = (
     "Runs a Python script of TensorFlow 1 and TF-Slim as it is: tensorflow is tf.compat.v1, and tf.contrib.slim, "
-    "tf.contrib.layers, tf.contrib.framework, research/slim's nets and preprocessing can be imported; packages "
-    "nets and preprocessing beside the script come first. All after SCRIPT is the script's. The script has to be "
+    "tf.contrib.layers, tf.contrib.framework, research/slim's nets, preprocessing and deployment can be imported; "
+    "packages of these names beside the script come first. All after SCRIPT is the script's. The script has to be "
     "Python 3. Exit status: the script's; 2 if it is not there or is Python 2."
 )
 POSITIONAL = "SCRIPT [ARGUMENT ...]"

@@ -7,8 +7,9 @@
     from tensorflow.contrib import slim
     from nets import nets_factory
     from preprocessing import preprocessing_factory
+    from deployment import model_deploy
 
-Packages `nets` and `preprocessing` that the script brings along are found before these.
+Packages `nets`, `preprocessing` and `deployment` that the script brings along are found before these.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ _real_tensorflow: types.ModuleType | None = None
 def install() -> None:
     """Makes the imports of TF1 and TF-Slim scripts work in this process, until `uninstall`.
 
-    From then on, ``import tensorflow as tf`` gives tf.compat.v1 with tf.contrib; ``tensorflow.contrib``,
-    ``nets`` and ``preprocessing`` can be imported, the latter two unless packages of these names are found
+    From then on, ``import tensorflow as tf`` gives tf.compat.v1 with tf.contrib; ``tensorflow.contrib``, ``nets``,
+    ``preprocessing`` and ``deployment`` can be imported, the latter three unless packages of these names are found
     elsewhere. Modules that imported tensorflow before keep what they have; those imported afterwards, of other
     libraries too, get TF1's. Calling it again changes nothing.
     """

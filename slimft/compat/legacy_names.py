@@ -1,4 +1,4 @@
-"""The modules that TF1 scripts import and that are gone: tf.contrib, `nets` and `preprocessing` of research/slim.
+"""The modules that TF1 scripts import and that are gone: tf.contrib, and research/slim's packages.
 
 `resolve` finds what stands for a module by its full name, such as ``tensorflow.contrib.slim`` or ``nets.vgg``: a
 module of slimft or tf-slim, or a `Namespace` that finds its names in these.
@@ -14,11 +14,12 @@ import operator
 import types
 from importlib.util import find_spec
 
-ROOTS = ("nets", "preprocessing", "tensorflow.contrib")
+ROOTS = ("deployment", "nets", "preprocessing", "tensorflow.contrib")
 
 # Each package by its full name, and the modules in which its names are found. `nets` is slimft's, and tf-slim's
 # for what slimft has not.
 _PACKAGES = {
+    "deployment": (),
     "nets": (),
     "nets.mobilenet": (),
     "preprocessing": (),
@@ -52,6 +53,7 @@ _PACKAGES = {
 
 # Where the modules of a package are, in this order.
 _MODULES = {
+    "deployment": ("slimft.legacy.deployment",),
     "nets": ("slimft.nets", "tf_slim.nets"),
     "nets.mobilenet": ("slimft.nets",),
     "preprocessing": ("slimft.legacy.preprocessing",),
@@ -80,10 +82,12 @@ _NAMES = {
 
 # What to do instead, by full name.
 _ADVICE = {
+    "deployment": "slimft.legacy.deployment has model_deploy; put other modules of research/slim's deployment into "
+    "a folder deployment beside the script, where they are found first",
     "nets": "slimft.nets has the networks that `bin/finetune --list_models` lists; put other modules of "
     "research/slim's nets into a folder nets beside the script, where they are found first",
-    "preprocessing": "slimft.preprocessing has vgg, inception and densenet; put other modules of research/slim's "
-    "preprocessing into a folder preprocessing beside the script, where they are found first",
+    "preprocessing": "slimft.preprocessing has vgg, inception, lenet, cifarnet and densenet; put other modules of "
+    "research/slim's preprocessing into a folder preprocessing beside the script, where they are found first",
     "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
     "it, and quantize the trained network with tf.lite",
     "tensorflow.contrib.rnn": "its cells are in tf.nn.rnn_cell",
@@ -159,7 +163,7 @@ def missing(full_name: str) -> str:
     known = "nets" if package.endswith(".nets") else full_name
     while known and known not in _ADVICE:
         known = known.rpartition(".")[0]
-    if known in ("nets", "preprocessing"):
+    if known in ("deployment", "nets", "preprocessing"):
         reason = "slimft does not have it"
     elif not full_name.startswith("tensorflow.contrib"):
         reason = "it is neither in tf.compat.v1 nor in TensorFlow 2"

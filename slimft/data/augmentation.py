@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from slimft.compat import tf
-from slimft.data.preprocessing import PREPROCESSING, Transforms, resize
+from slimft.data.preprocessing import GREY, PREPROCESSING, Transforms, resize
 
 # How much larger than the network's input image files are read, so that crops have detail to show.
 _ZOOM = 1.15
@@ -17,8 +17,6 @@ _CROP_RATIO = 4 / 3
 _STRONG_MIN_AREA = 0.35
 _STRONG_DEGREES = 15
 _STRONG_COLOURS = (0.6, 1.4)
-# Grey of red, green and blue: ITU-R BT.601, as Pillow's mode L has it.
-_GREY = (0.299, 0.587, 0.114)
 # Zhong et al. 2017, arXiv:1708.04896, with less of the image hidden and less often.
 _ERASED_SHARE = 0.25
 _ERASED_AREA = (0.02, 0.2)
@@ -75,8 +73,8 @@ def training_input(
         plain: scalar bool tensor: where it is true, `augment` does as ``none`` does; None for never.
 
     Returns:
-        float32 ``[batch, image_size, image_size, 3]``, preprocessed, and targets, float32 ``[batch, num_classes]``
-        that are not negative and add up to 1 for each image.
+        float32 ``[batch, image_size, image_size, channels]``, preprocessed, and targets, float32
+        ``[batch, num_classes]`` that are not negative and add up to 1 for each image.
 
     Raises:
         ValueError: `augment` is none of the four.
@@ -169,7 +167,7 @@ def recoloured(images, seed):
     """
     batch = tf.shape(images)[0]
     brightness, contrast, saturation = tf.split(uniform([batch, 3], seed, *_STRONG_COLOURS), 3, axis=1)
-    grey = tf.constant(_GREY)
+    grey = tf.constant(GREY)
     mean = tf.tensordot(tf.reduce_mean(images, axis=[1, 2]), grey, 1)[:, tf.newaxis] * brightness
     # The rows are what red, green and blue give to the new red, green and blue.
     to_grey = tf.tile(grey[:, tf.newaxis], [1, 3])
@@ -213,7 +211,7 @@ def _mixed(images, targets, mixup, cutmix, seed):
         else:
             weights = weights_of_boxes
     share = tf.reduce_mean(weights)
-    weights = tf.tile(weights[:, :, tf.newaxis], [1, 1, 3])
+    weights = tf.tile(weights[:, :, tf.newaxis], [1, 1, images.shape[3].value])
     images = images * weights + tf.roll(images, -1, axis=0) * (1 - weights)
     return images, targets * share + tf.roll(targets, -1, axis=0) * (1 - share)
 

@@ -11,6 +11,8 @@ from slimft.compat import tf
 RGB_MEANS = (123.68, 116.78, 103.94)
 # About one by the standard deviation of ImageNet's pixels.
 DENSENET_SCALE = 0.017
+# Grey of red, green and blue: ITU-R BT.601, as Pillow's mode L has it. They add up to 1: grey stays as it is.
+GREY = (0.299, 0.587, 0.114)
 
 
 def mean_subtraction(images):
@@ -28,7 +30,26 @@ def densenet(images):
     return mean_subtraction(images) * DENSENET_SCALE
 
 
-PREPROCESSING = {"mean_subtraction": mean_subtraction, "inception": inception, "densenet": densenet}
+def lenet(images):
+    """Grey in [-1, 1), of one channel, with 0 for 128 of 0..255: research/slim's lenet_preprocessing.py."""
+    return (tf.reduce_sum(images * tf.constant(GREY, images.dtype), -1, keepdims=True) - 128) / 128
+
+
+def cifarnet(images):
+    """RGB, of each image with mean 0 and deviation 1: research/slim's cifarnet_preprocessing.py.
+
+    Where the deviation is less than ``1 / sqrt(values of an image)``, that is what it is divided by.
+    """
+    return tf.image.per_image_standardization(images)
+
+
+PREPROCESSING = {
+    "mean_subtraction": mean_subtraction,
+    "inception": inception,
+    "densenet": densenet,
+    "lenet": lenet,
+    "cifarnet": cifarnet,
+}
 
 
 class Transforms(NamedTuple):
@@ -129,7 +150,7 @@ def preprocess_whole(images, least, preprocessing):
         preprocessing: a key of `PREPROCESSING`.
 
     Returns:
-        float32 ``[batch, rows, columns, 3]``.
+        float32 ``[batch, rows, columns, channels]``.
     """
     with tf.name_scope("preprocess"):
         images = PREPROCESSING[preprocessing](tf.cast(images, tf.float32))
@@ -146,7 +167,7 @@ def preprocess(images, image_size, preprocessing):
         preprocessing: a key of `PREPROCESSING`.
 
     Returns:
-        float32 ``[batch, image_size, image_size, 3]``.
+        float32 ``[batch, image_size, image_size, channels]``; 3, or 1 if the network takes grey images.
     """
     with tf.name_scope("preprocess"):
         return PREPROCESSING[preprocessing](resize(images, image_size))

@@ -109,10 +109,12 @@ def check_images(images: np.ndarray, network: str, files: Sequence[str] | None =
     colours are a hint: in ImageNet's photographs red is 20 of 255 brighter than blue. If the batch clearly shows
     the reverse, by 10 at least and by three standard errors of its images, that is an error. So it needs 8
     images, better 32. What is blue by nature (sky, sea, stained cells) is taken for BGR: give `files`, or
-    ``order=False``. BGR images with the means subtracted in that order too pass, and so do grey ones.
+    ``order=False``. BGR images with the means subtracted in that order too pass, and so do grey ones and, without
+    `files`, those of CifarNet, each of which has a scale of its own.
 
     Args:
-        images: ``[batch, height, width, 3]``, what the network gets: ``session.run(images, feed_dict)``.
+        images: ``[batch, height, width, 3]``, for LeNet of one channel, what the network gets:
+            ``session.run(images, feed_dict)``.
         network: a network's name, see `slimft.nets.get_network`.
         files: the image files of the batch, in its order. The images may be cropped a little.
         order: whether to check the order of the colours.
@@ -123,17 +125,21 @@ def check_images(images: np.ndarray, network: str, files: Sequence[str] | None =
     """
     from slimft.nets import get_network
 
-    wanted = get_network(network).preprocessing
+    spec = get_network(network)
+    wanted, channels = spec.preprocessing, spec.channels
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
-        raise DataError(f"images have the shape {list(images.shape)}, {network} takes [batch, height, width, 3]")
+    if images.ndim != 4 or images.shape[-1] != channels or not images.size:
+        raise DataError(
+            f"images have the shape {list(images.shape)}, {network} takes [batch, height, width, {channels}]"
+        )
     values = images.astype(np.float32)
     bad = np.flatnonzero(~np.isfinite(values).all(axis=(1, 2, 3)))
     if len(bad):
         raise DataError(f"image {bad[0]} of the batch has values that are not finite, and {len(bad) - 1} more have")
     scale, faults = _scale_of(values), []
-    if scale != wanted:
+    if scale != _RANGE_OF.get(wanted, wanted):
         faults.append(f"are {_MEANING[scale]}, {network} was trained on {_MEANING[wanted]}")
+    order = order and channels == 3
     if files is not None:
         if order and _is_bgr(values, files):
             faults.append("are BGR")
@@ -149,17 +155,26 @@ _MEANING = {
     "inception": "in [-1, 1]",
     "mean_subtraction": "in [0, 255] minus the ImageNet means",
     "densenet": "in [0, 255] minus the ImageNet means, times 0.017",
+    "lenet": "grey in [-1, 1]",
+    "cifarnet": "of mean 0 and deviation 1 each",
     "unknown": "in none of the usual ranges",
 }
 _RIGHT = {
     "mean_subtraction": "RGB in [0, 255] minus (123.68, 116.78, 103.94)",
     "inception": "RGB in [-1, 1]: pixels * (2 / 255) - 1",
     "densenet": "RGB in [0, 255] minus (123.68, 116.78, 103.94), times 0.017",
+    "lenet": "grey in [-1, 1], of one channel: (pixels - 128) / 128",
+    "cifarnet": "RGB, each image with its mean subtracted and by its deviation: tf.image.per_image_standardization",
 }
+# Of what cannot be told from another by its values: its key there.
+_RANGE_OF = {"lenet": "inception"}
 
 
 def _scale_of(values: np.ndarray) -> str:
-    """Which key of `_MEANING` fits the smallest and the largest of the values."""
+    """Which key of `_MEANING` fits each image's mean and deviation, or the smallest and the largest of the values."""
+    means, deviations = values.mean(axis=(1, 2, 3)), values.std(axis=(1, 2, 3))
+    if (np.abs(means) < 0.01).all() and (np.abs(deviations - 1) < 0.01).all():
+        return "cifarnet"
     low, high = float(values.min()), float(values.max())
     rounding = 1e-3  # Of what interpolation may add to a range.
     if low >= -rounding:
@@ -193,7 +208,7 @@ def _looks_bgr(values: np.ndarray, scale: str) -> bool:
     """Whether the first colour is clearly the darkest as blue is, and not the brightest as red is."""
     from slimft.data.preprocessing import DENSENET_SCALE, RGB_MEANS
 
-    if len(values) < 8 or scale == "unknown":
+    if len(values) < 8 or scale in ("cifarnet", "unknown"):
         return False
     unit = {"unit": 255, "inception": 127.5, "densenet": 1 / DENSENET_SCALE}.get(scale, 1)
     subtracted = RGB_MEANS[0] - RGB_MEANS[2] if scale in ("mean_subtraction", "densenet") else 0

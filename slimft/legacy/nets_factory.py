@@ -4,30 +4,41 @@
     logits, end_points = network_fn(images)
 
 Names and signatures are those of research/slim/nets/nets_factory.py (github.com/tensorflow/models). Here are the
-networks of `slimft.nets`, and Inception V2, ResNet V1 and V2 200 and OverFeat beside them.
+networks of the registry, and what of that factory is beside them in the modules of `slimft.nets`.
 """
 
 import functools
-
-from tf_slim.nets import overfeat
+import importlib
+import importlib.util
 
 from slimft.compat import slim, tf
 from slimft.errors import LegacyNameError, UsageError
-from slimft.nets import inception, resnet_v1, resnet_v2
 from slimft.nets.registry import get_network, network_names
 
-# What the registry does not know: function, arg_scope and height and width of the images.
-_OTHERS = {
-    "inception_v2": (inception.inception_v2, inception.inception_v2_arg_scope, 224),
-    "overfeat": (overfeat.overfeat, overfeat.overfeat_arg_scope, 231),
-    "resnet_v1_200": (resnet_v1.resnet_v1_200, resnet_v1.resnet_arg_scope, 224),
-    "resnet_v2_200": (resnet_v2.resnet_v2_200, resnet_v2.resnet_arg_scope, 224),
+# What of research/slim's factory the registry may not have: the module in `slimft.nets`, if there is that, and the
+# names in it of the function and its arg_scope.
+_UNLISTED = {
+    "i3d": ("i3d", "i3d", "i3d_arg_scope"),
+    "inception_v2": ("inception", "inception_v2", "inception_v2_arg_scope"),
+    "mobilenet_v2_035": ("mobilenet_v2", "mobilenet_v2_035", "training_scope"),
+    "s3dg": ("s3dg", "s3dg", "s3dg_arg_scope"),
 }
 
-networks_map = {name: get_network(name).function for name in network_names()}
-networks_map.update((name, function) for name, (function, *_) in _OTHERS.items())
-arg_scopes_map = {name: get_network(name).arg_scope for name in network_names()}
-arg_scopes_map.update((name, arg_scope) for name, (_, arg_scope, _) in _OTHERS.items())
+
+def _networks():
+    """Functions and arg_scopes by name."""
+    listed = {name: get_network(name) for name in network_names()}
+    networks = {name: (spec.function, spec.arg_scope) for name, spec in listed.items()}
+    for name, (module, function, arg_scope) in _UNLISTED.items():
+        if name not in networks and importlib.util.find_spec(f"slimft.nets.{module}"):
+            found = importlib.import_module(f"slimft.nets.{module}")
+            networks[name] = (getattr(found, function), getattr(found, arg_scope))
+    return networks
+
+
+_NETWORKS = _networks()
+networks_map = {name: function for name, (function, _) in _NETWORKS.items()}
+arg_scopes_map = {name: arg_scope for name, (_, arg_scope) in _NETWORKS.items()}
 
 
 def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False):
@@ -41,9 +52,10 @@ def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False):
 
     Returns:
         ``network_fn(images, **kwargs) -> (logits, end_points)``, which takes preprocessed images
-        ``[batch, height, width, 3]`` and further arguments of the network. Its `default_image_size` is the height
-        and width, in pixels, that the network was made for. Square images of another size that is known get
-        one row of logits too: what the network has to be told for that is told (`NetworkSpec.arguments_for`).
+        ``[batch, height, width, channels]`` (I3D and S3D-G take videos, ``[batch, frames, height, width, 3]``) and
+        further arguments of the network. Its `default_image_size` is the height and width, in pixels, that the
+        network was made for. Square images of another size that is known get one row of logits too: what the
+        network has to be told for that is told (`NetworkSpec.arguments_for`).
 
     Raises:
         LegacyNameError: a ValueError; there is no such network here.
@@ -60,14 +72,16 @@ def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False):
             return function(images, **{**arguments, **_size_arguments(name, images), **kwargs})
 
     # As there, 224 for ResNet V2, though the registry tells the 299 of its checkpoints.
-    size = _OTHERS[name][2] if name in _OTHERS else get_network(name).default_image_size
-    network_fn.default_image_size = getattr(function, "default_image_size", size)
+    if hasattr(function, "default_image_size"):
+        network_fn.default_image_size = function.default_image_size
+    elif name in network_names():
+        network_fn.default_image_size = get_network(name).default_image_size
     return network_fn
 
 
 def _size_arguments(name, images):
     """What the network has to be told for images of that size; for its default size where that is not known."""
-    if name in _OTHERS:
+    if name not in network_names():
         return {}
     spec = get_network(name)
     height, width = tf.TensorShape(images.shape).as_list()[1:3]

@@ -11,14 +11,11 @@ Images are RGB in [0, 255] minus (123.68, 116.78, 103.94). Signature, variable n
 are those of research/slim/nets/alexnet.py (github.com/tensorflow/models).
 """
 
-import functools
-
 from slimft.compat import slim, tf
-from slimft.nets.fully_connected import fully_connected_conv2d
+from slimft.nets import alexnet_utils
 from slimft.nets.spec import NetworkSpec
 
-# Of a standard deviation, as scripts call it.
-trunc_normal = functools.partial(tf.truncated_normal_initializer, 0.0)
+trunc_normal = alexnet_utils.trunc_normal
 
 
 def alexnet_v2_arg_scope(weight_decay=0.0005):
@@ -27,17 +24,7 @@ def alexnet_v2_arg_scope(weight_decay=0.0005):
     Args:
         weight_decay: factor of ``sum(weights**2) / 2`` in the loss.
     """
-    with (
-        slim.arg_scope(
-            [slim.conv2d, slim.fully_connected],
-            activation_fn=tf.nn.relu,
-            biases_initializer=tf.constant_initializer(0.1),
-            weights_regularizer=slim.l2_regularizer(weight_decay),
-        ),
-        slim.arg_scope([slim.conv2d], padding="SAME"),
-        slim.arg_scope([slim.max_pool2d], padding="VALID") as arg_scope,
-    ):
-        return arg_scope
+    return alexnet_utils.arg_scope(weight_decay, tf.constant_initializer(0.1))
 
 
 def arguments_for(image_size, is_training):
@@ -88,40 +75,18 @@ def alexnet_v2(
     Raises:
         ValueError: the images are too small, or the logits have several positions to squeeze.
     """
-    with tf.variable_scope(scope, "alexnet_v2", [inputs]) as sc:
-        end_points_collection = sc.original_name_scope + "_end_points"
-        with slim.arg_scope(
-            [slim.conv2d, slim.fully_connected, slim.max_pool2d], outputs_collections=end_points_collection
-        ):
-            net = _features(inputs)
-            with slim.arg_scope(
-                [slim.conv2d],
-                weights_initializer=trunc_normal(0.005),
-                biases_initializer=tf.constant_initializer(0.1),
-            ):
-                net = fully_connected_conv2d(net, 4096, 5, "VALID", scope="fc6")
-                net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout6")
-                net = fully_connected_conv2d(net, 4096, 1, "SAME", scope="fc7")
-                end_points = slim.utils.convert_collection_to_dict(end_points_collection)
-                if global_pool:
-                    net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
-                    end_points["global_pool"] = net
-                if not num_classes:
-                    return net, end_points
-                net = slim.dropout(net, dropout_keep_prob, is_training=is_training, scope="dropout7")
-                net = slim.conv2d(
-                    net,
-                    num_classes,
-                    [1, 1],
-                    activation_fn=None,
-                    normalizer_fn=None,
-                    biases_initializer=tf.zeros_initializer(),
-                    scope="fc8",
-                )
-                if spatial_squeeze:
-                    net = tf.squeeze(net, [1, 2], name="fc8/squeezed")
-                end_points[sc.name + "/fc8"] = net
-                return net, end_points
+    return alexnet_utils.network(
+        inputs,
+        _features,
+        (4096, 5),
+        "alexnet_v2",
+        num_classes,
+        is_training,
+        dropout_keep_prob,
+        spatial_squeeze,
+        scope,
+        global_pool,
+    )
 
 
 alexnet_v2.default_image_size = 224

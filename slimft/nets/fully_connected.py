@@ -71,10 +71,10 @@ def fully_connected_conv2d(net, num_outputs, size, padding, scope):
 
 def _reached(size: int, padding: str, side: int) -> slice:
     """The taps of a kernel that meet a map of `side` rows or columns."""
-    beside = side - 1
-    if padding != "SAME" or size % 2 == 0 or beside >= size // 2:
+    beside, middle = side - 1, (size - 1) // 2
+    if padding != "SAME" or beside >= size // 2:
         return slice(0, size)
-    return slice(size // 2 - beside, size // 2 + beside + 1)
+    return slice(middle - beside, middle + beside + 1)
 
 
 def _product(net, num_outputs, positions, scope):

@@ -3,10 +3,11 @@
 A head is a function of a module beside this one, ``head(features, end_points, num_classes, image_shape,
 is_training) -> logits``:
 
-- features: what the network returns without `num_classes`, float ``[batch, rows, columns, channels]``;
+- features: what the network returns without `num_classes`, float ``[batch, rows, columns, channels]``; of one that
+  returns rows, ``[batch, 1, 1, channels]``;
 - end_points: a dictionary of the layers' outputs by name;
 - num_classes: number of classes;
-- image_shape: static shape of the images, ``[batch, height, width, 3]``;
+- image_shape: static shape of the images, ``[batch, height, width, channels]``;
 - is_training: whether dropout is active and batch_norm uses the batch's statistics.
 
 It is called within the network's arg_scope and within the variable scope ``head``. To add one, write the function
@@ -56,6 +57,8 @@ class Head:
         if self.is_own_logits:
             raise ValueError(f"{self.name}: the network's function builds it, when it is given num_classes")
         function = getattr(importlib.import_module(self.module), self.name)
+        if features.shape.ndims == 2:
+            features = features[:, tf.newaxis, tf.newaxis]
         with tf.variable_scope(HEAD_SCOPE):
             return function(features, end_points, num_classes, image_shape, is_training)
 

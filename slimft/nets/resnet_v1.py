@@ -16,7 +16,7 @@ import contextlib
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
 from slimft.nets.final_endpoint import check_no_logits
-from slimft.nets.spec import NetworkSpec, UnlistedNetwork
+from slimft.nets.spec import NetworkSpec
 
 arguments_for = resnet_utils.arguments_for
 resnet_arg_scope = resnet_utils.resnet_arg_scope
@@ -178,30 +178,28 @@ resnet_v1_101 = _published(101, 3, 4, 23, 3)
 resnet_v1_152 = _published(152, 3, 8, 36, 3)
 resnet_v1_200 = _published(200, 3, 24, 36, 3)
 
-SPECS = (
-    *(
-        NetworkSpec(
-            name=name,
-            module=__name__,
-            arg_scope_name="resnet_arg_scope",
-            scope=name,
-            logits_scopes=(f"{name}/logits",),
-            top_scopes=(f"{name}/block4",),
-            preprocessing="mean_subtraction",
-            default_image_size=224,
-            min_image_size=32,
-            num_imagenet_classes=1000,
-            official_checkpoint=name,
-            parameters=parameters,
-            gflops=gflops,
-            options=("final_endpoint",),
-            final_endpoints={f"block{i}": (f"{name}/block{i}",) for i in (1, 2, 3, 4)},
-        )
-        for name, parameters, gflops in (
-            ("resnet_v1_50", 25_557_032, 6.965),
-            ("resnet_v1_101", 44_549_160, 14.389),
-            ("resnet_v1_152", 60_192_808, 21.813),
-        )
-    ),
-    UnlistedNetwork(module=__name__, arg_scope_name="resnet_arg_scope", scope="resnet_v1_200"),
+SPECS = tuple(
+    NetworkSpec(
+        name=name,
+        module=__name__,
+        arg_scope_name="resnet_arg_scope",
+        scope=name,
+        logits_scopes=(f"{name}/logits",),
+        top_scopes=(f"{name}/block4",),
+        preprocessing="mean_subtraction",
+        default_image_size=224,
+        min_image_size=32,
+        num_imagenet_classes=1000,
+        official_checkpoint=official,
+        parameters=parameters,
+        gflops=gflops,
+        options=("final_endpoint",),
+        final_endpoints={f"block{i}": (f"{name}/block{i}",) for i in (1, 2, 3, 4)},
+    )
+    for name, official, parameters, gflops in (
+        ("resnet_v1_50", "resnet_v1_50", 25_557_032, 6.965),
+        ("resnet_v1_101", "resnet_v1_101", 44_549_160, 14.389),
+        ("resnet_v1_152", "resnet_v1_152", 60_192_808, 21.813),
+        ("resnet_v1_200", None, 64_673_832, 28.801),
+    )
 )

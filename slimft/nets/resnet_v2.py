@@ -14,7 +14,7 @@ and end points are those of research/slim/nets/resnet_v2.py (github.com/tensorfl
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
 from slimft.nets.final_endpoint import check_no_logits
-from slimft.nets.spec import NetworkSpec, UnlistedNetwork
+from slimft.nets.spec import NetworkSpec
 
 arguments_for = resnet_utils.arguments_for
 resnet_arg_scope = resnet_utils.resnet_arg_scope
@@ -159,30 +159,28 @@ resnet_v2_152 = _published(152, 3, 8, 36, 3)
 resnet_v2_200 = _published(200, 3, 24, 36, 3)
 
 # 299: "ResNet V2 models use Inception pre-processing and input image size of 299" (research/slim/README.md).
-SPECS = (
-    *(
-        NetworkSpec(
-            name=name,
-            module=__name__,
-            arg_scope_name="resnet_arg_scope",
-            scope=name,
-            logits_scopes=(f"{name}/logits",),
-            top_scopes=(f"{name}/block4", f"{name}/postnorm"),
-            preprocessing="inception",
-            default_image_size=299,
-            min_image_size=32,
-            num_imagenet_classes=1001,
-            official_checkpoint=name,
-            parameters=parameters,
-            gflops=gflops,
-            options=("final_endpoint",),
-            final_endpoints={f"block{i}": (f"{name}/block{i}",) for i in (1, 2, 3, 4)},
-        )
-        for name, parameters, gflops in (
-            ("resnet_v2_50", 25_570_409, 13.072),
-            ("resnet_v2_101", 44_579_945, 26.747),
-            ("resnet_v2_152", 60_238_953, 40.422),
-        )
-    ),
-    UnlistedNetwork(module=__name__, arg_scope_name="resnet_arg_scope", scope="resnet_v2_200"),
+SPECS = tuple(
+    NetworkSpec(
+        name=name,
+        module=__name__,
+        arg_scope_name="resnet_arg_scope",
+        scope=name,
+        logits_scopes=(f"{name}/logits",),
+        top_scopes=(f"{name}/block4", f"{name}/postnorm"),
+        preprocessing="inception",
+        default_image_size=299,
+        min_image_size=32,
+        num_imagenet_classes=1001,
+        official_checkpoint=official,
+        parameters=parameters,
+        gflops=gflops,
+        options=("final_endpoint",),
+        final_endpoints={f"block{i}": (f"{name}/block{i}",) for i in (1, 2, 3, 4)},
+    )
+    for name, official, parameters, gflops in (
+        ("resnet_v2_50", "resnet_v2_50", 25_570_409, 13.072),
+        ("resnet_v2_101", "resnet_v2_101", 44_579_945, 26.747),
+        ("resnet_v2_152", "resnet_v2_152", 60_238_953, 40.422),
+        ("resnet_v2_200", None, 64_728_169, 53.292),
+    )
 )

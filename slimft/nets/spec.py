@@ -37,8 +37,8 @@ class NetworkSpec:
         default_image_size: height and width, in pixels, it was trained at; for segmentation, those that its
             `gflops` are of.
         min_image_size: the smallest height and width it can take.
-        num_imagenet_classes: classes of its official checkpoint, 1001 where class 0 is background; for
-            segmentation, classes of the data that it was published on, 21 of PASCAL VOC.
+        num_imagenet_classes: classes of its official checkpoint, 1001 where class 0 is background; of a network
+            for other images than ImageNet's, and for segmentation, classes of the data that it was published on.
         official_checkpoint: name of the TF-Slim release with its ImageNet weights, or with those of what it begins
             as (an FCN: all that is below the scores); None if there is none.
         parameters: weights, biases, gammas and betas, with `num_imagenet_classes`; without auxiliary logits.
@@ -53,6 +53,7 @@ class NetworkSpec:
             ``learn_upsampling`` only.
         final_endpoints: for each end point that it can end with by ``final_endpoint``, in their order: what
             `top_scopes` are then.
+        channels: of the images that the network gets, which is what `preprocessing` makes of RGB: 1 for grey.
     """
 
     name: str
@@ -72,6 +73,7 @@ class NetworkSpec:
     options: tuple[str, ...] = ()
     upsampling_scopes: tuple[str, ...] = ()
     final_endpoints: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict, hash=False)
+    channels: int = 3
 
     def __repr__(self) -> str:
         return (
@@ -104,8 +106,8 @@ class NetworkSpec:
         """Builds the network under its arg_scope: a trunk, and a head on its features and end points.
 
         Args:
-            images: float tensor ``[batch, size, size, 3]``, preprocessed, whose size must be known; for
-                segmentation ``[batch, height, width, 3]`` of any size, known or unknown.
+            images: float tensor ``[batch, size, size, channels]``, preprocessed, whose size must be known; for
+                segmentation ``[batch, height, width, channels]`` of any size, known or unknown.
             num_classes: number of classes.
             is_training: whether dropout is active and batch_norm uses the batch's statistics.
             weight_decay: factor of the L2 regularizer, in training; None for the network's own default.

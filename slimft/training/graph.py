@@ -39,7 +39,7 @@ class TrainingGraph:
     Attributes:
         graph: the graph.
         batches: the input of the training network.
-        images: what the training network sees of the images: float ``[batch, height, width, 3]``.
+        images: what the training network sees of the images: float ``[batch, height, width, channels]``.
         plain: scalar bool, whether that is the images as they are, for ``--cache_views``; None where it always is,
             or never.
         add_gradients: takes one batch of a step of several, but the last; None where a step has one batch.

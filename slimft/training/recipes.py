@@ -37,7 +37,7 @@ _PLAIN = {
 # one that is multiplied for them, the loss soars at first.
 _OF_PLAIN_MAPS = ("adam", 0.0001)
 # The scopes of networks that have none begin so.
-_PLAIN_SCOPES = ("alexnet", "vgg")
+_PLAIN_SCOPES = ("alexnet", "overfeat", "vgg", "LeNet", "CifarNet")
 # A new head has further to go: at least about the rate of `features`.
 _OF_THE_HEAD = {("top", False): "head:10", ("all", True): "head:5", ("all", False): "head:10"}
 # While a new head is still random, what it sends back through the network is, too.

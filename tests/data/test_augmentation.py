@@ -225,7 +225,8 @@ def test_colours_stay_in_their_range_and_each_image_has_its_own(train, no_geomet
     assert factors.mean() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("preprocessing", PREPROCESSING)
+# Not cifarnet, which makes zeros, with which rectangles are hidden, of any image of one colour.
+@pytest.mark.parametrize("preprocessing", [name for name in PREPROCESSING if name != "cifarnet"])
 def test_now_and_then_a_rectangle_is_hidden(train, no_geometry, monkeypatch, preprocessing):
     monkeypatch.setattr(augmentation, "_STRONG_COLOURS", (1.0, 1.0))
     images = np.full((2000, 40, 40, 3), 200, np.uint8)
@@ -251,7 +252,8 @@ def test_now_and_then_a_rectangle_is_hidden(train, no_geometry, monkeypatch, pre
     assert 0.42 < zeros.mean() < 0.58
     noise = np.concatenate([image[mask] for image, mask in zip(result[some][~zeros], hidden[some][~zeros])])
     assert (noise >= lowest).all() and (noise <= highest).all()
-    assert (np.ptp(noise, axis=0) > 0.98 * (highest - lowest)).all()
+    # Grey is that of red, green and blue noise.
+    assert (np.ptp(noise, axis=0) > (0.85 if preprocessing == "lenet" else 0.98) * (highest - lowest)).all()
 
 
 def test_targets_are_smoothed_as_tensorflows_loss_smooths_them(evaluate, train):

@@ -10,6 +10,7 @@ import tf_slim
 # As in github.com/tensorflow/models, research/slim/nets, of 2020, its last.
 RESEARCH_SLIM = {
     "alexnet": "alexnet_v2 alexnet_v2_arg_scope trunc_normal",
+    "cifarnet": "cifarnet cifarnet_arg_scope trunc_normal",
     "inception": """inception_resnet_v2 inception_resnet_v2_arg_scope inception_resnet_v2_base inception_v1
         inception_v1_arg_scope inception_v1_base inception_v2 inception_v2_arg_scope inception_v2_base inception_v3
         inception_v3_arg_scope inception_v3_base inception_v4 inception_v4_arg_scope inception_v4_base""",
@@ -25,7 +26,9 @@ RESEARCH_SLIM = {
         mobilenet_v1_075 mobilenet_v1_arg_scope mobilenet_v1_base wrapped_partial""",
     "mobilenet_v2": """V2_DEF V2_DEF_GROUP_NORM expand_input mobilenet mobilenet_base mobilenet_base_group_norm
         mobilenet_v2_035 mobilenet_v2_050 mobilenet_v2_140 op training_scope wrapped_partial""",
+    "lenet": "lenet lenet_arg_scope",
     "nets_factory": "arg_scopes_map get_network_fn networks_map",
+    "overfeat": "overfeat overfeat_arg_scope trunc_normal",
     "resnet_utils": "Block conv2d_same resnet_arg_scope stack_blocks_dense subsample",
     "resnet_v1": """NoOpScope bottleneck resnet_arg_scope resnet_v1 resnet_v1_101 resnet_v1_152 resnet_v1_200
         resnet_v1_50 resnet_v1_block""",

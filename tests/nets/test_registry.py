@@ -61,8 +61,8 @@ def test_finding_a_network_imports_no_tensorflow(run_python):
 
 
 def test_unknown_attribute():
-    with pytest.raises(AttributeError, match="no attribute 'overfeat'"):
-        _ = nets.overfeat
+    with pytest.raises(AttributeError, match="no attribute 'squeezenet'"):
+        _ = nets.squeezenet
 
 
 def test_a_spec_is_frozen():

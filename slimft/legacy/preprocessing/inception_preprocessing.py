@@ -91,7 +91,15 @@ def distorted_bounding_box_crop(
 
 
 def preprocess_for_train(
-    image, height, width, bbox=None, fast_mode=True, scope=None, add_image_summaries=True, random_crop=True
+    image,
+    height,
+    width,
+    bbox=None,
+    fast_mode=True,
+    scope=None,
+    add_image_summaries=True,
+    random_crop=True,
+    use_grayscale=False,
 ):
     """A random part of an image, resized, mirrored half of the time, its colours distorted.
 
@@ -104,9 +112,10 @@ def preprocess_for_train(
         scope: name scope.
         add_image_summaries: whether to add image summaries of the steps.
         random_crop: whether to take a part.
+        use_grayscale: whether to make grey of RGB in the end, of one channel.
 
     Returns:
-        float32 ``[height, width, 3]``, RGB in [-1, 1].
+        float32 ``[height, width, 3]``, RGB in [-1, 1]; or one channel.
     """
 
     def summarize(name, image, boxes=None):
@@ -133,11 +142,15 @@ def preprocess_for_train(
         distorted = apply_with_random_selector(
             distorted, lambda x, ordering: distort_color(x, ordering, fast_mode), 1 if fast_mode else 4
         )
+        if use_grayscale:
+            distorted = tf.image.rgb_to_grayscale(distorted)
         summarize("final_distorted_image", distorted)
         return distorted * 2 - 1
 
 
-def preprocess_for_eval(image, height, width, central_fraction=0.875, scope=None, central_crop=True):
+def preprocess_for_eval(
+    image, height, width, central_fraction=0.875, scope=None, central_crop=True, use_grayscale=False
+):
     """The middle of an image, resized.
 
     Args:
@@ -147,17 +160,20 @@ def preprocess_for_eval(image, height, width, central_fraction=0.875, scope=None
         central_fraction: share of height and width to keep; None or 0 for all.
         scope: name scope.
         central_crop: whether to heed `central_fraction`.
+        use_grayscale: whether to make grey of RGB, of one channel.
 
     Returns:
-        float32 ``[height, width, 3]``, RGB in [-1, 1].
+        float32 ``[height, width, 3]``, RGB in [-1, 1]; or one channel, also of an image that has one.
     """
     with tf.name_scope(scope, "eval_image", [image]):
         image = tf.image.convert_image_dtype(image, tf.float32)
+        if use_grayscale:
+            image = tf.image.rgb_to_grayscale(image)
         if central_crop and central_fraction:
             image = tf.image.central_crop(image, central_fraction)
         if height and width:
             image = tf.image.resize_bilinear(image[tf.newaxis], [height, width])[0]
-            image.set_shape([height, width, 3])
+            image.set_shape([height, width, image.shape[-1].value or 3])
         return image * 2 - 1
 
 
@@ -170,10 +186,18 @@ def preprocess_image(
     fast_mode=True,
     add_image_summaries=True,
     crop_image=True,
+    use_grayscale=False,
 ):
     """`preprocess_for_train`, or `preprocess_for_eval`; `crop_image` tells whether to crop in either."""
     if is_training:
         return preprocess_for_train(
-            image, height, width, bbox, fast_mode, add_image_summaries=add_image_summaries, random_crop=crop_image
+            image,
+            height,
+            width,
+            bbox,
+            fast_mode,
+            add_image_summaries=add_image_summaries,
+            random_crop=crop_image,
+            use_grayscale=use_grayscale,
         )
-    return preprocess_for_eval(image, height, width, central_crop=crop_image)
+    return preprocess_for_eval(image, height, width, central_crop=crop_image, use_grayscale=use_grayscale)

@@ -67,8 +67,8 @@ class Entry:
         keras: whether tests/nets/keras_logits.py knows it; its logits are then compared at the first of
             `tf_slim.logits_at`.
         slow: what of it is tested with ``-m slow`` only, because it takes long and a smaller network of its family
-            is tested always: ``ends`` (test_ends.py), ``logits`` (test_logits.py) or ``final``
-            (test_final_endpoints.py).
+            is tested always: ``graphs`` (test_graphs.py), ``ends`` (test_ends.py), ``logits`` (test_logits.py) or
+            ``final`` (test_final_endpoints.py).
     """
 
     name: str

@@ -37,7 +37,7 @@ def whole(entry):
     """The network without logits, by whose end points each variable is used."""
     spec, graph = get_network(entry.name), tf.Graph()
     with graph.as_default():
-        images = tf.placeholder(tf.float32, [2, spec.min_image_size, spec.min_image_size, 3], "images")
+        images = tf.placeholder(tf.float32, [2, spec.min_image_size, spec.min_image_size, spec.channels], "images")
         with tf.variable_scope("", use_resource=True):
             _, end_points = features_of(spec, images)
     ends = {name: end_of(spec, end_points, name) for name in spec.final_endpoints}
@@ -67,7 +67,7 @@ def below(whole, end):
     return {variable.op.name for variable in whole.walk.variables if variable.op in found}
 
 
-@only(lambda entry: entry.module in ("alexnet", "densenet", "fcn"))
+@only(lambda entry: entry.module in ("alexnet", "cifarnet", "densenet", "fcn", "lenet", "overfeat"))
 def test_others_say_that_they_cannot(entry):
     spec = get_network(entry.name)
     assert "final_endpoint" not in spec.options and not spec.final_endpoints

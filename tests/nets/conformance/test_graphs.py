@@ -18,6 +18,8 @@ from slimft.nets import get_network, network_names
 from . import NETWORKS
 from .entry import only, signature_of
 
+PART = "graphs"
+
 
 def test_every_network_is_registered_once():
     assert sorted(NETWORKS) == sorted(network_names())
@@ -78,7 +80,7 @@ def test_build_calls_the_function_under_its_arg_scope(entry, monkeypatch):
     calls, spec = [], get_network(entry.name)
     monkeypatch.setattr(importlib.import_module(spec.module), entry.name, function)
     with tf.Graph().as_default():
-        images, logits = tf.placeholder(tf.float32, [None, 200, 200, 3]), tf.placeholder(tf.float32)
+        images, logits = tf.placeholder(tf.float32, [None, 200, 200, spec.channels]), tf.placeholder(tf.float32)
         built, end_points = spec.build(images, 5, is_training=True)
         assert built is logits and end_points == "end points"
     ((args, kwargs, arg_scope),) = calls
@@ -87,7 +89,9 @@ def test_build_calls_the_function_under_its_arg_scope(entry, monkeypatch):
     assert arg_scope.keys() == spec.arg_scope().keys()
 
 
+@only(lambda entry: entry.name != "cifarnet")
 def test_arg_scope_takes_the_weight_decay(entry):
+    """CifarNet's is for fully connected layers only."""
     with tf.Graph().as_default(), tf.Session() as session:
         with slim.arg_scope(get_network(entry.name).arg_scope(weight_decay=0.25)):
             slim.conv2d(
@@ -105,7 +109,12 @@ def test_arg_scope_takes_the_weight_decay(entry):
 @pytest.fixture(scope="session")
 def whole(entry, build):
     """The network with its checkpoint's classes."""
-    return build("slimft.nets", entry.name, entry.classes, (1, entry.image_size, entry.image_size, 3))
+    return build(
+        "slimft.nets",
+        entry.name,
+        entry.classes,
+        (1, entry.image_size, entry.image_size, get_network(entry.name).channels),
+    )
 
 
 @pytest.fixture(scope="session")

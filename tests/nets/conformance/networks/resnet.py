@@ -1,14 +1,27 @@
 """ResNet V1 and V2."""
 
+from slimft.checkpoint.official import OFFICIAL
+
 from ..entry import Counts, Entry, TfSlim
 
-UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+# What a unit of block2 has, of which ResNet-200 has 16 more than ResNet-152: weights, and for each of its batch
+# normalizations or biases a number for each channel.
+WEIGHTS = 512 * 128 + 9 * 128 * 128 + 128 * 512
+IN_V1, IN_V2 = 128 + 128 + 512, 512 + 128 + 128
 # With 1000 classes, trainable and all. V1: torchvision's numbers of parameters, and Keras' count_params(), where
 # each convolution has a bias before its batch normalization. V2: Keras'.
 PUBLISHED = {
     1: {50: (25_557_032, 25_636_712), 101: (44_549_160, 44_707_176), 152: (60_192_808, 60_419_944)},
     2: {50: (25_568_360, 25_613_800), 101: (44_577_896, 44_675_560), 152: (60_236_904, 60_380_648)},
 }
+for version, [more, more_in_all] in {
+    1: (WEIGHTS + 2 * IN_V1, WEIGHTS + 5 * IN_V1),
+    2: (WEIGHTS + 2 * IN_V2 + 512, WEIGHTS + 4 * IN_V2 + 512),
+}.items():
+    trainable, total = PUBLISHED[version][152]
+    PUBLISHED[version][200] = (trainable + 16 * more, total + 16 * more_in_all)
+assert PUBLISHED[1][200][0] == 64_673_832  # timm's resnet200
 
 
 def without_squeeze(ours, theirs, scope):
@@ -29,6 +42,17 @@ def end_points_of(name, version, units_of_blocks):
         keys.append(f"block{block}")
     keys = [f"{name}/{key}" for key in keys]
     return (*keys, "global_pool", f"{name}/logits", f"{name}/spatial_squeeze", "predictions")
+
+
+def variables_of_200(version):
+    """Those of ResNet-152 and, for 16 more units of block2, those of its second unit again."""
+    name, variables = f"resnet_v{version}_200", {}
+    for key, shape in OFFICIAL[f"resnet_v{version}_152"].variables.items():
+        key = key.replace(f"resnet_v{version}_152", name)
+        variables[key] = shape
+        if key.startswith(f"{name}/block2/unit_2/"):
+            variables |= {key.replace("unit_2", f"unit_{unit}"): shape for unit in range(9, 25)}
+    return variables
 
 
 def resnet(version, depth, **arguments):
@@ -82,7 +106,7 @@ def resnet(version, depth, **arguments):
         },
         features="global_pool",
         channels=2048,
-        slow=("ends", "logits") if depth > 50 else (),
+        slow=() if depth == 50 else ("ends", "logits") if depth < 200 else ("graphs", "ends", "logits"),
         **arguments,
     )
 
@@ -96,4 +120,6 @@ NETWORKS = (
     resnet(2, 50, sizes=(32, 75), **V2),
     resnet(2, 101, **V2),
     resnet(2, 152, **V2),
+    resnet(1, 200, variables=variables_of_200(1), tf_slim=V1["tf_slim"]),
+    resnet(2, 200, variables=variables_of_200(2), **V2),
 )
