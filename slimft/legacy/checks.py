@@ -171,7 +171,7 @@ _RANGE_OF = {"lenet": "inception"}
 
 
 def _scale_of(values: np.ndarray) -> str:
-    """Which key of `_MEANING` fits each image's mean and deviation, or the smallest and the largest of the values."""
+    """Which key of `_MEANING` fits each image's mean and deviation, or the smallest and the largest value."""
     means, deviations = values.mean(axis=(1, 2, 3)), values.std(axis=(1, 2, 3))
     if (np.abs(means) < 0.01).all() and (np.abs(deviations - 1) < 0.01).all():
         return "cifarnet"

@@ -5,7 +5,6 @@ import operator
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import tf_slim
 
@@ -13,7 +12,7 @@ import slimft.compat
 from slimft.compat import slim, tf
 from slimft.errors import SlimftError, UsageError
 
-LEGACY = ("nets", "preprocessing", "tensorflow.contrib")
+LEGACY = ("deployment", "nets", "preprocessing", "tensorflow.contrib")
 
 
 def legacy_modules():
@@ -111,12 +110,14 @@ def test_nets_and_preprocessing_are_slimfts_modules(installed):
         "from tensorflow.contrib.slim.python.slim.nets import vgg as vgg_again",
         "from preprocessing import preprocessing_factory, vgg_preprocessing",
         "import preprocessing.inception_preprocessing",
+        "from deployment import model_deploy",
     )
     vgg = importlib.import_module("slimft.nets.vgg")
     assert names["vgg"] is names["vgg_again"] is names["nets"].vgg is names["contrib_nets"].vgg is vgg
     assert names["mobilenet_v2"] is importlib.import_module("slimft.nets.mobilenet_v2")
     assert names["resnet_v1"] is importlib.import_module("slimft.nets.resnet_v1")
-    assert names["overfeat"] is importlib.import_module("tf_slim.nets.overfeat")
+    assert names["overfeat"] is importlib.import_module("slimft.nets.overfeat")
+    assert names["model_deploy"] is importlib.import_module("slimft.legacy.deployment.model_deploy")
     assert vgg.__name__ == vgg.__spec__.name == "slimft.nets.vgg"
     assert tf.contrib.slim.nets.inception.inception_v1 is names["inception"].inception_v1
 
@@ -179,7 +180,8 @@ def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
         ("import tensorflow.contrib.crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
         ("from tensorflow.contrib import crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
         ("from nets import nasnet", ("nets.nasnet", "beside the script")),
-        ("from preprocessing import lenet_preprocessing", ("lenet_preprocessing", "beside the script")),
+        ("from preprocessing import my_preprocessing", ("my_preprocessing", "beside the script")),
+        ("from deployment import my_deploy", ("deployment.my_deploy", "model_deploy", "beside the script")),
     ],
 )
 def test_what_is_gone_is_one_clear_line(installed, line, words):
@@ -247,120 +249,11 @@ def test_unknown_networks_and_preprocessing():
     from slimft.preprocessing import preprocessing_factory
 
     for call, word in (
-        (lambda: nets_factory.get_network_fn("nasnet_large", 10), "vgg_16"),
-        (lambda: preprocessing_factory.get_preprocessing("lenet"), "inception"),
-        (lambda: preprocessing_factory.get_preprocessing("vgg_16", use_grayscale=True), "RGB"),
+        (lambda: nets_factory.get_network_fn("vgg_17", 10), "vgg_16"),
+        (lambda: preprocessing_factory.get_preprocessing("vgg_17"), "inception"),
     ):
         with pytest.raises(ValueError, match=word) as error:
             call()
         assert isinstance(error.value, SlimftError)
     with pytest.raises(UsageError, match="alexnet_v2"):
         nets_factory.get_network_fn("alexnet_v2", 10)(tf.zeros([1, 32, 32, 3]))
-
-
-def bilinear(image, height, width):
-    """TensorFlow 1's way of resizing, by its definition: output pixel i lies at i * scale of the input."""
-    for axis, size in ((0, height), (1, width)):
-        at = np.arange(size) * (image.shape[axis] / size)
-        low = np.floor(at).astype(int)
-        high = np.minimum(low + 1, image.shape[axis] - 1)
-        part = (at - low).reshape([-1, 1, 1] if axis == 0 else [1, -1, 1])
-        image = np.take(image, low, axis) * (1 - part) + np.take(image, high, axis) * part
-    return image
-
-
-def preprocess(name, image, height, width, runs=None, **arguments):
-    """The result of one run of the graph, or those of several; arguments of get_preprocessing with the others."""
-    from slimft.preprocessing import preprocessing_factory
-
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.set_random_seed(1)
-        function = preprocessing_factory.get_preprocessing(name, arguments.pop("is_training", False))
-        fed = tf.placeholder(image.dtype, [None, None, 3])
-        result = function(fed, height, width, **arguments)
-        assert result.shape == [height, width, 3]
-        assert result.dtype == tf.float32
-        results = [session.run(result, {fed: image}) for _ in range(runs or 1)]
-    return results if runs else results[0]
-
-
-@pytest.fixture(scope="module")
-def photo():
-    return np.random.default_rng(0).integers(0, 256, [60, 90, 3], np.uint8)
-
-
-@pytest.mark.parametrize(("name", "scale"), [("vgg_16", 1), ("resnet_v2_50", 1), ("densenet_121", 0.017)])
-def test_evaluation_as_vgg(photo, name, scale):
-    expected = bilinear(photo.astype(np.float64), 256, 384)[16:240, 92:292] - (123.68, 116.78, 103.94)
-    np.testing.assert_allclose(preprocess(name, photo, 224, 200), expected * scale, atol=2e-3)
-    tall = np.swapaxes(photo, 0, 1)
-    expected = bilinear(tall.astype(np.float64), 96, 64)[16:80, 8:56] - (123.68, 116.78, 103.94)
-    np.testing.assert_allclose(preprocess(name, tall, 64, 48, resize_side_min=64), expected * scale, atol=2e-3)
-
-
-def test_training_as_vgg():
-    # Each column tells where it is: green is the column's number, red the row's.
-    columns = np.broadcast_to(np.arange(200.0, dtype=np.float32), [200, 200])
-    image = np.stack([columns.T, columns, np.zeros_like(columns)], -1)
-    results = preprocess("vgg_16", image, 224, 224, runs=40, is_training=True)
-    sides, lefts, mirrored = [], [], []
-    for result in results:
-        red, green, blue = np.moveaxis(result + (123.68, 116.78, 103.94), -1, 0)
-        np.testing.assert_allclose(blue, 0, atol=1e-4)
-        mirrored.append(green[0, 0] > green[0, -1])
-        green = green[:, ::-1] if mirrored[-1] else green
-        step = green[0, 101] - green[0, 100] or green[0, 21] - green[0, 20]
-        sides.append(200 / step)
-        lefts.append(green[0, 0])
-        assert red[1, 0] - red[0, 0] == pytest.approx(step, rel=1e-2)
-    assert 255 <= min(sides) < 300 and 460 < max(sides) <= 513
-    assert 5 < sum(mirrored) < 35
-    assert min(lefts) < 10 and max(lefts) > 50
-
-
-def test_a_crop_larger_than_the_image():
-    with pytest.raises(UsageError, match="resize_side_min=299"):
-        preprocess("vgg_16", np.zeros([4, 4, 3], np.uint8), 299, 299)
-
-
-@pytest.mark.parametrize("name", ["inception", "inception_v3", "mobilenet_v2"])
-def test_evaluation_as_inception(name):
-    image = np.random.default_rng(1).integers(0, 256, [64, 64, 3], np.uint8)
-    middle = image[4:60, 4:60] / 127.5 - 1
-    np.testing.assert_allclose(preprocess(name, image, 56, 56), middle, atol=1e-5)
-    np.testing.assert_allclose(preprocess(name, image, 40, 50), bilinear(middle, 40, 50), atol=1e-5)
-    whole = image / 127.5 - 1
-    np.testing.assert_allclose(preprocess(name, image, 64, 64, crop_image=False), whole, atol=1e-5)
-    as_floats = (image / 255).astype(np.float32)
-    np.testing.assert_allclose(preprocess(name, as_floats, 56, 56), middle, atol=1e-5)
-
-
-def test_training_as_inception():
-    gray = np.full([40, 60, 3], 128, np.uint8)
-    results = preprocess("inception", gray, 32, 48, runs=30, is_training=True)
-    # A gray image stays gray without hue; its brightness moves by up to 32 of 255, in [-1, 1] twice that.
-    values = np.array([result.mean() for result in results])
-    assert max(result.std() for result in results) < 1e-3
-    assert np.abs(values).max() <= 2 * 33 / 255 and values.max() > 0.1 and values.min() < -0.1
-    # The part that is shown differs: its left edge is where red, which grows to the right, is least.
-    ramp = np.broadcast_to(np.linspace(0, 1, 60, dtype=np.float32)[:, None], [40, 60, 3])
-    results = preprocess("inception", ramp, 32, 48, runs=30, is_training=True)
-    assert all(result.min() >= -1 and result.max() <= 1 for result in results)
-    widths = [abs(result[0, -1, 0] - result[0, 0, 0]) for result in results]
-    assert min(widths) < 1 < max(widths)
-    assert 3 < sum(result[0, -1, 0] < result[0, 0, 0] for result in results) < 27
-
-
-def test_slow_colours_and_summaries():
-    gray = np.full([40, 60, 3], 128, np.uint8)
-    for crop in (True, False):
-        results = preprocess("inception", gray, 32, 32, runs=10, is_training=True, fast_mode=False, crop_image=crop)
-        assert len({result.mean() for result in results}) > 5
-    from slimft.preprocessing import inception_preprocessing
-
-    for summaries, count in ((True, 4), (False, 0)):
-        with tf.Graph().as_default():
-            inception_preprocessing.preprocess_image(gray, 32, 32, True, add_image_summaries=summaries)
-            assert len(tf.get_collection(tf.GraphKeys.SUMMARIES)) == count
-    with pytest.raises(ValueError, match="color_ordering=4"):
-        inception_preprocessing.distort_color(gray, 4)

@@ -145,6 +145,10 @@ def test_preprocessing_subtracts_the_means_of_red_green_and_blue(evaluate, resiz
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4)
 
 
+def deviations(images):
+    return images.std((1, 2, 3), keepdims=True)
+
+
 @pytest.mark.parametrize(
     "name, expected",
     [
@@ -152,6 +156,10 @@ def test_preprocessing_subtracts_the_means_of_red_green_and_blue(evaluate, resiz
         ("inception", lambda images: (images / 255 - 0.5) * 2),
         # pudae/tensorflow-densenet/preprocessing/densenet_preprocessing.py.
         ("densenet", lambda images: (images - [123.68, 116.78, 103.94]) * 0.017),
+        # research/slim/preprocessing/lenet_preprocessing.py, of Pillow's mode L, before it is rounded.
+        ("lenet", lambda images: (images @ [[0.299], [0.587], [0.114]] - 128) / 128),
+        # research/slim/preprocessing/cifarnet_preprocessing.py.
+        ("cifarnet", lambda images: (images - images.mean((1, 2, 3), keepdims=True)) / deviations(images)),
     ],
 )
 def test_other_preprocessing(evaluate, name, expected):
@@ -162,8 +170,17 @@ def test_other_preprocessing(evaluate, name, expected):
     np.testing.assert_allclose(actual, expected(images.astype(np.float64)), rtol=0, atol=1e-6)
 
 
+def test_lenet_sees_grey_as_it_is_and_cifarnet_an_image_of_one_colour_as_zeros(evaluate):
+    levels = np.repeat(np.arange(256, dtype=np.uint8).reshape([4, 8, 8, 1]), 3, axis=3)
+    grey = evaluate(lambda: preprocessing.preprocess(levels, 8, "lenet"))
+    np.testing.assert_allclose(grey, (levels[..., :1] - 128.0) / 128, rtol=0, atol=1e-6)
+    one_colour = np.full([1, 8, 8, 3], 77, np.uint8)
+    assert not evaluate(lambda: preprocessing.preprocess(one_colour, 8, "cifarnet")).any()
+
+
 def test_the_shape_is_known_to_the_graph():
     with tf.Graph().as_default():
         images = tf.placeholder(tf.uint8, [None, 8, 8, 3])
         network_input = preprocessing.preprocess(images, 32, "mean_subtraction")
         assert network_input.shape.as_list() == [None, 32, 32, 3] and network_input.dtype == tf.float32
+        assert preprocessing.preprocess(images, 32, "lenet").shape.as_list() == [None, 32, 32, 1]

@@ -199,6 +199,22 @@ def test_images_that_cannot_be_judged_by_colour(photographs):
     slimft.check_images(grey - MEANS, "vgg_16")
 
 
+def test_images_of_lenet_and_cifarnet(photographs):
+    grey = (photographs.mean(-1, keepdims=True) - 128) / 128
+    slimft.check_images(grey, "lenet")
+    said = says(DataError, slimft.check_images, grey * 128 + 128, "lenet")
+    assert "with no mean subtracted, lenet was trained on grey in [-1, 1]; give it grey" in said
+    assert "lenet takes [batch, height, width, 1]" in says(DataError, slimft.check_images, photographs, "lenet")
+    values = photographs.astype(np.float64)
+    standardized = (values - values.mean((1, 2, 3), keepdims=True)) / values.std((1, 2, 3), keepdims=True)
+    slimft.check_images(standardized, "cifarnet")
+    assert "of mean 0 and deviation 1 each" in says(DataError, slimft.check_images, standardized, "vgg_16")
+    assert "tf.image.per_image_standardization" in says(DataError, slimft.check_images, values - MEANS, "cifarnet")
+    # No image of the batch is an exception.
+    standardized[3] *= 1.5
+    assert "cifarnet was trained" in says(DataError, slimft.check_images, standardized, "cifarnet")
+
+
 def test_images_that_are_none():
     assert "shape" in says(DataError, slimft.check_images, np.zeros([8, 8, 3]), "vgg_16")
     assert "shape" in says(DataError, slimft.check_images, np.zeros([0, 8, 8, 3]), "vgg_16")

@@ -31,6 +31,15 @@ def test_resnets_as_their_paper_states(name, billions):
     assert 0.9 * billions < get_network(name).gflops / 2 < billions
 
 
+# Millions of parameters and of connections by table 4 of Sermanet et al. (arXiv:1312.6229), of its fast model,
+# which has 96 filters in place of 64 in conv1.
+def test_overfeat_as_its_paper_states():
+    spec = get_network("overfeat")
+    assert int(spec.parameters / 1e6) == 145
+    more = 32 * (11**2 * 3 * 56**2 + 5**2 * 256 * 24**2)
+    assert spec.gflops * 1e3 / 2 + more / 1e6 == pytest.approx(2810, rel=0.01)
+
+
 # Millions of parameters by table 2 of Simonyan and Zisserman (arXiv:1409.1556).
 @pytest.mark.parametrize("name, millions", [("vgg_a", 133), ("vgg_16", 138), ("vgg_19", 144)])
 def test_vggs_as_their_paper_states(name, millions):

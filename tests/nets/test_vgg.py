@@ -234,12 +234,14 @@ def test_logits_of_small_images_are_those_of_convolutions(loaded, height, width,
 PRODUCTS = [
     (7, "SAME", 1, 1),
     (7, "VALID", 7, 7),
+    (6, "SAME", 1, 1),
     (5, "VALID", 5, 5),
     (1, "SAME", 1, 1),
     (1, "SAME", 3, 2),
     (1, "VALID", 2, 4),
 ]
 CONVOLUTIONS = [(7, "SAME", 2, 2), (7, "SAME", 1, 2), (7, "SAME", 7, 7), (7, "VALID", 7, 8), (5, "VALID", 7, 6)]
+CONVOLUTIONS += [(6, "SAME", 2, 1), (6, "SAME", 3, 3), (6, "SAME", 4, 5)]  # As OverFeat's.
 
 
 def fully_connected(session, size, padding, shape, features, arguments):
@@ -287,7 +289,7 @@ def test_a_matrix_product_is_the_convolution(size, padding, height, width, argum
 
 
 @pytest.mark.parametrize("collections", [["mine"], {"weights": ["mine"], "biases": ["other"]}, None])
-@pytest.mark.parametrize("size, padding, height, width", PRODUCTS[:4])
+@pytest.mark.parametrize("size, padding, height, width", PRODUCTS[:5])
 def test_a_matrix_product_keeps_collections_and_reuse(size, padding, height, width, collections_of, collections):
     seen = []
     for shape in ([4, height, width, 3], ANY_SIZE):

@@ -7,8 +7,8 @@
     slim.learning.train(model.train_op, train_dir, summary_op=model.summary_op)
 
 ``model_fn`` builds the network and adds its losses to the collection LOSSES. It is called once for each clone, in
-the clone's name scope (``clone_0`` and so on; none if there is only one) and on its device: ``/device:GPU:0`` and so
-on, or the CPU for all. Variables are made by the first, with tf-slim's functions, on the CPU or, if there are
+the clone's name scope (``clone_0`` and so on; none if there is only one) and on its device: ``/device:GPU:0`` and
+so on, or the CPU for all. Variables are made by the first, with tf-slim's functions, on the CPU or, if there are
 parameter servers, in turns on these; the other clones reuse them. Regularization losses count once.
 
 Update ops and summaries are those of the first clone. Names, signatures, devices and scopes are those of

@@ -1,8 +1,8 @@
 """CifarNet's preprocessing: a crop, in training with other brightness and contrast, of mean 0 and deviation 1.
 
 Arguments and constants are those of research/slim/preprocessing/cifarnet_preprocessing.py
-(github.com/tensorflow/models), which in evaluation takes the height for the width, and the width for the height. Here
-each is what it says.
+(github.com/tensorflow/models), which in evaluation takes the height for the width, and the width for the height.
+Here each is what it says.
 """
 
 from slimft.compat import tf

@@ -1,8 +1,8 @@
 """LeNet's preprocessing: the middle of an image, or the image with zeros around it, from [0, 256) to [-1, 1).
 
 Arguments and constants are those of research/slim/preprocessing/lenet_preprocessing.py
-(github.com/tensorflow/models), which takes the height for the width, and the width for the height. Here each is what
-it says.
+(github.com/tensorflow/models), which takes the height for the width, and the width for the height. Here each is
+what it says.
 """
 
 from slimft.compat import tf
