@@ -18,11 +18,19 @@ def bottleneck_block(unit_fn, scope, base_depth, num_units, stride):
     return Block(scope, unit_fn, units)
 
 
-def four_blocks(unit_fn, *num_units):
-    """The four blocks of He et al.'s table 1 (arXiv:1512.03385), given how many units there are in each."""
+def four_blocks(unit_fn, *num_units, depth_multiplier=1, min_base_depth=1):
+    """The four blocks of He et al.'s table 1 (arXiv:1512.03385), given how many units there are in each.
+
+    Args:
+        unit_fn: the units' function.
+        num_units: number of units of each block.
+        depth_multiplier: factor of the bottlenecks' channels, rounded down.
+        min_base_depth: the least there are of these.
+    """
+    depths = [max(int(32 * 2**i * depth_multiplier), min_base_depth) for i in (1, 2, 3, 4)]
     return [
-        bottleneck_block(unit_fn, f"block{i}", base_depth=32 * 2**i, num_units=units, stride=2 if i < 4 else 1)
-        for i, units in enumerate(num_units, start=1)
+        bottleneck_block(unit_fn, f"block{i}", depth, units, stride=2 if i < 4 else 1)
+        for i, (depth, units) in enumerate(zip(depths, num_units), start=1)
     ]
 
 

@@ -73,9 +73,9 @@ def resnet_v1(
     output_stride=None,
     include_root_block=True,
     spatial_squeeze=True,
+    store_non_strided_activations=False,
     reuse=None,
     scope=None,
-    store_non_strided_activations=False,
     final_endpoint=None,
 ):
     """A residual network of the given blocks.
@@ -91,9 +91,9 @@ def resnet_v1(
             the blocks' own strides.
         include_root_block: whether to begin with conv1 and pool1.
         spatial_squeeze: whether to drop the height and width, then 1, of the logits.
+        store_non_strided_activations: whether a block's end point is taken before its stride.
         reuse: whether to reuse the variables; `scope` must be given.
         scope: variable scope.
-        store_non_strided_activations: whether a block's end point is taken before its stride.
         final_endpoint: the scope of the block to end with, such as ``block3``; `num_classes` has to be None then.
             None for the whole network. research/slim has no such argument.
 
@@ -145,28 +145,35 @@ def _published(layers, *units):
         global_pool=True,
         output_stride=None,
         spatial_squeeze=True,
+        store_non_strided_activations=False,
+        min_base_depth=8,
+        depth_multiplier=1,
         reuse=None,
         scope=name,
-        store_non_strided_activations=False,
         final_endpoint=None,
     ):
         return resnet_v1(
             inputs,
-            resnet_utils.four_blocks(bottleneck, *units),
+            resnet_utils.four_blocks(
+                bottleneck, *units, depth_multiplier=depth_multiplier, min_base_depth=min_base_depth
+            ),
             num_classes,
             is_training,
             global_pool,
             output_stride,
             True,
             spatial_squeeze,
+            store_non_strided_activations,
             reuse,
             scope,
-            store_non_strided_activations,
             final_endpoint,
         )
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"""ResNet-{layers}; arguments and result as `resnet_v1`."""
+    function.__doc__ = f"""ResNet-{layers}; arguments and result as `resnet_v1`.
+
+    Its blocks have the paper's channels times `depth_multiplier`, but their bottlenecks at least `min_base_depth`.
+    """
     function.default_image_size = 224
     return function
 

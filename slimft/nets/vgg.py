@@ -82,6 +82,7 @@ def _vgg(
     is_training,
     dropout_keep_prob,
     spatial_squeeze,
+    reuse,
     scope,
     fc_conv_padding,
     global_pool,
@@ -89,7 +90,7 @@ def _vgg(
     final_endpoint=None,
 ):
     check_no_logits(final_endpoint, num_classes)
-    with tf.variable_scope(scope, name, [inputs]) as sc:
+    with tf.variable_scope(scope, name, [inputs], reuse=reuse) as sc:
         end_points_collection = sc.original_name_scope + "_end_points"
         with slim.arg_scope(
             [slim.conv2d, slim.fully_connected, slim.max_pool2d], outputs_collections=end_points_collection
@@ -118,6 +119,7 @@ def vgg_a(
     is_training=True,
     dropout_keep_prob=0.5,
     spatial_squeeze=True,
+    reuse=None,
     scope="vgg_a",
     fc_conv_padding="VALID",
     global_pool=False,
@@ -132,6 +134,7 @@ def vgg_a(
         is_training,
         dropout_keep_prob,
         spatial_squeeze,
+        reuse,
         scope,
         fc_conv_padding,
         global_pool,
@@ -145,6 +148,7 @@ def vgg_16(
     is_training=True,
     dropout_keep_prob=0.5,
     spatial_squeeze=True,
+    reuse=None,
     scope="vgg_16",
     fc_conv_padding="VALID",
     global_pool=False,
@@ -159,6 +163,7 @@ def vgg_16(
         is_training: whether dropout is active.
         dropout_keep_prob: probability that dropout keeps an activation of fc6 and fc7.
         spatial_squeeze: whether to drop the height and width, then 1, of the logits.
+        reuse: whether to reuse the variables; `scope` must be given.
         scope: variable scope.
         fc_conv_padding: padding of fc6: ``VALID`` gives ``height // 32 - 6`` rows, ``SAME``
             ``height // 32``.
@@ -182,6 +187,7 @@ def vgg_16(
         is_training,
         dropout_keep_prob,
         spatial_squeeze,
+        reuse,
         scope,
         fc_conv_padding,
         global_pool,
@@ -196,6 +202,7 @@ def vgg_19(
     is_training=True,
     dropout_keep_prob=0.5,
     spatial_squeeze=True,
+    reuse=None,
     scope="vgg_19",
     fc_conv_padding="VALID",
     global_pool=False,
@@ -210,6 +217,7 @@ def vgg_19(
         is_training,
         dropout_keep_prob,
         spatial_squeeze,
+        reuse,
         scope,
         fc_conv_padding,
         global_pool,
@@ -223,6 +231,7 @@ def vgg_postech(
     is_training=True,
     dropout_keep_prob=0.5,
     spatial_squeeze=True,
+    reuse=None,
     scope="vgg_postech",
     fc_conv_padding="VALID",
     global_pool=False,
@@ -241,6 +250,7 @@ def vgg_postech(
         is_training,
         dropout_keep_prob,
         spatial_squeeze,
+        reuse,
         scope,
         fc_conv_padding,
         global_pool,

@@ -41,44 +41,13 @@ def small(images, num_classes=None, arg_scope=None, **arguments):
 # The arguments.
 
 
-def test_signatures_are_research_slims():
-    empty = inspect.Parameter.empty
-    common = {"num_classes": None, "is_training": True, "global_pool": True, "output_stride": None}
-    ends = {
-        "reuse": None,
-        "store_non_strided_activations": False,
-        "final_endpoint": None,
-    }  # The last is ours alone.
-    for name in UNITS:
-        parameters = inspect.signature(getattr(resnet_v1, name)).parameters
-        assert {key: parameter.default for key, parameter in parameters.items()} == {
-            "inputs": empty,
-            **common,
-            "spatial_squeeze": True,
-            "scope": name,
-            **ends,
-        }
-        assert list(parameters)[:8] == ["inputs", *common, "spatial_squeeze", "reuse", "scope"]
-        assert getattr(resnet_v1, name).default_image_size == 224
-    parameters = inspect.signature(resnet_v1.resnet_v1).parameters
-    assert {key: parameter.default for key, parameter in parameters.items()} == {
-        "inputs": empty,
-        "blocks": empty,
-        **common,
-        "include_root_block": True,
-        "spatial_squeeze": True,
-        "scope": None,
-        **ends,
-    }
-    assert list(parameters)[:10] == [
-        "inputs",
-        "blocks",
-        *common,
-        "include_root_block",
-        "spatial_squeeze",
-        "reuse",
-        "scope",
-    ]
+def test_the_signature_is_research_slims():
+    """That of the function of any blocks; conformance/ has those of the networks."""
+    assert str(inspect.signature(resnet_v1.resnet_v1)) == (
+        "(inputs, blocks, num_classes=None, is_training=True, global_pool=True, output_stride=None, "
+        "include_root_block=True, spatial_squeeze=True, store_non_strided_activations=False, reuse=None, "
+        "scope=None, final_endpoint=None)"  # The last is ours alone.
+    )
     assert resnet_v1.resnet_v1.default_image_size == 224
 
 
@@ -100,7 +69,7 @@ def test_every_argument_reaches_the_network(monkeypatch, name):
         "store_non_strided_activations": "store",
         "final_endpoint": "block2",
     }
-    getattr(resnet_v1, name)(**given)
+    getattr(resnet_v1, name)(**given, depth_multiplier=0.3, min_base_depth=30)
     getattr(resnet_v1, name)("images")
     for call in calls:
         call.apply_defaults()
@@ -109,6 +78,10 @@ def test_every_argument_reaches_the_network(monkeypatch, name):
     assert told == {**given, "include_root_block": True}
     assert defaults["scope"] == name
     assert tuple(len(block.args) for block in blocks) == UNITS[name]
+    # 0.3 of them, rounded down, but 30 at least.
+    assert [block.args[0]["depth_bottleneck"] for block in defaults["blocks"]] == [64, 128, 256, 512]
+    assert [block.args[0]["depth_bottleneck"] for block in blocks] == [30, 38, 76, 153]
+    assert [block.args[-1]["depth"] for block in blocks] == [120, 152, 304, 612]
 
 
 def test_output_stride_of_resnet_50(build):

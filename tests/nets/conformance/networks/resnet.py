@@ -82,9 +82,13 @@ def resnet(version, depth, **arguments):
         function_size=224,
         signature=(
             "(inputs, num_classes=None, is_training=True, global_pool=True, output_stride=None, "
-            f"spatial_squeeze=True, reuse=None, scope='{name}'"
-            + (", store_non_strided_activations=False" if version == 1 else "")
-            + ", final_endpoint=None)"  # Ours alone.
+            "spatial_squeeze=True, "
+            + (
+                "store_non_strided_activations=False, min_base_depth=8, depth_multiplier=1, "
+                if version == 1
+                else ""
+            )
+            + f"reuse=None, scope='{name}', final_endpoint=None)"  # The last is ours alone.
         ),
         counts=counts,
         trainable=trainable,

@@ -43,7 +43,7 @@ def vgg(name, convolutions, parameters, **arguments):
         arg_scope="vgg_arg_scope",
         signature=(
             "(inputs, num_classes=1000, is_training=True, dropout_keep_prob=0.5, spatial_squeeze=True, "
-            f"scope='{name}', fc_conv_padding='VALID', global_pool=False"
+            f"reuse=None, scope='{name}', fc_conv_padding='VALID', global_pool=False"
             + (", fc_width=4096" if name == "vgg_16" else "")  # Ours alone, for the FCNs.
             + ", final_endpoint=None)"  # Ours alone.
         ),
