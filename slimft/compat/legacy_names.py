@@ -55,7 +55,7 @@ _PACKAGES = {
 _MODULES = {
     "deployment": ("slimft.legacy.deployment",),
     "nets": ("slimft.nets", "tf_slim.nets"),
-    "nets.mobilenet": ("slimft.nets",),
+    "nets.mobilenet": ("slimft.nets.mobilenet",),
     "preprocessing": ("slimft.legacy.preprocessing",),
     "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),

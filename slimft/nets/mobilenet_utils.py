@@ -1,7 +1,9 @@
-"""What the two MobileNets share: padding that does not depend on the image's size, strides turned into rates.
+"""What the MobileNets share: padding that does not depend on the image's size, strides turned into rates, widths.
 
 Source of the facts: research/slim/nets/mobilenet_v1.py and nets/mobilenet/ (github.com/tensorflow/models).
 """
+
+import functools
 
 from slimft.compat import tf
 
@@ -13,14 +15,26 @@ def fixed_padding(inputs, kernel_size, rate=1):
 
     Args:
         inputs: ``[batch, height, width, channels]``.
-        kernel_size: height and width of the filters.
+        kernel_size: ``[height, width]`` of the filters.
         rate: rate of an atrous convolution.
     """
-    total = (kernel_size - 1) * rate
-    if total == 0:
+    totals = [(size - 1) * rate for size in kernel_size]
+    if not any(totals):
         return inputs
-    sides = [total // 2, total - total // 2]
-    return tf.pad(inputs, [[0, 0], sides, sides, [0, 0]])
+    return tf.pad(inputs, [[0, 0], *([total // 2, total - total // 2] for total in totals), [0, 0]])
+
+
+def make_divisible(v, divisor, min_value=None):
+    """The multiple of `divisor` nearest to the number of channels `v`, at least `min_value` and 90 % of `v`.
+
+    Args:
+        v: number of channels, of any type.
+        divisor: what the result is a multiple of, if `min_value` is one.
+        min_value: the least number of channels; None for `divisor`.
+    """
+    least = divisor if min_value is None else min_value
+    result = max(least, int(v + divisor / 2) // divisor * divisor)
+    return int(result + divisor if result < 0.9 * v else result)
 
 
 def strides_and_rates(strides, output_stride):
@@ -51,3 +65,8 @@ def strides_and_rates(strides, output_stride):
         if output_stride is not None and so_far > output_stride:
             raise ValueError(f"output_stride={output_stride} is not a product of the first layers' strides.")
     return layers
+
+
+def wrapped_partial(func, *args, **kwargs):
+    """`functools.partial` of a network, with its name, docstring and attributes."""
+    return functools.update_wrapper(functools.partial(func, *args, **kwargs), func)

@@ -12,11 +12,10 @@ research/slim/nets/mobilenet_v1.py (github.com/tensorflow/models).
 """
 
 import collections
-import functools
 
 from slimft.compat import slim, tf
 from slimft.nets.final_endpoint import check_no_logits
-from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates
+from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates, wrapped_partial
 from slimft.nets.spec import NetworkSpec
 
 Conv = collections.namedtuple("Conv", ["kernel", "stride", "depth"])
@@ -98,7 +97,7 @@ def _layers(net, conv_defs, depth, output_stride, use_explicit_padding):
     """Adds the layers one by one; yields the name of each, and its result."""
 
     def pad(net, kernel, rate):
-        return fixed_padding(net, kernel[0], rate) if use_explicit_padding else net
+        return fixed_padding(net, kernel, rate) if use_explicit_padding else net
 
     schedule = strides_and_rates([layer.stride for layer in conv_defs], output_stride)
     for i, (layer, (stride, rate)) in enumerate(zip(conv_defs, schedule)):
@@ -256,11 +255,6 @@ def mobilenet_v1(
         if prediction_fn:
             end_points["Predictions"] = prediction_fn(logits, scope="Predictions")
         return logits, end_points
-
-
-def wrapped_partial(func, *args, **kwargs):
-    """`functools.partial` of a network, with its name, docstring and attributes."""
-    return functools.update_wrapper(functools.partial(func, *args, **kwargs), func)
 
 
 mobilenet_v1.default_image_size = 224
