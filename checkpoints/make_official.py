@@ -11,16 +11,21 @@ Where the facts come from:
 
 - URLs of all releases but three, and that VGG and ResNet V1 alone have 1000 classes, the others 1001:
   research/slim/README.md, "Pre-trained Models" and "Troubleshooting".
-- URLs of MobileNet V1 0.75_224, 0.5_224 and 0.25_224: research/slim/nets/mobilenet_v1.md.
+- URLs of MobileNet V1 0.75_224, 0.5_224 and 0.25_224: research/slim/nets/mobilenet_v1.md; of MobileNet V2 0.5 and
+  0.35 and of MobileNet V3: research/slim/nets/mobilenet/README.md. Those of MobileNetEdgeTPU there need signing in,
+  and nobody says what is in the archives; they are not listed.
 - The image size, where the shape of a variable (of the auxiliary logits) depends on it: the
   `default_image_size` of each network in research/slim/nets.
 - https: storage.googleapis.com/download.tensorflow.org is the bucket that download.tensorflow.org serves; the
   WORKSPACE of github.com/tensorflow/tensorflow names both for one file and its SHA-256, and the Yocto recipes
   for TensorFlow Lite that NXP and others publish fetch the archive of MobileNet V1 1.0_224 from there.
 - SHA-256 of the archives: what other projects pin, see `SHA256` below. Their authors did not publish any. Each was
-  read there; where several projects have one for an archive (7 of 21), they agree.
+  read there; where several projects have one for an archive, they agree. For MobileNet V3's minimalistic ones there
+  is none.
 - File names inside the archives: the README's own examples (inception_v3.ckpt, mobilenet_v1_1.0_224.ckpt.*)
-  and public scripts that unpack the others and name what they find.
+  and public scripts that unpack the others and name what they find. MobileNet V3's have two checkpoints, in
+  ``pristine`` and, of the moving averages under the variables' own names, in ``ema``, which is the one to use:
+  github.com/taehoonlee/tensornets, translations/*, loads it, and tfhub.dev's models are made of it.
 """
 
 import importlib
@@ -28,12 +33,15 @@ import json
 import pathlib
 import sys
 
+import numpy as np
+
 from slimft.compat import slim, tf
 from slimft.files import write_atomically
 
 FILE = pathlib.Path(__file__).parent / "official.json"
 SOURCE = (
-    "URLs: research/slim/README.md and research/slim/nets/mobilenet_v1.md of github.com/tensorflow/models. "
+    "URLs: research/slim/README.md, research/slim/nets/mobilenet_v1.md and research/slim/nets/mobilenet/README.md "
+    "of github.com/tensorflow/models. "
     "SHA-256: of the archives, as the files in sha256_from pin them. "
     "Variables: those of each network as tf-slim 1.1.0 or research/slim/nets builds it; see make_official.py."
 )
@@ -42,6 +50,7 @@ HTTP_HOST, HTTPS_HOST = "http://download.tensorflow.org/", "https://storage.goog
 MODELS = f"{HTTPS_HOST}models"
 MOBILENET_V1 = f"{MODELS}/mobilenet_v1_2018_02_22"
 MOBILENET_V2 = "https://storage.googleapis.com/mobilenet_v2/checkpoints"
+MOBILENET_V3 = "https://storage.googleapis.com/mobilenet_v3/checkpoints"
 
 # Files of projects that pin the SHA-256 of archives, at the commit where they were read.
 GUILD = "github.com/guildai/packages/blob/5a149d2f1adaf9e84f5aff73488ab63ee9b2f9cf/gpkg/slim/guild.yml"
@@ -56,7 +65,7 @@ RENESAS = (
 TFI = "github.com/ajbouh/tfi/blob/6e89e8c8f1ca3b285c788cc6b802fc44f9001290/README.rst"
 ADVIS = "github.com/jtagscherer/advis/blob/66a36e4539de7728800aa1f71129d10d8f9a3af1/WORKSPACE"
 
-# Of each archive, and who says so.
+# Of each archive for which somebody has one, and who says so.
 SHA256 = {
     "vgg_16": ("de44460bf79d3da5d843946bbee82a9a872a8bf020787922914aa9a4b125126e", [GUILD]),
     "vgg_19": ("9071fd96f91e261c62378cd073897cf038a278a1fbd6c763a8f9eecf311a3cf8", [GUILD]),
@@ -94,6 +103,17 @@ SHA256 = {
         "a20d0c8d698502dc6a620528871c97a588885df7737556243a3412b39fce85e0",
         [GUILD, OPEN_MODEL_ZOO.format("mobilenet-v2-1.4-224"), RENESAS],
     ),
+    "mobilenet_v2_0.5_224": ("813febbdbe2a7a50055ee2f6b374938aed03e2f607f63f3479622aefc4e12b00", [RENESAS]),
+    "mobilenet_v2_0.35_224": ("efcc34277c52f7dd4b0b26c2f52686793f4ea5fdddc899ac5aac9eb8d5861550", [RENESAS]),
+    "mobilenet_v3_large_1.0_224": ("9be8563f92022f412c82f2811d670888d6db998e2da9af3e71415fdde2f4f504", [RENESAS]),
+    "mobilenet_v3_small_1.0_224": ("e60ad9f450f892ae56f8b9122ffc750d88940d9e6b63f6dc70649179fb3a9065", [RENESAS]),
+}
+# What the checkpoint is called in the archive, where that is not its name here.
+ARCHIVED = {
+    "mobilenet_v3_large_1.0_224": "model-540000",
+    "mobilenet_v3_small_1.0_224": "model-388500",
+    "mobilenet_v3_large_minimalistic_1.0_224": "model-342500",
+    "mobilenet_v3_small_minimalistic_1.0_224": "model-498000",
 }
 
 
@@ -132,10 +152,17 @@ def releases():
     for depth, network, function in (
         ("1.0", "mobilenet_v2", "mobilenet"),
         ("1.4", "mobilenet_v2_140", "mobilenet_v2_140"),
+        ("0.5", "mobilenet_v2_050", "mobilenet_v2_050"),
+        ("0.35", "mobilenet_v2_035", "mobilenet_v2_035"),
     ):
         name = f"mobilenet_v2_{depth}_224"
         build = builder(RESEARCH, "mobilenet.mobilenet_v2", function, "training_scope", 1001, 224)
         yield name, network, f"{MOBILENET_V2}/{name}.tgz", f"{name}.ckpt", "tensorflow_v2", build
+    for function in ("large", "small", "large_minimalistic", "small_minimalistic"):
+        network = f"mobilenet_v3_{function}"
+        build = builder(RESEARCH, "mobilenet.mobilenet_v3", function, "training_scope", 1001, 224)
+        url = f"{MOBILENET_V3}/v3-{function.replace('_', '-')}_224_1.0_float.tgz"
+        yield f"{network}_1.0_224", network, url, f"{network}_1.0_224.ckpt", "tensorflow_v2", build
 
 
 def builder(package: str, module: str, function: str, arg_scope: str | None, classes: int, size: int):
@@ -165,6 +192,7 @@ def main() -> None:
     if len(sys.argv) != 2 or not pathlib.Path(sys.argv[1], "nets", "inception_v4.py").is_file():
         sys.exit(f"usage: {sys.argv[0]} path/to/models/research/slim (see the top of this file)")
     sys.path.insert(0, sys.argv[1])
+    np.int = int  # Which research/slim's mobilenet_v3 has from older NumPy.
     entries = {}
     for name, network, url, file, kind, build in releases():
         entries[name] = {**origin(name, network, url, file, kind), "variables": variables(build)}
@@ -174,10 +202,10 @@ def main() -> None:
 
 def origin(name: str, network: str, url: str, file: str, kind: str) -> dict:
     """All that official.json has of a release but its variables."""
-    digest, pinned_by = SHA256[name]
     http = {"http_url": url.replace(HTTPS_HOST, HTTP_HOST)} if url.startswith(HTTPS_HOST) else {}
-    sha256 = {"sha256": digest, "sha256_from": pinned_by}
-    return {"network": network, "url": url, **http, **sha256, "file": file, "format": kind}
+    sha256 = dict(zip(("sha256", "sha256_from"), SHA256.get(name, ())))
+    archived = {"archived": ARCHIVED[name]} if name in ARCHIVED else {}
+    return {"network": network, "url": url, **http, **sha256, "file": file, **archived, "format": kind}
 
 
 def compact(value, indent: str = "") -> str:

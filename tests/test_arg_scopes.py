@@ -21,10 +21,12 @@ ALWAYS = (
     "inception_v3",
     "mobilenet_v1",
     "mobilenet_v2",
+    "mobilenet_v3_small",
     "densenet_121",
 )
 # Without their arg_scope, these are the same ops on the same variables.
-SAME = {"alexnet_v2", "vgg_a", "vgg_16", "vgg_19", "vgg_postech", "mobilenet_v2", "mobilenet_v2_140"}
+SAME = {"alexnet_v2", "vgg_a", "vgg_16", "vgg_19", "vgg_postech"}
+SAME |= {name for name in network_names() if name.startswith(("mobilenet_v2", "mobilenet_v3", "mobilenet_edgetpu"))}
 SAME |= {"fcn_32s", "fcn_16s", "fcn_8s"}
 
 
@@ -73,7 +75,7 @@ def test_each_network(name):
     spec = get_network(name)
     # An FCN's is that of the network whose scope it has, which its variables tell.
     of = get_network(spec.scope) if spec.task == "segmentation" else spec
-    call = f"with slim.arg_scope({of.module.removeprefix('slimft.nets.')}.{of.arg_scope_name}()):"
+    call = f"with slim.arg_scope({of.module.rpartition('.')[2]}.{of.arg_scope_name}()):"
     graphs, checkpoints, computations = {}, {}, {}
     for inside in (True, False):
         graphs[inside] = tf.Graph()

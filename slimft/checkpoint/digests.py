@@ -31,6 +31,13 @@ def is_file_of(release: Release, name: str) -> bool:
     return re.fullmatch(re.escape(release.file) + r"(\.index|\.data-\d{5}-of-\d{5})?", name) is not None
 
 
+def unpacked_name(release: Release, name: str) -> str | None:
+    """What a file of the archive of `release`, called `name` there, is called here; None if it is not needed."""
+    archived = release.archived or release.file
+    here = release.file + name[len(archived) :]
+    return here if name.startswith(archived) and is_file_of(release, here) else None
+
+
 def note_of(release: Release, folder: pathlib.Path) -> pathlib.Path:
     """The file that holds what was noted when `release` was fetched into `folder`."""
     return folder / f"{release.file}.sha256"

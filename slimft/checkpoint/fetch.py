@@ -122,9 +122,9 @@ def _download(release: Release, archive: pathlib.Path) -> None:
 
 
 def _unpack_and_check(release: Release, archive: pathlib.Path, folder: pathlib.Path) -> None:
-    unpack(archive, folder, choose=lambda path: path.name if digests.is_file_of(release, path.name) else None)
+    unpack(archive, folder, choose=lambda path: digests.unpacked_name(release, path.name))
     if not release.is_in(folder):
-        raise CheckpointError(f"{archive.name} holds no {release.file}")
+        raise CheckpointError(f"{archive.name} holds no {release.archived or release.file}")
     try:
         checkpoint = _check_shapes(release, folder / release.file)
         for name in release.variables:

@@ -24,6 +24,10 @@ _CHECKOUT = pathlib.Path(__file__).resolve().parents[2] / "checkpoints" / "offic
 ALIASES = {
     "mobilenet_v1": "mobilenet_v1_1.0_224",
     "mobilenet_v2": "mobilenet_v2_1.0_224",
+    "mobilenet_v3_large": "mobilenet_v3_large_1.0_224",
+    "mobilenet_v3_small": "mobilenet_v3_small_1.0_224",
+    "mobilenet_v3_large_minimalistic": "mobilenet_v3_large_minimalistic_1.0_224",
+    "mobilenet_v3_small_minimalistic": "mobilenet_v3_small_minimalistic_1.0_224",
     "mobilenet_v1_0.50_160": "mobilenet_v1_0.5_160",
 }
 
@@ -36,12 +40,13 @@ class Release:
         name: what ``--checkpoint`` knows it by.
         network: the network's name in research/slim's ``nets_factory.py``.
         url: of the archive it is in.
-        file: its file, or the prefix of its V2 files, in the archive and here.
+        file: its file, or the prefix of its V2 files, here and in the archive.
         format: ``tensorflow_v1`` or ``tensorflow_v2``.
         variables: shapes, by name, of the network's variables. The file may hold more, as ``global_step``.
         sha256: of the archive, in hexadecimal, as others have published it; None if nobody has.
         sha256_from: where each of them says so.
         http_url: where the archive is without https, None if it is not.
+        archived: what the file is called in the archive, where that is another name.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Release:
     sha256: str | None = None
     sha256_from: Sequence[str] = ()
     http_url: str | None = None
+    archived: str | None = None
 
     @property
     def archive(self) -> str:

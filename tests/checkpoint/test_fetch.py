@@ -257,6 +257,17 @@ def test_an_archive_that_lies_there_is_used(publish, good, folder):
     assert names(folder) == FETCHED["V2"]
 
 
+def test_a_file_of_another_name_in_the_archive(publish, good, ranged_file, folder):
+    """Of two checkpoints there, the one that is meant."""
+    files = {f"net/ema/model-5{name.removeprefix('small.ckpt')}": data for name, data in good["V2"].items()}
+    others = {f"net/pristine/model.ckpt-5{name.removeprefix('small.ckpt')}": b"" for name in good["V2"]}
+    publish(ranged_file(archive_of({**files, **others})), kind="tensorflow_v2", archived="model-5")
+    open_checkpoint(fetch("small", folder))
+    assert names(folder) == FETCHED["V2"]
+    publish(ranged_file(archive_of(good["V2"])), kind="tensorflow_v2", archived="model-5")
+    refusal(folder / "again", "small_2016.tar.gz holds no model-5")
+
+
 def test_a_file_that_lies_there_is_checked_by_name_and_shape(publish, good, saved, folder, capfd):
     publish("http://127.0.0.1:1/small_2016.tar.gz")
     folder.mkdir()

@@ -19,8 +19,10 @@ from slimft.checkpoint.official import ALIASES, OFFICIAL, checkpoint_directory, 
 from slimft.nets import get_network, network_names
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# From research/slim's README and, for three MobileNets, nets/mobilenet_v1.md.
+# From research/slim's README and, for MobileNets, nets/mobilenet_v1.md and nets/mobilenet/README.md.
 MODELS = "http://download.tensorflow.org/models/"
+MOBILENET_V2 = "https://storage.googleapis.com/mobilenet_v2/checkpoints/"
+MOBILENET_V3 = "https://storage.googleapis.com/mobilenet_v3/checkpoints/"
 URLS = {
     "vgg_16": MODELS + "vgg_16_2016_08_28.tar.gz",
     "vgg_19": MODELS + "vgg_19_2016_08_28.tar.gz",
@@ -41,8 +43,14 @@ URLS = {
     "mobilenet_v1_0.5_160": MODELS + "mobilenet_v1_2018_02_22/mobilenet_v1_0.5_160.tgz",
     "mobilenet_v1_0.25_224": MODELS + "mobilenet_v1_2018_02_22/mobilenet_v1_0.25_224.tgz",
     "mobilenet_v1_0.25_128": MODELS + "mobilenet_v1_2018_02_22/mobilenet_v1_0.25_128.tgz",
-    "mobilenet_v2_1.0_224": "https://storage.googleapis.com/mobilenet_v2/checkpoints/mobilenet_v2_1.0_224.tgz",
-    "mobilenet_v2_1.4_224": "https://storage.googleapis.com/mobilenet_v2/checkpoints/mobilenet_v2_1.4_224.tgz",
+    "mobilenet_v2_1.0_224": MOBILENET_V2 + "mobilenet_v2_1.0_224.tgz",
+    "mobilenet_v2_1.4_224": MOBILENET_V2 + "mobilenet_v2_1.4_224.tgz",
+    "mobilenet_v2_0.5_224": MOBILENET_V2 + "mobilenet_v2_0.5_224.tgz",
+    "mobilenet_v2_0.35_224": MOBILENET_V2 + "mobilenet_v2_0.35_224.tgz",
+    "mobilenet_v3_large_1.0_224": MOBILENET_V3 + "v3-large_224_1.0_float.tgz",
+    "mobilenet_v3_small_1.0_224": MOBILENET_V3 + "v3-small_224_1.0_float.tgz",
+    "mobilenet_v3_large_minimalistic_1.0_224": MOBILENET_V3 + "v3-large-minimalistic_224_1.0_float.tgz",
+    "mobilenet_v3_small_minimalistic_1.0_224": MOBILENET_V3 + "v3-small-minimalistic_224_1.0_float.tgz",
 }
 
 # Numbers of parameters, moving averages included, but without logits and auxiliary logits.
@@ -64,7 +72,16 @@ BODIES = {
     "mobilenet_v1_0.25_224": 218_544,
     "mobilenet_v2_1.0_224": 2_257_984,
     "mobilenet_v2_1.4_224": 4_363_712,
+    "mobilenet_v2_0.5_224": 706_224,
+    "mobilenet_v2_0.35_224": 410_208,
+    # Likewise with the 1x1 convolution after the pooling.
+    "mobilenet_v3_large_1.0_224": 4_226_432,
+    "mobilenet_v3_small_1.0_224": 1_529_968,
+    "mobilenet_v3_large_minimalistic_1.0_224": 2_667_688,
+    "mobilenet_v3_small_minimalistic_1.0_224": 1_031_848,
 }
+# Of those nobody has published one.
+WITHOUT_SHA256 = {"mobilenet_v3_large_minimalistic_1.0_224", "mobilenet_v3_small_minimalistic_1.0_224"}
 
 
 def test_where_the_releases_are():
@@ -75,13 +92,14 @@ def test_where_the_releases_are():
             assert release.url == release.http_url.replace("http:/", "https://storage.googleapis.com")
 
 
-def test_every_release_has_a_published_sha256_and_it_is_said_by_whom():
-    for release in OFFICIAL.values():
+def test_nearly_every_release_has_a_published_sha256_and_it_is_said_by_whom():
+    assert {name for name, release in OFFICIAL.items() if release.sha256 is None} == WITHOUT_SHA256
+    for release in (release for release in OFFICIAL.values() if release.sha256):
         assert re.fullmatch("[0-9a-f]{64}", release.sha256)
         assert release.sha256_from
         for place in release.sha256_from:
             assert re.fullmatch(r"github\.com/[\w-]+/[\w-]+/blob/[0-9a-f]{40}/[\w./-]+", place)
-    assert len({release.sha256 for release in OFFICIAL.values()}) == len(OFFICIAL)
+    assert len({release.sha256 for release in OFFICIAL.values()} - {None}) == len(OFFICIAL) - len(WITHOUT_SHA256)
 
 
 def test_the_facts_are_those_of_the_script_that_writes_them():
@@ -99,8 +117,13 @@ def test_the_facts_are_those_of_the_script_that_writes_them():
 def test_what_the_entries_look_like():
     for name, release in OFFICIAL.items():
         stem = re.sub(r"\.tar\.gz$|\.tgz$", "", release.url.rsplit("/", 1)[1])
-        assert release.name == name and stem.startswith(name)
-        assert release.file in (f"{name}.ckpt", f"{stem}.ckpt")
+        assert release.name == name
+        if name.startswith("mobilenet_v3"):
+            assert stem == f"v3-{release.network[13:].replace('_', '-')}_224_1.0_float"
+            assert re.fullmatch("model-[0-9]{6}", release.archived) and release.file == f"{name}.ckpt"
+        else:
+            assert stem.startswith(name) and release.archived is None
+            assert release.file in (f"{name}.ckpt", f"{stem}.ckpt")
         assert release.format == ("tensorflow_v2" if name.startswith("mobilenet") else "tensorflow_v1")
         assert len({variable.split("/")[0] for variable in release.variables}) == 1
         assert list(release.variables) == sorted(release.variables)

@@ -105,7 +105,7 @@ def test_nets_and_preprocessing_are_slimfts_modules(installed):
         "import nets.vgg",
         "import tensorflow.contrib.slim.nets as contrib_nets",
         "from nets import nets_factory, inception, overfeat, vgg",
-        "from nets.mobilenet import mobilenet_v2",
+        "from nets.mobilenet import conv_blocks, mobilenet, mobilenet_v2, mobilenet_v3",
         "from tensorflow.contrib.slim.nets import resnet_v1",
         "from tensorflow.contrib.slim.python.slim.nets import vgg as vgg_again",
         "from preprocessing import preprocessing_factory, vgg_preprocessing",
@@ -115,6 +115,7 @@ def test_nets_and_preprocessing_are_slimfts_modules(installed):
     vgg = importlib.import_module("slimft.nets.vgg")
     assert names["vgg"] is names["vgg_again"] is names["nets"].vgg is names["contrib_nets"].vgg is vgg
     assert names["mobilenet_v2"] is importlib.import_module("slimft.nets.mobilenet_v2")
+    assert names["mobilenet_v2"].lib is names["mobilenet"] and names["mobilenet_v3"].ops is names["conv_blocks"]
     assert names["resnet_v1"] is importlib.import_module("slimft.nets.resnet_v1")
     assert names["overfeat"] is importlib.import_module("slimft.nets.overfeat")
     assert names["model_deploy"] is importlib.import_module("slimft.legacy.deployment.model_deploy")

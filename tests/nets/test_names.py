@@ -24,8 +24,17 @@ RESEARCH_SLIM = {
     "inception_v3": "inception_v3 inception_v3_arg_scope inception_v3_base trunc_normal",
     "mobilenet_v1": """Conv DepthSepConv MOBILENETV1_CONV_DEFS mobilenet_v1 mobilenet_v1_025 mobilenet_v1_050
         mobilenet_v1_075 mobilenet_v1_arg_scope mobilenet_v1_base wrapped_partial""",
+    "mobilenet.conv_blocks": """expand_input_by_factor expanded_conv split_conv split_separable_conv2d
+        squeeze_excite _fixed_padding _make_divisible _split_divisible _v1_compatible_scope_naming""",
+    "mobilenet.mobilenet": """NoOpScope apply_activation depth_multiplier global_pool mobilenet mobilenet_base op
+        safe_arg_scope training_scope _Op _fixed_padding _make_divisible _scope_all _set_arg_scope_defaults""",
+    "mobilenet.mobilenet_v3": """DEFAULTS DEFAULTS_GROUP_NORM V3_EDGETPU V3_LARGE V3_LARGE_DETECTION
+        V3_LARGE_MINIMALISTIC V3_SMALL V3_SMALL_DETECTION V3_SMALL_MINIMALISTIC edge_tpu edge_tpu_075 expand_input
+        hard_swish large large_minimalistic lib mbv3_fused mbv3_op mbv3_op_se mobilenet mobilenet_base op ops
+        reduce_to_1x1 small small_minimalistic squeeze_excite training_scope wrapped_partial
+        _reduce_consecutive_layers _se4""",
     "mobilenet_v2": """V2_DEF V2_DEF_GROUP_NORM expand_input mobilenet mobilenet_base mobilenet_base_group_norm
-        mobilenet_v2_035 mobilenet_v2_050 mobilenet_v2_140 op training_scope wrapped_partial""",
+        lib mobilenet_v2_035 mobilenet_v2_050 mobilenet_v2_140 op ops training_scope wrapped_partial""",
     "lenet": "lenet lenet_arg_scope",
     "nets_factory": "arg_scopes_map get_network_fn networks_map",
     "overfeat": "overfeat overfeat_arg_scope trunc_normal",
@@ -37,9 +46,7 @@ RESEARCH_SLIM = {
     "vgg": "vgg_16 vgg_19 vgg_a vgg_arg_scope vgg_d vgg_e",
 }
 # What docs/networks.md lists as different or not here.
-DIFFERENT = {
-    "mobilenet_v2": {"V2_DEF", "V2_DEF_GROUP_NORM", "expand_input", "mobilenet_base_group_norm", "op"},
-}
+DIFFERENT = {}
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "networks.md"
 
 

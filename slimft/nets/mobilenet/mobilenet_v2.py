@@ -172,5 +172,7 @@ SPECS = tuple(
     for name, official, parameters, gflops in (
         ("mobilenet_v2", "mobilenet_v2_1.0_224", 3_506_153, 0.602),
         ("mobilenet_v2_140", "mobilenet_v2_1.4_224", 6_110_569, 1.164),
+        ("mobilenet_v2_050", "mobilenet_v2_0.5_224", 1_969_961, 0.194),
+        ("mobilenet_v2_035", "mobilenet_v2_0.35_224", 1_678_409, 0.119),
     )
 )

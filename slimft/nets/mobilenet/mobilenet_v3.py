@@ -357,8 +357,8 @@ SPECS = tuple(
             ((1, 2), (3, 4, 5), (6, 7, 8, 9, 10, 11), (12, 13, 14)),
             (("layer_17", ("Conv_1",)), ("layer_18", ("Conv_1",)), ("layer_19", ("Conv_1", "Conv_2"))),
             (
-                ("mobilenet_v3_large", None, 5_484_313, 0.433),
-                ("mobilenet_v3_large_minimalistic", None, 3_925_569, 0.418),
+                ("mobilenet_v3_large", "mobilenet_v3_large_1.0_224", 5_484_313, 0.433),
+                ("mobilenet_v3_large_minimalistic", "mobilenet_v3_large_minimalistic_1.0_224", 3_925_569, 0.418),
             ),
         ),
         (
@@ -367,8 +367,8 @@ SPECS = tuple(
             ((1, 2), (3, 4, 5, 6, 7), (8, 9, 10)),
             (("layer_13", ("Conv_1",)), ("layer_14", ("Conv_1",)), ("layer_15", ("Conv_1", "Conv_2"))),
             (
-                ("mobilenet_v3_small", None, 2_543_881, 0.113),
-                ("mobilenet_v3_small_minimalistic", None, 2_045_761, 0.105),
+                ("mobilenet_v3_small", "mobilenet_v3_small_1.0_224", 2_543_881, 0.113),
+                ("mobilenet_v3_small_minimalistic", "mobilenet_v3_small_minimalistic_1.0_224", 2_045_761, 0.105),
             ),
         ),
         (

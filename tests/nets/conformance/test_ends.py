@@ -122,7 +122,7 @@ def test_evaluation_uses_the_variables_of_training(entry, trained):
     assert not any(op.get_attr("is_training") for op in normalizing)
 
 
-@only(lambda entry: "dropout" in entry.signature or entry.module == "mobilenet_v2")
+@only(lambda entry: "dropout" in entry.signature or entry.module in ("mobilenet_v2", "mobilenet_v3"))
 def test_training_drops(trained):
     assert random_ops(trained.walk.within)
 
