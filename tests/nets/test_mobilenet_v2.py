@@ -1,4 +1,4 @@
-"""MobileNet V2 against a NumPy network, and what it can be told; see conformance/ for the rest."""
+"""MobileNet V2 against a NumPy network, and what it and the tables of MobileNets can be told; see conformance/."""
 
 import inspect
 
@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from slimft.compat import frozen_batch_norm, slim, tf
-from slimft.nets import mobilenet_v2
+from slimft.nets.mobilenet import conv_blocks, mobilenet, mobilenet_v2
 
-# Keras' count_params() of MobileNetV2(alpha) with 1000 classes, all of them and the trainable ones alone.
-KERAS = {
-    "mobilenet_v2_050": (1_987_224, 1_968_680),
-    "mobilenet_v2_035": (1_691_208, 1_677_128),
-}
 # Size and channels of each layer at 224 pixels (arXiv:1801.04381, table 2).
 TABLE_2 = [
     (112, 32),
@@ -71,31 +66,23 @@ def randomize(session):
 # The graph.
 
 
-@pytest.mark.parametrize("name", KERAS)
-def test_number_of_parameters_of_those_without_a_checkpoint(name):
-    with tf.Graph().as_default():
-        scoped(getattr(mobilenet_v2, name), placeholder(32), num_classes=1000, is_training=False)
-        variables = tf.model_variables(), tf.trainable_variables()
-    assert tuple(sum(v.shape.num_elements() for v in kind) for kind in variables) == KERAS[name]
-
-
 def test_signatures():
-    parameters = inspect.signature(mobilenet_v2.mobilenet).parameters
-    assert {p.name: p.default for p in parameters.values() if p.name != "prediction_fn"} == {
-        "input_tensor": inspect.Parameter.empty, "num_classes": 1001, "depth_multiplier": 1.0,
-        "scope": "MobilenetV2", "conv_defs": None, "finegrain_classification_mode": False, "min_depth": None,
-        "divisible_by": None, "activation_fn": None, "reuse": None, "base_only": False, "final_endpoint": None,
-        "output_stride": None, "use_explicit_padding": False, "is_training": False,
-    }  # fmt: skip
-    positional = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    assert positional == list(parameters)[:9]
     assert str(inspect.signature(mobilenet_v2.training_scope)) == (
         "(is_training=True, weight_decay=4e-05, stddev=0.09, dropout_keep_prob=0.8, bn_decay=0.997)"
     )
-    assert str(inspect.signature(mobilenet_v2.mobilenet_base)) == "(input_tensor, depth_multiplier=1.0, **kwargs)"
+    of_base = "(input_tensor, depth_multiplier=1.0, **kwargs)"
+    assert str(inspect.signature(mobilenet_v2.mobilenet_base)) == of_base
+    assert str(inspect.signature(mobilenet_v2.mobilenet_base_group_norm)) == of_base
+    assert str(inspect.signature(mobilenet.mobilenet_base)) == (
+        "(inputs, conv_defs, multiplier=1.0, final_endpoint=None, output_stride=None, use_explicit_padding=False, "
+        "scope=None, is_training=False)"
+    )
+    names = list(inspect.signature(mobilenet.mobilenet).parameters)
+    assert names == [
+        "inputs", "num_classes", "prediction_fn", "reuse", "scope", "base_only", "use_reduce_mean_for_pooling",
+        "mobilenet_args",
+    ]  # fmt: skip
     assert mobilenet_v2.mobilenet_v2 is mobilenet_v2.mobilenet
-    for name in KERAS:
-        assert getattr(mobilenet_v2, name).default_image_size == 224
 
 
 # The numbers.
@@ -283,9 +270,15 @@ def test_depths(arguments, expected):
 
 
 def test_layers_of_ones_own():
-    layers = [mobilenet_v2.Conv(5, 2, 16), mobilenet_v2.Bottleneck(3, 24, 2, 2), mobilenet_v2.Conv(1, 1, 40)]
+    block = {"num_outputs": 24, "expansion_size": mobilenet_v2.expand_input(3)}
+    spec = [
+        mobilenet_v2.op(slim.conv2d, kernel_size=[5, 5], stride=2, num_outputs=16),
+        mobilenet_v2.op(conv_blocks.expanded_conv, stride=2, **block),
+        mobilenet_v2.op(conv_blocks.expanded_conv, **block),
+        mobilenet_v2.op(slim.conv2d, kernel_size=[1, 1], num_outputs=40),
+    ]
     with tf.Graph().as_default():
-        net, end_points = base(placeholder(32), conv_defs=layers)
+        net, end_points = base(placeholder(32), conv_defs={**mobilenet_v2.V2_DEF, "spec": spec})
         shapes = {v.op.name: v.shape.as_list() for v in tf.model_variables() if v.op.name.endswith("weights")}
     assert [key for key in end_points if "/" not in key] == ["layer_1", "layer_2", "layer_3", "layer_4"]
     assert net.shape.as_list() == [None, 8, 8, 40]
@@ -299,6 +292,103 @@ def test_layers_of_ones_own():
         "MobilenetV2/expanded_conv_1/project/weights": [1, 1, 72, 24],
         "MobilenetV2/Conv_1/weights": [1, 1, 24, 40],
     }
+
+
+def test_a_layer_whose_depth_is_multiplied_otherwise():
+    """And `overrides`, which come after the defaults; the table itself stays as it is."""
+
+    def divide(params, multiplier):
+        params["num_outputs"] = int(params["num_outputs"] / multiplier)
+
+    first = mobilenet.op(slim.conv2d, kernel_size=(3, 3), multiplier_transform=divide, num_outputs=16)
+    spec = [first, *mobilenet_v2.V2_DEF["spec"][2:4]]
+    overrides = {(conv_blocks.expanded_conv,): {"split_expansion": 2}}
+    with tf.Graph().as_default() as graph:
+        _, end_points = base(
+            placeholder(32),
+            depth_multiplier=0.5,
+            conv_defs={**mobilenet_v2.V2_DEF, "spec": spec, "overrides": overrides},
+        )
+    assert [end_points[f"layer_{i}"].shape[3] for i in (1, 2, 3)] == [32, 16, 16]
+    assert [op.name for op in graph.get_operations() if op.type == "Conv2D" and "_part_" in op.name] == [
+        f"MobilenetV2/{block}/expand_part_{i}/Conv2D"
+        for block in ("expanded_conv", "expanded_conv_1")
+        for i in (0, 1)
+    ]
+    assert first.params == {"kernel_size": (3, 3), "num_outputs": 16}
+
+
+SCOPES = {
+    "depths": ([mobilenet.depth_multiplier], {"min_depth": 32, "divisible_by": 16}),
+    "training": ([mobilenet_v2.mobilenet, mobilenet.mobilenet_base], {"is_training": True}),
+    "own": ([mobilenet_v2.mobilenet], {"num_classes": 3}),
+    "blocks": ([conv_blocks.expanded_conv], {"depthwise_location": "input"}),
+}
+
+
+def depths_of(end_points):
+    return {end_points[key].shape.as_list()[3] for key in LAYERS}
+
+
+@pytest.mark.parametrize("name", SCOPES)
+def test_arg_scopes_on_its_functions(name):
+    functions, arguments = SCOPES[name]
+    with tf.Graph().as_default() as graph, slim.arg_scope(functions, **arguments):
+        logits, end_points = mobilenet_v2.mobilenet(placeholder(32), depth_multiplier=0.1)
+    assert depths_of(end_points) == ({32, 128} if name == "depths" else {8, 16, 32, 128})
+    assert trains(graph) == ((UPDATES, True) if name == "training" else (0, False))
+    assert logits.shape[1] == (3 if name == "own" else 1001)
+    # The second bottleneck halves the map, before or after it expands.
+    expanded = end_points["layer_3/expansion_output"].shape[1]
+    assert expanded == (8 if name == "blocks" else 16)
+
+
+def test_its_own_arguments_go_before_arg_scopes():
+    with tf.Graph().as_default(), slim.arg_scope([mobilenet.depth_multiplier], min_depth=32, divisible_by=16):
+        _, end_points = base(placeholder(32), depth_multiplier=0.1, min_depth=24)
+    assert depths_of(end_points) == {24, 32, 128}
+
+
+def test_group_normalization():
+    """In every group of channels of an image, what the last bottleneck gives has mean 0 and deviation 1."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = placeholder(64, 2)
+        _, end_points = scoped(mobilenet_v2.mobilenet_base_group_norm, images, 0.35, groups=4)
+        names = [v.op.name for v in tf.trainable_variables()]
+        session.run(tf.global_variables_initializer())
+        net = session.run(end_points["layer_18"], {images: images_of(2, 64, 64, 3)})
+    assert not any("BatchNorm" in name for name in names)
+    assert sum(name.endswith("GroupNorm/gamma") for name in names) == UPDATES / 2
+    grouped = net.reshape(2, -1, 4, net.shape[3] // 4)
+    np.testing.assert_allclose(grouped.mean((1, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(grouped.std((1, 3)), 1, atol=0.05)
+    assert (slim.group_norm,) not in mobilenet_v2.V2_DEF_GROUP_NORM["defaults"]
+
+
+def test_a_pooling_of_ones_own():
+    """`global_pool` calls it with windows as large as the map; without it, any size can be averaged."""
+    with tf.Graph().as_default():
+        seen = []
+        mobilenet.global_pool(tf.zeros([1, 3, 5, 2]), pool_op=lambda net, **arguments: seen.append(arguments))
+        assert seen == [{"ksize": [1, 3, 5, 1], "strides": [1, 1, 1, 1], "padding": "VALID"}]
+        for size, mean, name in ((4, False, "AvgPool"), (None, False, "AvgPool_1"), (4, True, "ReduceMean")):
+            pooled = mobilenet.global_pool(placeholder(size), mean)
+            assert pooled.shape.as_list() == [None, 1, 1, 3] and pooled.op.name == name
+
+
+def test_apply_activation():
+    with tf.Graph().as_default():
+        net = tf.zeros([1, 2])
+        assert mobilenet.apply_activation(net) is net
+        with slim.arg_scope([mobilenet.apply_activation], activation_fn=tf.nn.relu):
+            assert mobilenet.apply_activation(net, name="act").op.name == "act"
+
+
+def test_safe_arg_scope_leaves_none_out():
+    with mobilenet.safe_arg_scope([slim.dropout], keep_prob=None) as scope:
+        assert scope is None and slim.dropout._key_op not in slim.current_arg_scope()
+    with mobilenet.safe_arg_scope([slim.dropout], keep_prob=None, is_training=False) as scope:
+        assert scope[slim.dropout._key_op] == {"is_training": False}
 
 
 def test_final_endpoint_leaves_the_rest_out():
@@ -328,7 +418,8 @@ def test_without_classes_predictions_and_batch():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"depth_multiplier": 0}, "depth_multiplier has to be greater than zero, not 0"),
+        ({"depth_multiplier": 0}, "multiplier of the depths has to be greater than zero, not 0"),
+        ({"multiplier": 0.5}, "takes depth_multiplier, not multiplier"),
         ({"output_stride": 7}, "output_stride has to be 1 or a multiple of 2, not 7"),
         ({"output_stride": 0}, "output_stride has to be 1 or a multiple of 2, not 0"),
         ({"output_stride": 6}, "output_stride=6 is not a product of the first layers' strides"),
