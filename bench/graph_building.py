@@ -4,9 +4,10 @@
 
 TensorFlow's own time is that of a graph with the same ops and variables, made without slim: a `tf.Variable` for
 each variable, and for each of the other ops the call that is behind every function of TensorFlow that makes one
-(`apply_op`), with the same name, inputs, control inputs and attributes. Each round starts a fresh process for one side and then for the other; a process builds the network
-once, untimed, and then `--repeats` times in new graphs. The time is the process' CPU time, which other processes disturb
-less than wall time. The ratio is ours to TensorFlow's: below 1 is faster.
+(`apply_op`), with the same name, inputs, control inputs and attributes. Each round starts a fresh process for one
+side and then for the other; a process builds the network once, untimed, and then `--repeats` times in new graphs.
+The time is the process' CPU time, which other processes disturb less than wall time. The ratio is ours to
+TensorFlow's: below 1 is faster.
 """
 
 import gc
@@ -31,7 +32,7 @@ def build(spec):
 
 
 class Plain:
-    """What is needed to make a graph like `graph` op by op: its variables, and all ops but those of `tf.Variable`."""
+    """What it takes to make a graph like `graph` op by op."""
 
     def __init__(self, graph):
         from slimft.compat import tf
@@ -116,7 +117,7 @@ def measure(name, side, repeats):
 
 def main():
     parser = rounds.parser(__doc__, rounds=5)
-    parser.add_argument("--repeats", type=int, default=3, help="builds in each process, of which the fastest counts")
+    parser.add_argument("--repeats", type=int, default=3, help="builds in each process; the fastest counts")
     parser.add_argument("--only", nargs="+", default=NETWORKS, help="networks")
     parser.add_argument("--child", nargs=2, help="of itself: a network, and which side")
     flags = parser.parse_args()
