@@ -10,6 +10,7 @@ from slimft import PatternError, RestoreError, plan_restore
 from slimft.checkpoint import Checkpoint
 from slimft.compat import slim, tf
 from slimft.nets import get_network, mobilenet_v1, nets_factory, network_names
+from slimft.nets.registry import arg_scope_call
 
 # One of each family always; all others with -m slow.
 ALWAYS = (
@@ -109,22 +110,21 @@ def test_each_network(name):
         assert "outside its arg_scope" in str(caught.value) and call not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name, call",
-    [
-        ("inception_v2", "inception.inception_v2_arg_scope()"),
-        pytest.param("resnet_v2_200", "resnet_v2.resnet_arg_scope()", marks=pytest.mark.slow),
-    ],
-)
-def test_networks_that_the_registry_does_not_have(name, call):
+@pytest.mark.slow
+def test_a_network_that_the_registry_does_not_have():
     with tf.Graph().as_default():
-        nets_factory.get_network_fn(name, 10)(tf.placeholder(tf.float32, [1, 224, 224, 3]))
+        nets_factory.get_network_fn("resnet_v2_200", 10)(tf.placeholder(tf.float32, [1, 224, 224, 3]))
         checkpoint = Shapes(slim.get_model_variables())
     with tf.Graph().as_default():
-        nets_factory.networks_map[name](tf.placeholder(tf.float32, [1, 224, 224, 3]), 10, is_training=False)
+        nets_factory.networks_map["resnet_v2_200"](tf.zeros([1, 224, 224, 3]), 10, is_training=False)
         with pytest.raises(RestoreError) as caught:
             plan_restore(checkpoint).check()
-        assert f"with slim.arg_scope({call}):" in str(caught.value)
+        assert "with slim.arg_scope(resnet_v2.resnet_arg_scope()):" in str(caught.value)
+
+
+def test_what_a_network_that_the_registry_does_not_have_is_built_under():
+    assert arg_scope_call(["resnet_v2_200/conv1/weights"]) == "resnet_v2.resnet_arg_scope()"
+    assert arg_scope_call(["resnet_v2_201/conv1/weights"]) is None
 
 
 def test_other_classes_beside_it_are_told_too():

@@ -29,6 +29,7 @@ NETWORKS = {
     "resnet_v2_101": (applications.ResNet101V2, {}, applications.resnet_v2),
     "resnet_v2_152": (applications.ResNet152V2, {}, applications.resnet_v2),
     "inception_v3": (applications.InceptionV3, {}, applications.inception_v3),
+    "inception_resnet_v2": (applications.InceptionResNetV2, {}, applications.inception_resnet_v2),
     "mobilenet_v1": (applications.MobileNet, {}, applications.mobilenet),
     "mobilenet_v1_075": (applications.MobileNet, {"alpha": 0.75}, applications.mobilenet),
     "mobilenet_v1_050": (applications.MobileNet, {"alpha": 0.5}, applications.mobilenet),
@@ -116,7 +117,9 @@ def write(folder, images, name):
 
 
 def image_size(name):
-    return {"vgg_16": 224, "vgg_19": 224, "inception_v3": 75}.get(name, 64)
+    if name.startswith("inception"):
+        return 75
+    return 224 if name.startswith("vgg") else 64
 
 
 def main(folder, images, *names):

@@ -44,7 +44,9 @@ def opened(keras_files):
 
 
 def image_size(name):
-    return {"vgg_16": 224, "vgg_19": 224, "inception_v3": 75}.get(name, 64)
+    if name.startswith("inception"):
+        return 75
+    return 224 if name.startswith("vgg") else 64
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ NETWORKS = {
     "timm.densenet121": ("densenet_121", 225, 224, 0.02),
     "timm.densenet169": ("densenet_169", 225, 224, 0.02),
     "timm.inception_v3": ("inception_v3", 299, 299, 0.1),
+    "timm.inception_v4": ("inception_v4", 299, 299, 3e-5),
+    "timm.inception_resnet_v2": ("inception_resnet_v2", 299, 299, 3e-5),
     "timm.mobilenetv1_100": ("mobilenet_v1", 225, 224, 0.2),
     "timm.mobilenetv2_100": ("mobilenet_v2", 225, 224, 0.2),
     "timm.mobilenetv2_140": ("mobilenet_v2_140", 225, 224, 0.2),

@@ -49,6 +49,8 @@ SHAPES = {
     "timm.densenet121": (IMAGENET, MEANS, 225, 224),
     "timm.densenet169": (IMAGENET, MEANS, 225, 224),
     "timm.inception_v3": (HALF, GREY, 299, 299),
+    "timm.inception_v4": (HALF, GREY, 299, 299),
+    "timm.inception_resnet_v2": (HALF, GREY, 299, 299),
     "timm.mobilenetv1_100": (HALF, GREY, 225, 224),
     "timm.mobilenetv2_100": (IMAGENET, GREY, 225, 224),
     "timm.mobilenetv2_140": (IMAGENET, GREY, 225, 224),
@@ -57,7 +59,7 @@ SHAPES = {
 OTHERS = (
     "torchvision.resnet18", "torchvision.resnet50", "torchvision.alexnet", "torchvision.vgg13",
     "torchvision.mnasnet1_0", "timm.resnet50", "timm.resnetv2_50", "timm.resnetv2_50x1_bit",
-    "timm.mobilenetv1_100h", "timm.mobilenetv2_050", "timm.inception_v4", "timm.efficientnet_b0",
+    "timm.mobilenetv1_100h", "timm.mobilenetv2_050", "timm.efficientnet_b0",
 )  # fmt: skip
 
 
