@@ -84,11 +84,11 @@ from slimft.compat import (  # noqa: E402
 from slimft.compat.batch_normalization import batch_norm_decay, frozen_batch_norm  # noqa: E402
 from slimft.compat.legacy import install, uninstall  # noqa: E402
 from slimft.compat.legacy_names import contrib  # noqa: E402
-from slimft.compat.seeded_dropout import dropout_seed  # noqa: E402
+from slimft.compat.seeded_dropout import dropout_seed, seeded_uniform  # noqa: E402
 
 __all__ = [
     "batch_norm", "batch_norm_decay", "dropout", "dropout_seed", "enable_determinism", "frozen_batch_norm",
-    "install", "scoped_argument", "slim", "tf", "uninstall",
+    "install", "scoped_argument", "seeded_uniform", "slim", "tf", "uninstall",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ _PACKAGES = {
     "deployment": (),
     "nets": (),
     "nets.mobilenet": (),
+    "nets.nasnet": (),
     "preprocessing": (),
     "tensorflow.contrib": (),
     "tensorflow.contrib.deprecated": (),
@@ -48,7 +49,11 @@ _PACKAGES = {
     "tensorflow.contrib.slim.python.slim": ("tf_slim",),
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": (),
-    "tensorflow.contrib.training": ("tf_slim.training.training", "tf_slim.training.evaluation"),
+    "tensorflow.contrib.training": (
+        "tf_slim.training.training",
+        "tf_slim.training.evaluation",
+        "slimft.compat.hparams",
+    ),
 }
 
 # Where the modules of a package are, in this order.
@@ -56,6 +61,7 @@ _MODULES = {
     "deployment": ("slimft.legacy.deployment",),
     "nets": ("slimft.nets", "tf_slim.nets"),
     "nets.mobilenet": ("slimft.nets.mobilenet",),
+    "nets.nasnet": ("slimft.nets.nasnet",),
     "preprocessing": ("slimft.legacy.preprocessing",),
     "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
@@ -96,7 +102,6 @@ _ADVICE = {
     "tensorflow.contrib.tfprof": "use tf.profiler",
     "tensorflow.contrib.lite": "it is tf.lite now",
     "tensorflow.contrib.learn": "use slim.learning.train, or tf.train.MonitoredTrainingSession",
-    "tensorflow.contrib.training.HParams": "use a types.SimpleNamespace",
     "tensorflow.estimator": "use slim.learning.train, or tf.train.MonitoredTrainingSession",
 }
 _GONE = "tf.contrib ended with TensorFlow 1; slimft has its slim, layers, framework, losses, metrics and training"

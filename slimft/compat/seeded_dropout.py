@@ -64,10 +64,36 @@ def dropout(
         inputs = tf.convert_to_tensor(inputs)
 
         def drop():
-            own_seed = tf.random.experimental.stateless_fold_in(seed_inside, zlib.crc32(sc.name.encode()))
             return tf.nn.experimental.stateless_dropout(
-                inputs, rate=1 - keep_prob, seed=own_seed, rng_alg="philox", noise_shape=noise_shape
+                inputs,
+                rate=1 - keep_prob,
+                seed=_seed_of(seed_inside, sc),
+                rng_alg="philox",
+                noise_shape=noise_shape,
             )
 
         outputs = slim.utils.smart_cond(is_training, drop, lambda: tf.identity(inputs))
         return slim.utils.collect_named_outputs(outputs_collections, sc.name, outputs)
+
+
+def seeded_uniform(shape, scope=None):
+    """Floats to drop by, drawing from the seed of an enclosing `dropout_seed` where there is one.
+
+    Args:
+        shape: shape of the result.
+        scope: name scope; ``Uniform``, then ``Uniform_1`` and so on by default. With the scopes around it, it tells
+            these numbers from others of the same seed.
+
+    Returns:
+        A float32 tensor of that shape, uniform in [0, 1).
+    """
+    seed_inside = _seed.get()
+    if seed_inside is None:
+        return tf.random.uniform(shape)
+    with tf.variable_scope(scope, "Uniform") as sc:
+        return tf.random.stateless_uniform(shape, _seed_of(seed_inside, sc), alg="philox")
+
+
+def _seed_of(seed, scope):
+    """The seed of a layer in a variable scope."""
+    return tf.random.experimental.stateless_fold_in(seed, zlib.crc32(scope.name.encode()))
