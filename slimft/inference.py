@@ -344,7 +344,7 @@ def _check_it_is_whole(checkpoint: Checkpoint, spec: NetworkSpec, head: str) -> 
         return
     names = {*checkpoint, *checkpoint.aliases()}
     last = compile_pattern(spec.top_scopes[-1])
-    if any(name.startswith(f"{spec.scope}/") for name in names) and not any(map(last.fullmatch, names)):
+    if any(map(spec.has, names)) and not any(map(last.fullmatch, names)):
         raise CheckpointError(
             f"{checkpoint.path} has nothing in {spec.top_scopes[-1]}, as of a run with --final_endpoint: which, "
             "only the run tells; give its --train_dir too"
@@ -417,8 +417,8 @@ def _note_on_checkpoint(run: pathlib.Path, opened: Checkpoint) -> str:
 
 def _note_on_casting(checkpoint: Checkpoint, spec: NetworkSpec, head: str) -> str | None:
     """A line if the network's variables are no float32 in the checkpoint."""
-    scopes = (f"{spec.scope}/", *(f"{scope}/" for scope in spec.head_scopes(head)))
-    dtypes = {checkpoint.dtype(name) for name in checkpoint if name.startswith(scopes)}
+    of_head = tuple(f"{scope}/" for scope in spec.head_scopes(head))
+    dtypes = {checkpoint.dtype(name) for name in checkpoint if spec.has(name) or name.startswith(of_head)}
     others = sorted(str(dtype) for dtype in dtypes if is_float(dtype) and dtype != np.float32)
     return f"{checkpoint.path} holds {' and '.join(others)}, which is converted to float32" if others else None
 

@@ -60,17 +60,30 @@ def arg_scope_call(variables: Iterable[str]) -> str | None:
     """What makes the arg_scope of the network that `variables` are of: ``mobilenet_v1.mobilenet_v1_arg_scope()``.
 
     Args:
-        variables: names with the network's scope among their parts, where the first that has one counts.
+        variables: names with the network's scope among their parts, where the first that has one counts; or, of a
+            network without, with its outermost scopes.
 
     Returns:
         The call, as one writes it after ``from slimft.nets import mobilenet_v1``; None for other networks.
     """
-    networks = {}
+    networks, names = {}, [name.split("/") for name in variables]
     for network in (*_specs().values(), *_unlisted()):
         networks.setdefault(network.scope, network)  # An FCN comes behind the network whose scope it has.
-    found = (networks[part] for name in variables for part in name.split("/") if part in networks)
-    network = next(found, None)
+    found = (networks[part] for parts in names for part in parts if part and part in networks)
+    network = next(found, None) or _without_scope(names)
     return network and f"{network.module.rpartition('.')[2]}.{network.arg_scope_name}()"
+
+
+def _without_scope(names):
+    """The network without a common scope that variables are of, by the parts of their names; None if it is none.
+
+    Several have ``cell_0``; it is the one with the fewest scopes that has all that is there.
+    """
+    networks = [network for network in _specs().values() if not network.scope]
+    known = {scope for network in networks for scope in network.outer_scopes}
+    there = {part for parts in names for part in parts if part in known}
+    fitting = [network for network in networks if there <= set(network.outer_scopes)]
+    return min(fitting, key=lambda network: len(network.outer_scopes), default=None) if there else None
 
 
 @functools.cache

@@ -26,11 +26,11 @@ class NetworkSpec:
     It stands at the end of the network's file, in ``SPECS`` (see `slimft.nets.registry`).
 
     Attributes:
-        name: its name, also the name of its function.
+        name: its name, also the name of its function where `function_name` is None.
         module: the full name of the module with the function, its arg_scope and `arguments_for`; in that file,
             ``__name__``.
         arg_scope_name: the function in `module` that makes the arg_scope, taking `weight_decay`.
-        scope: the variable scope of all its variables.
+        scope: the variable scope of all its variables; empty if they have none in common.
         logits_scopes: the scopes, below none but the root, whose shape depends on the number of classes; the
             weights in the first have that number as their last dimension.
         preprocessing: key of `slimft.data.preprocessing.PREPROCESSING`.
@@ -54,6 +54,8 @@ class NetworkSpec:
         final_endpoints: for each end point that it can end with by ``final_endpoint``, in their order: what
             `top_scopes` are then.
         channels: of the images that the network gets, which is what `preprocessing` makes of RGB: 1 for grey.
+        function_name: the name of its function in `module`; None for `name`.
+        outer_scopes: where `scope` is empty, the outermost scopes of its variables.
     """
 
     name: str
@@ -74,18 +76,20 @@ class NetworkSpec:
     upsampling_scopes: tuple[str, ...] = ()
     final_endpoints: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict, hash=False)
     channels: int = 3
+    function_name: str | None = None
+    outer_scopes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (
             f"<NetworkSpec {self.name}: {self.parameters:,} parameters, {self.gflops:g} GFLOPs at "
-            f"{self.default_image_size}x{self.default_image_size} pixels, scope {self.scope}, logits in "
+            f"{self.default_image_size}x{self.default_image_size} pixels, scope {self.scope or 'none'}, logits in "
             f"{', '.join(self.logits_scopes)}, checkpoint {self.official_checkpoint}>"
         )
 
     @property
     def function(self) -> Callable:
         """The network: ``function(inputs, num_classes, is_training, ...) -> (logits, end_points)``."""
-        return getattr(self._load(), self.name)
+        return getattr(self._load(), self.function_name or self.name)
 
     @property
     def arg_scope(self) -> Callable:
@@ -233,10 +237,15 @@ class NetworkSpec:
         words = {
             "head": last,
             "top": (*(self.top_scopes if end is None else self.final_endpoints[end]), *last),
-            "all": (self.scope,) if get_head(head).is_own_logits else (self.scope, *last),
+            # Without a common scope: everything that there is, which may be less than `outer_scopes`.
+            "all": (self.scope, *(() if get_head(head).is_own_logits else last)) if self.scope else ("*",),
         }
         expanded = [scope for pattern in patterns for scope in words.get(pattern, (pattern,))]
         return tuple(dict.fromkeys(expanded))
+
+    def has(self, variable: str) -> bool:
+        """Whether a variable of that name is in its scopes."""
+        return variable.partition("/")[0] in (self.outer_scopes or (self.scope,))
 
     def check_image_size(self, image_size: int) -> None:
         """Raises UsageError if the network cannot take images of `image_size` pixels a side."""

@@ -216,3 +216,64 @@ def build_nasnet_large(
 build_nasnet_cifar.default_image_size = 32
 build_nasnet_mobile.default_image_size = 224
 build_nasnet_large.default_image_size = 331
+
+SPECS = (
+    NetworkSpec(
+        name="nasnet_cifar",
+        module=__name__,
+        function_name="build_nasnet_cifar",
+        arg_scope_name="nasnet_cifar_arg_scope",
+        scope="",
+        outer_scopes=(
+            *("l1_stem_3x3", "l1_stem_bn"),
+            *(f"cell_{i}" for i in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)),
+            *("reduction_cell_0", "reduction_cell_1", "aux_11", "final_layer"),
+        ),
+        logits_scopes=("final_layer", "aux_11"),
+        top_scopes=("reduction_cell_1", *(f"cell_{i}" for i in (12, 13, 14, 15, 16, 17))),
+        preprocessing="inception",
+        default_image_size=32,
+        min_image_size=3,  # Of smaller ones a map could not be halved, and a cell would have other layers.
+        num_imagenet_classes=10,
+        official_checkpoint=None,
+        parameters=0,
+        gflops=0,
+    ),
+    *(
+        NetworkSpec(
+            name=f"nasnet_{size}",
+            module=__name__,
+            function_name=f"build_nasnet_{size}",
+            arg_scope_name=f"nasnet_{size}_arg_scope",
+            scope="",
+            outer_scopes=(
+                *("conv0", "conv0_bn", "cell_stem_0", "cell_stem_1"),
+                *(f"cell_{i}" for cells in runs for i in cells),
+                *("reduction_cell_0", "reduction_cell_1", f"aux_{runs[1][-1]}", "final_layer"),
+            ),
+            logits_scopes=("final_layer", f"aux_{runs[1][-1]}"),
+            top_scopes=("reduction_cell_1", *(f"cell_{i}" for i in runs[2])),
+            preprocessing="inception",
+            default_image_size=pixels,
+            min_image_size=19,  # Likewise.
+            num_imagenet_classes=1001,
+            official_checkpoint=f"nasnet-a_{size}",
+            parameters=parameters,
+            gflops=gflops,
+            options=("final_endpoint",),
+            final_endpoints={
+                "Stem": ("cell_stem_1",),
+                **{f"Cell_{i}": tuple(f"cell_{j}" for j in runs[0] if j <= i) for i in runs[0]},
+                **{
+                    end: (f"reduction_cell_{k}", *(f"cell_{j}" for j in runs[k + 1] if j <= i))
+                    for k in (0, 1)
+                    for end, i in ((f"Reduction_Cell_{k}", 0), *((f"Cell_{i}", i) for i in runs[k + 1]))
+                },
+            },
+        )
+        for size, runs, pixels, parameters, gflops in (
+            ("mobile", ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)), 224, 0, 0),
+            ("large", ((0, 1, 2, 3, 4, 5), (6, 7, 8, 9, 10, 11), (12, 13, 14, 15, 16, 17)), 331, 0, 0),
+        )
+    ),
+)

@@ -93,7 +93,7 @@ def factorized_reduction(net, output_filters, stride, data_format=INVALID):
     else:
         shifted = tf.pad(net, [[0, 0], [0, 0], [0, 1], [0, 1]])[:, :, 1:, 1:]
     second = path(shifted, output_filters // 2 + output_filters % 2, "path2_conv")
-    net = tf.concat([first, second], get_channel_index(data_format))
+    net = tf.concat([first, second], get_channel_index(data_format=data_format))
     return slim.batch_norm(net, scope="final_path_bn")
 
 

@@ -163,3 +163,36 @@ def build_pnasnet_mobile(images, num_classes, is_training=True, final_endpoint=N
 
 build_pnasnet_large.default_image_size = 331
 build_pnasnet_mobile.default_image_size = 224
+
+SPECS = tuple(
+    NetworkSpec(
+        name=f"pnasnet_{size}",
+        module=__name__,
+        function_name=f"build_pnasnet_{size}",
+        arg_scope_name=f"pnasnet_{size}_arg_scope",
+        scope="",
+        outer_scopes=(
+            *("conv0", "conv0_bn", "cell_stem_0", "cell_stem_1"),
+            *(f"cell_{i}" for cells in runs for i in cells),
+            *(f"aux_{runs[1][-1]}", "final_layer"),
+        ),
+        logits_scopes=("final_layer", f"aux_{runs[1][-1]}"),
+        top_scopes=tuple(f"cell_{i}" for i in runs[2]),
+        preprocessing="inception",
+        default_image_size=pixels,
+        min_image_size=19,  # Of smaller ones a map could not be halved, and a cell would have other layers.
+        num_imagenet_classes=1001,
+        official_checkpoint=f"pnasnet-5_{size}",
+        parameters=parameters,
+        gflops=gflops,
+        options=("final_endpoint",),
+        final_endpoints={
+            "Stem": ("cell_stem_1",),
+            **{f"Cell_{i}": tuple(f"cell_{j}" for j in cells if j <= i) for cells in runs for i in cells},
+        },
+    )
+    for size, runs, pixels, parameters, gflops in (
+        ("mobile", ((0, 1, 2), (3, 4, 5), (6, 7, 8)), 224, 0, 0),
+        ("large", ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)), 331, 0, 0),
+    )
+)
