@@ -148,9 +148,9 @@ class Network:
         """
         if self.image_size is not None:
             return self
-        size, origin = self.spec.default_image_size, "the network's own"
-        if suggested is not None:
-            size, origin = max(self.spec.min_image_size, suggested), "the data's"
+        size, origin = self.spec.suggested_size(suggested), "the data's"
+        if size is None:
+            size, origin = self.spec.default_image_size, "the network's own"
         return dataclasses.replace(self, image_size=size, size_from=origin)
 
     @property

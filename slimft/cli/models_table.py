@@ -8,12 +8,13 @@ from slimft.nets import get_network, network_names
 _NOTES = """\
 task: what its own logits are for; segmentation has them for every pixel.
 size: height and width of the images it was trained on; min: of the smallest it takes.
-classes: of its ImageNet checkpoint; with 1001, class 0 is background.
+classes: of its ImageNet checkpoint; with 1001, class 0 is background. LeNet is for MNIST, CifarNet for CIFAR-10.
 segmentation: size is what GFLOPs are of, any other will do as well, and classes are PASCAL VOC's.
 parameters: weights, biases, gammas and betas with these classes, without auxiliary logits.
 GFLOPs: 10**9 operations, two for a multiplication and addition, for one image of that size.
 inputs: mean_subtraction is RGB in 0..255 minus (123.68, 116.78, 103.94), inception RGB in [-1, 1], densenet
-mean_subtraction times 0.017; slimft sees to it.
+mean_subtraction times 0.017, lenet grey in [-1, 1], cifarnet RGB with each image's mean 0 and deviation 1; slimft
+sees to it.
 logits: what to --exclude for another number of classes. official checkpoint: what --checkpoint can name;
 for segmentation it has all but the logits."""
 

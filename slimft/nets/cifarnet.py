@@ -106,6 +106,7 @@ SPECS = (
         preprocessing="cifarnet",
         default_image_size=32,
         min_image_size=4,
+        is_of_one_size=True,
         num_imagenet_classes=10,
         official_checkpoint=None,
         parameters=1_756_426,

@@ -84,6 +84,7 @@ SPECS = (
         channels=1,
         default_image_size=28,
         min_image_size=4,
+        is_of_one_size=True,
         num_imagenet_classes=10,
         official_checkpoint=None,
         parameters=3_274_634,

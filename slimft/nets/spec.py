@@ -54,6 +54,8 @@ class NetworkSpec:
         final_endpoints: for each end point that it can end with by ``final_endpoint``, in their order: what
             `top_scopes` are then.
         channels: of the images that the network gets, which is what `preprocessing` makes of RGB: 1 for grey.
+        is_of_one_size: whether shapes of variables, but the logits', depend on the images' size, so that a
+            checkpoint is of one size: then no data suggests another than the default.
         function_name: the name of its function in `module`; None for `name`.
         outer_scopes: where `scope` is empty, the outermost scopes of its variables.
     """
@@ -76,6 +78,7 @@ class NetworkSpec:
     upsampling_scopes: tuple[str, ...] = ()
     final_endpoints: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict, hash=False)
     channels: int = 3
+    is_of_one_size: bool = False
     function_name: str | None = None
     outer_scopes: tuple[str, ...] = ()
 
@@ -242,6 +245,10 @@ class NetworkSpec:
         }
         expanded = [scope for pattern in patterns for scope in words.get(pattern, (pattern,))]
         return tuple(dict.fromkeys(expanded))
+
+    def suggested_size(self, of_data: int | None) -> int | None:
+        """The height and width to give it of images for which the data suggests `of_data`; None for its default."""
+        return None if of_data is None or self.is_of_one_size else max(self.min_image_size, of_data)
 
     def has(self, variable: str) -> bool:
         """Whether a variable of that name is in its scopes."""

@@ -235,9 +235,8 @@ def prepare(
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
         _check_classes(settings, splits["train"])
     if settings.image_size is None:
-        suggested = splits["train"].image_size or spec.default_image_size
-        image_size = saved.image_size if saved else max(spec.min_image_size, suggested)
-        settings = dataclasses.replace(settings, image_size=image_size)
+        suggested = spec.suggested_size(splits["train"].image_size) or spec.default_image_size
+        settings = dataclasses.replace(settings, image_size=saved.image_size if saved else suggested)
     num_examples = splits["train"].num_examples
     stages = stages_of(settings, spec, num_examples)
     finished = latest is not None and step >= stages[-1].last_step

@@ -7,7 +7,7 @@ import pytest
 
 import slimft
 from slimft.compat import slim, tf
-from slimft.nets import cifarnet, lenet
+from slimft.nets import cifarnet, get_network, lenet
 from slimft.prediction import Classifier
 
 NAMES = ("lenet", "cifarnet")
@@ -122,6 +122,14 @@ def test_arg_scopes_take_the_factor_of_the_decay():
         cifarnet.cifarnet(tf.zeros([1, 8, 8, 3]))
         losses = tf.losses.get_regularization_losses()
     assert [tf.get_static_value(loss.op.inputs[0]) for loss in losses] == [0.25, 0.25]
+
+
+def test_a_checkpoint_is_of_one_size():
+    """Of fc3's; so data of another size is seen at the network's own, but for who asks for it."""
+    for name in NAMES:
+        assert get_network(name).suggested_size(40) is get_network(name).suggested_size(None) is None
+    suggested = [get_network(name).suggested_size(size) for name, size in (("vgg_a", 40), ("inception_v3", 40))]
+    assert suggested == [40, 75] and get_network("vgg_a").suggested_size(None) is None
 
 
 def test_a_checkpoint_of_grey_digits_classifies_images_in_colour(tmp_path):
