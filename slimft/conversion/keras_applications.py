@@ -20,10 +20,26 @@ _RESNET = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3), "152": (3, 8, 36, 3)}
 _RESNET_V1 = {f"resnet_v1_{size}": units for size, units in _RESNET.items()}
 _RESNET_V2 = {f"resnet_v2_{size}": units for size, units in _RESNET.items()}
 _MOBILENET_V1 = ("mobilenet_v1", "mobilenet_v1_075", "mobilenet_v1_050", "mobilenet_v1_025")
-_MOBILENET_V2 = ("mobilenet_v2", "mobilenet_v2_140")
+_MOBILENET_V2 = ("mobilenet_v2", "mobilenet_v2_140", "mobilenet_v2_050", "mobilenet_v2_035")
+# The number of bottlenecks: tables 1 and 2 of Howard et al., arXiv:1905.02244.
+_MOBILENET_V3 = {
+    "mobilenet_v3_large": 15,
+    "mobilenet_v3_small": 11,
+    "mobilenet_v3_large_minimalistic": 15,
+    "mobilenet_v3_small_minimalistic": 11,
+}
 _INCEPTION = {"inception_v3": inception_v3, "inception_resnet_v2": inception_resnet_v2}
 
-NETWORKS = (*_VGG, *_RESNET_V1, *_RESNET_V2, *_INCEPTION, *_MOBILENET_V1, *_MOBILENET_V2, *DENSENET)
+NETWORKS = (
+    *_VGG,
+    *_RESNET_V1,
+    *_RESNET_V2,
+    *_INCEPTION,
+    *_MOBILENET_V1,
+    *_MOBILENET_V2,
+    *_MOBILENET_V3,
+    *DENSENET,
+)
 
 
 def weights_of(network: str, names: Collection[str]) -> Weights:
@@ -43,6 +59,8 @@ def weights_of(network: str, names: Collection[str]) -> Weights:
         return Weights(official_variables(network), tuple(_mobilenet_v1()))
     if network in _MOBILENET_V2:
         return Weights(official_variables(network), tuple(_mobilenet_v2(names)))
+    if network in _MOBILENET_V3:
+        return _mobilenet_v3(network)
     if network in DENSENET:
         return densenet_weights(network, names)
     return _INCEPTION[network](names)
@@ -146,3 +164,24 @@ def _mobilenet_v2(names: Collection[str]) -> Iterator[Layer]:
     # The files of keras-applications have the logits by their first name.
     logits = "Logits" if "Logits" in names else "predictions"
     yield Layer(logits, "MobilenetV2/Logits/Conv2d_1c_1x1", kind="dense")
+
+
+def _mobilenet_v3(network: str) -> Weights:
+    """MobileNetV3Large and MobileNetV3Small; files without their top lack the convolution after the pooling too."""
+    variables = official_variables(network)
+    layers = [both("conv", "conv_bn", "MobilenetV3/Conv")]
+    for i in range(_MOBILENET_V3[network]):
+        block = f"expanded_conv_{i}" if i else "expanded_conv"
+        here = f"MobilenetV3/{block}"
+        if i:
+            layers.append(both(f"{block}_expand", f"{block}_expand_bn", f"{here}/expand"))
+        layers.append(both(f"{block}_depthwise", f"{block}_depthwise_bn", f"{here}/depthwise", "depthwise_conv2d"))
+        if f"{here}/squeeze_excite/Conv/weights" in variables:
+            layers.append(Layer(f"{block}_squeeze_excite_conv", f"{here}/squeeze_excite/Conv"))
+            layers.append(Layer(f"{block}_squeeze_excite_conv_1", f"{here}/squeeze_excite/Conv_1"))
+        layers.append(both(f"{block}_project", f"{block}_project_bn", f"{here}/project"))
+    layers.append(both("conv_1", "conv_1_bn", "MobilenetV3/Conv_1"))
+    layers.append(Layer("conv_2", "MobilenetV3/Conv_2"))
+    layers.append(Layer("logits", "MobilenetV3/Logits/Conv2d_1c_1x1"))
+    remark = "the logits are nearly Keras': where that divides by 6, TF-Slim's gates multiply by 0.16667"
+    return Weights(variables, tuple(layers), top=2, remarks=() if network.endswith("_minimalistic") else (remark,))

@@ -36,6 +36,20 @@ NETWORKS = {
     "mobilenet_v1_025": (applications.MobileNet, {"alpha": 0.25}, applications.mobilenet),
     "mobilenet_v2": (applications.MobileNetV2, {}, applications.mobilenet_v2),
     "mobilenet_v2_140": (applications.MobileNetV2, {"alpha": 1.4}, applications.mobilenet_v2),
+    "mobilenet_v2_050": (applications.MobileNetV2, {"alpha": 0.5}, applications.mobilenet_v2),
+    "mobilenet_v2_035": (applications.MobileNetV2, {"alpha": 0.35}, applications.mobilenet_v2),
+    "mobilenet_v3_large": (applications.MobileNetV3Large, {}, applications.mobilenet_v3),
+    "mobilenet_v3_small": (applications.MobileNetV3Small, {}, applications.mobilenet_v3),
+    "mobilenet_v3_large_minimalistic": (
+        applications.MobileNetV3Large,
+        {"minimalistic": True},
+        applications.mobilenet_v3,
+    ),
+    "mobilenet_v3_small_minimalistic": (
+        applications.MobileNetV3Small,
+        {"minimalistic": True},
+        applications.mobilenet_v3,
+    ),
     "densenet_121": (applications.DenseNet121, {}, applications.densenet),
     "densenet_169": (applications.DenseNet169, {}, applications.densenet),
 }

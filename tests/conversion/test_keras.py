@@ -1,5 +1,6 @@
 """Weights of Keras Applications: its logits, the official releases' names and shapes, the kinds of its files."""
 
+import functools
 import math
 import shutil
 
@@ -20,6 +21,7 @@ WRITTEN = (
     "inception_v3",
     "mobilenet_v1_025",
     "mobilenet_v2",
+    "mobilenet_v3_small",
     "densenet_121",
 )
 OUTLINED = tuple(name for name in NETWORKS if name not in WRITTEN)
@@ -49,6 +51,15 @@ def image_size(name):
     return 224 if name.startswith("vgg") else 64
 
 
+def closeness(name):
+    """As a share of the largest logit."""
+    if name.startswith(("vgg", "resnet_v1")):
+        return 3e-5  # Keras subtracts 103.939 and 116.779, TF-Slim 103.94 and 116.78.
+    if name in ("mobilenet_v3_large", "mobilenet_v3_small"):
+        return 1e-3  # Keras' squeeze-and-excite divides by 6, TF-Slim's multiplies by 0.16667.
+    return 1e-5
+
+
 @pytest.mark.parametrize(
     "name", [name if name in WRITTEN else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
 )
@@ -63,8 +74,7 @@ def test_logits_are_keras(name, request, run_keras, run_network, assert_close):
     assert not result.plan.unused and len(result.plan.restored) == len(checkpoint)
     # They depend on the image by much more than what they may differ by.
     assert np.abs(expected[0] - expected[1]).max() > 0.003 * np.abs(expected).max()
-    # Keras subtracts 103.939 and 116.779 for VGG and ResNet V1, TF-Slim 103.94 and 116.78.
-    assert_close(result.logits, expected, within=3e-5 if name.startswith(("vgg", "resnet_v1")) else 1e-5)
+    assert_close(result.logits, expected, within=closeness(name))
     if name not in WRITTEN:
         shutil.rmtree(folder)
 
@@ -74,6 +84,17 @@ def test_images_of_65_pixels_are_padded_as_in_keras(name, within, keras_files, o
     """As any of one more than a multiple of four: SAME is symmetric then. DenseNet's image has another border."""
     expected = np.load(keras_files / f"{name}.65.npy")
     assert_close(run_network(name, opened(name), 65).logits, expected, within=within)
+
+
+def test_mobilenet_v3_with_keras_gate(keras_files, opened, run_network, assert_close, monkeypatch):
+    """The rounded sixth of TF-Slim's squeeze-and-excite is all that differs."""
+    from slimft.compat import tf
+    from slimft.nets import mobilenet_v3
+
+    gated = functools.partial(mobilenet_v3.squeeze_excite, gating_fn=lambda x: tf.nn.relu6(x + 3) / 6)
+    monkeypatch.setattr(mobilenet_v3, "squeeze_excite", gated)
+    logits = run_network("mobilenet_v3_small", opened("mobilenet_v3_small"), 64).logits
+    assert_close(logits, np.load(keras_files / "mobilenet_v3_small.logits.npy"), within=1e-5)
 
 
 def test_images_of_keras_resnet_v1_are_bgr(keras_files, opened, images, run_network):
@@ -198,17 +219,28 @@ def test_densenet_with_variances_less_than_the_difference_of_epsilons(keras_file
     np.testing.assert_allclose(factor, gamma / np.sqrt(variance.astype(np.float64) + 1.001e-5), rtol=3e-7)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1_025", "resnet_v2_50", "inception_v3"])
-def test_files_without_the_classifier(name, keras_files, opened, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        ("mobilenet_v1_025", ["conv_preds"]),
+        ("mobilenet_v3_small", ["conv_2", "logits"]),  # As Keras' own files are.
+        ("mobilenet_v3_small", ["logits"]),
+        ("resnet_v2_50", ["predictions"]),
+        ("inception_v3", ["predictions"]),
+    ],
+)
+def test_files_without_the_classifier(name, lacking, keras_files, opened, tmp_path):
     path = tmp_path / "notop.weights.h5"
     shutil.copy(keras_files / f"{name}.weights.h5", path)
     with h5py.File(path, "a") as file:
         names = {group["vars"].attrs["name"]: layer for layer, group in file["layers"].items() if "vars" in group}
-        del file["layers"][names.get("predictions") if name != "mobilenet_v1_025" else names["conv_preds"]]
+        for layer in lacking:
+            del file["layers"][names[layer]]
     whole = opened(name)
     checkpoint = converted(slimft.open_checkpoint(path), name)
-    logits = [variable for variable in whole if variable.partition("/")[2].startswith(LOGITS)]
-    assert len(logits) == 2
+    left_out = (*LOGITS, "Conv_2/") if "conv_2" in lacking else LOGITS
+    logits = [variable for variable in whole if variable.partition("/")[2].startswith(left_out)]
+    assert len(logits) == 2 * len(lacking)
     assert set(checkpoint) == set(whole) - set(logits)
     assert logits[0].rpartition("/")[0] in checkpoint.notes[-1]
     assert checkpoint.notes[:-1] == whole.notes
