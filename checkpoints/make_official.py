@@ -23,9 +23,10 @@ Where the facts come from:
   read there; where several projects have one for an archive, they agree. For MobileNet V3's minimalistic ones there
   is none.
 - File names inside the archives: the README's own examples (inception_v3.ckpt, mobilenet_v1_1.0_224.ckpt.*)
-  and public scripts that unpack the others and name what they find. MobileNet V3's have two checkpoints, in
-  ``pristine`` and, of the moving averages under the variables' own names, in ``ema``, which is the one to use:
-  github.com/taehoonlee/tensornets, translations/*, loads it, and tfhub.dev's models are made of it.
+  and public scripts that unpack the others and name what they find; all four of NASNet and PNASNet hold a
+  model.ckpt.*. MobileNet V3's have two checkpoints, in ``pristine`` and, of the moving averages under the
+  variables' own names, in ``ema``, which is the one to use: github.com/taehoonlee/tensornets, translations/*, loads it,
+  and tfhub.dev's models are made of it.
 """
 
 import importlib
@@ -35,7 +36,7 @@ import sys
 
 import numpy as np
 
-from slimft.compat import slim, tf
+from slimft.compat import install, slim, tf
 from slimft.files import write_atomically
 
 FILE = pathlib.Path(__file__).parent / "official.json"
@@ -54,6 +55,7 @@ MOBILENET_V3 = "https://storage.googleapis.com/mobilenet_v3/checkpoints"
 
 # Files of projects that pin the SHA-256 of archives, at the commit where they were read.
 GUILD = "github.com/guildai/packages/blob/5a149d2f1adaf9e84f5aff73488ab63ee9b2f9cf/gpkg/slim/guild.yml"
+GUILD_NASNET = "github.com/guildai/packages/blob/266ca42aaae390f58b42a1a03603940a833a4bfa/gpkg/slim/guild.yml"
 OPEN_MODEL_ZOO = (
     "github.com/openvinotoolkit/open_model_zoo/blob/f672dc50383de0f217c7187d305562850c0d38c0/"
     "models/public/{}/model.yml"
@@ -89,6 +91,10 @@ SHA256 = {
         [GUILD, OPEN_MODEL_ZOO.format("googlenet-v4-tf")],
     ),
     "inception_resnet_v2": ("3471bf35c5322271081346a0bdfae0aee706561b8243ec3ba2249aea2dcb8506", [GUILD]),
+    "nasnet-a_mobile": ("aafa7066c238f02776da34b12fd6560e8d6784f73687ec5519d863a531335f38", [GUILD_NASNET]),
+    "nasnet-a_large": ("385a9aa44f1554e1e6cedf19b4e1bfe9b14b704b32acbf8f9f4f8327d72ad3fb", [GUILD_NASNET]),
+    "pnasnet-5_mobile": ("06ce8bf80d7711e820d6d1266c5b23c4820c8cabf827c65b1cfed2e4b16b5b93", [GUILD_NASNET]),
+    "pnasnet-5_large": ("ce5fa64421d5285ae0a434b51d9ab142c88b3d7e542558e6c91bd4f6533d17e3", [GUILD_NASNET]),
     "mobilenet_v1_1.0_224": ("1ccb74dbd9c5f7aea879120614e91617db9534bdfaa53dfea54b7c14162e126b", [GUILD, RENESAS]),
     "mobilenet_v1_0.75_224": ("bf61b3ce7ca2d045bb35fa6ab9a68732e3531291266db4a8c7715227d7425657", [RENESAS]),
     "mobilenet_v1_0.5_224": ("0eb9be8d18dcf9466a2a2d2157e71c83cd70dc168255d76d72bfe965318db725", [RENESAS]),
@@ -114,6 +120,7 @@ ARCHIVED = {
     "mobilenet_v3_small_1.0_224": "model-388500",
     "mobilenet_v3_large_minimalistic_1.0_224": "model-342500",
     "mobilenet_v3_small_minimalistic_1.0_224": "model-498000",
+    **dict.fromkeys(("nasnet-a_mobile", "nasnet-a_large", "pnasnet-5_mobile", "pnasnet-5_large"), "model.ckpt"),
 }
 
 
@@ -138,6 +145,12 @@ def releases():
         file = f"{name}_{date}.ckpt" if name == "inception_resnet_v2" else f"{name}.ckpt"
         build = builder(package, name, name, f"{name}_arg_scope", 1001, size)
         yield name, name, f"{MODELS}/{name}_{date}.tar.gz", file, "tensorflow_v1", build
+    for module, name, date in (("nasnet", "nasnet-a", "04_10_2017"), ("pnasnet", "pnasnet-5", "2017_12_13")):
+        for size, pixels in (("mobile", 224), ("large", 331)):
+            network, release = f"{module}_{size}", f"{name}_{size}"
+            build = builder(RESEARCH, f"nasnet.{module}", f"build_{network}", f"{network}_arg_scope", 1001, pixels)
+            url = f"{MODELS}/{release}_{date}.tar.gz"
+            yield release, network, url, f"{release}.ckpt", "tensorflow_v2", build
     for depth, size, network in (
         ("1.0", 224, "mobilenet_v1"),
         ("0.75", 224, "mobilenet_v1_075"),
@@ -181,10 +194,10 @@ def builder(package: str, module: str, function: str, arg_scope: str | None, cla
 
 
 def variables(build) -> dict[str, list[int]]:
-    """Names, sorted, and shapes of the variables of the network that `build` builds."""
+    """Names, sorted, and shapes of the variables of the network that `build` builds, without the global step."""
     with tf.Graph().as_default():
         build()
-        return {v.op.name: v.shape.as_list() for v in sorted(tf.global_variables(), key=lambda v: v.op.name)}
+        return {v.op.name: v.shape.as_list() for v in sorted(tf.model_variables(), key=lambda v: v.op.name)}
 
 
 def main() -> None:
@@ -193,6 +206,7 @@ def main() -> None:
         sys.exit(f"usage: {sys.argv[0]} path/to/models/research/slim (see the top of this file)")
     sys.path.insert(0, sys.argv[1])
     np.int = int  # Which research/slim's mobilenet_v3 has from older NumPy.
+    install()  # research/slim's nasnet imports tensorflow.contrib.
     entries = {}
     for name, network, url, file, kind, build in releases():
         entries[name] = {**origin(name, network, url, file, kind), "variables": variables(build)}

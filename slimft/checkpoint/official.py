@@ -22,6 +22,10 @@ _CHECKOUT = pathlib.Path(__file__).resolve().parents[2] / "checkpoints" / "offic
 
 # Other names of a release: the usual one of several sizes, and the README's spelling where the file's differs.
 ALIASES = {
+    "nasnet_mobile": "nasnet-a_mobile",
+    "nasnet_large": "nasnet-a_large",
+    "pnasnet_mobile": "pnasnet-5_mobile",
+    "pnasnet_large": "pnasnet-5_large",
     "mobilenet_v1": "mobilenet_v1_1.0_224",
     "mobilenet_v2": "mobilenet_v2_1.0_224",
     "mobilenet_v3_large": "mobilenet_v3_large_1.0_224",

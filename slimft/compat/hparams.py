@@ -139,11 +139,12 @@ class HParams:
 
 def _cast(name, kind, value):
     """`value` as one of type `kind`, if it is one or an int for a float."""
-    if kind is type(None) or isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
+    is_bool = isinstance(value, bool)
+    if kind is type(None) or (isinstance(value, kind) and is_bool == (kind is bool)):
         return value
-    is_int, is_number = (isinstance(value, n) and not isinstance(value, bool) for n in (numbers.Integral, numbers.Real))
-    if (is_int and issubclass(kind, numbers.Real) or is_number and issubclass(kind, float)) and kind is not bool:
-        return kind(value)
+    for like, numbers_of_it in ((int, numbers.Integral), (float, numbers.Real)):  # NumPy's too.
+        if issubclass(kind, like) and isinstance(value, numbers_of_it) and not is_bool and kind is not bool:
+            return kind(value)
     raise ValueError(f"hyperparameter {name} is of type {kind.__name__}, and {value!r} is not")
 
 

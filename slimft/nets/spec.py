@@ -15,7 +15,7 @@ _OPTIONS = {
     "fc_width": "fcn_32s, fcn_16s and fcn_8s",
     "output_stride": "fcn_resnet_v1_50",
     "learn_upsampling": "the networks whose names begin with fcn",
-    "final_endpoint": "VGG, ResNet, Inception and MobileNet",
+    "final_endpoint": "VGG, ResNet, Inception, MobileNet, and NASNet for ImageNet",
 }
 
 

@@ -23,12 +23,16 @@ def build():
 
     def build(package, name, num_classes=1000, shape=(None, 224, 224, 3), graph=None, **arguments):
         spec = get_network(name)
-        module = importlib.import_module(f"{package}.{spec.module.rpartition('.')[2]}")
+        if package == "slimft.nets":
+            network, arg_scope = spec.function, spec.arg_scope
+        else:
+            module = importlib.import_module(f"{package}.{spec.module.rpartition('.')[2]}")
+            network, arg_scope = getattr(module, name), getattr(module, spec.arg_scope_name)
         graph = graph or tf.Graph()
         with graph.as_default():
             images = tf.placeholder(tf.float32, shape, name="images")
-            with slim.arg_scope(getattr(module, spec.arg_scope_name)()):
-                logits, end_points = getattr(module, name)(images, num_classes, **arguments)
+            with slim.arg_scope(arg_scope()):
+                logits, end_points = network(images, num_classes, **arguments)
         return types.SimpleNamespace(name=name, graph=graph, images=images, logits=logits, end_points=end_points)
 
     return build

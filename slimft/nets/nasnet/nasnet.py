@@ -163,8 +163,8 @@ def build_nasnet_cifar(images, num_classes, is_training=True, config=None, curre
         current_step: step of training that drop_path grows by; None for the global step.
 
     Returns:
-        The logits ``[batch, num_classes]``, without `num_classes` the averaged features ``[batch, channels]``; and a
-        dictionary of the end points by name.
+        The logits ``[batch, num_classes]``, without `num_classes` the averaged features ``[batch, channels]``; and
+        a dictionary of the end points by name.
 
     Raises:
         ValueError: the height or width is not known.
@@ -173,9 +173,7 @@ def build_nasnet_cifar(images, num_classes, is_training=True, config=None, curre
     return _build(images, num_classes, is_training, config, current_step, is_for_imagenet=False)
 
 
-def build_nasnet_mobile(
-    images, num_classes, is_training=True, final_endpoint=None, config=None, current_step=None
-):
+def build_nasnet_mobile(images, num_classes, is_training=True, final_endpoint=None, config=None, current_step=None):
     """NASNet-A with few parameters, for ImageNet.
 
     Args:
@@ -193,9 +191,7 @@ def build_nasnet_mobile(
     return _build(images, num_classes, is_training, config, current_step, final_endpoint=final_endpoint)
 
 
-def build_nasnet_large(
-    images, num_classes, is_training=True, final_endpoint=None, config=None, current_step=None
-):
+def build_nasnet_large(images, num_classes, is_training=True, final_endpoint=None, config=None, current_step=None):
     """NASNet-A with many parameters, for ImageNet.
 
     Args:

@@ -229,8 +229,8 @@ class NasNetABaseCell:
         match = _OPERATION.fullmatch(operation)
         if match is None and operation != "none":
             raise ValueError(
-                f"operation {operation!r}: there are none, separable_5x5_2, avg_pool_3x3, max_pool_3x3 and others of "
-                "their kinds, with square windows"
+                f"operation {operation!r}: there are none, separable_5x5_2, avg_pool_3x3, max_pool_3x3 and others "
+                "of their kinds, with square windows"
             )
         if not is_from_original_input:
             stride = 1

@@ -1,4 +1,4 @@
-"""What a NASNet and a PNASNet have beside their cells: arg_scope, stems, classifiers, and the frame that builds them.
+"""What NASNet and PNASNet have beside their cells: arg_scope, stems, classifiers, and the frame they are built in.
 
 The networks have no scope of their own: their variables are in ``conv0``, ``cell_0`` and so on. Names are those of
 research/slim/nets/nasnet/nasnet.py (github.com/tensorflow/models).
@@ -58,9 +58,7 @@ def imagenet_stem(images, hparams, cell, current_step):
     Returns:
         What the cells after it see: None, the convolution's output and the two cells'.
     """
-    net = slim.conv2d(
-        images, int(32 * hparams.stem_multiplier), [3, 3], stride=2, padding="VALID", scope="conv0"
-    )
+    net = slim.conv2d(images, int(32 * hparams.stem_multiplier), [3, 3], stride=2, padding="VALID", scope="conv0")
     outputs = [None, slim.batch_norm(net, scope="conv0_bn")]
     for cell_num in range(2):
         outputs.append(

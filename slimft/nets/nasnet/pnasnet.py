@@ -12,7 +12,7 @@ research/slim/nets/nasnet/pnasnet.py (github.com/tensorflow/models). What is dif
 
 from slimft.compat import slim
 from slimft.compat.hparams import HParams
-from slimft.nets.nasnet import nasnet, nasnet_utils, network
+from slimft.nets.nasnet import nasnet_utils, network
 from slimft.nets.spec import NetworkSpec
 
 arg_scope = slim.arg_scope
@@ -145,8 +145,8 @@ def build_pnasnet_large(images, num_classes, is_training=True, final_endpoint=No
         config: what takes the place of `large_imagenet_config`.
 
     Returns:
-        The logits ``[batch, num_classes]``, without `num_classes` the averaged features ``[batch, channels]``; and a
-        dictionary of the end points by name.
+        The logits ``[batch, num_classes]``, without `num_classes` the averaged features ``[batch, channels]``; and
+        a dictionary of the end points by name.
 
     Raises:
         ValueError: the height or width is not known, or there is no such end point.

@@ -40,10 +40,11 @@ class Entry:
     Attributes:
         name: its name in the registry.
         module: the module of slimft.nets with its function.
+        function: the function's name in `module`; by default `name`.
         task: what its logits are for: ``classification``, with a row for an image, or ``segmentation``, with one
             for each pixel.
         arg_scope: the name of the function that makes its arg_scope.
-        scope: its variable scope; by default its name.
+        scope: its variable scope; by default its name, empty if its variables have none in common.
         image_size, classes: of its official checkpoint, by research/slim/README.md; for segmentation, those that
             its figures are of.
         function_size: `default_image_size` of its function, in research/slim; by default `image_size`.
@@ -68,11 +69,12 @@ class Entry:
             `tf_slim.logits_at`.
         slow: what of it is tested with ``-m slow`` only, because it takes long and a smaller network of its family
             is tested always: ``graphs`` (test_graphs.py), ``ends`` (test_ends.py), ``logits`` (test_logits.py) or
-            ``final`` (test_final_endpoints.py).
+            ``final_endpoints`` (test_final_endpoints.py).
     """
 
     name: str
     module: str
+    function: str | None = None
     task: str = "classification"
     arg_scope: str
     scope: str | None = None
@@ -98,10 +100,15 @@ class Entry:
     slow: tuple[str, ...] = ()
 
     def __post_init__(self):
-        object.__setattr__(self, "scope", self.scope or self.name)
+        object.__setattr__(self, "function", self.function or self.name)
+        object.__setattr__(self, "scope", self.name if self.scope is None else self.scope)
 
     def __repr__(self):
         return self.name
+
+    def below_scope(self, name):
+        """The whole name of a variable or scope below `scope`."""
+        return f"{self.scope}/{name}" if self.scope else name
 
     @property
     def classifies(self):

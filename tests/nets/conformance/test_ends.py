@@ -93,7 +93,7 @@ def test_the_logits_are_the_end_of_the_network(entry, trained):
     top = walk.check_they_are_the_end(spec.expand(("top",), "linear", {"learn_upsampling": True}))
     everything = walk.check_they_are_the_end(spec.expand(("all",), "linear", {"learn_upsampling": True}))
     assert set(head) < set(top) and len(everything) == len(walk.variables)
-    of_classes = {f"{entry.scope}/{layer}/{kind}" for layer in entry.logits for kind in ("weights", "biases")}
+    of_classes = {entry.below_scope(f"{layer}/{kind}") for layer in entry.logits for kind in ("weights", "biases")}
     assert of_classes <= set(head)
     assert all(v.shape[-1] == 5 for v in walk.variables if v.op.name in of_classes)
 
@@ -122,7 +122,10 @@ def test_evaluation_uses_the_variables_of_training(entry, trained):
     assert not any(op.get_attr("is_training") for op in normalizing)
 
 
-@only(lambda entry: "dropout" in entry.signature or entry.module in ("mobilenet_v2", "mobilenet_v3"))
+_DROPS = ("mobilenet_v2", "mobilenet_v3", "nasnet.nasnet", "nasnet.pnasnet")
+
+
+@only(lambda entry: "dropout" in entry.signature or entry.module in _DROPS)
 def test_training_drops(trained):
     assert random_ops(trained.walk.within)
 

@@ -7,7 +7,6 @@ import re
 
 import pytest
 
-from slimft import nets
 from slimft.checkpoint.official import OFFICIAL
 from slimft.compat import slim, tf
 from slimft.data.preprocessing import PREPROCESSING
@@ -29,9 +28,9 @@ def test_every_network_is_registered_once():
 
 
 def test_spec(entry):
-    spec, module = get_network(entry.name), getattr(nets, entry.module)
+    spec, module = get_network(entry.name), importlib.import_module(f"slimft.nets.{entry.module}")
     assert (spec.name, spec.module) == (entry.name, module.__name__)
-    assert spec.function is getattr(module, entry.name)
+    assert spec.function is getattr(module, entry.function)
     assert spec.arg_scope is getattr(module, entry.arg_scope)
     assert (spec.scope, spec.default_image_size) == (entry.scope, entry.image_size)
     assert (spec.task, spec.num_imagenet_classes) == (entry.task, entry.classes)
@@ -58,7 +57,7 @@ def test_the_official_checkpoint_is_the_networks(entry):
     spec = get_network(entry.name)
     release = OFFICIAL[spec.official_checkpoint]
     assert release.network == entry.name
-    of_logits = f"{entry.scope}/{entry.logits[0]}/biases"
+    of_logits = entry.below_scope(f"{entry.logits[0]}/biases")
     assert release.variables[of_logits][-1] == entry.classes
 
 
@@ -78,7 +77,7 @@ def test_build_calls_the_function_under_its_arg_scope(entry, monkeypatch):
         return logits, "end points"
 
     calls, spec = [], get_network(entry.name)
-    monkeypatch.setattr(importlib.import_module(spec.module), entry.name, function)
+    monkeypatch.setattr(importlib.import_module(spec.module), entry.function, function)
     with tf.Graph().as_default():
         images, logits = tf.placeholder(tf.float32, [None, 200, 200, spec.channels]), tf.placeholder(tf.float32)
         built, end_points = spec.build(images, 5, is_training=True)
@@ -132,7 +131,8 @@ def test_variables(entry, whole):
     expected = OFFICIAL[official].variables if official and entry.classifies else entry.variables
     variables = whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
     shapes = {variable.op.name: tuple(variable.shape.as_list()) for variable in variables}
-    assert all(name.startswith(f"{entry.scope}/") for name in shapes)
+    spec = get_network(entry.name)
+    assert {name.partition("/")[0] for name in shapes} == set(spec.outer_scopes or [spec.scope])
     assert shapes == {name: tuple(shape) for name, shape in expected.items()}
 
 
@@ -251,10 +251,10 @@ def test_the_logits_variables(entry, whole):
     """As many outputs as classes have the layers of the entry alone, which are below `logits_scopes`."""
     variables = whole.graph.get_collection(tf.GraphKeys.MODEL_VARIABLES)
     of_classes = {variable.op.name for variable in variables if variable.shape[-1] == entry.classes}
-    expected = {f"{entry.scope}/{layer}/{kind}" for layer in entry.logits for kind in ("weights", "biases")}
-    expected |= {f"{entry.scope}/{layer}/up_filter" for layer in entry.enlargements}
+    expected = {entry.below_scope(f"{layer}/{kind}") for layer in entry.logits for kind in ("weights", "biases")}
+    expected |= {entry.below_scope(f"{layer}/up_filter") for layer in entry.enlargements}
     assert of_classes == expected
-    first = next(v for v in variables if v.op.name == f"{entry.scope}/{entry.logits[0]}/weights")
+    first = next(v for v in variables if v.op.name == entry.below_scope(f"{entry.logits[0]}/weights"))
     assert first.op.name.startswith(get_network(entry.name).logits_scopes[0])
     for scope in get_network(entry.name).logits_scopes:
         assert VariableFilter(include=scope).select(of_classes)

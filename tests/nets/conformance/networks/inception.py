@@ -112,7 +112,7 @@ NETWORKS = (
         channels=1024,
         tf_slim=TfSlim(logits_at=((97, False), (64, True))),
         research_slim="c26f2236f2daca01",
-        slow=("ends", "final"),
+        slow=("ends", "final_endpoints"),
     ),
     Entry(
         name="inception_v3",
@@ -158,7 +158,7 @@ NETWORKS = (
         features="global_pool",
         channels=1536,
         research_slim="7fad3aee397d5983",
-        slow=("ends", "final"),
+        slow=("ends", "final_endpoints"),
     ),
     Entry(
         name="inception_resnet_v2",
@@ -182,6 +182,6 @@ NETWORKS = (
         features="global_pool",
         channels=1536,
         research_slim="f3e9f6495656b8d6",
-        slow=("ends", "final"),
+        slow=("ends", "final_endpoints"),
     ),
 )
