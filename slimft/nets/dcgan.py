@@ -1,6 +1,6 @@
 """DCGAN's generator and discriminator (Radford et al., arXiv:1511.06434), under TF-Slim's names.
 
-Convolutions of stride 2 with 4x4 kernels (figure 1 of the paper has 5x5), transposed in the generator, and batch
+Convolutions of stride 2 with 4x4 kernels (the paper's have 5x5), transposed in the generator, and batch
 normalization in all layers but the first of the discriminator and the last of the generator. Each ends with a 1x1
 convolution more.
 

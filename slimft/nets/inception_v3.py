@@ -29,6 +29,8 @@ from slimft.nets.spec import NetworkSpec
 
 inception_v3_arg_scope = inception_utils.inception_arg_scope
 trunc_normal = inception_utils.trunc_normal
+# Scripts call it by this name.
+_reduced_kernel_size_for_small_input = reduced_kernel_size
 
 _REDUCE = {"stride": 2, "padding": "VALID"}
 

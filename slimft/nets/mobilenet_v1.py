@@ -44,6 +44,7 @@ def mobilenet_v1_arg_scope(
     batch_norm_decay=0.9997,
     batch_norm_epsilon=0.001,
     batch_norm_updates_collections=tf.GraphKeys.UPDATE_OPS,
+    normalizer_fn=slim.batch_norm,
 ):
     """The arg_scope MobileNet V1 is built under.
 
@@ -56,6 +57,7 @@ def mobilenet_v1_arg_scope(
         batch_norm_decay: decay of the moving averages.
         batch_norm_epsilon: added to the variance.
         batch_norm_updates_collections: collection of the moving averages' update ops.
+        normalizer_fn: normalization function of all layers; None for biases.
     """
     batch_norm_params = {
         "center": True,
@@ -72,7 +74,7 @@ def mobilenet_v1_arg_scope(
             [slim.conv2d, slim.separable_conv2d],
             weights_initializer=tf.truncated_normal_initializer(stddev=stddev),
             activation_fn=tf.nn.relu6,
-            normalizer_fn=slim.batch_norm,
+            normalizer_fn=normalizer_fn,
         ),
         slim.arg_scope([slim.batch_norm], **batch_norm_params),
         slim.arg_scope([slim.conv2d], weights_regularizer=regularizer),
@@ -162,7 +164,6 @@ def mobilenet_v1_base(
         slim.arg_scope(
             [slim.conv2d, slim.separable_conv2d],
             padding="VALID" if use_explicit_padding else "SAME",
-            normalizer_fn=slim.batch_norm,
         ),
     ):
         for name, net in _layers(inputs, conv_defs, depth, output_stride, use_explicit_padding):

@@ -1,9 +1,10 @@
 """pix2pix' generator and discriminator (Isola et al., arXiv:1611.07004), under TF-Slim's names.
 
-The generator is the paper's U-Net with skips (section 6.1.1): layers that halve the map down to one position, as
-many that double it, and what the encoder saw at each size goes beside the decoder's. The discriminator judges
-overlapping patches (section 2.2.2): with 4 layers, patches of 70x70. Instance normalization is what the paper's
-batch normalization is with batches of one image.
+The generator is the paper's U-Net: layers that halve the map, as many that double it, and what the encoder has at
+each size goes beside what the decoder has. By default there are 7 of each where the paper has 8, and dropout is in
+the decoder's last three layers where the paper has it in the first three. The discriminator, the paper's PatchGAN,
+judges overlapping patches: with 4 layers, patches of 70x70. Instance normalization is what the paper's batch
+normalization is with batches of one image.
 
     with slim.arg_scope(pix2pix.pix2pix_arg_scope()):
         logits, end_points = pix2pix.pix2pix_generator(images, num_outputs=3)
@@ -81,7 +82,7 @@ def pix2pix_generator(net, num_outputs, blocks=None, upsample_method="nn_upsampl
         net: float tensor ``[batch, height, width, channels]``; height and width are multiples of
             ``2**len(blocks)``, 128 by default.
         num_outputs: number of the made images' channels.
-        blocks: list of `Block`, the outermost first; None for the paper's.
+        blocks: list of `Block`, the outermost first; None for seven, with up to 512 filters.
         upsample_method: as `method` of `upsample`.
         is_training: changes nothing: dropout, the paper's source of noise, is always active.
 

@@ -1,9 +1,8 @@
 """S3D-G, the separable and gated Inception for videos (Xie et al., arXiv:1712.04851), under TF-Slim's names.
 
 Inception V1 (table 1 of arXiv:1409.4842) with a dimension more: each 3x3 convolution is one over height and width
-and one over three frames (figure 4 of the paper), pools reach over frames from MaxPool_4a_3x3 on, and the end of
-each branch is weighted by the channel (section 4.4, self-gating). `slimft.nets.i3d` is this network with full
-convolutions and without gates.
+and one over three frames, pools reach over frames from Mixed_3b on, and gates weight the channels at the end of
+each branch. `slimft.nets.i3d` is this network with full convolutions and without gates.
 
     with slim.arg_scope(s3dg.s3dg_arg_scope()):
         logits, end_points = s3dg.s3dg(videos, num_classes=400, is_training=False)

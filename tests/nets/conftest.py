@@ -104,6 +104,31 @@ def random_weights(tmp_path_factory):
 
 
 @pytest.fixture
+def assert_a_step_lowers():
+    """Asserts that a loss has gradients for all variables that train, and that a step lowers it."""
+    from slimft.compat import tf
+
+    def assert_a_step_lowers(loss, learning_rate, variables=None):
+        optimizer = tf.train.GradientDescentOptimizer(learning_rate)
+        pairs = optimizer.compute_gradients(loss, variables)
+        assert pairs and all(gradient is not None for gradient, _ in pairs)
+        step = optimizer.apply_gradients(pairs)
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        averages = [v for v in tf.global_variables() if v.op.name.endswith("/moving_mean")]
+        tf.set_random_seed(1)
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            before, gradients, *_ = session.run([loss, [gradient for gradient, _ in pairs], *updates])
+            assert all(np.any(mean) for mean in session.run(averages)) and bool(averages) == bool(updates)
+            unreached = [v.op.name for (_, v), values in zip(pairs, gradients, strict=True) if not np.any(values)]
+            assert unreached == []
+            session.run(step)
+            assert session.run(loss) < before
+
+    return assert_a_step_lowers
+
+
+@pytest.fixture
 def keras_logits(tmp_path):
     """The logits of Keras Applications' network with given variables; in a process of its own."""
 

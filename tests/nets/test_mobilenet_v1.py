@@ -50,9 +50,9 @@ def test_signatures():
         "(inputs, final_endpoint='Conv2d_13_pointwise', min_depth=8, depth_multiplier=1.0, conv_defs=None, "
         "output_stride=None, use_explicit_padding=False, scope=None)"
     )
-    assert str(inspect.signature(mobilenet_v1.mobilenet_v1_arg_scope)) == (
+    assert str(inspect.signature(mobilenet_v1.mobilenet_v1_arg_scope)).partition(", normalizer_fn=<")[0] == (
         "(is_training=True, weight_decay=4e-05, stddev=0.09, regularize_depthwise=False, batch_norm_decay=0.9997, "
-        "batch_norm_epsilon=0.001, batch_norm_updates_collections='update_ops')"
+        "batch_norm_epsilon=0.001, batch_norm_updates_collections='update_ops'"
     )
 
 
@@ -208,6 +208,15 @@ def test_weight_decay_is_half_the_squares():
             assert len(decayed) == (28 if regularize_depthwise else 15)
             squares = sum(np.sum(values**2.0) for values in session.run(decayed))
         np.testing.assert_allclose(loss, 0.005 * squares, rtol=1e-5)
+
+
+@pytest.mark.parametrize("normalizer_fn, kinds", [(None, {"biases"}), (slim.instance_norm, {"beta", "gamma"})])
+def test_another_normalization(normalizer_fn, kinds):
+    with tf.Graph().as_default():
+        with slim.arg_scope(mobilenet_v1.mobilenet_v1_arg_scope(normalizer_fn=normalizer_fn)):
+            mobilenet_v1.mobilenet_v1_base(placeholder(32), "Conv2d_1_pointwise", depth_multiplier=0.25)
+        found = {variable.op.name.rpartition("/")[2] for variable in tf.model_variables()}
+    assert found == {"weights", "depthwise_weights", *kinds}
 
 
 def test_depths():

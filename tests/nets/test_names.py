@@ -11,6 +11,11 @@ import tf_slim
 RESEARCH_SLIM = {
     "alexnet": "alexnet_v2 alexnet_v2_arg_scope trunc_normal",
     "cifarnet": "cifarnet cifarnet_arg_scope trunc_normal",
+    "cyclegan": "cyclegan_arg_scope cyclegan_generator_resnet cyclegan_upsample",
+    "dcgan": "discriminator generator",
+    "i3d": "conv3d_spatiotemporal i3d i3d_arg_scope i3d_base trunc_normal",
+    "i3d_utils": """add_arg_scope center_initializer conv3d_spatiotemporal inception_block_v1_3d layers
+        reduced_kernel_size_3d""",
     "inception": """inception_resnet_v2 inception_resnet_v2_arg_scope inception_resnet_v2_base inception_v1
         inception_v1_arg_scope inception_v1_base inception_v2 inception_v2_arg_scope inception_v2_base inception_v3
         inception_v3_arg_scope inception_v3_base inception_v4 inception_v4_arg_scope inception_v4_base""",
@@ -21,7 +26,8 @@ RESEARCH_SLIM = {
     "inception_v2": "inception_v2 inception_v2_arg_scope inception_v2_base trunc_normal",
     "inception_v4": """block_inception_a block_inception_b block_inception_c block_reduction_a block_reduction_b
         inception_v4 inception_v4_arg_scope inception_v4_base""",
-    "inception_v3": "inception_v3 inception_v3_arg_scope inception_v3_base trunc_normal",
+    "inception_v3": """inception_v3 inception_v3_arg_scope inception_v3_base trunc_normal
+        _reduced_kernel_size_for_small_input""",
     "mobilenet_v1": """Conv DepthSepConv MOBILENETV1_CONV_DEFS mobilenet_v1 mobilenet_v1_025 mobilenet_v1_050
         mobilenet_v1_075 mobilenet_v1_arg_scope mobilenet_v1_base wrapped_partial""",
     "mobilenet.conv_blocks": """expand_input_by_factor expanded_conv split_conv split_separable_conv2d
@@ -38,11 +44,15 @@ RESEARCH_SLIM = {
     "lenet": "lenet lenet_arg_scope",
     "nets_factory": "arg_scopes_map get_network_fn networks_map",
     "overfeat": "overfeat overfeat_arg_scope trunc_normal",
+    "pix2pix": """Block _default_generator_blocks pix2pix_arg_scope pix2pix_discriminator pix2pix_generator
+        upsample""",
     "resnet_utils": "Block conv2d_same resnet_arg_scope stack_blocks_dense subsample",
     "resnet_v1": """NoOpScope bottleneck resnet_arg_scope resnet_v1 resnet_v1_101 resnet_v1_152 resnet_v1_200
         resnet_v1_50 resnet_v1_block""",
     "resnet_v2": """bottleneck resnet_arg_scope resnet_v2 resnet_v2_101 resnet_v2_152 resnet_v2_200 resnet_v2_50
         resnet_v2_block""",
+    "s3dg": """arg_scope conv3d_spatiotemporal inception_block_v1_3d s3dg s3dg_arg_scope s3dg_base self_gating
+        trunc_normal""",
     "vgg": "vgg_16 vgg_19 vgg_a vgg_arg_scope vgg_d vgg_e",
 }
 
