@@ -4,39 +4,22 @@
     logits, end_points = network_fn(images)
 
 Names and signatures are those of research/slim/nets/nets_factory.py (github.com/tensorflow/models). Here are the
-networks of the registry, and what of that factory is beside them in the modules of `slimft.nets`.
+networks of the registry, and those for videos.
 """
 
 import functools
-import importlib
-import importlib.util
 
 from slimft.compat import slim, tf
 from slimft.errors import LegacyNameError, UsageError
+from slimft.nets import i3d, s3dg
 from slimft.nets.registry import get_network, network_names
 
-# What of research/slim's factory the registry may not have: the module in `slimft.nets`, if there is that, and the
-# names in it of the function and its arg_scope.
-_UNLISTED = {
-    "i3d": ("i3d", "i3d", "i3d_arg_scope"),
-    "inception_v2": ("inception", "inception_v2", "inception_v2_arg_scope"),
-    "mobilenet_v2_035": ("mobilenet_v2", "mobilenet_v2_035", "training_scope"),
-    "s3dg": ("s3dg", "s3dg", "s3dg_arg_scope"),
+# The networks for videos, which no command reads, are not in the registry.
+_OF_VIDEOS = {"i3d": (i3d.i3d, i3d.i3d_arg_scope), "s3dg": (s3dg.s3dg, s3dg.s3dg_arg_scope)}
+_NETWORKS = {
+    **{spec.name: (spec.function, spec.arg_scope) for spec in map(get_network, network_names())},
+    **_OF_VIDEOS,
 }
-
-
-def _networks():
-    """Functions and arg_scopes by name."""
-    listed = {name: get_network(name) for name in network_names()}
-    networks = {name: (spec.function, spec.arg_scope) for name, spec in listed.items()}
-    for name, (module, function, arg_scope) in _UNLISTED.items():
-        if name not in networks and importlib.util.find_spec(f"slimft.nets.{module}"):
-            found = importlib.import_module(f"slimft.nets.{module}")
-            networks[name] = (getattr(found, function), getattr(found, arg_scope))
-    return networks
-
-
-_NETWORKS = _networks()
 networks_map = {name: function for name, (function, _) in _NETWORKS.items()}
 arg_scopes_map = {name: arg_scope for name, (_, arg_scope) in _NETWORKS.items()}
 
