@@ -14,12 +14,16 @@ import operator
 import types
 from importlib.util import find_spec
 
-ROOTS = ("deployment", "nets", "preprocessing", "tensorflow.contrib")
+# google3 is in a few of research/slim's files that came out of Google as they were.
+ROOTS = ("deployment", "google3", "nets", "preprocessing", "tensorflow.contrib")
 
 # Each package by its full name, and the modules in which its names are found. `nets` is slimft's, and tf-slim's
 # for what slimft has not.
 _PACKAGES = {
     "deployment": (),
+    "google3": (),
+    "google3.testing": (),
+    "google3.testing.pybase": (),
     "nets": (),
     "nets.mobilenet": (),
     "nets.nasnet": (),
@@ -59,6 +63,7 @@ _PACKAGES = {
 # Where the modules of a package are, in this order.
 _MODULES = {
     "deployment": ("slimft.legacy.deployment",),
+    "google3.testing.pybase": ("absl.testing",),
     "nets": ("slimft.nets", "tf_slim.nets"),
     "nets.mobilenet": ("slimft.nets.mobilenet",),
     "nets.nasnet": ("slimft.nets.nasnet",),
@@ -94,6 +99,8 @@ _ADVICE = {
     "research/slim's nets into a folder nets beside the script, where they are found first",
     "preprocessing": "slimft.preprocessing has vgg, inception, lenet, cifarnet and densenet; put other modules of "
     "research/slim's preprocessing into a folder preprocessing beside the script, where they are found first",
+    "google3": "take the line out, or import what the package is called outside of Google; of google3, slimft knows "
+    "google3.testing.pybase.parameterized, which is absl.testing's",
     "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
     "it, and quantize the trained network with tf.lite",
     "tensorflow.contrib.rnn": "its cells are in tf.nn.rnn_cell",
@@ -168,7 +175,9 @@ def missing(full_name: str) -> str:
     known = "nets" if package.endswith(".nets") else full_name
     while known and known not in _ADVICE:
         known = known.rpartition(".")[0]
-    if known in ("deployment", "nets", "preprocessing"):
+    if known == "google3":
+        reason = "it is Google's own"
+    elif known in ("deployment", "nets", "preprocessing"):
         reason = "slimft does not have it"
     elif not full_name.startswith("tensorflow.contrib"):
         reason = "it is neither in tf.compat.v1 nor in TensorFlow 2"

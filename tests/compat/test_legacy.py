@@ -12,7 +12,7 @@ import slimft.compat
 from slimft.compat import slim, tf
 from slimft.errors import SlimftError, UsageError
 
-LEGACY = ("deployment", "nets", "preprocessing", "tensorflow.contrib")
+LEGACY = ("deployment", "google3", "nets", "preprocessing", "tensorflow.contrib")
 
 
 def legacy_modules():
@@ -110,13 +110,17 @@ def test_nets_and_preprocessing_are_slimfts_modules(installed):
         "from tensorflow.contrib.slim.python.slim.nets import vgg as vgg_again",
         "from preprocessing import preprocessing_factory, vgg_preprocessing",
         "import preprocessing.inception_preprocessing",
+        "from nets.nasnet import nasnet, pnasnet",
         "from deployment import model_deploy",
+        "from google3.testing.pybase import parameterized",
     )
     vgg = importlib.import_module("slimft.nets.vgg")
     assert names["vgg"] is names["vgg_again"] is names["nets"].vgg is names["contrib_nets"].vgg is vgg
     assert names["mobilenet_v2"] is importlib.import_module("slimft.nets.mobilenet_v2")
     assert names["mobilenet_v2"].lib is names["mobilenet"] and names["mobilenet_v3"].ops is names["conv_blocks"]
     assert names["resnet_v1"] is importlib.import_module("slimft.nets.resnet_v1")
+    assert names["pnasnet"] is importlib.import_module("slimft.nets.nasnet.pnasnet")
+    assert names["parameterized"] is importlib.import_module("absl.testing.parameterized")
     assert names["overfeat"] is importlib.import_module("slimft.nets.overfeat")
     assert names["model_deploy"] is importlib.import_module("slimft.legacy.deployment.model_deploy")
     assert vgg.__name__ == vgg.__spec__.name == "slimft.nets.vgg"
@@ -163,8 +167,8 @@ def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
         assert executed("from nets import vgg")["vgg"].whose == "the script"
         # What it does not bring along is ours.
         assert executed("from nets import resnet_v1")["resnet_v1"].resnet_v1_50
-        with pytest.raises(ImportError, match="nasnet"):
-            executed("from nets import nasnet")
+        with pytest.raises(ImportError, match="my_net"):
+            executed("from nets import my_net")
     finally:
         for name in legacy_modules():
             del sys.modules[name]
@@ -180,7 +184,8 @@ def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
         ("tf.scalar_sumary", ("tf.scalar_sumary",)),
         ("import tensorflow.contrib.crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
         ("from tensorflow.contrib import crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
-        ("from nets import nasnet", ("nets.nasnet", "beside the script")),
+        ("from nets import my_net", ("nets.my_net", "beside the script")),
+        ("from google3.pyglib import logging", ("google3.pyglib", "Google's own", "absl.testing")),
         ("from preprocessing import my_preprocessing", ("my_preprocessing", "beside the script")),
         ("from deployment import my_deploy", ("deployment.my_deploy", "model_deploy", "beside the script")),
     ],
