@@ -25,8 +25,8 @@ Where the facts come from:
 - File names inside the archives: the README's own examples (inception_v3.ckpt, mobilenet_v1_1.0_224.ckpt.*)
   and public scripts that unpack the others and name what they find; all four of NASNet and PNASNet hold a
   model.ckpt.*. MobileNet V3's have two checkpoints, in ``pristine`` and, of the moving averages under the
-  variables' own names, in ``ema``, which is the one to use: github.com/taehoonlee/tensornets, translations/*, loads it,
-  and tfhub.dev's models are made of it.
+  variables' own names, in ``ema``, which is the one to use: github.com/taehoonlee/tensornets, translations/*,
+  loads it, and tfhub.dev's models are made of it.
 """
 
 import importlib

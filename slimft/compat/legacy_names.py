@@ -99,7 +99,7 @@ _ADVICE = {
     "research/slim's nets into a folder nets beside the script, where they are found first",
     "preprocessing": "slimft.preprocessing has vgg, inception, lenet, cifarnet and densenet; put other modules of "
     "research/slim's preprocessing into a folder preprocessing beside the script, where they are found first",
-    "google3": "take the line out, or import what the package is called outside of Google; of google3, slimft knows "
+    "google3": "take the line out, or import what the package is called outside of Google; slimft knows "
     "google3.testing.pybase.parameterized, which is absl.testing's",
     "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
     "it, and quantize the trained network with tf.lite",
