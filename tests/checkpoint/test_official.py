@@ -37,6 +37,10 @@ URLS = {
     "inception_v3": MODELS + "inception_v3_2016_08_28.tar.gz",
     "inception_v4": MODELS + "inception_v4_2016_09_09.tar.gz",
     "inception_resnet_v2": MODELS + "inception_resnet_v2_2016_08_30.tar.gz",
+    "nasnet-a_mobile": MODELS + "nasnet-a_mobile_04_10_2017.tar.gz",
+    "nasnet-a_large": MODELS + "nasnet-a_large_04_10_2017.tar.gz",
+    "pnasnet-5_mobile": MODELS + "pnasnet-5_mobile_2017_12_13.tar.gz",
+    "pnasnet-5_large": MODELS + "pnasnet-5_large_2017_12_13.tar.gz",
     "mobilenet_v1_1.0_224": MODELS + "mobilenet_v1_2018_02_22/mobilenet_v1_1.0_224.tgz",
     "mobilenet_v1_0.75_224": MODELS + "mobilenet_v1_2018_02_22/mobilenet_v1_0.75_224.tgz",
     "mobilenet_v1_0.5_224": MODELS + "mobilenet_v1_2018_02_22/mobilenet_v1_0.5_224.tgz",
@@ -66,6 +70,8 @@ BODIES = {
     "resnet_v2_101": 42_626_560,
     "resnet_v2_152": 58_331_648,
     "inception_resnet_v2": 54_336_736,
+    "nasnet-a_mobile": 4_269_716,
+    "nasnet-a_large": 84_916_818,
     "mobilenet_v1_1.0_224": 3_228_864,
     "mobilenet_v1_0.75_224": 1_832_976,
     "mobilenet_v1_0.5_224": 829_536,
@@ -122,10 +128,12 @@ def test_what_the_entries_look_like():
             assert stem == f"v3-{release.network[13:].replace('_', '-')}_224_1.0_float"
             assert re.fullmatch("model-[0-9]{6}", release.archived) and release.file == f"{name}.ckpt"
         else:
-            assert stem.startswith(name) and release.archived is None
+            assert stem.startswith(name)
+            assert release.archived == ("model.ckpt" if "nasnet" in name else None)
             assert release.file in (f"{name}.ckpt", f"{stem}.ckpt")
-        assert release.format == ("tensorflow_v2" if name.startswith("mobilenet") else "tensorflow_v1")
-        assert len({variable.split("/")[0] for variable in release.variables}) == 1
+        is_v2 = name.startswith(("mobilenet", "nasnet", "pnasnet"))
+        assert release.format == ("tensorflow_v2" if is_v2 else "tensorflow_v1")
+        assert "nasnet" in name or len({variable.split("/")[0] for variable in release.variables}) == 1
         assert list(release.variables) == sorted(release.variables)
         for shape in release.variables.values():
             assert shape and all(type(size) is int and size > 0 for size in shape)
@@ -133,8 +141,8 @@ def test_what_the_entries_look_like():
         assert find_release(alias).name == name and alias not in OFFICIAL
 
 
-HEAD = re.compile("/(fc8|logits|(Aux)?Logits/[A-Za-z0-9_]+)/biases$")
-AUXILIARY = ("inception_v3", "inception_v4", "inception_resnet_v2")
+HEAD = re.compile("/(fc8|logits|(Aux)?Logits/[A-Za-z0-9_]+|FC)/biases$")
+AUXILIARY = ("inception_v3", "inception_v4", "inception_resnet_v2", "nasnet", "pnasnet")
 
 
 def test_the_page_lists_them_all():
@@ -151,13 +159,13 @@ def test_only_vgg_and_resnet_v1_have_no_background_class():
     for name, release in OFFICIAL.items():
         classes = 1000 if name.startswith(("vgg", "resnet_v1")) else 1001
         heads = [shape for variable, shape in release.variables.items() if HEAD.search(variable)]
-        assert heads == [(classes,)] * (2 if name in AUXILIARY else 1)
+        assert heads == [(classes,)] * (2 if name.startswith(AUXILIARY) else 1)
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_the_number_of_parameters_is_the_published_one(name):
     shapes = OFFICIAL[name].variables
-    heads = re.compile("/(fc8|logits|Logits|AuxLogits)/")
+    heads = re.compile(r"/(fc8|logits|Logits|AuxLogits)/|^(final_layer|aux_\d+)/")
     assert sum(math.prod(shapes[variable]) for variable in shapes if not heads.search(variable)) == BODIES[name]
 
 
@@ -183,7 +191,7 @@ def test_every_network_that_names_its_release_is_in_it():
             release = find_release(spec.official_checkpoint)
             of = get_network(release.network)
             assert of.scope == spec.scope and (of == spec or spec.task == "segmentation")
-            assert all(variable.startswith(f"{spec.scope}/") for variable in release.variables)
+            assert all(map(spec.has, release.variables))
 
 
 def built(function, arg_scope, size, classes):

@@ -52,3 +52,19 @@ def test_overfeat_as_its_paper_states():
 @pytest.mark.parametrize("name, millions", [("vgg_a", 133), ("vgg_16", 138), ("vgg_19", 144)])
 def test_vggs_as_their_paper_states(name, millions):
     assert round(get_network(name).parameters / 1e6) == millions
+
+
+# Millions of multiply-adds and of parameters: tables 2 and 3 of arXiv:1707.07012 and table 3 of arXiv:1712.00559.
+@pytest.mark.parametrize(
+    "name, multiply_adds, parameters",
+    [
+        ("nasnet_mobile", 564, 5.3),
+        ("nasnet_large", 23_800, 88.9),
+        ("pnasnet_mobile", 588, 5.1),
+        ("pnasnet_large", 25_000, 86.1),
+    ],
+)
+def test_nasnets_as_their_papers_state(name, multiply_adds, parameters):
+    spec = get_network(name)
+    assert spec.gflops * 1e3 / 2 == pytest.approx(multiply_adds, rel=0.01)
+    assert spec.parameters / 1e6 == pytest.approx(parameters, rel=0.01)

@@ -42,6 +42,14 @@ RESEARCH_SLIM = {
     "mobilenet_v2": """V2_DEF V2_DEF_GROUP_NORM expand_input mobilenet mobilenet_base mobilenet_base_group_norm
         lib mobilenet_v2_035 mobilenet_v2_050 mobilenet_v2_140 op ops training_scope wrapped_partial""",
     "lenet": "lenet lenet_arg_scope",
+    "nasnet.nasnet": """arg_scope build_nasnet_cifar build_nasnet_large build_nasnet_mobile cifar_config
+        large_imagenet_config mobile_imagenet_config nasnet_cifar_arg_scope nasnet_large_arg_scope
+        nasnet_mobile_arg_scope""",
+    "nasnet.nasnet_utils": """CLIP_BY_VALUE_CAP DATA_FORMAT_NCHW DATA_FORMAT_NHWC INVALID NasNetABaseCell
+        NasNetANormalCell NasNetAReductionCell arg_scope calc_reduction_layers drop_path factorized_reduction
+        get_channel_dim get_channel_index global_avg_pool""",
+    "nasnet.pnasnet": """PNasNetNormalCell arg_scope build_pnasnet_large build_pnasnet_mobile large_imagenet_config
+        mobile_imagenet_config pnasnet_large_arg_scope pnasnet_mobile_arg_scope""",
     "nets_factory": "arg_scopes_map get_network_fn networks_map",
     "overfeat": "overfeat overfeat_arg_scope trunc_normal",
     "pix2pix": """Block _default_generator_blocks pix2pix_arg_scope pix2pix_discriminator pix2pix_generator

@@ -232,8 +232,8 @@ SPECS = (
         min_image_size=3,  # Of smaller ones a map could not be halved, and a cell would have other layers.
         num_imagenet_classes=10,
         official_checkpoint=None,
-        parameters=0,
-        gflops=0,
+        parameters=3_346_538,
+        gflops=1.089,
     ),
     *(
         NetworkSpec(
@@ -268,8 +268,11 @@ SPECS = (
             },
         )
         for size, runs, pixels, parameters, gflops in (
-            ("mobile", ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)), 224, 0, 0),
-            ("large", ((0, 1, 2, 3, 4, 5), (6, 7, 8, 9, 10, 11), (12, 13, 14, 15, 16, 17)), 331, 0, 0),
+            ("mobile", ((0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)), 224, 5_291_035, 1.127),
+            (
+                *("large", ((0, 1, 2, 3, 4, 5), (6, 7, 8, 9, 10, 11), (12, 13, 14, 15, 16, 17))),
+                *(331, 88_757_183, 47.567),
+            ),
         )
     ),
 )

@@ -81,7 +81,7 @@ NETWORKS = (
         image_size=32,
         signature="(images, num_classes, is_training=True, config=None, current_step=None)",
         variables={name: shape for key in CIFAR for name, shape in flat(CIFAR[key], key).items()},
-        trainable=0,
+        trainable=3_346_538 + 990 * (768 + 1),  # "3.3M" of ten classes, says table 1 of the paper.
         slow=("ends",),
     ),
     # Keras' count_params() of NASNetMobile and NASNetLarge, trainable and all.
@@ -103,7 +103,7 @@ NETWORKS = (
     nasnet(
         *("pnasnet", "mobile", 3, 28, 270, 1001),
         signature=f"{FUNCTION})",
-        trainable=0,
+        trainable=5_064_487,  # "5.1M", says table 3 of the paper.
         sizes=(96,),
         slow=("final_endpoints",),
     ),
