@@ -138,7 +138,8 @@ def test_variables(entry, whole):
 
 def test_collections(entry, whole, collections_of):
     seen = collections_of(whole.graph)
-    assert seen["model_variables"] == seen["variables"]
+    # What drops more and more makes the step.
+    assert seen["model_variables"] == [variable for variable in seen["variables"] if variable[0] != "global_step"]
     for collection, members in vars(entry.counts).items():
         assert len(seen[collection]) == members, collection
 
