@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 
 from slimft.conversion.keras_densenet import DENSENET, densenet_weights
 from slimft.conversion.keras_inception import inception_resnet_v2, inception_v3
+from slimft.conversion.keras_nasnet import NASNET, nasnet_weights
 from slimft.conversion.layers import VGG, Layer, Weights, both, official_variables, vgg_convolutions
 
 _VGG = ("vgg_16", "vgg_19")
@@ -39,6 +40,7 @@ NETWORKS = (
     *_MOBILENET_V2,
     *_MOBILENET_V3,
     *DENSENET,
+    *NASNET,
 )
 
 
@@ -63,6 +65,8 @@ def weights_of(network: str, names: Collection[str]) -> Weights:
         return _mobilenet_v3(network)
     if network in DENSENET:
         return densenet_weights(network, names)
+    if network in NASNET:
+        return nasnet_weights(network)
     return _INCEPTION[network](names)
 
 

@@ -39,7 +39,8 @@ class Layer:
         scope: the scope of its weights and biases in TF-Slim.
         batch_norm: the batch normalization's name in the source; None if there is none.
         statistics: the scope of its variables in TF-Slim; empty if it becomes a part of weights and biases.
-        kind: the convolution's class in Keras: ``conv2d``, ``depthwise_conv2d`` or ``dense``.
+        kind: the convolution's class in Keras: ``conv2d``, ``depthwise_conv2d``, ``separable_conv2d`` (with
+            TF-Slim's depthwise and pointwise weights in one scope) or ``dense``.
     """
 
     convolution: str | None = None

@@ -77,7 +77,8 @@ class _LayerRecipes:
         layer, variables = self._layer, self._weights.variables
         if layer.convolution is None:
             return
-        name = f"{layer.scope}/{'depthwise_weights' if layer.kind == 'depthwise_conv2d' else 'weights'}"
+        depthwise = layer.kind in ("depthwise_conv2d", "separable_conv2d")
+        name = f"{layer.scope}/{'depthwise_weights' if depthwise else 'weights'}"
         self._kernel = self._entry(layer.convolution, "kernel")
         # Of fully connected layers TF-Slim has matrices.
         rank = len(variables[name])
@@ -94,6 +95,10 @@ class _LayerRecipes:
             epsilon=self._weights.epsilon,
         )
         self.recipes[name] = Recipe(shape, (self._kernel, *self._factor), make)
+        if layer.kind == "separable_conv2d":
+            pointwise = f"{layer.scope}/pointwise_weights"
+            entry = self._vector(layer.convolution, "pointwise", variables[pointwise])
+            self.recipes[pointwise] = Recipe(variables[pointwise], (entry,), _unchanged)
         if f"{layer.scope}/biases" not in variables:
             if layer.batch_norm is not None and "bias" in self._entries[layer.convolution]:
                 self._bias = self._vector(layer.convolution, "bias", channels)

@@ -10,24 +10,27 @@ from slimft.checkpoint import Checkpoint
 from slimft.checkpoint.keras_h5 import KerasH5Checkpoint
 
 PYTORCH = "torchvision or timm"
-# A layer's entries: the name in the file by the part of the layer: kernel, bias, gamma, beta, mean, variance.
+# A layer's entries: the name in the file by the part of the layer: kernel, pointwise, bias, gamma, beta, mean and
+# variance.
 Entries = dict[str, str]
 
 # The part a legacy weight's name ends in; Keras 1 had short ones, and called the variance running_std.
 _PARTS = {
-    "kernel": "kernel", "W": "kernel", "bias": "bias", "b": "bias",
+    "pointwise_kernel": "pointwise", "kernel": "kernel", "W": "kernel", "bias": "bias", "b": "bias",
     "gamma": "gamma", "beta": "beta", "moving_mean": "mean", "running_mean": "mean",
     "moving_variance": "variance", "running_std": "variance",
 }  # fmt: skip
-_LEGACY_NAME = re.compile(rf"(?:.*_)?({'|'.join(_PARTS)})(?:_\d+)?(?::\d+)?")
+_LEGACY_NAME = re.compile(rf"(?:.*?_)??({'|'.join(_PARTS)})(?:_\d+)?(?::\d+)?")
 # Layers of a model that is a layer of another are below it.
 _KERAS_3_NAME = re.compile(r"((?:layers/[a-z0-9_]+/)*)layers/(([a-z0-9_]+?)(?:_(\d{1,9}))?)/vars/(\d{1,9})")
 # What is no layer's weight: the optimizer's state, sums of metrics, the state of dropout's random numbers.
 _KERAS_3_STATE = re.compile(r"optimizer/|_?(compile_)?metrics/|.*/seed_generator/")
-# How a layer's variables are numbered; a batch normalization of three has no gamma.
+# How a layer's variables are numbered; a batch normalization of three has no gamma. A separable convolution's
+# kernel is the depthwise one.
 _NUMBERED = {
     ("batch_normalization", 4): ("gamma", "beta", "mean", "variance"),
     ("batch_normalization", 3): ("beta", "mean", "variance"),
+    ("separable_conv2d", 2): ("kernel", "pointwise"),
 }
 _TORCH_NAME = re.compile(r"([^/]+)\.(weight|bias|running_mean|running_var|num_batches_tracked)")
 # What training programs put a network in, or torch.compile and DataParallel.

@@ -52,6 +52,8 @@ NETWORKS = {
     ),
     "densenet_121": (applications.DenseNet121, {}, applications.densenet),
     "densenet_169": (applications.DenseNet169, {}, applications.densenet),
+    "nasnet_mobile": (applications.NASNetMobile, {}, applications.nasnet),
+    "nasnet_large": (applications.NASNetLarge, {}, applications.nasnet),
 }
 SLIM_MEANS = (123.68, 116.78, 103.94)
 
@@ -82,6 +84,12 @@ def with_slims_padding(model, images):
         padded = np.full([len(images), *model.input_shape[1:]], SLIM_MEANS, np.float32)
         padded[:, 2:-3, 2:-3] = images
         images = padded
+    elif model.name.startswith("nasnet"):
+        # Zeros before a pooling are seen by it; those before a separable convolution are as SAME has them.
+        pads = [layer for layer in pads if layer.name.startswith("reduction_pad_")]
+        for layer in model.layers:
+            if layer.name.startswith(("reduction_left2_", "reduction_left3_", "reduction_right5_")):
+                layer.padding = "same"
     else:
         pads = []
     for layer in pads:
