@@ -88,6 +88,7 @@ def losses_of_training(spec, image_size, checkpoint, **restoring):
         entries = list(plan.restored.items())
         for name, entry in (entries[0], entries[len(entries) // 2], entries[-1]):
             np.testing.assert_array_equal(session.run(plan.variables[name]), plan.checkpoint[entry])
+        training.parts.take(session)
         training.batches.start(session, few)
         losses = [session.run([training.loss, training.train_op])[0] for _ in range(STEPS)]
         assert session.run(training.all_finite)
