@@ -131,6 +131,12 @@ def test_arguments(slims_batch_norm, rank, dtype, training, **kwargs):
     assert_same(slims_batch_norm, layer(**kwargs), rank=rank, dtype=dtype, training=training)
 
 
+@pytest.mark.parametrize("data_format", ["NHWC", "NCHW"])
+def test_videos(slims_batch_norm, data_format):
+    build = layer(fused=False, data_format=data_format, variables_collections={"moving_mean": ["moving_vars"]})
+    assert_same(slims_batch_norm, build, rank=5, training=TENSOR)
+
+
 CLIPPING = {"rmin": 0.8, "rmax": 1.3, "dmax": 0.4}
 
 

@@ -82,11 +82,11 @@ def test_variables():
     "arguments, temporal, gated",
     [
         ({"temporal_conv_startat": "Mixed_4b", "gating_startat": "Mixed_5b"}, BLOCKS[3:], BLOCKS[8:]),
-        ({"temporal_conv_startat": None, "gating_startat": "none"}, [], []),
+        ({"temporal_conv_startat": None, "gating_startat": "none", "final_endpoint": "Mixed_3b"}, [], []),
     ],
 )
 def test_blocks_that_reach_over_frames_or_have_gates(arguments, temporal, gated):
-    graph, _ = build(num_classes=2, depth_multiplier=0.25, **arguments)
+    graph, _ = build(network=s3dg.s3dg_base, depth_multiplier=0.25, **arguments)
     assert blocks_with(graph, "temporal") == temporal and blocks_with(graph, "self_gating") == gated
 
 
@@ -112,9 +112,15 @@ def test_self_gating(data_format):
 
 
 def test_channels_first():
-    graph, end_points = build(shape=(2, 3, 8, 32, 48), num_classes=5, data_format="NCDHW", depth_multiplier=0.25)
+    graph, end_points = build(
+        shape=(2, 3, 8, 32, 48),
+        num_classes=5,
+        data_format="NCDHW",
+        final_endpoint="Mixed_3b",
+        depth_multiplier=0.25,
+    )
     assert end_points["Conv2d_1a_7x7"].shape == [2, 16, 4, 16, 24]
-    assert end_points["Mixed_5c"].shape == [2, 256, 1, 1, 2]
+    assert end_points["Mixed_3b"].shape == [2, 80, 4, 4, 6] and end_points["Predictions"].shape == [2, 5]
     means = {v.op.name: v.shape.as_list() for v in graph.get_collection("moving_vars")}
     assert means["InceptionV1/Conv2d_1a_7x7/BatchNorm/moving_mean"] == [16]  # Channels, not the 24 columns.
 
@@ -135,13 +141,15 @@ def test_errors(arguments, message):
 
 @pytest.mark.parametrize("network", ["s3dg", "i3d"])
 def test_training(network, assert_a_step_lowers):
-    videos = random(4, 8, 32, 32, 3)
     with tf.Graph().as_default():
+        videos = tf.constant(random(4, 4, 16, 16, 3))
         if network == "s3dg":
             with slim.arg_scope(s3dg.s3dg_arg_scope()):
-                logits, _ = s3dg.s3dg(videos, 2, depth_multiplier=0.125, min_depth=4, dropout_keep_prob=1.0)
+                logits, _ = s3dg.s3dg(
+                    videos, 2, final_endpoint="Mixed_3b", depth_multiplier=0.125, min_depth=4, dropout_keep_prob=1.0
+                )
         else:
             with slim.arg_scope(i3d.i3d_arg_scope(use_renorm=True, separable_conv3d=True)):
-                net, _ = i3d.i3d_base(videos, "Mixed_3b")
+                net, _ = i3d.i3d_base(videos, "Conv2d_2c_3x3")
             logits = slim.fully_connected(tf.reduce_mean(net, [1, 2, 3]), 2, activation_fn=None)
         assert_a_step_lowers(tf.losses.sparse_softmax_cross_entropy([0, 1, 0, 1], logits), 0.01)
