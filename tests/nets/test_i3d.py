@@ -1,4 +1,4 @@
-"""I3D, and what it shares with S3D-G: against Inception V1, the papers' figures, and NumPy."""
+"""I3D, and what it shares with S3D-G: against Inception V1, research/slim's variables and NumPy."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""S3D-G: against the papers' figures and NumPy; what it shares with I3D is in test_i3d.py."""
+"""S3D-G: against research/slim's variables and NumPy; what it shares with I3D is in test_i3d.py."""
 
 import inspect
 
