@@ -21,12 +21,23 @@ inception_v1_arg_scope = inception_utils.inception_arg_scope
 trunc_normal = inception_utils.trunc_normal
 
 
-def _module(scope, *filters, last_of_branch_2="Conv2d_0b_3x3"):
-    """An Inception module; `filters` as in the columns of the paper's table 1.
+# The filters of each module, as in the columns of the paper's table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 (here
+# 3x3) and pool projection.
+FILTERS = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
 
-    They are 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 (here 3x3) and pool projection.
-    """
-    ones, reduce_3x3, threes, reduce_5x5, fives, projection = filters
+
+def _module(scope, last_of_branch_2="Conv2d_0b_3x3"):
+    ones, reduce_3x3, threes, reduce_5x5, fives, projection = FILTERS[scope]
     return mixed(
         scope,
         [conv("Conv2d_0a_1x1", ones)],
@@ -44,18 +55,18 @@ _ROOT_BLOCK = (
     max_pool("MaxPool_3a_3x3", stride=2),
 )
 _MODULES = (
-    _module("Mixed_3b", 64, 96, 128, 16, 32, 32),
-    _module("Mixed_3c", 128, 128, 192, 32, 96, 64),
+    _module("Mixed_3b"),
+    _module("Mixed_3c"),
     max_pool("MaxPool_4a_3x3", stride=2),
-    _module("Mixed_4b", 192, 96, 208, 16, 48, 64),
-    _module("Mixed_4c", 160, 112, 224, 24, 64, 64),
-    _module("Mixed_4d", 128, 128, 256, 24, 64, 64),
-    _module("Mixed_4e", 112, 144, 288, 32, 64, 64),
-    _module("Mixed_4f", 256, 160, 320, 32, 128, 128),
+    _module("Mixed_4b"),
+    _module("Mixed_4c"),
+    _module("Mixed_4d"),
+    _module("Mixed_4e"),
+    _module("Mixed_4f"),
     max_pool("MaxPool_5a_2x2", stride=2),
     # The official checkpoint has this name, too.
-    _module("Mixed_5b", 256, 160, 320, 32, 128, 128, last_of_branch_2="Conv2d_0a_3x3"),
-    _module("Mixed_5c", 384, 192, 384, 48, 128, 128),
+    _module("Mixed_5b", last_of_branch_2="Conv2d_0a_3x3"),
+    _module("Mixed_5c"),
 )
 
 

@@ -17,6 +17,7 @@ import functools
 
 from slimft.compat import slim, tf
 from slimft.nets import i3d_utils, inception_utils
+from slimft.nets.inception_v1 import FILTERS
 from slimft.nets.spec import UnlistedNetwork
 
 arg_scope = slim.arg_scope
@@ -31,26 +32,13 @@ _POOLS = {
     "MaxPool_4a_3x3": ([3, 3, 3], [2, 2, 2]),
     "MaxPool_5a_2x2": ([2, 2, 2], [2, 2, 2]),
 }
-# Filters, as in the columns of Inception V1's table 1: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 (here 3x3) and pool
-# projection.
-_MODULES = {
-    "Mixed_3b": (64, 96, 128, 16, 32, 32),
-    "Mixed_3c": (128, 128, 192, 32, 96, 64),
-    "Mixed_4b": (192, 96, 208, 16, 48, 64),
-    "Mixed_4c": (160, 112, 224, 24, 64, 64),
-    "Mixed_4d": (128, 128, 256, 24, 64, 64),
-    "Mixed_4e": (112, 144, 288, 32, 64, 64),
-    "Mixed_4f": (256, 160, 320, 32, 128, 128),
-    "Mixed_5b": (256, 160, 320, 32, 128, 128),
-    "Mixed_5c": (384, 192, 384, 48, 128, 128),
-}
 _END_POINTS = (
     "Conv2d_1a_7x7", "MaxPool_2a_3x3", "Conv2d_2b_1x1", "Conv2d_2c_3x3", "MaxPool_3a_3x3", "Mixed_3b", "Mixed_3c",
     "MaxPool_4a_3x3", "Mixed_4b", "Mixed_4c", "Mixed_4d", "Mixed_4e", "Mixed_4f", "MaxPool_5a_2x2", "Mixed_5b",
     "Mixed_5c",
 )  # fmt: skip
 # Those that can reach over frames, and have gates.
-_BLOCKS = ("Conv2d_2c_3x3", *_MODULES)
+_BLOCKS = ("Conv2d_2c_3x3", *FILTERS)
 
 
 def arg_scope_3d(separable, weight_decay, **batch_norm_params):
@@ -171,10 +159,10 @@ def s3dg_base(
         if end_point in _POOLS:
             window, stride = _POOLS[end_point]
             return slim.max_pool3d(net, window, stride=stride, scope=end_point)
-        if end_point in _MODULES:
+        if end_point in FILTERS:
             return inception_block_v1_3d(
                 net,
-                *map(depth, _MODULES[end_point]),
+                *map(depth, FILTERS[end_point]),
                 temporal_kernel_size=frames,
                 self_gating_fn=gate if end_point in gated else None,
                 data_format=data_format,
