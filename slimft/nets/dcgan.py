@@ -1,79 +1,79 @@
-"""DCGAN's generator and discriminator (Radford et al., arXiv:1511.06434), under TF-Slim's names.
+"""DCGAN's generator and discriminator (Radford, Metz and Chintala, arXiv:1511.06434) under TF-Slim's names.
 
-Convolutions of stride 2 with 4x4 kernels (the paper's have 5x5), transposed in the generator, and batch
-normalization in all layers but the first of the discriminator and the last of the generator. Each ends with a 1x1
-convolution more.
-
-    images, _ = dcgan.generator(noise, final_size=64)
+    images, _ = dcgan.generator(tf.random_normal([16, 100]))
     logits, _ = dcgan.discriminator(tf.tanh(images))
 
-Images are in [-1, 1] if the generator's result goes through a tanh, which it does not contain. Signatures, variable
-names, op names and end points are those of research/slim/nets/dcgan.py (github.com/tensorflow/models).
+Both are for square images whose side is a power of two, and double the number of filters where they halve the
+side. The paper's kernels are 5x5 (figure 1), these 4x4; both end with a 1x1 convolution more, and the generator
+leaves the tanh to its caller. They have no arg_scope of their own.
+
+Signatures, variable names, op names and end points are those of research/slim/nets/dcgan.py
+(github.com/tensorflow/models).
 """
 
 from slimft.compat import slim, tf
 
 
-def _batch_norm_arg_scope(is_training, fused):
+def _is_power_of_two(number):
+    return number > 0 and number & (number - 1) == 0
+
+
+def _log2(power_of_two):
+    return power_of_two.bit_length() - 1
+
+
+def _side(images):
+    """The height and width of `images`, checked to be what the discriminator can halve down to 1."""
+    images.shape.assert_has_rank(4)
+    images.shape[1:3].assert_is_fully_defined()
+    height, width = images.shape.as_list()[1:3]
+    if height != width:
+        raise ValueError(f"The images do not have equal width and height: {width} and {height}.")
+    if not _is_power_of_two(width):
+        raise ValueError(f"The images' width is not a power of 2: {width}.")
+    return width
+
+
+def _batch_norm_scope(is_training, fused):
     return slim.arg_scope([slim.batch_norm], is_training=is_training, zero_debias_moving_mean=True, fused=fused)
 
 
-def _exponent(size):
-    """n of ``size == 2**n``; None if there is none."""
-    return size.bit_length() - 1 if size > 0 and size & (size - 1) == 0 else None
-
-
-def _exponent_of_images(inputs):
-    """n of square images whose sides have ``2**n`` pixels; raises ValueError for others."""
-    inputs.shape.assert_has_rank(4)
-    inputs.shape[1:3].assert_is_fully_defined()
-    height, width = inputs.shape.as_list()[1:3]
-    if height != width:
-        raise ValueError(f"images of {height}x{width} pixels do not have equal width and height")
-    if _exponent(width) is None:
-        raise ValueError(f"images of {height}x{width} pixels: the width is not a power of 2")
-    return _exponent(width)
-
-
 def discriminator(inputs, depth=64, is_training=True, reuse=None, scope="Discriminator", fused_batch_norm=False):
-    """Tells real images from generated ones.
+    """Says of images whether they are real.
+
+    Convolutions of 4x4 with stride 2 halve the image down to one place; all but the first are batch normalized.
 
     Args:
-        inputs: float tensor ``[batch, size, size, channels]``; the size is known and a power of 2.
-        depth: number of filters of the first layer; each layer has twice the one's before.
+        inputs: float tensor ``[batch, side, side, channels]``; `side` is a power of two.
+        depth: number of filters of the first convolution.
         is_training: whether batch_norm normalizes with the batch's statistics.
         reuse: whether to reuse the variables.
         scope: variable scope.
-        fused_batch_norm: whether to use the fused kernel of batch normalization.
+        fused_batch_norm: whether batch_norm may use the fused kernel.
 
     Returns:
-        The logits ``[batch, 1]``, and a dictionary of the end points ``conv1``, ``conv2`` ... and ``logits``.
+        The logits ``[batch, 1]``, and a dictionary of the layers' outputs: ``conv1``, ``conv2``, ..., ``logits``.
 
     Raises:
-        ValueError: `inputs` has another shape.
+        ValueError: `inputs` are not of rank 4, or their side is unknown, not square or no power of two.
     """
-    exponent = _exponent_of_images(inputs)
+    layers = _log2(_side(inputs))
     end_points = {}
-    net = inputs
     with (
         tf.variable_scope(scope, values=[inputs], reuse=reuse),
-        _batch_norm_arg_scope(is_training, fused_batch_norm),
+        _batch_norm_scope(is_training, fused_batch_norm),
+        slim.arg_scope([slim.conv2d], stride=2, kernel_size=4, activation_fn=tf.nn.leaky_relu),
     ):
-        for i in range(exponent):
-            net = end_points[f"conv{i + 1}"] = slim.conv2d(
-                net,
-                depth * 2**i,
-                kernel_size=4,
-                stride=2,
-                activation_fn=tf.nn.leaky_relu,
-                normalizer_fn=slim.batch_norm if i > 0 else None,
-                scope=f"conv{i + 1}",
-            )
+        net = inputs
+        for i in range(layers):
+            name = f"conv{i + 1}"
+            net = slim.conv2d(net, depth * 2**i, normalizer_fn=slim.batch_norm if i else None, scope=name)
+            end_points[name] = net
         logits = slim.conv2d(
-            net, 1, kernel_size=1, stride=1, padding="VALID", activation_fn=None, normalizer_fn=None
+            net, 1, kernel_size=1, stride=1, padding="VALID", normalizer_fn=None, activation_fn=None
         )
-        logits = end_points["logits"] = tf.reshape(logits, [-1, 1])
-        return logits, end_points
+        end_points["logits"] = tf.reshape(logits, [-1, 1])
+    return end_points["logits"], end_points
 
 
 def generator(
@@ -86,53 +86,58 @@ def generator(
     scope="Generator",
     fused_batch_norm=False,
 ):
-    """Makes images from vectors of noise.
+    """Makes images of vectors.
+
+    A transposed convolution makes 4x4 places of a vector; each further one, of 4x4 with stride 2, doubles them. All
+    but the last are batch normalized.
 
     Args:
-        inputs: float tensor ``[batch, n]``, for any known n.
-        depth: number of filters of the last layer; each layer has half of the one's before.
-        final_size: height and width of the images, a power of 2 from 8 on.
-        num_outputs: number of the images' channels.
+        inputs: float tensor ``[batch, n]``.
+        depth: number of filters of the last transposed convolution.
+        final_size: the images' side, a power of two, 8 or more.
+        num_outputs: number of channels of the images.
         is_training: whether batch_norm normalizes with the batch's statistics.
         reuse: whether to reuse the variables.
         scope: variable scope.
-        fused_batch_norm: whether to use the fused kernel of batch normalization.
+        fused_batch_norm: whether batch_norm may use the fused kernel.
 
     Returns:
-        The images ``[batch, final_size, final_size, num_outputs]``, of any range, and a dictionary of the end
-        points ``deconv1``, ``deconv2`` ... and ``logits``, the images.
+        The images ``[batch, final_size, final_size, num_outputs]``, of any range of values, and a dictionary of the
+        layers' outputs: ``deconv1``, ``deconv2``, ..., ``logits``.
 
     Raises:
-        ValueError: `inputs` has another shape, or `final_size` is none of those.
+        ValueError: `inputs` are not of rank 2, or `final_size` cannot be.
     """
     inputs.shape.assert_has_rank(2)
-    if _exponent(final_size) is None:
-        raise ValueError(f"final_size={final_size} must be a power of 2")
+    if not _is_power_of_two(final_size):
+        raise ValueError(f"final_size={final_size}: it must be a power of 2.")
     if final_size < 8:
-        raise ValueError(f"final_size={final_size} must be greater than 8, or 8")
-    num_layers = _exponent(final_size) - 1
+        raise ValueError(f"final_size={final_size}: it must be greater than 8, or 8.")
+    layers = _log2(final_size) - 1
     end_points = {}
     with (
         tf.variable_scope(scope, values=[inputs], reuse=reuse),
-        _batch_norm_arg_scope(is_training, fused_batch_norm),
-        slim.arg_scope([slim.conv2d_transpose], kernel_size=4, stride=2, normalizer_fn=slim.batch_norm),
+        _batch_norm_scope(is_training, fused_batch_norm),
+        slim.arg_scope([slim.conv2d_transpose], normalizer_fn=slim.batch_norm, stride=2, kernel_size=4),
     ):
         net = tf.expand_dims(tf.expand_dims(inputs, 1), 1)
-        for i in range(1, num_layers + 1):
-            # The first layer sees a single position, the last one has no normalization.
-            first = {"stride": 1, "padding": "VALID"} if i == 1 else {}
-            last = {"normalizer_fn": None, "activation_fn": None} if i == num_layers else {}
-            net = end_points[f"deconv{i}"] = slim.conv2d_transpose(
-                net, depth * 2 ** (num_layers - i), scope=f"deconv{i}", **first, **last
-            )
-        logits = end_points["logits"] = slim.conv2d(
+        for i in range(1, layers + 1):
+            name = f"deconv{i}"
+            arguments = {"stride": 1, "padding": "VALID"} if i == 1 else {}
+            if i == layers:
+                arguments = {"normalizer_fn": None, "activation_fn": None}
+            net = slim.conv2d_transpose(net, depth * 2 ** (layers - i), scope=name, **arguments)
+            end_points[name] = net
+        logits = slim.conv2d(
             net,
             num_outputs,
             kernel_size=1,
             stride=1,
             padding="VALID",
-            activation_fn=None,
             normalizer_fn=None,
+            activation_fn=None,
             scope="logits",
         )
-        return logits, end_points
+        end_points["logits"] = logits
+    logits.shape.assert_is_compatible_with([None, final_size, final_size, num_outputs])
+    return logits, end_points

@@ -1,188 +1,167 @@
-"""CycleGAN: the variables that research/slim's has, its layers in NumPy, and a step of training."""
+"""CycleGAN's generator against NumPy, research/slim's variables and what it can be told."""
 
 import functools
 
 import numpy as np
 import pytest
+from numpy_layers import conv2d, conv2d_transpose, normalize, relu
 
 from slimft.compat import slim, tf
 from slimft.nets import cyclegan
 
-METHODS = ("nn_upsample_conv", "bilinear_upsample_conv", "conv2d_transpose")
+IMAGES = np.random.default_rng(1).uniform(-1, 1, (2, 8, 12, 3)).astype("float32")
+SMALL = {"num_filters": 4, "num_resnet_blocks": 2}
 
 
-def random(*shape):
-    return np.random.default_rng(5).standard_normal(shape, dtype=np.float32)
+@pytest.fixture(autouse=True)
+def graph():
+    """A graph of the test's own."""
+    with tf.Graph().as_default() as graph:
+        tf.set_random_seed(1)
+        yield graph
 
 
-def conv(net, kernel):
-    """A convolution with VALID padding."""
-    windows = np.lib.stride_tricks.sliding_window_view(net, kernel.shape[:2], axis=(1, 2))
-    return np.einsum("bhwcij,ijco->bhwo", windows, kernel)
-
-
-def test_graph():
-    with tf.Graph().as_default():
-        images, end_points = cyclegan.cyclegan_generator_resnet(
-            tf.placeholder(tf.float32, [None, 32, None, 3]), num_resnet_blocks=2, num_filters=4
-        )
-        shapes = {v.op.name: v.shape.as_list() for v in tf.global_variables()}
-    expected = {}
-
-    def normalized(scope, shape):
-        expected[f"{scope}/weights"] = shape
-        expected[f"{scope}/InstanceNorm/beta"] = expected[f"{scope}/InstanceNorm/gamma"] = shape[-1:]
-
-    def biased(scope, shape, outputs):
-        expected[f"{scope}/weights"], expected[f"{scope}/biases"] = shape, [outputs]
-
-    normalized("input/Conv", [7, 7, 3, 4])
-    normalized("encoder/Conv", [3, 3, 4, 8])
-    normalized("encoder/Conv_1", [3, 3, 8, 16])
+def test_variables_and_end_points():
+    """As research/slim has them; transposed convolutions have biases, those before a normalization none."""
+    images, end_points = cyclegan.cyclegan_generator_resnet(tf.constant(IMAGES), **SMALL)
+    convs = {"input/Conv": (7, 3, 4), "encoder/Conv": (3, 4, 8), "encoder/Conv_1": (3, 8, 16)}
     for block in (0, 1):
-        normalized(f"residual_blocks/block_{block}/Conv", [3, 3, 16, 16])
-        normalized(f"residual_blocks/block_{block}/Conv_1", [3, 3, 16, 16])
-    biased("decoder/decoder1/upconv/Conv2d_transpose", [3, 3, 8, 16], 8)
-    biased("decoder/decoder2/upconv/Conv2d_transpose", [3, 3, 4, 8], 4)
-    biased("output/Conv", [7, 7, 4, 3], 3)
-    assert list(shapes.items()) == list(expected.items())
-    assert {key: end_point.op.name for key, end_point in end_points.items()} == {
-        "encoder_0": "input/Conv/Relu",
-        "encoder_1": "encoder/Conv/Relu",
-        "encoder_2": "encoder/Conv_1/Relu",
-        "resnet_block_0": "residual_blocks/block_0/add",
-        "resnet_block_1": "residual_blocks/block_1/add",
-        "decoder1": "decoder/decoder1/upconv/strided_slice_2",
-        "decoder2": "decoder/decoder2/upconv/strided_slice_2",
-        "logits": "output/Reshape",
-        "predictions": "output/add",
+        for conv in ("Conv", "Conv_1"):
+            convs[f"residual_blocks/block_{block}/{conv}"] = (3, 16, 16)
+    expected = []
+    for scope, (size, inputs, outputs) in convs.items():
+        expected.append((f"{scope}/weights", [size, size, inputs, outputs]))
+        expected += [(f"{scope}/InstanceNorm/{name}", [outputs]) for name in ("beta", "gamma")]
+    expected += [
+        ("decoder/decoder1/upconv/Conv2d_transpose/weights", [3, 3, 8, 16]),
+        ("decoder/decoder1/upconv/Conv2d_transpose/biases", [8]),
+        ("decoder/decoder2/upconv/Conv2d_transpose/weights", [3, 3, 4, 8]),
+        ("decoder/decoder2/upconv/Conv2d_transpose/biases", [4]),
+        ("output/Conv/weights", [7, 7, 4, 3]),
+        ("output/Conv/biases", [3]),
+    ]
+    assert [(v.op.name, v.shape.as_list()) for v in tf.global_variables()] == expected
+    assert tf.trainable_variables() == tf.model_variables() == tf.global_variables()
+    assert {name: tuple(value.shape.as_list()[1:]) for name, value in end_points.items()} == {
+        "encoder_0": (8, 12, 4),
+        "encoder_1": (4, 6, 8),
+        "encoder_2": (2, 3, 16),
+        "resnet_block_0": (2, 3, 16),
+        "resnet_block_1": (2, 3, 16),
+        "decoder1": (4, 6, 8),
+        "decoder2": (8, 12, 4),
+        "logits": (8, 12, 3),
+        "predictions": (8, 12, 3),
     }
-    assert images is end_points["predictions"] and images.shape.as_list() == [None, 32, None, 3]
+    assert images is end_points["predictions"]
+    assert end_points["decoder1"].op.name == "decoder/decoder1/upconv/strided_slice_2"
 
 
-@pytest.mark.parametrize("kernel_size", [3, 4, [5, 6]])
-def test_output_has_the_size_of_the_input(kernel_size):
-    with tf.Graph().as_default():
-        images, end_points = cyclegan.cyclegan_generator_resnet(
-            tf.zeros([2, 16, 24, 3]), num_resnet_blocks=1, num_filters=2, kernel_size=kernel_size
-        )
-    assert images.shape == [2, 16, 24, 3] and end_points["resnet_block_0"].shape == [2, 4, 6, 8]
+def reflect(x, margin):
+    return np.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)], mode="reflect")
 
 
-def test_first_layers_and_residual_block_in_numpy():
-    images = random(2, 12, 16, 3)
-    with tf.Graph().as_default(), tf.Session() as session:
-        predictions, end_points = cyclegan.cyclegan_generator_resnet(
-            tf.constant(images),
-            functools.partial(cyclegan.cyclegan_arg_scope, weights_init_stddev=0.3),
-            num_resnet_blocks=1,
-            num_filters=4,
-            tanh_linear_slope=0.1,
-        )
+def enlarged(x, method):
+    """Twice as large: repeated, or with means of neighbours in between (the last ones repeated)."""
+    for axis in (1, 2):
+        following = x
+        if method == "bilinear_upsample_conv":
+            after = np.take(x, [*range(1, x.shape[axis]), x.shape[axis] - 1], axis)
+            following = (x + after) / 2
+        x = np.stack([x, following], axis + 1).reshape([2 * n if i == axis else n for i, n in enumerate(x.shape)])
+    return x
+
+
+def numpy_network(values, x, method):
+    layers = {}
+
+    def conv(x, scope, stride=1, margin=1, activation=relu):
+        x = conv2d(reflect(x, margin), values[f"{scope}/weights"], stride, "VALID")
+        gamma, beta = (values[f"{scope}/InstanceNorm/{name}"] for name in ("gamma", "beta"))
+        return activation(normalize(x, (1, 2), 0.001) * gamma + beta)
+
+    x = layers["encoder_0"] = conv(x, "input/Conv", margin=3)
+    x = layers["encoder_1"] = conv(x, "encoder/Conv", 2)
+    x = layers["encoder_2"] = conv(x, "encoder/Conv_1", 2)
+    for i in (0, 1):
+        scope = f"residual_blocks/block_{i}"
+        x = x + conv(conv(x, f"{scope}/Conv"), f"{scope}/Conv_1", activation=lambda x: x)
+        layers[f"resnet_block_{i}"] = x
+    for name in ("decoder1", "decoder2"):
+        scope = f"decoder/{name}/upconv"
+        if method == "conv2d_transpose":
+            scope = f"{scope}/Conv2d_transpose"
+            x = conv2d_transpose(x, values[f"{scope}/weights"], 2, "VALID") + values[f"{scope}/biases"]
+            x = relu(x)[:, 1:, 1:]
+        else:
+            x = conv(enlarged(x, method), f"{scope}/Conv")
+        layers[name] = x
+    x = conv2d(reflect(x, 3), values["output/Conv/weights"], 1, "VALID") + values["output/Conv/biases"]
+    return {**layers, "logits": x, "predictions": np.tanh(x) + 0.1 * x}
+
+
+@pytest.mark.parametrize("method", ["conv2d_transpose", "nn_upsample_conv", "bilinear_upsample_conv"])
+def test_numbers(graph, random_weights, assert_close, method):
+    upsample = functools.partial(cyclegan.cyclegan_upsample, method=method)
+    _, layers = cyclegan.cyclegan_generator_resnet(
+        tf.constant(IMAGES), upsample_fn=upsample, tanh_linear_slope=0.1, **SMALL
+    )
+    with random_weights(graph) as (session, path):
+        layers = session.run(layers)
+        values = {name: value.astype(np.float64) for name, value in np.load(path).items()}
+    expected = numpy_network(values, IMAGES.astype(np.float64), method)
+    assert layers.keys() == expected.keys()
+    for name, layer in layers.items():
+        assert_close(layer, expected[name].astype(np.float32), within=2e-5)
+
+
+def test_training_lowers_the_loss():
+    """And gradients reach all variables."""
+    images, _ = cyclegan.cyclegan_generator_resnet(tf.constant(IMAGES), **SMALL)
+    loss = tf.reduce_mean(tf.abs(images - IMAGES))
+    optimizer = tf.train.AdamOptimizer(0.002, beta1=0.5)
+    gradients = optimizer.compute_gradients(loss)
+    step = optimizer.apply_gradients(gradients)
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        for variable in tf.trainable_variables():
-            if "InstanceNorm" in variable.op.name:
-                session.run(variable.assign(1 + random(*variable.shape.as_list())))
-        values = {v.op.name: session.run(v) for v in tf.global_variables()}
-        ends = session.run(end_points)
-
-    def padded_conv(net, scope):
-        kernel = values[f"{scope}/weights"]
-        pad = kernel.shape[0] // 2
-        return conv(np.pad(net, [(0, 0), (pad, pad), (pad, pad), (0, 0)], mode="reflect"), kernel)
-
-    def instance_norm(net, scope):
-        """Each channel of each image by itself."""
-        net = (net - net.mean((1, 2), keepdims=True)) / np.sqrt(net.var((1, 2), keepdims=True) + 0.001)
-        return net * values[f"{scope}/InstanceNorm/gamma"] + values[f"{scope}/InstanceNorm/beta"]
-
-    def layer(net, scope):
-        return instance_norm(padded_conv(net, scope), scope)
-
-    first = np.maximum(layer(images, "input/Conv"), 0)
-    np.testing.assert_allclose(ends["encoder_0"], first, 1e-4, 1e-4)
-    halved = np.maximum(instance_norm(padded_conv(first, "encoder/Conv")[:, ::2, ::2], "encoder/Conv"), 0)
-    np.testing.assert_allclose(ends["encoder_1"], halved, 1e-4, 1e-4)
-    block = "residual_blocks/block_0/Conv"
-    residual = layer(np.maximum(layer(ends["encoder_2"], block), 0), f"{block}_1")
-    np.testing.assert_allclose(ends["resnet_block_0"], ends["encoder_2"] + residual, 1e-4, 1e-4)
-    logits = padded_conv(ends["decoder2"], "output/Conv") + values["output/Conv/biases"]
-    np.testing.assert_allclose(ends["logits"], logits, 1e-4, 1e-4)
-    np.testing.assert_allclose(ends["predictions"], np.tanh(logits) + 0.1 * logits, 1e-4, 1e-4)
-    assert predictions is end_points["predictions"]
+        assert all(np.abs(gradient).max() > 0 for gradient, _ in session.run(gradients))
+        before = session.run(loss)
+        for _ in range(5):
+            session.run(step)
+        assert session.run(loss) < 0.98 * before
 
 
-def resized(length, factor, method, align_corners):
-    """The matrix that resizes a row: what TensorFlow 1 did, without half pixels' centers."""
-    size = length * factor
-    places = np.arange(size) * ((length - 1) / (size - 1) if align_corners else 1 / factor)
-    if method == "nn_upsample_conv":
-        return np.eye(length)[np.floor(places).astype(int)]
-    return np.array([np.interp(places, np.arange(length), row) for row in np.eye(length)]).T
-
-
-@pytest.mark.parametrize(
-    "method, arguments",
-    [
-        ("nn_upsample_conv", {}),
-        ("bilinear_upsample_conv", {"pad_mode": "CONSTANT"}),
-        ("bilinear_upsample_conv", {"align_corners": True, "pad_mode": "SYMMETRIC"}),
-        ("conv2d_transpose", {}),
-    ],
-)
-def test_upsample_in_numpy(method, arguments):
-    net = random(2, 3, 4, 2)
-    with tf.Graph().as_default(), tf.Session() as session, slim.arg_scope([slim.conv2d], normalizer_fn=None):
-        outputs = cyclegan.cyclegan_upsample(net, 5, [2, 3], method, **arguments)
+@pytest.mark.parametrize("kernel_size", [4, 5, (3, 6)])
+def test_images_keep_their_size(kernel_size):
+    """Of any kernel, and where height or width are known only when it runs."""
+    images = tf.placeholder(tf.float32, [None, 16, None, 2])
+    arguments = {"kernel_size": kernel_size, "num_filters": 2, "num_resnet_blocks": 1}
+    made, _ = cyclegan.cyclegan_generator_resnet(images, **arguments)
+    assert made.shape.as_list() == [None, 16, None, 2]
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        kernel = session.run(tf.global_variables()[0])
-        outputs = session.run(outputs)
-    if method == "conv2d_transpose":
-        # Each position paints 3x3 of them, 2 and 3 apart; the first row and column fall off.
-        expected = np.zeros((2, 7, 12, 5))
-        for row, column in np.ndindex(3, 4):
-            painted = np.einsum("bc,ijoc->bijo", net[:, row, column], kernel)
-            expected[:, 2 * row : 2 * row + 3, 3 * column : 3 * column + 3] += painted
-        expected = expected[:, 1:, 1:]
-    else:
-        rows, columns = (resized(*size, method, arguments.get("align_corners", False)) for size in ((3, 2), (4, 3)))
-        enlarged = np.einsum("yh,bhwc,xw->byxc", rows, net, columns)
-        mode = arguments.get("pad_mode", "REFLECT").lower()
-        expected = conv(np.pad(enlarged, [(0, 0), (1, 1), (1, 1), (0, 0)], mode=mode), kernel)
-    np.testing.assert_allclose(outputs, np.maximum(expected, 0), 1e-4, 1e-5)
+        assert session.run(made, {images: np.zeros([1, 16, 20, 2])}).shape == (1, 16, 20, 2)
 
 
-def test_arg_scope():
-    arg_scope = cyclegan.cyclegan_arg_scope(False, False, 0.1, 0.5, 0.01)
-    with tf.Graph().as_default(), slim.arg_scope(arg_scope):
-        slim.conv2d(tf.zeros([1, 8, 8, 3]), 4, [3, 3])
-        assert [v.op.name for v in tf.global_variables()] == ["Conv/weights"]
-        assert len(tf.losses.get_regularization_losses()) == 1
-    settings = arg_scope[slim.arg_scope_func_key(slim.conv2d)]
-    assert settings["normalizer_params"]["epsilon"] == 0.1
-    settings = cyclegan.cyclegan_arg_scope()[slim.arg_scope_func_key(slim.conv2d)]
-    assert settings["weights_regularizer"] is None
+def test_the_arg_scope_is_the_one_that_is_given():
+    """One that surrounds the network is without effect; one without weight decay has no losses."""
+    arg_scope_fn = functools.partial(cyclegan.cyclegan_arg_scope, False, False, weight_decay=0.1)
+    with slim.arg_scope([slim.conv2d], normalizer_fn=slim.batch_norm):
+        cyclegan.cyclegan_generator_resnet(tf.constant(IMAGES), arg_scope_fn, **SMALL)
+        assert len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)) == 3 + 4 + 1
+        with tf.variable_scope("other"):
+            cyclegan.cyclegan_generator_resnet(tf.constant(IMAGES), **SMALL)
+    assert len(tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)) == 8
+    assert not [v for v in tf.global_variables() if "BatchNorm" in v.op.name]
+    assert {v.op.name.split("/")[0] for v in tf.global_variables() if "Norm" in v.op.name} == {"other"}
 
 
-@pytest.mark.parametrize("size, side", [((30, 32), "height"), ((32, 31), "width")])
-def test_sizes_that_are_no_multiples_of_4(size, side):
-    with tf.Graph().as_default(), pytest.raises(ValueError, match=f"^The input {side} must be a multiple of 4.$"):
-        cyclegan.cyclegan_generator_resnet(tf.zeros([1, *size, 3]))
+@pytest.mark.parametrize(("height", "width", "wrong"), [(30, 32, "height"), (None, 31, "width")])
+def test_sizes_that_do_not_halve_twice(height, width, wrong):
+    with pytest.raises(ValueError, match=f"The input {wrong} must be a multiple of 4, not 3[01]"):
+        cyclegan.cyclegan_generator_resnet(tf.placeholder(tf.float32, [None, height, width, 3]))
 
 
 def test_unknown_method():
-    with tf.Graph().as_default(), pytest.raises(ValueError, match=r"Unknown method: \[cubic\]; give nn_upsample"):
-        cyclegan.cyclegan_upsample(tf.zeros([1, 4, 4, 3]), 2, [2, 2], "cubic")
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_training(method, assert_a_step_lowers):
-    with tf.Graph().as_default():
-        images = tf.constant(np.tanh(random(2, 16, 16, 3)))
-        made, _ = cyclegan.cyclegan_generator_resnet(
-            images,
-            num_resnet_blocks=1,
-            num_filters=4,
-            upsample_fn=functools.partial(cyclegan.cyclegan_upsample, method=method),
-        )
-        assert_a_step_lowers(tf.reduce_mean(tf.abs(made - images[::-1])), 0.01)
+    with pytest.raises(ValueError, match=r"Unknown method: \[area\]; give nn_upsample_conv"):
+        cyclegan.cyclegan_upsample(tf.zeros([1, 8, 8, 3]), 3, [2, 2], "area")

@@ -1,143 +1,180 @@
-"""DCGAN: the variables that research/slim's has, the layers in NumPy, and a step of each side's training."""
+"""DCGAN against NumPy, research/slim's variables and what the paper has it do: learn."""
 
 import numpy as np
 import pytest
+from numpy_layers import conv2d, conv2d_transpose, normalize, relu
 
 from slimft.compat import slim, tf
 from slimft.nets import dcgan
 
-
-def random(*shape):
-    return np.random.default_rng(5).standard_normal(shape, dtype=np.float32)
-
-
-def shapes(graph):
-    return {v.op.name: v.shape.as_list() for v in graph.get_collection("variables")}
+NOISE = np.random.default_rng(1).standard_normal((6, 5), dtype=np.float32)
+IMAGES = np.random.default_rng(2).uniform(-1, 1, (6, 16, 16, 3)).astype("float32")
 
 
-def normalization(scope, channels):
-    """The variables of zero-debiased batch normalization, with the names that TensorFlow 1 gave them."""
-    own = f"{scope}/BatchNorm"
-    debiased = f"{own}/{own}/moving_mean"
-    names = (f"{own}/beta", f"{own}/moving_mean", f"{own}/moving_variance", f"{debiased}/biased")
-    return {**{name: [channels] for name in names}, f"{debiased}/local_step": []}
-
-
-def test_generator():
+@pytest.fixture(autouse=True)
+def graph():
+    """A graph of the test's own."""
     with tf.Graph().as_default() as graph:
-        images, end_points = dcgan.generator(tf.zeros([2, 10]), depth=8, final_size=32, num_outputs=1)
-    expected = {"Generator/deconv1/weights": [4, 4, 64, 10], **normalization("Generator/deconv1", 64)}
-    expected |= {"Generator/deconv2/weights": [4, 4, 32, 64], **normalization("Generator/deconv2", 32)}
-    expected |= {"Generator/deconv3/weights": [4, 4, 16, 32], **normalization("Generator/deconv3", 16)}
-    expected |= {"Generator/deconv4/weights": [4, 4, 8, 16], "Generator/deconv4/biases": [8]}
-    expected |= {"Generator/logits/weights": [1, 1, 8, 1], "Generator/logits/biases": [1]}
-    assert list(shapes(graph).items()) == list(expected.items())
-    assert {key: (end_point.op.name, end_point.shape.as_list()) for key, end_point in end_points.items()} == {
-        "deconv1": ("Generator/deconv1/Relu", [2, 4, 4, 64]),
-        "deconv2": ("Generator/deconv2/Relu", [2, 8, 8, 32]),
-        "deconv3": ("Generator/deconv3/Relu", [2, 16, 16, 16]),
-        "deconv4": ("Generator/deconv4/BiasAdd", [2, 32, 32, 8]),
-        "logits": ("Generator/logits/BiasAdd", [2, 32, 32, 1]),
+        tf.set_random_seed(1)
+        yield graph
+
+
+def layers_of(variables):
+    """Their shapes by name, without those of batch_norm."""
+    return {v.op.name: tuple(v.shape.as_list()) for v in variables if "BatchNorm" not in v.op.name}
+
+
+def test_variables_and_end_points():
+    """As research/slim has them."""
+    images, end_points = dcgan.generator(tf.constant(NOISE), depth=4, final_size=16)
+    assert layers_of(tf.global_variables()) == {
+        "Generator/deconv1/weights": (4, 4, 16, 5),
+        "Generator/deconv2/weights": (4, 4, 8, 16),
+        "Generator/deconv3/weights": (4, 4, 4, 8),
+        "Generator/deconv3/biases": (4,),
+        "Generator/logits/weights": (1, 1, 4, 3),
+        "Generator/logits/biases": (3,),
     }
-    assert images is end_points["logits"]
-    assert len(graph.get_collection(tf.GraphKeys.UPDATE_OPS)) == 6
-
-
-def test_discriminator():
-    with tf.Graph().as_default() as graph:
-        logits, end_points = dcgan.discriminator(tf.zeros([2, 8, 8, 3]), depth=4, scope="D")
-    expected = {"D/conv1/weights": [4, 4, 3, 4], "D/conv1/biases": [4]}
-    expected |= {"D/conv2/weights": [4, 4, 4, 8], **normalization("D/conv2", 8)}
-    expected |= {"D/conv3/weights": [4, 4, 8, 16], **normalization("D/conv3", 16)}
-    expected |= {"D/Conv/weights": [1, 1, 16, 1], "D/Conv/biases": [1]}
-    assert list(shapes(graph).items()) == list(expected.items())
-    assert {key: (end_point.op.name, end_point.shape.as_list()) for key, end_point in end_points.items()} == {
-        "conv1": ("D/conv1/LeakyRelu", [2, 4, 4, 4]),
-        "conv2": ("D/conv2/LeakyRelu", [2, 2, 2, 8]),
-        "conv3": ("D/conv3/LeakyRelu", [2, 1, 1, 16]),
-        "logits": ("D/Reshape", [2, 1]),
+    assert {name: tuple(value.shape.as_list()) for name, value in end_points.items()} == {
+        "deconv1": (6, 4, 4, 16),
+        "deconv2": (6, 8, 8, 8),
+        "deconv3": (6, 16, 16, 4),
+        "logits": (6, 16, 16, 3),
     }
-    assert logits is end_points["logits"]
+    logits, end_points = dcgan.discriminator(images, depth=4)
+    assert layers_of(slim.get_variables("Discriminator")) == {
+        "Discriminator/conv1/weights": (4, 4, 3, 4),
+        "Discriminator/conv1/biases": (4,),
+        "Discriminator/conv2/weights": (4, 4, 4, 8),
+        "Discriminator/conv3/weights": (4, 4, 8, 16),
+        "Discriminator/conv4/weights": (4, 4, 16, 32),
+        "Discriminator/Conv/weights": (1, 1, 32, 1),
+        "Discriminator/Conv/biases": (1,),
+    }
+    assert [v.op.name for v in slim.get_model_variables("Generator/deconv1/BatchNorm")][:3] == [
+        f"Generator/deconv1/BatchNorm/{name}" for name in ("beta", "moving_mean", "moving_variance")
+    ]
+    assert list(end_points) == ["conv1", "conv2", "conv3", "conv4", "logits"] and logits.shape == (6, 1)
+    assert end_points["logits"] is logits and logits.op.name == "Discriminator/Reshape"
+    assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == 2 * (2 + 3)
 
 
-def leaky_relu(values):
-    return np.maximum(values, 0.2 * values)
+def batch_norm(x, values, scope, is_training):
+    """slim's defaults: an epsilon of 0.001, a beta and no gamma."""
+    values = {name: values[f"{scope}/BatchNorm/{name}"] for name in ("beta", "moving_mean", "moving_variance")}
+    if is_training:
+        return normalize(x, (0, 1, 2), 0.001) + values["beta"]
+    return (x - values["moving_mean"]) / np.sqrt(values["moving_variance"] + 0.001) + values["beta"]
 
 
-@pytest.mark.parametrize("fused", [False, True])
-def test_layers_in_numpy(fused, windows):
-    noise, images = random(6, 5), random(6, 4, 4, 3)
-    with tf.Graph().as_default(), tf.Session() as session:
-        _, made = dcgan.generator(tf.constant(noise), 4, 8, fused_batch_norm=fused)
-        logits, _ = dcgan.discriminator(tf.constant(images), 4, fused_batch_norm=fused)
-        _, stored = dcgan.generator(tf.constant(noise), 4, 8, is_training=False, reuse=True, fused_batch_norm=fused)
+@pytest.mark.parametrize(("is_training", "fused"), [(True, False), (False, False), (True, True)])
+def test_numbers(graph, random_weights, assert_close, is_training, fused):
+    arguments = {"depth": 4, "is_training": is_training, "fused_batch_norm": fused}
+    _, made = dcgan.generator(tf.constant(NOISE), final_size=16, **arguments)
+    _, judged = dcgan.discriminator(tf.constant(IMAGES), **arguments)
+    with random_weights(graph) as (session, path):
+        made, judged = session.run([made, judged])
+        values = {name: value.astype(np.float64) for name, value in np.load(path).items()}
+
+    net, expected = NOISE[:, None, None, :].astype(np.float64), {}
+    for i in (1, 2, 3):
+        scope = f"Generator/deconv{i}"
+        how = (1, "VALID") if i == 1 else (2, "SAME")
+        net = conv2d_transpose(net, values[f"{scope}/weights"], *how)
+        net = net + values[f"{scope}/biases"] if i == 3 else relu(batch_norm(net, values, scope, is_training))
+        expected[f"deconv{i}"] = net
+    expected["logits"] = net @ values["Generator/logits/weights"][0, 0] + values["Generator/logits/biases"]
+    for name, value in expected.items():
+        assert_close(made[name], value.astype(np.float32), within=1e-5)
+
+    net, expected = IMAGES.astype(np.float64), {}
+    for i in (1, 2, 3, 4):
+        scope = f"Discriminator/conv{i}"
+        net = conv2d(net, values[f"{scope}/weights"], 2)
+        net = net + values[f"{scope}/biases"] if i == 1 else batch_norm(net, values, scope, is_training)
+        net = expected[f"conv{i}"] = relu(net, 0.2)
+    logits = net[:, 0, 0] @ values["Discriminator/Conv/weights"][0, 0] + values["Discriminator/Conv/biases"]
+    expected["logits"] = logits
+    for name, value in expected.items():
+        assert_close(judged[name], value.astype(np.float32), within=1e-5)
+
+
+def test_averages_of_means_have_no_bias_of_their_beginning(graph):
+    """After one batch, the debiased moving mean is that batch's; 0.999 of the moving variance is what it was."""
+    dcgan.generator(tf.constant(NOISE), depth=4, final_size=8)
+    deconv = graph.get_tensor_by_name("Generator/deconv1/conv2d_transpose:0")
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        for variable in tf.trainable_variables():
-            session.run(variable.assign(random(*variable.shape.as_list())))
-        values = {v.op.name: session.run(v) for v in tf.global_variables()}
-        first, logits = session.run([made["deconv1"], logits])
+        batch = session.run(deconv).astype(np.float64)
         session.run(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
-        mean = session.run(slim.get_variables_by_name("Generator/deconv1/BatchNorm/moving_mean")[0])
-        variance = session.run(slim.get_variables_by_name("Generator/deconv1/BatchNorm/moving_variance")[0])
-        evaluated = session.run(stored["deconv1"])
-
-    def normalized(net, scope, mean=None, variance=None):
-        axes = (0, 1, 2)
-        mean = net.mean(axes) if mean is None else mean
-        variance = net.var(axes) if variance is None else variance
-        return (net - mean) / np.sqrt(variance + 0.001) + values[f"{scope}/BatchNorm/beta"]
-
-    # A vector is an image of one position, which each filter paints over 4x4 of them.
-    painted = np.einsum("bn,ijon->bijo", noise, values["Generator/deconv1/weights"])
-    np.testing.assert_allclose(first, np.maximum(normalized(painted, "Generator/deconv1"), 0), 1e-4, 1e-5)
-    # Debiased, the mean after the first update is the batch's own.
-    np.testing.assert_allclose(mean, painted.mean((0, 1, 2)), 1e-4, 1e-5)
-    expected = np.maximum(normalized(painted, "Generator/deconv1", mean, variance), 0)
-    np.testing.assert_allclose(evaluated, expected, 1e-4, 1e-4)
-
-    def conv(net, scope):
-        return np.einsum("bhwcij,ijco->bhwo", windows(net, 4, 2), values[f"Discriminator/{scope}/weights"])
-
-    net = leaky_relu(conv(images, "conv1") + values["Discriminator/conv1/biases"])
-    net = leaky_relu(normalized(conv(net, "conv2"), "Discriminator/conv2"))
-    net = net[:, 0, 0] @ values["Discriminator/Conv/weights"][0, 0] + values["Discriminator/Conv/biases"]
-    np.testing.assert_allclose(logits, net, 1e-4, 1e-4)
+        mean, variance = session.run(
+            [f"Generator/deconv1/BatchNorm/moving_{name}:0" for name in ("mean", "variance")]
+        )
+    np.testing.assert_allclose(mean, batch.mean((0, 1, 2)), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(variance, 0.999 + 0.001 * batch.var((0, 1, 2)), rtol=1e-5)
 
 
-@pytest.mark.parametrize("side", ["Discriminator", "Generator"])
-def test_training(side, assert_a_step_lowers):
-    with tf.Graph().as_default():
-        images, _ = dcgan.generator(tf.constant(random(8, 5)), depth=4, final_size=8)
-        made, _ = dcgan.discriminator(tf.tanh(images), depth=4)
-        real, _ = dcgan.discriminator(tf.constant(0.5 * random(8, 8, 8, 3)), depth=4, reuse=True)
-        loss = tf.losses.sigmoid_cross_entropy(tf.ones_like(made) if side == "Generator" else 0 * made, made)
-        if side == "Discriminator":
-            loss += tf.losses.sigmoid_cross_entropy(tf.ones_like(real), real)
-        assert_a_step_lowers(loss, 0.001, tf.trainable_variables(f"{side}/"))
+def test_training_lowers_both_losses(graph):
+    """Each network's loss, the other one held; gradients reach all variables."""
+    made, _ = dcgan.generator(tf.constant(NOISE), depth=4, final_size=16)
+    of_made, _ = dcgan.discriminator(tf.tanh(made), depth=4)
+    of_real, _ = dcgan.discriminator(tf.constant(IMAGES), depth=4, reuse=True)
+
+    def loss_of(logits, real):
+        return tf.losses.sigmoid_cross_entropy(tf.fill([6, 1], real), logits)
+
+    losses = {"Discriminator": loss_of(of_real, 1) + loss_of(of_made, 0), "Generator": loss_of(of_made, 1)}
+    steps, gradients = {}, {}
+    for scope, loss in losses.items():
+        optimizer = tf.train.AdamOptimizer(0.002, beta1=0.5)
+        gradients[scope] = optimizer.compute_gradients(loss, tf.trainable_variables(scope))
+        steps[scope] = optimizer.apply_gradients(gradients[scope])
+        assert all(gradient is not None for gradient, _ in gradients[scope])
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        for scope, loss in losses.items():
+            assert all(np.abs(gradient).max() > 0 for gradient, _ in session.run(gradients[scope]))
+            before = session.run(loss)
+            for _ in range(5):
+                session.run(steps[scope])
+            assert session.run(loss) < 0.98 * before
+
+
+def test_a_penalty_on_gradients_can_be_trained(graph):
+    """As WGAN-GP has it: gradients of gradients go through the batch normalization that is the default."""
+    images = tf.constant(IMAGES)
+    logits, _ = dcgan.discriminator(images, depth=4)
+    penalty = tf.reduce_mean(tf.square(tf.norm(tf.gradients(logits, images)[0], axis=(1, 2)) - 1))
+    weights = [v for v in tf.trainable_variables() if v.op.name.endswith("weights")]
+    gradients = tf.gradients(penalty, weights)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert all(np.abs(gradient).max() > 0 for gradient in session.run(gradients))
 
 
 @pytest.mark.parametrize(
-    "shape, message",
+    ("shape", "message"),
     [
         ([5, 32, 32], "rank 4"),
-        ([5, 32, None, 3], "not fully defined"),
-        ([5, 32, 16, 3], "images of 32x16 pixels do not have equal width and height"),
-        ([5, 30, 30, 3], "images of 30x30 pixels: the width is not a power of 2"),
+        ([5, 32, None, 3], "fully defined"),
+        ([5, 32, 16, 3], "do not have equal width and height: 16 and 32"),
+        ([5, 30, 30, 3], "width is not a power of 2: 30"),
     ],
 )
-def test_discriminator_refuses(shape, message):
-    with tf.Graph().as_default(), pytest.raises(ValueError, match=message):
+def test_images_that_cannot_be_judged(shape, message):
+    with pytest.raises(ValueError, match=message):
         dcgan.discriminator(tf.placeholder(tf.float32, shape))
 
 
 @pytest.mark.parametrize(
-    "shape, final_size, message",
+    ("shape", "final_size", "message"),
     [
         ([5, 32, 32], 32, "rank 2"),
-        ([3, 2], 30, "final_size=30 must be a power of 2"),
-        ([3, 2], 4, "final_size=4 must be greater than 8, or 8"),
+        ([3, 2], 30, "final_size=30: it must be a power of 2"),
+        ([3, 2], 0, "final_size=0: it must be a power of 2"),
+        ([3, 2], 4, "final_size=4: it must be greater than 8, or 8"),
     ],
 )
-def test_generator_refuses(shape, final_size, message):
-    with tf.Graph().as_default(), pytest.raises(ValueError, match=message):
+def test_images_that_cannot_be_made(shape, final_size, message):
+    with pytest.raises(ValueError, match=message):
         dcgan.generator(tf.zeros(shape), final_size=final_size)

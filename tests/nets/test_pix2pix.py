@@ -1,146 +1,203 @@
-"""pix2pix: the variables that research/slim's has, the paper's patches, and a step of training."""
+"""pix2pix against NumPy, research/slim's variables and the paper's patches."""
 
 import numpy as np
 import pytest
+from numpy_layers import conv2d, conv2d_transpose, normalize, relu
 
 from slimft.compat import slim, tf
 from slimft.nets import pix2pix
 
-BLOCKS = [pix2pix.Block(4, 0.5), pix2pix.Block(6, 0), pix2pix.Block(8, 0)]
+IMAGES = np.random.default_rng(1).uniform(-1, 1, (2, 16, 24, 3)).astype("float32")
+BLOCKS = [pix2pix.Block(4, 0), pix2pix.Block(6, 0), pix2pix.Block(8, 0)]
 
 
-def random(*shape):
-    return np.random.default_rng(5).standard_normal(shape, dtype=np.float32)
+@pytest.fixture(autouse=True)
+def graph():
+    """A graph of the test's own."""
+    with tf.Graph().as_default() as graph:
+        tf.set_random_seed(1)
+        yield graph
 
 
-def shapes():
-    return {v.op.name: v.shape.as_list() for v in tf.global_variables()}
+def generate(images=IMAGES, blocks=BLOCKS, **arguments):
+    with slim.arg_scope(pix2pix.pix2pix_arg_scope()):
+        return pix2pix.pix2pix_generator(tf.convert_to_tensor(images), 3, blocks, **arguments)
 
 
-def normalized(scope, shape, channels=None):
-    channels = [channels or shape[-1]]
-    return {
-        f"{scope}/weights": shape, f"{scope}/InstanceNorm/beta": channels, f"{scope}/InstanceNorm/gamma": channels
-    }  # fmt: skip
+def judge(images=IMAGES, num_filters=(4, 6, 8), **arguments):
+    with slim.arg_scope(pix2pix.pix2pix_arg_scope()):
+        return pix2pix.pix2pix_discriminator(tf.convert_to_tensor(images), list(num_filters), **arguments)
 
 
-def biased(scope, shape):
-    return {f"{scope}/weights": shape, f"{scope}/biases": shape[-1:]}
+def expected_variables(kernels):
+    """Of convolutions of 4x4 by their scopes; those whose inputs are negative have a normalization."""
+    expected = []
+    for scope, (inputs, outputs) in kernels.items():
+        expected.append((f"{scope}/weights", [4, 4, abs(inputs), outputs]))
+        after = ("biases",) if inputs > 0 else ("InstanceNorm/beta", "InstanceNorm/gamma")
+        expected += [(f"{scope}/{name}", [outputs]) for name in after]
+    return expected
+
+
+def test_variables_and_end_points():
+    """As research/slim has them."""
+    logits, end_points = generate()
+    kernels = {
+        **{"encoder/Conv": (3, 4), "encoder/Conv_1": (-4, 6), "encoder/Conv_2": (6, 8)},
+        **{"decoder/Conv": (-8, 8), "decoder/Conv_1": (-14, 6), "decoder/Conv_2": (-10, 4)},
+        "output/Conv": (4, 3),
+    }
+    assert [(v.op.name, v.shape.as_list()) for v in tf.global_variables()] == expected_variables(kernels)
+    assert {name: tuple(value.shape.as_list()[1:]) for name, value in end_points.items()} == {
+        **{"encoder0": (8, 12, 4), "encoder1": (4, 6, 6), "encoder2": (2, 3, 8)},
+        **{"decoder0": (4, 6, 8), "decoder1": (8, 12, 6), "decoder2": (16, 24, 4)},
+        **{"logits": (16, 24, 3), "predictions": (16, 24, 3)},
+    }
+    assert logits is end_points["logits"]
+    with tf.Graph().as_default():
+        logits, end_points = judge()
+        kernels = {"conv0": (3, 4), "conv1": (-4, 6), "conv2": (-6, 8), "conv3": (8, 1)}
+        assert [(v.op.name, v.shape.as_list()) for v in tf.global_variables()] == expected_variables(kernels)
+        assert list(end_points) == ["conv0", "conv1", "conv2", "logits", "predictions"]
+        assert end_points["conv0"].op.name.startswith("conv0_1/") and logits is end_points["logits"]
+
+
+def test_the_default_blocks_are_research_slims():
+    assert pix2pix._default_generator_blocks() == [
+        *((64, 0.5), (128, 0.5), (256, 0.5)),
+        *((512, 0), (512, 0), (512, 0), (512, 0)),
+    ]
+
+
+def layer(values, scope, x, stride=1, padding="SAME", activation=lambda x: x):
+    """A convolution with what comes after it, going by its variables."""
+    if "transpose" in scope:
+        x = conv2d_transpose(x, values[f"{scope}/weights"], stride, padding)
+    else:
+        x = conv2d(x, values[f"{scope}/weights"], stride, padding)
+    if f"{scope}/biases" in values:
+        return activation(x + values[f"{scope}/biases"])
+    gamma, beta = (values[f"{scope}/InstanceNorm/{name}"] for name in ("gamma", "beta"))
+    return activation(normalize(x, (1, 2), 0.00001) * gamma + beta)
+
+
+def leaky(x):
+    return relu(x, 0.2)
 
 
 @pytest.mark.parametrize("method", ["nn_upsample_conv", "conv2d_transpose"])
-def test_generator(method):
-    transposed = method == "conv2d_transpose"
-    with tf.Graph().as_default(), slim.arg_scope(pix2pix.pix2pix_arg_scope()):
-        images = tf.placeholder(tf.float32, [None, 16, 24, 3])
-        logits, end_points = pix2pix.pix2pix_generator(images, 2, BLOCKS, method)
-        found = shapes()
-    expected = biased("encoder/Conv", [4, 4, 3, 4])
-    expected |= normalized("encoder/Conv_1", [4, 4, 4, 6])
-    expected |= biased("encoder/Conv_2", [4, 4, 6, 8])
-    for i, (inputs, outputs) in enumerate([(8, 8), (8 + 6, 6), (6 + 4, 4)]):
-        scope = ("decoder/Conv2d_transpose" if transposed else "decoder/Conv") + (f"_{i}" if i else "")
-        expected |= normalized(scope, [4, 4, *((outputs, inputs) if transposed else (inputs, outputs))], outputs)
-    expected |= biased("output/Conv", [4, 4, 4, 2])
-    assert list(found.items()) == list(expected.items())
-    assert {key: end_point.op.name for key, end_point in end_points.items() if key[:7] != "decoder"} == {
-        "encoder0": "encoder/Conv/LeakyRelu",
-        "encoder1": "encoder/Conv_1/LeakyRelu",
-        "encoder2": "encoder/Conv_2/BiasAdd",
-        "logits": "output/Reshape",
-        "predictions": "output/Tanh",
-    }
-    assert [key for key in end_points if key[:7] == "decoder"] == ["decoder0", "decoder1", "decoder2"]
-    assert end_points["encoder2"].shape.as_list() == [None, 2, 3, 8]
-    assert logits is end_points["logits"] and logits.shape.as_list() == [None, 16, 24, 2]
+def test_numbers_of_the_generator(graph, random_weights, assert_close, method):
+    _, layers = generate(upsample_method=method)
+    with random_weights(graph) as (session, path):
+        layers = session.run(layers)
+        values = {name: value.astype(np.float64) for name, value in np.load(path).items()}
+
+    x, expected = IMAGES.astype(np.float64), {}
+    for i, (suffix, activation) in enumerate((("", leaky), ("_1", leaky), ("_2", lambda x: x))):
+        x = expected[f"encoder{i}"] = layer(values, f"encoder/Conv{suffix}", x, 2, activation=activation)
+    for i, suffix in enumerate(("", "_1", "_2")):
+        x = relu(x if i == 0 else np.concatenate([x, expected[f"encoder{2 - i}"]], 3))
+        if method == "conv2d_transpose":
+            x = layer(values, f"decoder/Conv2d_transpose{suffix}", x, 2)
+        else:
+            x = layer(values, f"decoder/Conv{suffix}", x.repeat(2, 1).repeat(2, 2))
+        expected[f"decoder{i}"] = x
+    expected["logits"] = layer(values, "output/Conv", x)
+    expected["predictions"] = np.tanh(expected["logits"])
+    assert layers.keys() == expected.keys()
+    for name, value in layers.items():
+        assert_close(value, expected[name].astype(np.float32), within=2e-5)
 
 
-def test_default_blocks():
-    blocks = pix2pix._default_generator_blocks()
-    assert [block.num_filters for block in blocks] == [64, 128, 256, 512, 512, 512, 512]
-    assert [block.decoder_keep_prob for block in blocks] == [0.5, 0.5, 0.5, 0, 0, 0, 0]
+@pytest.mark.parametrize(("padding", "mode"), [(2, "REFLECT"), (1, "CONSTANT"), (0, "REFLECT")])
+def test_numbers_of_the_discriminator(graph, random_weights, assert_close, padding, mode):
+    images = IMAGES.repeat(2, 1).repeat(2, 2)
+    _, layers = judge(images, padding=padding, pad_mode=mode)
+    with random_weights(graph) as (session, path):
+        layers = session.run(layers)
+        values = {name: value.astype(np.float64) for name, value in np.load(path).items()}
+
+    x, expected = images.astype(np.float64), {}
+    for scope, stride in (("conv0", 2), ("conv1", 2), ("conv2", 1), ("conv3", 1)):
+        x = np.pad(x, [(0, 0), (padding, padding), (padding, padding), (0, 0)], mode=mode.lower())
+        x = expected[scope] = layer(values, scope, x, stride, "VALID", leaky if scope != "conv3" else lambda x: x)
+    expected["logits"] = expected.pop("conv3")
+    expected["predictions"] = 1 / (1 + np.exp(-expected["logits"]))
+    assert layers.keys() == expected.keys()
+    for name, value in layers.items():
+        assert_close(value, expected[name].astype(np.float32), within=2e-5)
 
 
-def test_only_dropout_is_random_and_it_is_so_always():
-    with tf.Graph().as_default(), tf.Session() as session, slim.arg_scope(pix2pix.pix2pix_arg_scope()):
-        _, end_points = pix2pix.pix2pix_generator(tf.constant(random(1, 8, 8, 3)), 2, BLOCKS, is_training=False)
+def test_the_papers_patches_have_70_pixels():
+    for size, places in ((70, 1), (77, 1), (78, 2)):
+        with tf.Graph().as_default():
+            logits, _ = judge(tf.zeros([1, size, 70, 6]), (64, 128, 256, 512), padding=0)
+            assert logits.shape.as_list() == [1, places, 1, 1]
+
+
+def test_dropout_is_always_active():
+    """It is the generator's noise, whatever `is_training` says."""
+    _, layers = generate(blocks=[pix2pix.Block(8, 0.25), pix2pix.Block(8, 0)], is_training=False)
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        once, again = (session.run(end_points) for _ in range(2))
-    same = {key for key in once if np.array_equal(once[key], again[key])}
-    assert same == set(once) - {"decoder2", "logits", "predictions"}
-    assert 0.2 < np.mean(once["decoder2"] == 0) < 0.8
+        first, second = session.run(layers), session.run(layers)
+    np.testing.assert_array_equal(first["decoder0"], second["decoder0"])
+    assert np.mean(first["decoder1"] == 0) == pytest.approx(0.75, abs=0.05)
+    assert np.mean((first["decoder1"] == 0) & (second["decoder1"] == 0)) == pytest.approx(0.75**2, abs=0.05)
 
 
-def test_upsampling_in_numpy():
-    net = random(2, 3, 4, 2)
-    with tf.Graph().as_default(), tf.Session() as session:
-        repeated = pix2pix.upsample(net, 3, [2, 3])
-        painted = pix2pix.upsample(net, 3, [2, 2], "conv2d_transpose")
+def test_training_lowers_the_losses():
+    """Each network's loss, the other one held; gradients reach all variables."""
+    _, end_points = generate()
+    made = end_points["predictions"]
+    with tf.variable_scope("judge"):
+        of_made, _ = judge(made)
+    with tf.variable_scope("judge", reuse=True):
+        of_real, _ = judge()
+    real, fake, fooled = (
+        tf.losses.sigmoid_cross_entropy(tf.fill(tf.shape(logits), value), logits)
+        for logits, value in ((of_real, 1.0), (of_made, 0.0), (of_made, 1.0))
+    )
+    generator = [v for v in tf.trainable_variables() if not v.op.name.startswith("judge")]
+    trained = (
+        (real + fake, tf.trainable_variables("judge")),
+        (fooled + tf.reduce_mean(tf.abs(made - IMAGES)), generator),
+    )
+    steps = []
+    for loss, variables in trained:
+        optimizer = tf.train.AdamOptimizer(0.002, beta1=0.5)
+        gradients = optimizer.compute_gradients(loss, variables)
+        steps.append((loss, gradients, optimizer.apply_gradients(gradients)))
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        kernel, _, transposed, _ = session.run(tf.global_variables())
-        repeated, painted = session.run([repeated, painted])
-        with pytest.raises(ValueError, match=r"Unknown method: \[cubic\]; give nn_upsample_conv or conv2d_transp"):
-            pix2pix.upsample(net, 3, [2, 2], "cubic")
-    # SAME padding of 4x4: one before, two after.
-    enlarged = np.pad(net.repeat(2, 1).repeat(3, 2), [(0, 0), (1, 2), (1, 2), (0, 0)])
-    windows = np.lib.stride_tricks.sliding_window_view(enlarged, (4, 4), axis=(1, 2))
-    np.testing.assert_allclose(repeated, np.einsum("bhwcij,ijco->bhwo", windows, kernel), 1e-4, 1e-5)
-    expected = np.zeros((2, 8, 10, 3))
-    for row, column in np.ndindex(3, 4):
-        position = np.einsum("bc,ijoc->bijo", net[:, row, column], transposed)
-        expected[:, 2 * row : 2 * row + 4, 2 * column : 2 * column + 4] += position
-    np.testing.assert_allclose(painted, expected[:, 1:-1, 1:-1], 1e-4, 1e-5)
+        for loss, gradients, step in steps:
+            assert all(np.abs(gradient).max() > 0 for gradient, _ in session.run(gradients))
+            before = session.run(loss)
+            for _ in range(5):
+                session.run(step)
+            assert session.run(loss) < 0.98 * before
 
 
-def test_discriminator():
-    with tf.Graph().as_default(), slim.arg_scope(pix2pix.pix2pix_arg_scope()):
-        logits, end_points = pix2pix.pix2pix_discriminator(tf.zeros([2, 64, 64, 3]), [4, 6, 8])
-        found = shapes()
-    expected = biased("conv0", [4, 4, 3, 4]) | normalized("conv1", [4, 4, 4, 6])
-    expected |= normalized("conv2", [4, 4, 6, 8]) | biased("conv3", [4, 4, 8, 1])
-    assert list(found.items()) == list(expected.items())
-    assert {key: (end_point.op.name, end_point.shape.as_list()) for key, end_point in end_points.items()} == {
-        "conv0": ("conv0_1/LeakyRelu", [2, 33, 33, 4]),
-        "conv1": ("conv1_1/LeakyRelu", [2, 17, 17, 6]),
-        "conv2": ("conv2_1/LeakyRelu", [2, 18, 18, 8]),
-        "logits": ("conv3_1/BiasAdd", [2, 19, 19, 1]),
-        "predictions": ("Sigmoid", [2, 19, 19, 1]),
-    }
-    assert logits is end_points["logits"]
+def test_one_size_may_be_unknown():
+    logits, _ = generate(tf.placeholder(tf.float32, [None, 16, 24, 3]))
+    assert logits.shape.as_list() == [None, 16, 24, 3]
+    with pytest.raises(ValueError, match="only one of its batch, height and width may be unknown"):
+        generate(tf.placeholder(tf.float32, [None, None, 24, 3]))
 
 
-def test_a_logit_sees_a_patch_of_70x70():
-    """The paper's PatchGAN; what a logit depends on has a gradient."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        images = tf.constant(random(1, 128, 128, 3))
-        logits, _ = pix2pix.pix2pix_discriminator(images, [2, 2, 2, 2], pad_mode="CONSTANT")
-        (gradients,) = tf.gradients(logits[:, 9, 9], images)
-        session.run(tf.global_variables_initializer())
-        seen = np.abs(session.run(gradients)).sum((0, 3))
-    rows, columns = np.nonzero(seen.sum(1))[0], np.nonzero(seen.sum(0))[0]
-    assert list(rows) == list(range(rows[0], rows[0] + 70))
-    assert list(columns) == list(range(columns[0], columns[0] + 70))
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"padding": 1.5}, TypeError, "1.5"),
+        ({"padding": -1}, ValueError, "negative|non-negative"),
+        ({"num_filters": [4]}, ValueError, r"num_filters=\[4\]: two or more are needed"),
+    ],
+)
+def test_what_cannot_be(arguments, error, message):
+    with pytest.raises(error, match=message):
+        judge(**arguments)
 
 
-@pytest.mark.parametrize("padding, error", [(1.5, TypeError), (-1, ValueError)])
-def test_wrong_padding(padding, error):
-    with tf.Graph().as_default(), pytest.raises(error):
-        pix2pix.pix2pix_discriminator(tf.zeros([1, 64, 64, 3]), [4, 6], padding=padding)
-
-
-@pytest.mark.parametrize("padding, rows", [(0, 8), (1, 14), (2, 19)])
-def test_padding(padding, rows):
-    with tf.Graph().as_default():
-        logits, _ = pix2pix.pix2pix_discriminator(tf.zeros([1, 64, 64, 3]), [4, 6, 8], padding)
-    assert logits.shape == [1, rows, rows, 1]
-
-
-def test_training(assert_a_step_lowers):
-    with tf.Graph().as_default(), slim.arg_scope(pix2pix.pix2pix_arg_scope()):
-        images = tf.constant(np.tanh(random(2, 16, 16, 3)))
-        blocks = [block._replace(decoder_keep_prob=0) for block in BLOCKS]
-        _, end_points = pix2pix.pix2pix_generator(images, 3, blocks)
-        judged, _ = pix2pix.pix2pix_discriminator(end_points["predictions"], [4, 6])
-        loss = tf.reduce_mean(tf.abs(end_points["predictions"] - images[::-1]))
-        loss += tf.losses.sigmoid_cross_entropy(tf.ones_like(judged), judged)
-        assert_a_step_lowers(loss, 0.01)
+def test_unknown_method():
+    with pytest.raises(ValueError, match=r"Unknown method: \[area\]; give nn_upsample_conv or conv2d_transpose"):
+        generate(upsample_method="area")
