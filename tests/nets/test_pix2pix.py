@@ -111,7 +111,7 @@ def test_numbers_of_the_generator(graph, random_weights, assert_close, method):
 
 @pytest.mark.parametrize(("padding", "mode"), [(2, "REFLECT"), (1, "CONSTANT"), (0, "REFLECT")])
 def test_numbers_of_the_discriminator(graph, random_weights, assert_close, padding, mode):
-    images = IMAGES.repeat(2, 1).repeat(2, 2)
+    images = IMAGES.repeat(3, 1).repeat(2, 2)
     _, layers = judge(images, padding=padding, pad_mode=mode)
     with random_weights(graph) as (session, path):
         layers = session.run(layers)
