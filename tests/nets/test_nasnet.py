@@ -90,6 +90,17 @@ def test_how_drop_path_grows(version, keep_probs, monkeypatch):
             assert len(tf.get_collection(tf.GraphKeys.SUMMARIES)) == 2 * (3 if version in ("v3", None) else 2)
 
 
+def test_a_global_step_that_is_not_there_is_made_under_its_own_name():
+    """research/slim makes it in the scope of the cell: no other graph would find it in the checkpoint."""
+    with tf.Graph().as_default(), tf.variable_scope("tower"):
+        tiny("pnasnet", 19, num_classes=None, final_endpoint="Stem", values={"drop_path_keep_prob": 0.5})
+        step = tf.train.get_global_step()
+        assert step.op.name == "global_step" and tf.train.get_or_create_global_step() is step
+        others = [variable for variable in tf.global_variables() if variable is not step]
+        assert others == tf.model_variables()
+        assert all(variable.op.name.startswith("tower/") for variable in others)
+
+
 def test_training_is_a_function_of_the_seed():
     """As slimft trains it, so that a resumed run drops what it would have."""
     pixels = np.random.default_rng(3).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)

@@ -295,7 +295,7 @@ class NasNetABaseCell:
             ratio = summaries["layer_ratio"] = (self._cell_num + 1) / self._total_num_cells
             keep_prob = 1 - ratio * (1 - keep_prob)
         if drop_connect_version != "v2":
-            step = tf.train.get_or_create_global_step() if current_step is None else current_step
+            step = _global_step() if current_step is None else current_step
             ratio = tf.minimum(1.0, tf.cast(step, tf.float32) / self._total_training_steps)
             summaries["current_ratio"] = ratio
             keep_prob = 1 - ratio * (1 - keep_prob)
@@ -305,6 +305,12 @@ class NasNetABaseCell:
                 for name, value in summaries.items():
                     tf.summary.scalar(name, value)
         return drop_path(net, keep_prob)
+
+
+def _global_step():
+    """The global step; where there is none it is made under its own name, not in the scope of the cell."""
+    with tf.variable_scope(tf.VariableScope(reuse=False, name=""), auxiliary_name_scope=False):
+        return tf.train.get_or_create_global_step()
 
 
 def _width(net):
