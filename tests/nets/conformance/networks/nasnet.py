@@ -104,7 +104,6 @@ NETWORKS = (
         *("pnasnet", "mobile", 3, 28, 270, 1001),
         signature=f"{FUNCTION})",
         trainable=5_064_487,  # "5.1M", says table 3 of the paper.
-        sizes=(96,),
         slow=("final_endpoints",),
     ),
     nasnet(
