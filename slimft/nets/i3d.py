@@ -12,7 +12,6 @@ variable names, op names and end points are those of research/slim/nets/i3d.py (
 
 from slimft.compat import slim
 from slimft.nets import i3d_utils, inception_utils, s3dg
-from slimft.nets.spec import UnlistedNetwork
 
 trunc_normal = inception_utils.trunc_normal
 conv3d_spatiotemporal = i3d_utils.conv3d_spatiotemporal
@@ -95,6 +94,3 @@ def i3d(
 
 
 i3d.default_image_size = 224
-
-# The name of its scope alone is Inception V1's.
-SPECS = (UnlistedNetwork(module=__name__, arg_scope_name="i3d_arg_scope", scope="InceptionV1"),)

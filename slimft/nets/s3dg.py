@@ -18,7 +18,6 @@ import functools
 from slimft.compat import slim, tf
 from slimft.nets import i3d_utils, inception_utils
 from slimft.nets.inception_v1 import FILTERS
-from slimft.nets.spec import UnlistedNetwork
 
 arg_scope = slim.arg_scope
 trunc_normal = inception_utils.trunc_normal
@@ -261,6 +260,3 @@ def s3dg(
 
 
 s3dg.default_image_size = 224
-
-# The name of its scope alone is Inception V1's.
-SPECS = (UnlistedNetwork(module=__name__, arg_scope_name="s3dg_arg_scope", scope="InceptionV1"),)
