@@ -31,7 +31,7 @@ NETWORKS = (
         {"conv1": (5, 5, 1, 32), "conv2": (5, 5, 32, 64), "fc3": (3136, 1024), "fc4": (1024, 10)},
         image_size=28,
         counts=Counts(8, 8, 0, 0),
-        trainable=3_274_634 + 990 * 1025,  # Of "Deep MNIST for Experts", with 10 classes.
+        trainable=3_274_634 + 990 * 1025,  # Its layers', with 10 classes, summed up by hand.
         logits=("fc4",),
         shapes={
             "conv1": [28, 28, 32], "pool1": [14, 14, 32], "conv2": [14, 14, 64], "pool2": [7, 7, 64],
