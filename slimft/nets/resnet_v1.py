@@ -12,6 +12,8 @@ points are those of research/slim/nets/resnet_v1.py (github.com/tensorflow/model
 """
 
 import contextlib
+import functools
+import inspect
 
 from slimft.compat import slim, tf
 from slimft.nets import resnet_utils
@@ -178,12 +180,29 @@ def _published(layers, *units):
     return function
 
 
+def _squeezed_after_storing(function):
+    """`function` with these two arguments in the order that research/slim's deeper networks have them in."""
+    signature = inspect.signature(function)
+    parameters = dict(signature.parameters)
+    names = list(parameters)
+    i, j = names.index("spatial_squeeze"), names.index("store_non_strided_activations")
+    names[i], names[j] = names[j], names[i]
+    signature = signature.replace(parameters=[parameters[name] for name in names])
+
+    @functools.wraps(function)
+    def reordered(*args, **kwargs):
+        return function(**signature.bind(*args, **kwargs).arguments)
+
+    reordered.__signature__ = signature
+    return reordered
+
+
 resnet_v1.default_image_size = 224
 # Table 1 of arXiv:1512.03385; 200 has as many units as in arXiv:1603.05027.
 resnet_v1_50 = _published(50, 3, 4, 6, 3)
 resnet_v1_101 = _published(101, 3, 4, 23, 3)
-resnet_v1_152 = _published(152, 3, 8, 36, 3)
-resnet_v1_200 = _published(200, 3, 24, 36, 3)
+resnet_v1_152 = _squeezed_after_storing(_published(152, 3, 8, 36, 3))
+resnet_v1_200 = _squeezed_after_storing(_published(200, 3, 24, 36, 3))
 
 SPECS = tuple(
     NetworkSpec(

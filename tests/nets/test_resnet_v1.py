@@ -84,6 +84,18 @@ def test_every_argument_reaches_the_network(monkeypatch, name):
     assert [block.args[-1]["depth"] for block in blocks] == [120, 152, 304, 612]
 
 
+@pytest.mark.parametrize("name", UNITS)
+def test_the_order_of_arguments_is_research_slims(monkeypatch, name):
+    """There the deeper ones have two of them the other way around."""
+    told = ("spatial_squeeze", "store_non_strided_activations")
+    signature = inspect.signature(resnet_v1.resnet_v1)
+    monkeypatch.setattr(resnet_v1, "resnet_v1", lambda *args: signature.bind(*args).arguments)
+    arguments = getattr(resnet_v1, name)("images", 7, True, True, None, "sixth", "seventh", 4, 2, True, "mine")
+    expected = ("sixth", "seventh") if name in ("resnet_v1_50", "resnet_v1_101") else ("seventh", "sixth")
+    assert tuple(arguments[key] for key in told) == expected
+    assert (arguments["reuse"], arguments["scope"]) == (True, "mine")
+
+
 def test_output_stride_of_resnet_50(build):
     network = build(
         "slimft.nets", "resnet_v1_50", None, (1, 225, 225, 3), is_training=False, global_pool=False, output_stride=8

@@ -81,12 +81,11 @@ def resnet(version, depth, **arguments):
         function_size=224,
         signature=(
             "(inputs, num_classes=None, is_training=True, global_pool=True, output_stride=None, "
-            "spatial_squeeze=True, "
-            + (
-                "store_non_strided_activations=False, min_base_depth=8, depth_multiplier=1, "
-                if version == 1
-                else ""
-            )
+            + {
+                (1, False): "spatial_squeeze=True, store_non_strided_activations=False, ",
+                (1, True): "store_non_strided_activations=False, spatial_squeeze=True, ",
+            }.get((version, depth > 101), "spatial_squeeze=True, ")
+            + ("min_base_depth=8, depth_multiplier=1, " if version == 1 else "")
             + f"reuse=None, scope='{name}', final_endpoint=None)"  # The last is ours alone.
         ),
         counts=counts,
