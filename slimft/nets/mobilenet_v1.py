@@ -15,8 +15,13 @@ import collections
 
 from slimft.compat import slim, tf
 from slimft.nets.final_endpoint import check_no_logits
+from slimft.nets.inception_utils import reduced_kernel_size
 from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates, wrapped_partial
 from slimft.nets.spec import NetworkSpec
+
+# As scripts call them.
+_fixed_padding = fixed_padding
+_reduced_kernel_size_for_small_input = reduced_kernel_size
 
 Conv = collections.namedtuple("Conv", ["kernel", "stride", "depth"])
 Conv.__doc__ = """A full convolution: its kernel ``[height, width]``, stride and number of filters."""

@@ -29,7 +29,8 @@ RESEARCH_SLIM = {
     "inception_v3": """inception_v3 inception_v3_arg_scope inception_v3_base trunc_normal
         _reduced_kernel_size_for_small_input""",
     "mobilenet_v1": """Conv DepthSepConv MOBILENETV1_CONV_DEFS mobilenet_v1 mobilenet_v1_025 mobilenet_v1_050
-        mobilenet_v1_075 mobilenet_v1_arg_scope mobilenet_v1_base wrapped_partial""",
+        mobilenet_v1_075 mobilenet_v1_arg_scope mobilenet_v1_base wrapped_partial _fixed_padding
+        _reduced_kernel_size_for_small_input""",
     "mobilenet.conv_blocks": """expand_input_by_factor expanded_conv split_conv split_separable_conv2d
         squeeze_excite _fixed_padding _make_divisible _split_divisible _v1_compatible_scope_naming""",
     "mobilenet.mobilenet": """NoOpScope apply_activation depth_multiplier global_pool mobilenet mobilenet_base op
