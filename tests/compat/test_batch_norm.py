@@ -162,6 +162,14 @@ def test_rare_arguments(slims_batch_norm, arguments, training):
     assert_same(slims_batch_norm, layer(**arguments), training=training)
 
 
+@pytest.mark.parametrize("data_format", ["NHWC", "NCHW"])
+def test_renorm_of_videos(slims_batch_norm, data_format):
+    """With the arguments of I3D's arg_scope."""
+    collections = {"beta": None, "gamma": None, "moving_mean": ["moving_vars"], "moving_variance": ["moving_vars"]}
+    build = layer(renorm=True, fused=False, variables_collections=collections, data_format=data_format)
+    assert_same(slims_batch_norm, build, rank=5)
+
+
 def test_renorm_in_inference(slims_batch_norm):
     assert_same(slims_batch_norm, layer(renorm=True, scale=True), training=False)
 
@@ -213,6 +221,12 @@ def _in_slims_layers(batch_norm, inputs, training):
         net = slim.separable_conv2d(net, 3, 3, 1)
         net = slim.fully_connected(slim.flatten(net), 5)
     return batch_norm(net, scope="last")
+
+
+def _in_convolutions_of_videos(batch_norm, inputs, training):
+    normalized = {"normalizer_fn": batch_norm, "normalizer_params": {"decay": 0.8, "is_training": training}}
+    with slim.arg_scope([slim.conv3d], weights_initializer=tf.ones_initializer(), **normalized):
+        return slim.conv3d(slim.conv3d(inputs, 4, [3, 1, 1]), 3, [1, 3, 3], stride=[1, 2, 2], activation_fn=None)
 
 
 def _user_getter(batch_norm, inputs, training):
@@ -274,6 +288,11 @@ def test_surroundings(slims_batch_norm, build):
 @pytest.mark.parametrize("build", [_decay_tensor, _resource_variables, _in_slims_layers])
 def test_surroundings_with_placeholder(slims_batch_norm, build):
     assert_same(slims_batch_norm, build, training=TENSOR)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_surroundings_of_videos(slims_batch_norm, training):
+    assert_same(slims_batch_norm, _in_convolutions_of_videos, rank=5, training=training)
 
 
 @pytest.mark.parametrize("fused", [None, False])
