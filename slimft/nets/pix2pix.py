@@ -46,12 +46,14 @@ def upsample(net, num_outputs, kernel_size, method="nn_upsample_conv"):
     Raises:
         ValueError: there is no such `method`.
     """
+    # Made whatever the method, as in research/slim: what is drawn from a graph's seed depends on the ops before.
+    shape = tf.shape(net)
+    height, width = shape[1], shape[2]
     if method == "conv2d_transpose":
         return slim.conv2d_transpose(net, num_outputs, [4, 4], stride=kernel_size, activation_fn=None)
     if method != "nn_upsample_conv":
         raise ValueError(f"Unknown method: [{method}]; give nn_upsample_conv or conv2d_transpose")
-    shape = tf.shape(net)
-    size = [kernel_size[0] * shape[1], kernel_size[1] * shape[2]]
+    size = [kernel_size[0] * height, kernel_size[1] * width]
     net = tf.image.resize(net, size, method=tf.image.ResizeMethod.NEAREST_NEIGHBOR)
     return slim.conv2d(net, num_outputs, [4, 4], activation_fn=None)
 

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import pathlib
+import runpy
 import subprocess
 import sys
 import types
@@ -14,6 +15,7 @@ import pytest
 from slimft.nets import get_network
 
 KERAS_LOGITS = pathlib.Path(__file__).with_name("keras_logits.py")
+NUMPY_LAYERS = pathlib.Path(__file__).with_name("numpy_layers.py")
 
 
 @pytest.fixture(scope="session")
@@ -166,3 +168,9 @@ def windows():
         return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))[:, ::stride, ::stride]
 
     return windows
+
+
+@pytest.fixture(scope="session")
+def in_numpy():
+    """The functions of numpy_layers.py."""
+    return types.SimpleNamespace(**runpy.run_path(str(NUMPY_LAYERS)))

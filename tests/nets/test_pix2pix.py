@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from numpy_layers import conv2d, conv2d_transpose, normalize, relu
 
 from slimft.compat import slim, tf
 from slimft.nets import pix2pix
@@ -69,24 +68,22 @@ def test_the_default_blocks_are_research_slims():
     ]
 
 
-def layer(values, scope, x, stride=1, padding="SAME", activation=lambda x: x):
+def layer(in_numpy, values, scope, x, stride=1, padding="SAME", activation=lambda x: x):
     """A convolution with what comes after it, going by its variables."""
-    if "transpose" in scope:
-        x = conv2d_transpose(x, values[f"{scope}/weights"], stride, padding)
-    else:
-        x = conv2d(x, values[f"{scope}/weights"], stride, padding)
+    convolve = in_numpy.conv2d_transpose if "transpose" in scope else in_numpy.conv2d
+    x = convolve(x, values[f"{scope}/weights"], stride, padding)
     if f"{scope}/biases" in values:
         return activation(x + values[f"{scope}/biases"])
     gamma, beta = (values[f"{scope}/InstanceNorm/{name}"] for name in ("gamma", "beta"))
-    return activation(normalize(x, (1, 2), 0.00001) * gamma + beta)
+    return activation(in_numpy.normalize(x, (1, 2), 0.00001) * gamma + beta)
 
 
 def leaky(x):
-    return relu(x, 0.2)
+    return np.maximum(x, 0.2 * x)
 
 
 @pytest.mark.parametrize("method", ["nn_upsample_conv", "conv2d_transpose"])
-def test_numbers_of_the_generator(graph, random_weights, assert_close, method):
+def test_numbers_of_the_generator(graph, random_weights, in_numpy, assert_close, method):
     _, layers = generate(upsample_method=method)
     with random_weights(graph) as (session, path):
         layers = session.run(layers)
@@ -94,15 +91,15 @@ def test_numbers_of_the_generator(graph, random_weights, assert_close, method):
 
     x, expected = IMAGES.astype(np.float64), {}
     for i, (suffix, activation) in enumerate((("", leaky), ("_1", leaky), ("_2", lambda x: x))):
-        x = expected[f"encoder{i}"] = layer(values, f"encoder/Conv{suffix}", x, 2, activation=activation)
+        x = expected[f"encoder{i}"] = layer(in_numpy, values, f"encoder/Conv{suffix}", x, 2, activation=activation)
     for i, suffix in enumerate(("", "_1", "_2")):
-        x = relu(x if i == 0 else np.concatenate([x, expected[f"encoder{2 - i}"]], 3))
+        x = in_numpy.relu(x if i == 0 else np.concatenate([x, expected[f"encoder{2 - i}"]], 3))
         if method == "conv2d_transpose":
-            x = layer(values, f"decoder/Conv2d_transpose{suffix}", x, 2)
+            x = layer(in_numpy, values, f"decoder/Conv2d_transpose{suffix}", x, 2)
         else:
-            x = layer(values, f"decoder/Conv{suffix}", x.repeat(2, 1).repeat(2, 2))
+            x = layer(in_numpy, values, f"decoder/Conv{suffix}", x.repeat(2, 1).repeat(2, 2))
         expected[f"decoder{i}"] = x
-    expected["logits"] = layer(values, "output/Conv", x)
+    expected["logits"] = layer(in_numpy, values, "output/Conv", x)
     expected["predictions"] = np.tanh(expected["logits"])
     assert layers.keys() == expected.keys()
     for name, value in layers.items():
@@ -110,8 +107,8 @@ def test_numbers_of_the_generator(graph, random_weights, assert_close, method):
 
 
 @pytest.mark.parametrize(("padding", "mode"), [(2, "REFLECT"), (1, "CONSTANT"), (0, "REFLECT")])
-def test_numbers_of_the_discriminator(graph, random_weights, assert_close, padding, mode):
-    images = IMAGES.repeat(3, 1).repeat(2, 2)
+def test_numbers_of_the_discriminator(graph, random_weights, in_numpy, assert_close, padding, mode):
+    images = IMAGES.repeat(3, 1).repeat(3, 2)
     _, layers = judge(images, padding=padding, pad_mode=mode)
     with random_weights(graph) as (session, path):
         layers = session.run(layers)
@@ -120,7 +117,9 @@ def test_numbers_of_the_discriminator(graph, random_weights, assert_close, paddi
     x, expected = images.astype(np.float64), {}
     for scope, stride in (("conv0", 2), ("conv1", 2), ("conv2", 1), ("conv3", 1)):
         x = np.pad(x, [(0, 0), (padding, padding), (padding, padding), (0, 0)], mode=mode.lower())
-        x = expected[scope] = layer(values, scope, x, stride, "VALID", leaky if scope != "conv3" else lambda x: x)
+        x = expected[scope] = layer(
+            in_numpy, values, scope, x, stride, "VALID", leaky if scope != "conv3" else lambda x: x
+        )
     expected["logits"] = expected.pop("conv3")
     expected["predictions"] = 1 / (1 + np.exp(-expected["logits"]))
     assert layers.keys() == expected.keys()
