@@ -13,7 +13,7 @@ research/slim/nets/mobilenet_v1.py (github.com/tensorflow/models).
 
 import collections
 
-from slimft.compat import slim, tf
+from slimft.compat import scoped_argument, slim, tf
 from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.inception_utils import reduced_kernel_size
 from slimft.nets.mobilenet_utils import fixed_padding, strides_and_rates, wrapped_partial
@@ -164,12 +164,16 @@ def mobilenet_v1_base(
 
     conv_defs = MOBILENETV1_CONV_DEFS if conv_defs is None else conv_defs
     end_points = {}
+    # Where no arg_scope tells the normalization, it is batch normalization, as in research/slim before it had a
+    # choice.
+    full, separable = (
+        scoped_argument(layer, "normalizer_fn", slim.batch_norm) for layer in (slim.conv2d, slim.separable_conv2d)
+    )
     with (
         tf.variable_scope(scope, "MobilenetV1", [inputs]),
-        slim.arg_scope(
-            [slim.conv2d, slim.separable_conv2d],
-            padding="VALID" if use_explicit_padding else "SAME",
-        ),
+        slim.arg_scope([slim.conv2d], normalizer_fn=full),
+        slim.arg_scope([slim.separable_conv2d], normalizer_fn=separable),
+        slim.arg_scope([slim.conv2d, slim.separable_conv2d], padding="VALID" if use_explicit_padding else "SAME"),
     ):
         for name, net in _layers(inputs, conv_defs, depth, output_stride, use_explicit_padding):
             end_points[name] = net
