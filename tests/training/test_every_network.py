@@ -20,8 +20,8 @@ from slimft.training.stages import Stage
 
 CLASSIFIERS = [name for name in network_names() if get_network(name).task == "classification"]
 STEPS, BATCH_SIZE = 20, 16
-# VGG and NASNet are dear; of the Inceptions, V1 and V3 are tested.
-LEFT_OUT = ("vgg", "inception_v2", "inception_v4", "inception_resnet_v2", "nasnet")
+# VGG, OverFeat and NASNet are dear; of the Inceptions, V1 and V3 are tested.
+LEFT_OUT = ("vgg", "overfeat", "inception_v2", "inception_v4", "inception_resnet_v2", "nasnet")
 
 
 def always_trained():
