@@ -89,8 +89,15 @@ def test_the_run_is_the_same_to_the_last_bit(tiny, tmp_path, monkeypatch, capfd,
 
 @pytest.mark.parametrize("model", ["vgg_a", "mobilenet_v1_025", "resnet_v2_50"])
 def test_the_run_is_the_same_of_real_networks(tmp_path, model):
+    """But for rounding: on some processors a convolution's depends on how many images are computed at a time."""
     changes = {"model": model, "batch_size": 32, "train_examples": 70, "epochs": 1.5}
-    assert_same(outcome(tmp_path / "on", **changes), outcome(tmp_path / "off", cache="off", **changes))
+    kept, anew = outcome(tmp_path / "on", **changes), outcome(tmp_path / "off", cache="off", **changes)
+    assert kept.keys() == anew.keys() and kept.pop("loss") == pytest.approx(anew.pop("loss"), rel=1e-4)
+    for name in ("train", "validation"):
+        for one, other in zip(kept.pop(name), anew.pop(name), strict=True):
+            assert one == pytest.approx(other, rel=1e-4)
+    for name in kept:
+        np.testing.assert_allclose(kept[name], anew[name], rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_what_is_there_is_not_computed_again(tiny, tmp_path, computed):
