@@ -26,7 +26,7 @@ def build(spec):
 
     with tf.Graph().as_default() as graph:
         size = spec.default_image_size
-        images = tf.placeholder(tf.float32, [None, size, size, 3])
+        images = tf.placeholder(tf.float32, [None, size, size, spec.channels])
         spec.build(images, spec.num_imagenet_classes, is_training=True)
     return graph
 

@@ -55,16 +55,13 @@ def get_network_fn(name, num_classes, weight_decay=0.0, is_training=False):
             return function(images, **{**arguments, **_size_arguments(name, images), **kwargs})
 
     # As there, 224 for ResNet V2, though the registry tells the 299 of its checkpoints.
-    if hasattr(function, "default_image_size"):
-        network_fn.default_image_size = function.default_image_size
-    elif name in network_names():
-        network_fn.default_image_size = get_network(name).default_image_size
+    network_fn.default_image_size = function.default_image_size
     return network_fn
 
 
 def _size_arguments(name, images):
     """What the network has to be told for images of that size; for its default size where that is not known."""
-    if name not in network_names():
+    if name in _OF_VIDEOS:
         return {}
     spec = get_network(name)
     height, width = tf.TensorShape(images.shape).as_list()[1:3]

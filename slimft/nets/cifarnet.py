@@ -10,13 +10,11 @@ another shape. Signature, variable names, op names and end points are those of r
 (github.com/tensorflow/models).
 """
 
-import functools
-
 from slimft.compat import slim, tf
+from slimft.nets import alexnet_utils
 from slimft.nets.spec import NetworkSpec
 
-# Of a standard deviation, as scripts call it.
-trunc_normal = functools.partial(tf.truncated_normal_initializer, 0.0)
+trunc_normal = alexnet_utils.trunc_normal
 
 
 def cifarnet_arg_scope(weight_decay=0.004):
@@ -36,12 +34,6 @@ def cifarnet_arg_scope(weight_decay=0.004):
         ) as arg_scope,
     ):
         return arg_scope
-
-
-def arguments_for(image_size, is_training):
-    """The network sees the whole image: no image size needs an argument."""
-    del image_size, is_training
-    return {}
 
 
 def _normalize(net, name):

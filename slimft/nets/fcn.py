@@ -43,12 +43,6 @@ fcn_arg_scope = vgg_arg_scope
 fcn_resnet_arg_scope = resnet_arg_scope
 
 
-def arguments_for(image_size, is_training):
-    """The networks take images of any size: none needs an argument."""
-    del image_size, is_training
-    return {}
-
-
 def fcn_32s(
     inputs,
     num_classes=21,

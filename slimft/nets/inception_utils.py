@@ -178,6 +178,13 @@ def average_windows(net, kernel_size, end_points):
     return net
 
 
+def logits_of_positions(net, num_classes, dropout_keep_prob, spatial_squeeze, end_points):
+    """The last layers of V2 and V3: dropout, which is ``PreLogits``, and the logits of each position."""
+    net = end_points["PreLogits"] = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
+    logits = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="Conv2d_1c_1x1")
+    return tf.squeeze(logits, [1, 2], name="SpatialSqueeze") if spatial_squeeze else logits
+
+
 def average_all(net, scope, stride):
     """Averages over all positions; by `slim.avg_pool2d` where it is known how many there are."""
     size = net.shape.as_list()[1:3]

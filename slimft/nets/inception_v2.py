@@ -201,12 +201,9 @@ def inception_v2(
                 net = inception_utils.average_windows(net, [7, 7], end_points)
             if not num_classes:
                 return net, end_points
-            net = end_points["PreLogits"] = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
-            logits = slim.conv2d(
-                net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="Conv2d_1c_1x1"
+            logits = inception_utils.logits_of_positions(
+                net, num_classes, dropout_keep_prob, spatial_squeeze, end_points
             )
-            if spatial_squeeze:
-                logits = tf.squeeze(logits, [1, 2], name="SpatialSqueeze")
         end_points["Logits"] = logits
         end_points["Predictions"] = prediction_fn(logits, scope="Predictions")
         return logits, end_points

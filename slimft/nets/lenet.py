@@ -29,12 +29,6 @@ def lenet_arg_scope(weight_decay=0.0):
         return arg_scope
 
 
-def arguments_for(image_size, is_training):
-    """The network sees the whole image: no image size needs an argument."""
-    del image_size, is_training
-    return {}
-
-
 def lenet(
     images, num_classes=10, is_training=False, dropout_keep_prob=0.5, prediction_fn=slim.softmax, scope="LeNet"
 ):

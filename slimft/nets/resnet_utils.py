@@ -164,12 +164,6 @@ def pool_and_classify(net, end_points, scope, num_classes, global_pool, spatial_
     return net, end_points
 
 
-def arguments_for(image_size, is_training):
-    """The network averages over all positions: no image size needs an argument."""
-    del image_size, is_training
-    return {}
-
-
 def resnet_arg_scope(
     weight_decay=0.0001,
     batch_norm_decay=0.997,

@@ -20,7 +20,6 @@ from slimft.nets import resnet_utils
 from slimft.nets.final_endpoint import check_no_logits
 from slimft.nets.spec import NetworkSpec
 
-arguments_for = resnet_utils.arguments_for
 resnet_arg_scope = resnet_utils.resnet_arg_scope
 NoOpScope = contextlib.nullcontext
 

@@ -27,8 +27,8 @@ class NetworkSpec:
 
     Attributes:
         name: its name, also the name of its function where `function_name` is None.
-        module: the full name of the module with the function, its arg_scope and `arguments_for`; in that file,
-            ``__name__``.
+        module: the full name of the module with the function, its arg_scope and, where an image's size needs to be
+            told, `arguments_for`; in that file, ``__name__``.
         arg_scope_name: the function in `module` that makes the arg_scope, taking `weight_decay`.
         scope: the variable scope of all its variables; empty if they have none in common.
         logits_scopes: the scopes, below none but the root, whose shape depends on the number of classes; the
@@ -274,7 +274,8 @@ class NetworkSpec:
         """
         if image_size is not None:
             self.check_image_size(image_size)
-        return self._load().arguments_for(image_size, is_training)
+        told = getattr(self._load(), "arguments_for", None)
+        return told(image_size, is_training) if told else {}
 
     def _load(self):
         return importlib.import_module(self.module)

@@ -55,12 +55,6 @@ V2_DEF = {
 V2_DEF_GROUP_NORM = {"defaults": _defaults(slim.group_norm), "spec": list(V2_DEF["spec"])}
 
 
-def arguments_for(image_size, is_training):
-    """The network averages over all positions: no image size needs an argument."""
-    del image_size, is_training
-    return {}
-
-
 @slim.add_arg_scope
 def mobilenet(
     input_tensor,

@@ -225,12 +225,6 @@ V3_LARGE_DETECTION = _reduce_consecutive_layers(V3_LARGE, 13, 16)
 V3_SMALL_DETECTION = _reduce_consecutive_layers(V3_SMALL, 9, 12)
 
 
-def arguments_for(image_size, is_training):
-    """The network averages over all positions: no image size needs an argument."""
-    del image_size, is_training
-    return {}
-
-
 @slim.add_arg_scope
 def mobilenet(
     input_tensor,

@@ -14,65 +14,44 @@ auxiliary logits take images that are too small for them there.
 """
 
 from slimft.compat import slim
-from slimft.compat.hparams import HParams
 from slimft.nets.nasnet import nasnet_utils, network
 from slimft.nets.spec import NetworkSpec
 
 arg_scope = slim.arg_scope
-arguments_for = network.arguments_for
 
 
 def cifar_config():
     """NASNet-A (6 @ 768) for images of 32x32 pixels; drop_path grows over 600 epochs of batches of 32."""
-    return HParams(
+    return network.config(
+        num_cells=18,
+        num_conv_filters=32,
         stem_multiplier=3.0,
         drop_path_keep_prob=0.6,
-        num_cells=18,
-        use_aux_head=1,
-        num_conv_filters=32,
         dense_dropout_keep_prob=1.0,
-        filter_scaling_rate=2.0,
-        num_reduction_layers=2,
-        data_format="NHWC",
-        skip_reduction_layer_input=0,
         total_training_steps=937500,
-        use_bounded_activation=False,
+        skip_reduction_layer_input=0,
     )
 
 
 def large_imagenet_config():
     """NASNet-A (6 @ 4032)."""
-    return HParams(
-        stem_multiplier=3.0,
-        dense_dropout_keep_prob=0.5,
+    return network.config(
         num_cells=18,
-        filter_scaling_rate=2.0,
         num_conv_filters=168,
+        stem_multiplier=3.0,
         drop_path_keep_prob=0.7,
-        use_aux_head=1,
-        num_reduction_layers=2,
-        data_format="NHWC",
         skip_reduction_layer_input=1,
-        total_training_steps=250000,
-        use_bounded_activation=False,
     )
 
 
 def mobile_imagenet_config():
     """NASNet-A (4 @ 1056)."""
-    return HParams(
-        stem_multiplier=1.0,
-        dense_dropout_keep_prob=0.5,
+    return network.config(
         num_cells=12,
-        filter_scaling_rate=2.0,
-        drop_path_keep_prob=1.0,
         num_conv_filters=44,
-        use_aux_head=1,
-        num_reduction_layers=2,
-        data_format="NHWC",
+        stem_multiplier=1.0,
+        drop_path_keep_prob=1.0,
         skip_reduction_layer_input=0,
-        total_training_steps=250000,
-        use_bounded_activation=False,
     )
 
 

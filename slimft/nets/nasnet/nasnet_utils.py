@@ -320,8 +320,12 @@ def _width(net):
     return int(net.shape[2])
 
 
-class NasNetANormalCell(NasNetABaseCell):
-    """NASNet-A's cell of the input's size; its arguments are those of `NasNetABaseCell`."""
+class PublishedCell(NasNetABaseCell):
+    """A cell whose operations and states are its class'; its arguments are the others of `NasNetABaseCell`."""
+
+    operations: tuple[str, ...]
+    used_hiddenstates: tuple[int, ...]
+    hiddenstate_indices: tuple[int, ...]
 
     def __init__(
         self,
@@ -333,15 +337,9 @@ class NasNetANormalCell(NasNetABaseCell):
     ):
         super().__init__(
             num_conv_filters,
-            [
-                *("separable_5x5_2", "separable_3x3_2"),
-                *("separable_5x5_2", "separable_3x3_2"),
-                *("avg_pool_3x3", "none"),
-                *("avg_pool_3x3", "avg_pool_3x3"),
-                *("separable_3x3_2", "none"),
-            ],
-            [1, 0, 0, 0, 0, 0, 0],
-            [0, 1, 1, 1, 0, 1, 1, 1, 0, 0],
+            self.operations,
+            self.used_hiddenstates,
+            self.hiddenstate_indices,
             drop_path_keep_prob,
             total_num_cells,
             total_training_steps,
@@ -349,30 +347,29 @@ class NasNetANormalCell(NasNetABaseCell):
         )
 
 
-class NasNetAReductionCell(NasNetABaseCell):
-    """NASNet-A's cell of half the input's size; its arguments are those of `NasNetABaseCell`."""
+class NasNetANormalCell(PublishedCell):
+    """NASNet-A's cell of the input's size."""
 
-    def __init__(
-        self,
-        num_conv_filters,
-        drop_path_keep_prob,
-        total_num_cells,
-        total_training_steps,
-        use_bounded_activation=False,
-    ):
-        super().__init__(
-            num_conv_filters,
-            [
-                *("separable_5x5_2", "separable_7x7_2"),
-                *("max_pool_3x3", "separable_7x7_2"),
-                *("avg_pool_3x3", "separable_5x5_2"),
-                *("none", "avg_pool_3x3"),
-                *("separable_3x3_2", "max_pool_3x3"),
-            ],
-            [1, 1, 1, 0, 0, 0, 0],
-            [0, 1, 0, 1, 0, 1, 3, 2, 2, 0],
-            drop_path_keep_prob,
-            total_num_cells,
-            total_training_steps,
-            use_bounded_activation,
-        )
+    operations = (
+        *("separable_5x5_2", "separable_3x3_2"),
+        *("separable_5x5_2", "separable_3x3_2"),
+        *("avg_pool_3x3", "none"),
+        *("avg_pool_3x3", "avg_pool_3x3"),
+        *("separable_3x3_2", "none"),
+    )
+    used_hiddenstates = (1, 0, 0, 0, 0, 0, 0)
+    hiddenstate_indices = (0, 1, 1, 1, 0, 1, 1, 1, 0, 0)
+
+
+class NasNetAReductionCell(PublishedCell):
+    """NASNet-A's cell of half the input's size."""
+
+    operations = (
+        *("separable_5x5_2", "separable_7x7_2"),
+        *("max_pool_3x3", "separable_7x7_2"),
+        *("avg_pool_3x3", "separable_5x5_2"),
+        *("none", "avg_pool_3x3"),
+        *("separable_3x3_2", "max_pool_3x3"),
+    )
+    used_hiddenstates = (1, 1, 1, 0, 0, 0, 0)
+    hiddenstate_indices = (0, 1, 0, 1, 0, 1, 3, 2, 2, 0)

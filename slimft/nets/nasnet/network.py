@@ -8,6 +8,7 @@ import contextlib
 import copy
 
 from slimft.compat import slim, tf
+from slimft.compat.hparams import HParams
 from slimft.nets.nasnet import nasnet_utils
 
 # The layers whose data format is the network's.
@@ -22,6 +23,20 @@ _IN_DATA_FORMAT = (
     nasnet_utils.get_channel_index,
     nasnet_utils.get_channel_dim,
 )
+
+
+def config(**own):
+    """A network's hyperparameters: those of its own, and what most have in common."""
+    common = {
+        "dense_dropout_keep_prob": 0.5,
+        "filter_scaling_rate": 2.0,
+        "use_aux_head": 1,
+        "num_reduction_layers": 2,
+        "data_format": "NHWC",
+        "total_training_steps": 250000,
+        "use_bounded_activation": False,
+    }
+    return HParams(**{**common, **own})
 
 
 def arg_scope(weight_decay, batch_norm_decay, batch_norm_epsilon):
@@ -45,11 +60,6 @@ def arg_scope(weight_decay, batch_norm_decay, batch_norm_epsilon):
         ) as made,
     ):
         return made
-
-
-def arguments_for(image_size, is_training):
-    """No arguments: any size has one row of logits, auxiliary ones too."""
-    return {}
 
 
 def imagenet_stem(images, hparams, cell, current_step):

@@ -11,47 +11,31 @@ research/slim/nets/nasnet/pnasnet.py (github.com/tensorflow/models). What is dif
 """
 
 from slimft.compat import slim
-from slimft.compat.hparams import HParams
 from slimft.nets.nasnet import nasnet_utils, network
 from slimft.nets.spec import NetworkSpec
 
 arg_scope = slim.arg_scope
-arguments_for = network.arguments_for
 
 
 def large_imagenet_config():
     """PNASNet-5 (N = 4, F = 216)."""
-    return HParams(
-        stem_multiplier=3.0,
-        dense_dropout_keep_prob=0.5,
+    return network.config(
         num_cells=12,
-        filter_scaling_rate=2.0,
         num_conv_filters=216,
+        stem_multiplier=3.0,
         drop_path_keep_prob=0.6,
-        use_aux_head=1,
-        num_reduction_layers=2,
-        data_format="NHWC",
         skip_reduction_layer_input=1,
-        total_training_steps=250000,
-        use_bounded_activation=False,
     )
 
 
 def mobile_imagenet_config():
     """PNASNet-5 (N = 3, F = 54)."""
-    return HParams(
-        stem_multiplier=1.0,
-        dense_dropout_keep_prob=0.5,
+    return network.config(
         num_cells=9,
-        filter_scaling_rate=2.0,
         num_conv_filters=54,
+        stem_multiplier=1.0,
         drop_path_keep_prob=1.0,
-        use_aux_head=1,
-        num_reduction_layers=2,
-        data_format="NHWC",
         skip_reduction_layer_input=1,
-        total_training_steps=250000,
-        use_bounded_activation=False,
     )
 
 
@@ -65,33 +49,18 @@ def pnasnet_mobile_arg_scope(weight_decay=4e-5, batch_norm_decay=0.9997, batch_n
     return network.arg_scope(weight_decay, batch_norm_decay, batch_norm_epsilon)
 
 
-class PNasNetNormalCell(nasnet_utils.NasNetABaseCell):
-    """PNASNet-5's cell; its arguments are those of `NasNetABaseCell`."""
+class PNasNetNormalCell(nasnet_utils.PublishedCell):
+    """PNASNet-5's cell."""
 
-    def __init__(
-        self,
-        num_conv_filters,
-        drop_path_keep_prob,
-        total_num_cells,
-        total_training_steps,
-        use_bounded_activation=False,
-    ):
-        super().__init__(
-            num_conv_filters,
-            [
-                *("separable_5x5_2", "max_pool_3x3"),
-                *("separable_7x7_2", "max_pool_3x3"),
-                *("separable_5x5_2", "separable_3x3_2"),
-                *("separable_3x3_2", "max_pool_3x3"),
-                *("separable_3x3_2", "none"),
-            ],
-            [1, 1, 0, 0, 0, 0, 0],
-            [1, 1, 0, 0, 0, 0, 4, 0, 1, 0],
-            drop_path_keep_prob,
-            total_num_cells,
-            total_training_steps,
-            use_bounded_activation,
-        )
+    operations = (
+        *("separable_5x5_2", "max_pool_3x3"),
+        *("separable_7x7_2", "max_pool_3x3"),
+        *("separable_5x5_2", "separable_3x3_2"),
+        *("separable_3x3_2", "max_pool_3x3"),
+        *("separable_3x3_2", "none"),
+    )
+    used_hiddenstates = (1, 1, 0, 0, 0, 0, 0)
+    hiddenstate_indices = (1, 1, 0, 0, 0, 0, 4, 0, 1, 0)
 
 
 def _layers(images, hparams, num_classes, is_training):
