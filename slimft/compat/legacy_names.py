@@ -11,14 +11,18 @@ from __future__ import annotations
 import functools
 import importlib
 import operator
+import re
 import types
 from importlib.util import find_spec
 
+_CONTRIB = "slimft.compat.contrib"
+# What modules are called, and classes and private names are not.
+_MODULE_NAME = re.compile("[a-z][a-z0-9_]*")
 # google3 is in a few of research/slim's files that came out of Google as they were.
 ROOTS = ("deployment", "google3", "nets", "preprocessing", "tensorflow.contrib")
 
-# Each package by its full name, and the modules in which its names are found. `nets` is slimft's, and tf-slim's
-# for what slimft has not.
+# Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
+# in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
 _PACKAGES = {
     "deployment": (),
     "google3": (),
@@ -31,8 +35,6 @@ _PACKAGES = {
     "tensorflow.contrib": (),
     "tensorflow.contrib.deprecated": (),
     "tensorflow.contrib.framework": ("tf_slim.ops.arg_scope", "tf_slim.ops.variables", "tf_slim.ops.framework_ops"),
-    "tensorflow.contrib.framework.python": (),
-    "tensorflow.contrib.framework.python.ops": (),
     "tensorflow.contrib.layers": (
         "tf_slim",
         "tf_slim.layers.layers",
@@ -42,14 +44,10 @@ _PACKAGES = {
         "tf_slim.layers.regularizers",
         "tf_slim.layers.summaries",
     ),
-    "tensorflow.contrib.layers.python": (),
-    "tensorflow.contrib.layers.python.layers": (),
     "tensorflow.contrib.losses": ("tf_slim.losses",),
     "tensorflow.contrib.metrics": ("tf_slim.metrics",),
-    "tensorflow.contrib.quantize": (),
     "tensorflow.contrib.slim": ("tf_slim",),
     "tensorflow.contrib.slim.nets": (),
-    "tensorflow.contrib.slim.python": (),
     "tensorflow.contrib.slim.python.slim": ("tf_slim",),
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": (),
@@ -133,14 +131,18 @@ class Namespace(types.ModuleType):
         full_name = f"{self.__name__}.{name}"
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        value = resolve(full_name)
+        value = resolve(full_name) if full_name in _PACKAGES else _listed(full_name)
         for source in self._sources if value is None else ():
             value = getattr(importlib.import_module(source), name, None)
             if value is not None:
                 break
+        value = resolve(full_name) if value is None else value
         if value is None:
             raise AttributeError(missing(full_name))
         return value
+
+    def __call__(self, *_, **__):
+        raise AttributeError(missing(self.__name__))
 
     def __dir__(self):
         names = set(super().__dir__())
@@ -156,16 +158,46 @@ class Namespace(types.ModuleType):
 @functools.cache
 def resolve(full_name: str) -> types.ModuleType | None:
     """The module that stands for the one called `full_name`, or None if there is none."""
-    if full_name in _PACKAGES:
-        from slimft.compat import tf
+    listed = _listed(full_name)
+    if listed is not None:
+        return listed
+    sources = _sources(full_name)
+    if sources is None:
+        return None
+    from slimft.compat import tf
 
-        names = {name: operator.attrgetter(there)(tf) for name, there in _NAMES.get(full_name, {}).items()}
-        return Namespace(full_name, _PACKAGES[full_name], names)
+    names = {name: operator.attrgetter(there)(tf) for name, there in _NAMES.get(full_name, {}).items()}
+    return Namespace(full_name, sources, names)
+
+
+def _listed(full_name):
+    """The module that `_MODULES` has for the one called `full_name`, if that is not in `_PACKAGES`, or None."""
+    if full_name in _PACKAGES:
+        return None
     package, _, name = full_name.rpartition(".")
     for there in _MODULES.get(package, ()):
         if not name.startswith("_") and find_spec(f"{there}.{name}"):
             return importlib.import_module(f"{there}.{name}")
     return None
+
+
+def _sources(full_name):
+    """The modules in which the names of a package are; None if there is no such package.
+
+    Below ``tensorflow.contrib.NAME.python`` and its folders, every module has the names of
+    ``tensorflow.contrib.NAME``, which is where scripts could have taken them from as well.
+    """
+    sources = _PACKAGES.get(full_name)
+    parts = full_name.split(".")
+    if parts[:2] != ["tensorflow", "contrib"] or len(parts) < 3:
+        return sources
+    if len(parts) == 3:
+        ours = f"{_CONTRIB}.{parts[2]}"
+        return (ours, *(sources or ())) if find_spec(ours) else sources
+    is_module = parts[3] == "python" and len(parts) <= 7 and _MODULE_NAME.fullmatch(parts[-1])
+    if sources is None and is_module:
+        return _sources(".".join(parts[:3]))
+    return sources
 
 
 def missing(full_name: str) -> str:

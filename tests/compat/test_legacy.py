@@ -69,15 +69,15 @@ def test_contrib(installed):
         "from tensorflow.contrib import layers, framework, slim as slim_again",
         "from tensorflow.contrib.layers import xavier_initializer, l2_regularizer, batch_norm, optimize_loss",
         "from tensorflow.contrib.framework import arg_scope, get_or_create_global_step, list_variables",
-        "from tensorflow.contrib.layers.python.layers import utils",
+        "from tensorflow.contrib.layers.python.layers import conv2d, utils",
         "from tensorflow.contrib.framework.python.ops import variables",
         "from tensorflow.contrib.slim.python.slim import learning",
         "from tensorflow.contrib.slim.python.slim.data import tfexample_decoder",
         "from tensorflow.contrib.training import create_train_op",
         "from tensorflow.contrib.metrics import streaming_accuracy",
-        "from tensorflow.contrib import quantize",
     )
     contrib_slim = names["slim"]
+    assert names["conv2d"] is slim.conv2d
     assert contrib_slim is names["slim_again"]
     for name in dir(slim):
         if not name.startswith("_") and name != "nets":
@@ -178,6 +178,8 @@ def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
     ("line", "words"),
     [
         ("tf.contrib.rnn", ("tf.contrib.rnn", "ended with TensorFlow 1", "tf.nn.rnn_cell")),
+        ("from tensorflow.contrib.layers.python.ops import gone; gone()", ("tf.contrib.layers.python.ops.gone",)),
+        ("from tensorflow.contrib.layers.python.ops.gone import Gone", ("layers.python.ops.gone.Gone",)),
         ("tf.contrib.slim.no_such_layer", ("tf.contrib.slim.no_such_layer", "tf-slim")),
         ("tf.contrib.quantize.create_training_graph()", ("quantization-aware", "tf.lite")),
         ("tf.estimator", ("tf.estimator", "slim.learning.train")),
