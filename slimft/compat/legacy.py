@@ -18,7 +18,7 @@ import importlib.machinery
 import sys
 import types
 
-from slimft.compat import legacy_names
+from slimft.compat import estimator_repairs, legacy_names
 from slimft.compat.v1 import tf
 
 _UNSET = object()
@@ -101,6 +101,7 @@ def install() -> None:
     sys.modules["tensorflow"] = _TensorFlow(_real_tensorflow)
     _finder = _Finder()
     sys.meta_path.append(_finder)
+    estimator_repairs.install()
 
 
 def uninstall() -> None:
@@ -109,6 +110,7 @@ def uninstall() -> None:
     if _finder is None:
         return
     sys.meta_path.remove(_finder)
+    estimator_repairs.uninstall()
     for name in _finder.found:
         sys.modules.pop(name, None)
     sys.modules["tensorflow"] = _real_tensorflow
