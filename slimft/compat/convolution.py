@@ -1,7 +1,7 @@
 """`slim.convolution2d` and `slim.separable_convolution2d` with their ops made directly.
 
 Slim's own make a Keras layer each time, which takes about as long as the variables in it. They still do what is
-rare: other dtypes and ranks, partitioned variables, regularized biases. Names, order and attributes of the ops are
+rare: other dtypes and ranks, partitioned variables, functions' graphs. Names, order and attributes of the ops are
 the layer's, so that graphs and checkpoints are the same to the byte (tests/compat/test_convolution.py).
 """
 
@@ -188,8 +188,7 @@ class _Layer:
             and _is_size(num_outputs)
             and all(map(_are_sizes, (self.kernel_size, self.stride, self.rate)))
             and all(callable(initializer) and not inspect.isclass(initializer) for initializer in initializers)
-            and (self.weights_regularizer is None or callable(self.weights_regularizer))
-            and self.biases_regularizer is None
+            and all(one is None or callable(one) for one in (self.weights_regularizer, self.biases_regularizer))
             and _in_plain_scope(self.scope)
         ):
             return False
@@ -207,18 +206,15 @@ class _Layer:
             num_outputs: number of filters.
             convolve: makes the convolution of what `tf.get_variable` returns for the kernels.
         """
-        dtype, trainable = self.inputs.dtype.base_dtype, bool(self.trainable)
         getter = layers._build_variable_getter(renamed)
         with tf.variable_scope(
             self.scope, default_scope, [self.inputs], reuse=self.reuse, custom_getter=getter
         ) as scope:
             with tf.name_scope(scope.original_name_scope):
-                weights = [self._weights(*kernel, dtype, trainable) for kernel in kernels]
+                weights = [self._variable(*kernel, self.weights_regularizer) for kernel in kernels]
                 bias = None
                 if self.biases_initializer is not None:
-                    bias = tf.get_variable(
-                        "bias", (num_outputs,), dtype, self.biases_initializer, trainable=trainable
-                    )
+                    bias = self._variable("bias", (num_outputs,), self.biases_initializer, self.biases_regularizer)
                 outputs = convolve(*weights)
                 if bias is not None:
                     outputs = tf.nn.bias_add(outputs, bias, data_format=self.data_format)
@@ -232,16 +228,17 @@ class _Layer:
                 outputs = self.activation_fn(outputs)
             return slim.utils.collect_named_outputs(self.outputs_collections, scope.name, outputs)
 
-    def _weights(self, name, shape, initializer, dtype, trainable):
+    def _variable(self, name, shape, initializer, regularizer):
         """Makes the variable `name`, or takes it up again, and regularizes it if it is new."""
         variables = tf.get_collection_ref(tf.GraphKeys.GLOBAL_VARIABLES)
         before = len(variables)
-        variable = tf.get_variable(name, shape, dtype, initializer, trainable=trainable)
+        dtype = self.inputs.dtype.base_dtype
+        variable = tf.get_variable(name, shape, dtype, initializer, trainable=bool(self.trainable))
         # What a custom getter makes of a variable is new whenever it is asked for.
         is_new = before < len(variables) or not isinstance(variable, tf.Variable)
-        if self.weights_regularizer is not None and is_new:
+        if regularizer is not None and is_new:
             with tf.name_scope(f"{name}/Regularizer"):
-                loss = self.weights_regularizer(variable)
+                loss = regularizer(variable)
             if loss is not None:
                 tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, loss)
         return variable

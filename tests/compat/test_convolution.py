@@ -22,6 +22,12 @@ def regularized_and_normalized(layer, images):
     layer(net, 4, (2, 3), rate=2, scope="net/b", trainable=False, **slims)
 
 
+def regularized_biases(layer, images):
+    regularizers = dict.fromkeys(("weights_regularizer", "biases_regularizer"), slim.l2_regularizer(0.1))
+    net = layer(images, 4, 3, **regularizers)
+    layer(net, 4, 3, normalizer_fn=slim.batch_norm, **regularizers)
+
+
 def no_biases_no_activation(layer, images):
     layer(images, 4, 3, biases_initializer=None, activation_fn=None)
 
@@ -78,7 +84,6 @@ def as_resources(layer, images):
 
 def rare(layer, images):
     layer(np.ones([2, 8, 8, 3], np.float32), 4, 3)
-    layer(images, 4, 3, biases_regularizer=slim.l2_regularizer(0.1), weights_regularizer=slim.l2_regularizer(0.1))
     layer(images, 4, 3, weights_initializer=None)
     layer(images, np.int64(4), 3, padding="same")
 
@@ -98,8 +103,8 @@ def described(build, layer):
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize(
     "build",
-    [plain, regularized_and_normalized, no_biases_no_activation, channels_first, reused, in_collections,
-     with_getters_of_its_own, in_parts, half, as_resources, rare],
+    [plain, regularized_and_normalized, regularized_biases, no_biases_no_activation, channels_first, reused,
+     in_collections, with_getters_of_its_own, in_parts, half, as_resources, rare],
     ids=lambda build: build.__name__,
 )  # fmt: skip
 def test_the_graph_is_slims(layer, build):
@@ -122,6 +127,7 @@ def test_layers_are_made_without_keras(layer, monkeypatch):
     monkeypatch.setattr(convolution, "_slims_convolution", refuse)
     monkeypatch.setattr(convolution, "_slims_separable_convolution", refuse)
     described(regularized_and_normalized, LAYERS[layer][0])
+    described(regularized_biases, LAYERS[layer][0])
 
 
 @pytest.mark.parametrize(
