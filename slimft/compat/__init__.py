@@ -75,6 +75,7 @@ from tf_slim.training import evaluation, training  # noqa: E402
 from slimft.compat import (  # noqa: E402
     assignment,
     batch_normalization,
+    convolution,
     metric_repairs,
     regularizers,
     run_repairs,
@@ -123,6 +124,8 @@ def scoped_argument(layer, name, default):
 if not metric_learning.HAS_SKLEARN and importlib.util.find_spec("sklearn"):
     metric_learning.metrics, metric_learning.HAS_SKLEARN = Deferred("sklearn.metrics"), True
 batch_norm = _replace(slim.batch_norm, batch_normalization.batch_norm)
+_replace(slim.convolution2d, convolution.convolution2d)
+_replace(slim.separable_convolution2d, convolution.separable_convolution2d)
 dropout = _replace(slim.dropout, seeded_dropout.dropout)
 _replace(slim.l2_regularizer, regularizers.l2_regularizer)
 _replace(slim.assign_from_checkpoint, assignment.assign_from_checkpoint)
