@@ -4,10 +4,10 @@
 
 Fetches nothing: FOLDER holds clones of the repositories, each named OWNER+NAME, at the commit that its driver names
 (a clone without .git is taken as it is). A driver is a script in bench/legacy_repositories, whose docstring begins
-with ``OWNER/NAME COMMIT: KIND``. It is put into a copy of the clone and run there by `bin/run_legacy`, in a process
-of its own, offline, within limits of time and memory. With the flags that a line ``Flags: ...`` of its docstring
-names. It imports the repository's code, builds the graph, takes a training step on a few made-up data, saves
-and restores, and says what it has reached. Prints a row for each; the exit status is 0 if all come to the end.
+with ``OWNER/NAME COMMIT`` and a paragraph on what it is. It is put into a copy of the clone and run there by
+`bin/run_legacy`, with the flags that a paragraph ``Flags: ...`` names, in a process of its own, offline, within
+limits of time and memory. It imports the repository's code, builds the graph, takes a training step on a few
+made-up data, saves and restores, and says what it has reached. Prints a row for each; the exit status is 0 if all come to the end.
 """
 
 import argparse
@@ -27,13 +27,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 CASES = ROOT / "bench" / "legacy_repositories"
 STAGES = {
-    "": "nothing",
+    "none": "nothing",
     "imported": "imported",
     "graph": "graph built",
     "step": "training step",
     "restored": "saved and restored",
 }
-_HEADING = re.compile(r"(\S+/\S+) ([0-9a-f]{40}): (.*?)\.?$")
+_HEADING = re.compile(r"(\S+/\S+) ([0-9a-f]{40})")
 _GIB = 1 << 30
 
 
@@ -71,15 +71,16 @@ def read_case(driver: Path) -> Case:
     """The case that a driver's docstring describes.
 
     Raises:
-        ValueError: the docstring does not begin with ``OWNER/NAME COMMIT: KIND``.
+        ValueError: the docstring does not begin with ``OWNER/NAME COMMIT`` and a paragraph.
     """
     documentation = ast.get_docstring(ast.parse(driver.read_text())) or ""
-    lines = documentation.splitlines()
-    heading = _HEADING.fullmatch(lines[0]) if lines else None
-    if heading is None:
-        raise ValueError(f"{driver}: the docstring does not begin with OWNER/NAME COMMIT: KIND")
-    flags = [line.partition(":")[2].split() for line in lines if line.startswith("Flags:")]
-    return Case(*heading.groups(), tuple(flags[0]) if flags else (), driver)
+    first, *others = documentation.split("\n\n")
+    heading = _HEADING.fullmatch(first)
+    if heading is None or not others:
+        raise ValueError(f"{driver}: the docstring does not begin with OWNER/NAME COMMIT and a paragraph")
+    flags = [word for line in others if line.startswith("Flags:") for word in line.partition(":")[2].split()]
+    kind = " ".join(others[0].split()).rstrip(".")
+    return Case(*heading.groups(), kind, tuple(flags), driver)
 
 
 def cases() -> list[Case]:
@@ -142,8 +143,8 @@ def run(case: Case, clone: Path, seconds: int, gibibytes: int, log: Path | None 
 
 def judge(output: str, status: int) -> Outcome:
     """What a driver's output and exit status say."""
-    stages = re.findall(r"^stage: (\w+)$", output, re.MULTILINE)
-    stage = stages[-1] if stages else ""
+    stages = re.findall(r"^stage: (\w+)", output, re.MULTILINE)
+    stage = stages[-1] if stages else "none"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     if status == 0 and stage == "restored":
         return Outcome(stage, "")
@@ -154,12 +155,17 @@ def judge(output: str, status: int) -> Outcome:
 
 def table(rows: list[tuple[Case, Outcome]]) -> str:
     """The rows in Markdown."""
-    written = ["| repository | commit | what is run | reached | flags, or why no further |", "| --- | --- | --- | --- | --- |"]
+    written = [
+        "| repository | commit | what is run | reached | flags, or why no further |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for case, outcome in rows:
         error = outcome.error.replace("|", "\\|").replace("<", "&lt;")
         flags = f"`{' '.join(case.flags)}`" if case.flags else ""
         why = "; ".join(word for word in (flags, error) if word)
-        written.append(f"| {case.repository} | `{case.commit[:7]}` | {case.kind} | {STAGES[outcome.stage]} | {why} |")
+        written.append(
+            f"| {case.repository} | `{case.commit[:7]}` | {case.kind} | {STAGES[outcome.stage]} | {why} |"
+        )
     return "\n".join(written) + "\n"
 
 
@@ -186,9 +192,9 @@ def main():
         clone = args.clones / case.repository.replace("/", "+")
         commit = _commit_of(clone) if clone.is_dir() else ""
         if commit == "":
-            outcome = Outcome("", f"no clone {clone.name} in {args.clones}")
+            outcome = Outcome("none", f"no clone {clone.name} in {args.clones}")
         elif commit not in (None, case.commit):
-            outcome = Outcome("", f"the clone is at {commit[:7]}")
+            outcome = Outcome("none", f"the clone is at {commit[:7]}")
         else:
             log = args.logs / f"{case.driver.stem}.txt" if args.logs else None
             outcome = run(case, clone, args.seconds, args.gibibytes, log)

@@ -1,4 +1,6 @@
-"""sherjilozair/char-rnn-tensorflow 4bff62d34ba6d536f052145cd3f8f79b6fa11365: language model of characters, train.py and sample.py.
+"""sherjilozair/char-rnn-tensorflow 4bff62d34ba6d536f052145cd3f8f79b6fa11365
+
+Language model of characters, train.py and sample.py.
 
 Trains an epoch on a few lines, goes on from its checkpoint for another, and writes text from it.
 """

@@ -1,4 +1,6 @@
-"""dennybritz/cnn-text-classification-tf 18762b459e21d9c70e5c242f8d43fc4e6db37a0d: classification of text, train.py and eval.py.
+"""dennybritz/cnn-text-classification-tf 18762b459e21d9c70e5c242f8d43fc4e6db37a0d
+
+Classification of text, train.py and eval.py.
 
 Trains an epoch on a few lines and evaluates its checkpoint.
 """

@@ -1,4 +1,6 @@
-"""carpedm20/DCGAN-tensorflow 62c9a2a7f74505cad30858bf40307c93e5bd9293: GAN of images, main.py.
+"""carpedm20/DCGAN-tensorflow 62c9a2a7f74505cad30858bf40307c93e5bd9293
+
+GAN of images, main.py.
 
 Trains an epoch on eight images of noise and writes its checkpoint.
 """

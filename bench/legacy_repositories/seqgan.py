@@ -1,4 +1,6 @@
-"""LantaoYu/SeqGAN e2b52fb6309851b14765290e8a972ccac09f1bec: GAN of sequences, its generator, discriminator and rollout.
+"""LantaoYu/SeqGAN e2b52fb6309851b14765290e8a972ccac09f1bec
+
+GAN of sequences, its generator, discriminator and rollout.
 
 Flags: --python2
 """

@@ -1,4 +1,6 @@
-"""guillaumegenthial/sequence_tagging 5cb9890e7c52e35a1239378da43a8de7be508003: named entities with LSTM and CRF, build_data.py, train.py and evaluate.py.
+"""guillaumegenthial/sequence_tagging 5cb9890e7c52e35a1239378da43a8de7be508003
+
+Named entities with LSTM and CRF, build_data.py, train.py and evaluate.py.
 
 On its own data/test.txt with made-up word vectors, sizes and epochs made small by its configuration.
 """
@@ -16,7 +18,7 @@ for name, value in {
     "filename_glove": "vectors.txt", "nepochs": 1, "hidden_size_char": 4, "hidden_size_lstm": 4, "dim_char": 3,
 }.items():  # fmt: skip
     setattr(config.Config, name, value)
-stages.script("build_data.py")
+stages.script("build_data.py", trains=False)
 stages.script("train.py")
 stages.checkpoint_is_whole(os.path.join("results", "test", "model.weights", "*"))
 tf.reset_default_graph()

@@ -5,6 +5,7 @@ module imports tensorflow as such scripts do.
 """
 
 import glob
+import gzip
 import os
 import runpy
 import sys
@@ -15,6 +16,7 @@ import tensorflow as tf
 # In order.
 STAGES = ("imported", "graph", "step", "restored")
 _reached = set()
+_run = tf.Session.run
 
 
 def reached(stage):
@@ -24,6 +26,14 @@ def reached(stage):
     if stage not in _reached:
         _reached.add(stage)
         print(f"\nstage: {stage}", flush=True)
+
+
+def begin(name):
+    """Begins with the next part of a repository, by its name, in a graph of its own."""
+    _reached.clear()
+    tf.reset_default_graph()
+    tf.Session.run = _run
+    print(f"\nstage: none ({name})", flush=True)
 
 
 def step(session, train_op, feed=None, steps=1):
@@ -73,17 +83,66 @@ def train(loss=None, feed=None, train_op=None, optimizer=None, steps=1):
         save_and_restore(session)
 
 
-def script(path, *flags):
-    """Runs a script of the repository's own with its flags, as __main__; it has then taken its steps."""
+class _Enough(BaseException):
+    """A script has taken the steps that it was asked for."""
+
+
+def _watch(runs):
+    """Lets sessions run `runs` times after the trainable variables are there, then checks them and ends the script."""
+    run, seen = tf.Session.run, {}
+
+    def watched(session, *args, **kwargs):
+        result = run(session, *args, **kwargs)
+        with session.graph.as_default():
+            variables = tf.trainable_variables()
+            if not variables or seen.get("busy"):
+                return result
+            if seen.get("session") is not session:
+                try:
+                    before = run(session, variables)
+                except tf.errors.FailedPreconditionError:
+                    return result
+                reached("graph")
+                seen.update(session=session, before=before, left=runs)
+                return result
+            seen["left"] -= 1
+            if seen["left"] > 0:
+                return result
+            seen["busy"] = True
+            if all(np.array_equal(old, new) for old, new in zip(seen["before"], run(session, variables))):
+                raise AssertionError(f"no trainable variable has changed in {runs} runs")
+            reached("step")
+            if not session.graph.finalized:
+                save_and_restore(session)
+        raise _Enough
+
+    tf.Session.run = watched
+
+
+def script(path, *flags, runs=None, trains=True):
+    """Runs a script of the repository's own with its flags, as __main__; it has then taken its steps.
+
+    Args:
+        runs: after so many runs of a session, variables are saved and restored and the script is ended, for scripts
+            that know no such flag.
+        trains: whether it has then taken training steps; not one that only makes data.
+    """
     sys.argv = [path, *flags]
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    if runs:
+        _watch(runs)
     try:
         runpy.run_path(path, run_name="__main__")
+    except _Enough:
+        return
     except SystemExit as ended:
         if ended.code not in (None, 0):
             raise RuntimeError(f"{path} ended with status {ended.code}") from ended
-    for stage in STAGES[:3]:
-        reached(stage)
+    if runs:
+        raise AssertionError(f"{path} ended before {runs} runs")
+    if trains:
+        for stage in STAGES[:3]:
+            reached(stage)
 
 
 def checkpoint_is_whole(pattern):
@@ -119,3 +178,17 @@ def text(path, lines):
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
+
+
+def mnist(folder, train=256, test=128, suffix=".gz"):
+    """Writes MNIST's four files with digits of noise into `folder`; `suffix` is "" for files that are not packed."""
+    os.makedirs(folder, exist_ok=True)
+    random, opened = np.random.RandomState(0), gzip.open if suffix else open
+    for part, count in (("train", train), ("t10k", test)):
+        for name, magic, shape, most in (
+            ("images-idx3", 2051, (count, 28, 28), 256),
+            ("labels-idx1", 2049, (count,), 10),
+        ):
+            with opened(os.path.join(folder, f"{part}-{name}-ubyte{suffix}"), "wb") as file:
+                file.write(np.array([magic, *shape], ">i4").tobytes())
+                file.write(random.randint(0, most, shape).astype("uint8").tobytes())

@@ -1,4 +1,6 @@
-"""hunkim/word-rnn-tensorflow 5df11c5578a43bf0b732e0bcb63ee8fec7a29d33: language model of words, train.py and sample.py.
+"""hunkim/word-rnn-tensorflow 5df11c5578a43bf0b732e0bcb63ee8fec7a29d33
+
+Language model of words, train.py and sample.py.
 
 Trains an epoch on a few lines, goes on from its checkpoint for another, and writes text from it by beam search.
 """

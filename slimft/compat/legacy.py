@@ -18,6 +18,8 @@ import importlib.machinery
 import sys
 import types
 
+from tensorflow.python.framework import ops
+
 from slimft.compat import estimator_repairs, legacy_names
 from slimft.compat.v1 import tf
 
@@ -36,6 +38,8 @@ class _TensorFlow(types.ModuleType):
         kept = ("__file__", "__loader__", "__package__", "__path__", "__spec__", "__version__")
         self.__dict__.update({name: getattr(real, name) for name in kept if hasattr(real, name)})
         self.__dict__.update(_real=real, contrib=legacy_names.contrib, compat=real.compat)
+        # The tensors of graphs are of a subclass today, and TF1 code asks whether `type(x) is tf.Tensor`.
+        self.Tensor = getattr(ops, "SymbolicTensor", ops.Tensor)
 
     def __getattr__(self, name):
         for module in (tf, self._real):
