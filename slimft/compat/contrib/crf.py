@@ -55,7 +55,7 @@ def crf_log_likelihood(inputs, tag_indices, sequence_lengths, transition_params=
         (log-likelihoods [batch], transitions).
     """
     if transition_params is None:
-        tags = inputs.shape[2]
+        tags = inputs.shape.as_list()[2]
         transition_params = tf.get_variable("transitions", [tags, tags])
     score = crf_sequence_score(inputs, tag_indices, sequence_lengths, transition_params)
     return score - crf_log_norm(inputs, sequence_lengths, transition_params), transition_params
@@ -112,7 +112,7 @@ class _Chain(RNNCell):
         super().__init__()
         # As a plain attribute, a variable would become one of the layer's own.
         self._get_transitions = lambda: tf.expand_dims(transition_params, 0)
-        self._num_tags = int(transition_params.shape[0])
+        self._num_tags = int(transition_params.shape.as_list()[0])
 
     @property
     def state_size(self):

@@ -45,7 +45,7 @@ class CudnnCompatibleGRUCell(GRUCell):
         )
 
     def build(self, inputs_shape):
-        units, inputs = self._num_units, tf.TensorShape(inputs_shape)[-1]
+        units, inputs = self._num_units, tf.TensorShape(inputs_shape).as_list()[-1]
         zeros, kernel = tf.zeros_initializer(), self._kernel_initializer
         self._gate_kernel = self.add_weight("gates/kernel", [inputs + units, 2 * units], initializer=kernel)
         self._gate_bias = self.add_weight("gates/bias", [2 * units], initializer=zeros)

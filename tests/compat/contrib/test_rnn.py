@@ -56,12 +56,12 @@ def test_the_cells_of_tensorflow_and_their_names():
     assert tf.contrib.rnn.rnn_cell.GRUCell is tf.nn.rnn_cell.GRUCell
     with tf.Graph().as_default():
         for made in (rnn.BasicLSTMCell(4, state_is_tuple=False), rnn.MultiRNNCell([rnn.GRUCell(4)] * 2, False)):
-            outputs, state = tf.nn.dynamic_rnn(made, tf.zeros([2, 3, 4]), dtype=tf.float32, scope=made.name)
+            scope = "one" if isinstance(made, rnn.BasicLSTMCell) else "stack"
+            outputs, state = tf.nn.dynamic_rnn(made, tf.zeros([2, 3, 4]), dtype=tf.float32, scope=scope)
             assert state.shape == (2, 8) and outputs.shape == (2, 3, 4)
         shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
-    print(shapes)
-    assert shapes["basic_lstm_cell/basic_lstm_cell/kernel"] == [8, 16]
-    assert shapes["multi_rnn_cell/multi_rnn_cell/cell_0/gru_cell/candidate/bias"] == [4]
+    assert shapes["one/basic_lstm_cell/kernel"] == [8, 16]
+    assert shapes["stack/multi_rnn_cell/cell_0/gru_cell/candidate/bias"] == [4]
 
 
 @pytest.mark.parametrize("peephole", [False, True])
@@ -69,17 +69,18 @@ def test_lstms_of_one_op_are_lstm_cells(peephole):
     def cell(kind, **kwargs):
         return step(lambda: kind(UNITS, **kwargs))
 
-    reference = cell(rnn.LSTMCell, use_peepholes=peephole, cell_clip=0.8, initializer=tf.zeros_initializer())
+    reference = cell(rnn.LSTMCell, use_peepholes=peephole, cell_clip=0.8)
     block = cell(rnn.LSTMBlockCell, use_peephole=peephole, cell_clip=0.8)
     assert reference[3].keys() == block[3].keys()
+    same([block[0], *block[2]], reference[0], *reference[2])
     with tf.Graph().as_default(), tf.Session() as session:
         x = tf.constant(RANDOM.normal(size=(6, 3, 5)), tf.float32)
-        fused = rnn.LSTMBlockFusedCell(UNITS, use_peephole=peephole, cell_clip=0.5)
+        fused = rnn.LSTMBlockFusedCell(UNITS, use_peephole=peephole)
         outputs, state = fused(x, dtype=tf.float32, sequence_length=tf.constant([6, 2, 0]))
         back, _ = rnn.TimeReversedFusedRNN(fused)(tf.unstack(x), dtype=tf.float32)
         weights = tf.trainable_variables()
         names = sorted(v.op.name for v in weights)
-        plain = rnn.LSTMCell(UNITS, use_peepholes=peephole, cell_clip=0.5)
+        plain = rnn.LSTMCell(UNITS, use_peepholes=peephole)
         cell = rnn.FusedRNNCellAdaptor(plain, use_dynamic_rnn=True)
         expected, last = cell(x, dtype=tf.float32, sequence_length=[6, 2, 0])
         copies = tf.trainable_variables("rnn/lstm_cell")

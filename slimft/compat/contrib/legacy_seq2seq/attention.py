@@ -14,7 +14,7 @@ class _Heads:
     """What attends to `states` [batch, steps, size], with `count` heads."""
 
     def __init__(self, states, count):
-        self._states, self._size = states, states.shape[2]
+        self._states, self._size = states, states.shape.as_list()[2]
         self._features, self._vectors = [], []
         for head in range(count):
             kernel = tf.get_variable(f"AttnW_{head}", [1, 1, self._size, self._size])
@@ -66,7 +66,7 @@ def attention_decoder(
         raise ValueError("attention_decoder: there are no decoder_inputs")
     if num_heads < 1:
         raise ValueError(f"attention_decoder: num_heads is {num_heads}; without attention, use rnn_decoder")
-    size = attention_states.shape[2]
+    size = attention_states.shape.as_list()[2]
     if size is None:
         raise ValueError(f"attention_decoder: attention_states' size is not known: {attention_states.shape}")
     output_size = cell.output_size if output_size is None else output_size
@@ -82,9 +82,9 @@ def attention_decoder(
                 if loop_function is not None:
                     with tf.variable_scope("loop_function", reuse=True):
                         inputs = loop_function(outputs[-1], i)
-            if inputs.shape[1] is None:
+            if inputs.shape.as_list()[1] is None:
                 raise ValueError(f"attention_decoder: the size of {inputs.name} is not known")
-            cell_output, state = cell(_linear([inputs, *read], inputs.shape[1], True), state)
+            cell_output, state = cell(_linear([inputs, *read], inputs.shape.as_list()[1], True), state)
             attends_again = True if i == 0 and initial_state_attention else None
             with tf.variable_scope(tf.get_variable_scope(), reuse=attends_again):
                 read = heads(state)

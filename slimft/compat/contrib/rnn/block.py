@@ -18,7 +18,7 @@ def _lstm_weights(layer, input_size):
     layer._bias = layer.add_weight("bias", [4 * units], initializer=tf.zeros_initializer())
     layer._peepholes = None
     if layer._use_peephole:
-        layer._peepholes = [layer.add_weight(f"w_{gate}_diag", [units]) for gate in "ifo"]
+        layer._peepholes = [layer.add_weight(f"w_{gate}_diag", [units]) for gate in "fio"]
 
 
 class LSTMBlockCell(LayerRNNCell):
@@ -59,7 +59,7 @@ class LSTMBlockCell(LayerRNNCell):
         return self._num_units
 
     def build(self, inputs_shape):
-        _lstm_weights(self, tf.TensorShape(inputs_shape)[1])
+        _lstm_weights(self, tf.TensorShape(inputs_shape).as_list()[1])
         self.built = True
 
     @tf.autograph.experimental.do_not_convert
@@ -67,7 +67,7 @@ class LSTMBlockCell(LayerRNNCell):
         c, h = state
         gates = tf.nn.bias_add(tf.matmul(tf.concat([inputs, h], 1), self._kernel), self._bias)
         i, j, f, o = tf.split(gates, 4, 1)
-        peep_i, peep_f, peep_o = self._peepholes or (0, 0, 0)
+        peep_f, peep_i, peep_o = self._peepholes or (0, 0, 0)
         keep = tf.sigmoid(f + self._forget_bias + peep_f * c)
         c = keep * c + tf.sigmoid(i + peep_i * c) * tf.tanh(j)
         if self._cell_clip is not None and self._cell_clip > 0:
@@ -103,7 +103,7 @@ class GRUBlockCell(LayerRNNCell):
 
     def build(self, inputs_shape):
         units = self._num_units
-        rows = tf.TensorShape(inputs_shape)[1] + units
+        rows = tf.TensorShape(inputs_shape).as_list()[1] + units
         w_ru, b_ru, w_c, b_c = self._names
         self._gate_kernel = self.add_weight(w_ru, [rows, 2 * units])
         self._gate_bias = self.add_weight(b_ru, [2 * units], initializer=tf.ones_initializer())
@@ -219,7 +219,9 @@ class LSTMBlockWrapper(base.Layer):
         Returns:
             (outputs [time, batch, units], or a list; LSTMStateTuple of the last steps).
         """
-        time, batch = (known or dynamic for known, dynamic in zip(inputs.shape[:2], tf.unstack(tf.shape(inputs))))
+        time, batch = (
+            known or dynamic for known, dynamic in zip(inputs.shape.as_list()[:2], tf.unstack(tf.shape(inputs)))
+        )
         dtype = tf.as_dtype(dtype or (inputs.dtype if initial_state is None else initial_state[0].dtype))
         if initial_state is None:
             zeros = tf.zeros(tf.stack([batch, self.num_units]), dtype)
@@ -242,7 +244,7 @@ class LSTMBlockWrapper(base.Layer):
 
 
 class LSTMBlockFusedCell(LSTMBlockWrapper):
-    """An LSTM over all steps in one op.
+    """An LSTM over all steps in one op, whose gradients are as without `cell_clip`, as in TensorFlow 1.
 
     Args:
         num_units, forget_bias, cell_clip, use_peephole, reuse, dtype, name: see `LSTMBlockCell`.
@@ -268,12 +270,12 @@ class LSTMBlockFusedCell(LSTMBlockWrapper):
         return self._num_units
 
     def build(self, input_shape):
-        _lstm_weights(self, tf.TensorShape(input_shape)[2])
+        _lstm_weights(self, tf.TensorShape(input_shape).as_list()[2])
         self.built = True
 
     def _call_cell(self, inputs, initial_cell_state, initial_output, dtype=None, sequence_length=None):
         longest = tf.shape(inputs)[0] if sequence_length is None else tf.reduce_max(sequence_length)
-        wci, wcf, wco = self._peepholes or [tf.zeros([self._num_units], inputs.dtype)] * 3
+        wcf, wci, wco = self._peepholes or [tf.zeros([self._num_units], inputs.dtype)] * 3
         steps = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.cast(longest, tf.int64),
             x=inputs,

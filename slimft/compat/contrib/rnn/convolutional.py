@@ -59,7 +59,7 @@ class ConvLSTMCell(RNNCell):
     def call(self, inputs, state, scope=None):
         c, h = state
         seen = tf.concat([inputs, h], -1)
-        shape = [*self._get_kernel_shape(), seen.shape[-1], 4 * self._channels]
+        shape = [*self._get_kernel_shape(), seen.shape.as_list()[-1], 4 * self._channels]
         kernel = tf.get_variable("kernel", shape, inputs.dtype)
         gates = tf.nn.convolution(seen, kernel, "SAME")
         if self._use_bias:

@@ -32,7 +32,7 @@ class NASCell(_LSTM):
         c, m = state
         size, dtype = 8 * self._num_units, inputs.dtype
         by_state = tf.matmul(m, tf.get_variable("recurrent_kernel", [self.output_size, size], dtype))
-        by_input = tf.matmul(inputs, tf.get_variable("kernel", [inputs.shape[1], size], dtype))
+        by_input = tf.matmul(inputs, tf.get_variable("kernel", [inputs.shape.as_list()[1], size], dtype))
         if self._use_bias:
             by_state += tf.get_variable("bias", [size], dtype, tf.zeros_initializer())
         x, h = tf.split(by_input, 8, 1), tf.split(by_state, 8, 1)
@@ -114,10 +114,11 @@ class IntersectionRNNCell(_OneState):
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs, state):
         with tf.variable_scope(tf.get_variable_scope(), initializer=self._initializer):
-            if inputs.shape[1] != self._num_units:
+            size = inputs.shape.as_list()[1]
+            if size != self._num_units:
                 if not self._num_in_proj:
                     raise ValueError(
-                        f"IntersectionRNNCell: inputs have size {inputs.shape[1]} and the cell {self._num_units}; "
+                        f"IntersectionRNNCell: inputs have size {size} and the cell {self._num_units}; "
                         "give num_in_proj=num_units"
                     )
                 with tf.variable_scope("in_projection"):

@@ -23,11 +23,11 @@ class _Linear:
 
     def __init__(self, args, output_size, build_bias, bias_initializer=None, kernel_initializer=None):
         inputs = _list(args)
-        if any(tensor.shape.rank != 2 or tensor.shape[1] is None for tensor in inputs):
+        if any(tensor.shape.rank != 2 or tensor.shape.as_list()[1] is None for tensor in inputs):
             shapes = ", ".join(str(tensor.shape) for tensor in inputs)
             raise ValueError(f"linear: inputs have to be [batch, size] with a known size; they are {shapes}")
         dtype = inputs[0].dtype
-        size = sum(tensor.shape[1] for tensor in inputs)
+        size = sum(tensor.shape.as_list()[1] for tensor in inputs)
         self._kernel = tf.get_variable("kernel", [size, int(output_size)], dtype, kernel_initializer)
         self._bias = None
         if build_bias:

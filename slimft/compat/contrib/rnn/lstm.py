@@ -79,7 +79,7 @@ class LayerNormBasicLSTMCell(_LSTM):
     def _linear(self, args):
         """The gates of inputs and state side by side; some override it."""
         size = 4 * self._num_units
-        gates = tf.matmul(args, tf.get_variable("kernel", [args.shape[-1], size], args.dtype))
+        gates = tf.matmul(args, tf.get_variable("kernel", [args.shape.as_list()[-1], size], args.dtype))
         # The bias begins as the kernel does, at random, as in TensorFlow 1.
         return gates if self._layer_norm else gates + tf.get_variable("bias", [size], args.dtype)
 
@@ -199,7 +199,7 @@ class CoupledInputForgetGateLSTMCell(_LSTM):
         units, dtype = self._num_units, inputs.dtype
         c, m = state if self._state_is_tuple else tf.split(state, [units, self.output_size], 1)
         # A shard is a variable of its own with its number at the end.
-        weights = tf.get_variable("W_0", [inputs.shape[1] + self.output_size, 3 * units], dtype)
+        weights = tf.get_variable("W_0", [inputs.shape.as_list()[1] + self.output_size, 3 * units], dtype)
         bias = tf.get_variable("B", [3 * units], dtype, tf.zeros_initializer())
         gates = tf.matmul(tf.concat([inputs, m], 1), weights)
         if not self._layer_norm:

@@ -131,7 +131,7 @@ class HighwayWrapper(_Wrapper):
         return inputs * carry + outputs * transform
 
     def _gate(self, inputs, name, bias):
-        size = inputs.shape[1]
+        size = inputs.shape.as_list()[1]
         weights = tf.get_variable(f"{name}_w", [size, size])
         biases = tf.get_variable(f"{name}_b", [size], initializer=tf.constant_initializer(bias))
         return tf.sigmoid(tf.nn.xw_plus_b(inputs, weights, biases))
@@ -195,7 +195,7 @@ class AttentionCellWrapper(_Wrapper):
             state = tf.split(state, self._sizes, 1)
         state, attention, memory = state
         memory = tf.reshape(memory, [-1, self._length, self._size])
-        inputs = _linear([inputs, attention], self._input_size or inputs.shape[1], True)
+        inputs = _linear([inputs, attention], self._input_size or inputs.shape.as_list()[1], True)
         outputs, state = self._cell(inputs, state)
         attention = self._attend(tf.concat(tf.nest.flatten(state), 1), memory)
         with tf.variable_scope("attn_output_projection"):

@@ -233,10 +233,10 @@ def luong_score(query, keys, scale):
     Raises:
         ValueError: query and keys are of different sizes.
     """
-    if query.shape[-1] != keys.shape[-1]:
+    if query.shape.as_list()[-1] != keys.shape.as_list()[-1]:
         raise ValueError(
-            f"LuongAttention: the query, a cell's output, has size {query.shape[-1]} and the keys have "
-            f"{keys.shape[-1]}: num_units has to be the cell's output size"
+            f"LuongAttention: the query, a cell's output, has size {query.shape.as_list()[-1]} and the keys have "
+            f"{keys.shape.as_list()[-1]}: num_units has to be the cell's output size"
         )
     score = tf.squeeze(tf.matmul(tf.expand_dims(query, 1), keys, transpose_b=True), [1])
     if scale:
@@ -261,7 +261,7 @@ def hardmax(logits, name=None):
     """One-hot vectors of the largest of `logits` along the last axis."""
     with tf.name_scope(name, "Hardmax", [logits]):
         logits = tf.convert_to_tensor(logits, name="logits")
-        depth = logits.shape[-1] or tf.shape(logits)[-1]
+        depth = logits.shape.as_list()[-1] or tf.shape(logits)[-1]
         return tf.one_hot(tf.argmax(logits, -1), depth, dtype=logits.dtype)
 
 

@@ -104,7 +104,7 @@ class AttentionWrapper(RNNCell):
         if sizes is not None and layers is not None:
             raise ValueError("AttentionWrapper: attention_layer_size and attention_layer exclude each other")
         self._attention_layers = None
-        contexts = [mechanism.values.shape[-1] for mechanism in mechanisms]
+        contexts = [mechanism.values.shape.as_list()[-1] for mechanism in mechanisms]
         self._attention_layer_size = None if None in contexts else sum(contexts)
         if sizes is not None:
             sizes = tuple(sizes) if isinstance(sizes, (list, tuple)) else (sizes,)
@@ -120,7 +120,7 @@ class AttentionWrapper(RNNCell):
                 layer.compute_output_shape(tf.TensorShape([None, self._cell.output_size + context]))
                 for layer, context in zip(self._attention_layers, contexts)
             ]
-            self._attention_layer_size = sum(tf.TensorShape(shape)[-1] for shape in shapes)
+            self._attention_layer_size = sum(tf.TensorShape(shape).as_list()[-1] for shape in shapes)
         given = sizes if sizes is not None else self._attention_layers
         if given is not None and len(given) != len(mechanisms):
             raise ValueError(
@@ -219,7 +219,7 @@ class AttentionWrapper(RNNCell):
 
 def _batch_size(tensor):
     """The size of a tensor's first axis, an int where it is known."""
-    return tensor.shape[0] or tf.shape(tensor)[0]
+    return tensor.shape.as_list()[0] or tf.shape(tensor)[0]
 
 
 def _compute_attention(attention_mechanism, cell_output, attention_state, attention_layer):

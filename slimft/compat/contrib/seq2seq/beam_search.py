@@ -76,7 +76,7 @@ class BeamSearchDecoder(Decoder):
             raise ValueError(f"start_tokens are not a vector, but of shape {self._start_tokens.shape}")
         if self._end_token.shape.rank != 0:
             raise ValueError(f"end_token is not a scalar, but of shape {self._end_token.shape}")
-        self._batch_size = self._start_tokens.shape[0] or tf.size(start_tokens)
+        self._batch_size = self._start_tokens.shape.as_list()[0] or tf.size(start_tokens)
         self._beam_width = beam_width
         self._length_penalty_weight = length_penalty_weight
         self._coverage_penalty_weight = coverage_penalty_weight
@@ -142,7 +142,7 @@ class BeamSearchDecoder(Decoder):
 
     def _beam_step(self, logits, cell_state, state):
         """The best continuations of all beams, given logits [batch, beams, symbols]."""
-        symbols = logits.shape[-1] or tf.shape(logits)[-1]
+        symbols = logits.shape.as_list()[-1] or tf.shape(logits)[-1]
         total = state.log_probs[:, :, tf.newaxis] + self._step_log_probs(logits, state.finished, symbols)
         going_on = tf.cast(tf.logical_not(state.finished), tf.int64)
         # The end token does not count in the length that is penalized.

@@ -19,8 +19,8 @@ def _tiled(tensor, multiplier):
     repeats = [1, multiplier, *[1] * (tensor.shape.rank - 1)]
     tiled = tf.tile(tf.expand_dims(tensor, 1), repeats)
     tiled = tf.reshape(tiled, tf.concat(([shape[0] * multiplier], shape[1:]), 0))
-    known = tensor.shape[0] is not None and not tf.is_tensor(multiplier)
-    tiled.set_shape([tensor.shape[0] * multiplier if known else None, *tensor.shape.as_list()[1:]])
+    known = tensor.shape.as_list()[0] is not None and not tf.is_tensor(multiplier)
+    tiled.set_shape([tensor.shape.as_list()[0] * multiplier if known else None, *tensor.shape.as_list()[1:]])
     return tiled
 
 
@@ -94,7 +94,7 @@ def merge(tensor, beam_width):
         return tensor
     shape = tf.shape(tensor)
     result = tf.reshape(tensor, tf.concat(([shape[0] * beam_width], shape[2:]), 0))
-    batch = tensor.shape[0]
+    batch = tensor.shape.as_list()[0]
     result.set_shape([None if batch is None else batch * beam_width, *tensor.shape.as_list()[2:]])
     return result
 

@@ -41,7 +41,7 @@ def sequence_loss(
         raise ValueError("sequence_loss: average_across_* and sum_over_* exclude each other on one axis")
     with tf.name_scope(name, "sequence_loss", [logits, targets, weights]):
         flat_logits = tf.reshape(logits, [-1, tf.shape(logits)[2]])
-        flat_logits.set_shape([None, logits.shape[2]])
+        flat_logits.set_shape([None, logits.shape.as_list()[2]])
         flat_targets = tf.reshape(targets, [-1])
         loss_function = softmax_loss_function or tf.nn.sparse_softmax_cross_entropy_with_logits
         losses = loss_function(labels=flat_targets, logits=flat_logits) * tf.reshape(weights, [-1])
