@@ -69,6 +69,27 @@ def test_sk_compat(trained):
     assert compat.predict(IMAGES, batch_size=25)["probabilities"].shape == (60, 2)
 
 
+def test_validation_monitor_stops_early(tmp_path):
+    config = learn.RunConfig(save_checkpoints_steps=5, tf_random_seed=1)
+    estimator = learn.Estimator(model_fn, str(tmp_path), config, {"rate": 0.0})
+    monitor = learn.monitors.ValidationMonitor(
+        IMAGES, LABELS, every_n_steps=10, early_stopping_rounds=20, name="validation"
+    )
+    estimator.fit(IMAGES, LABELS, steps=200, monitors=[monitor])
+    assert monitor.early_stopped
+    assert monitor.best_step == 10
+    assert estimator.get_variable_value("global_step") == 30
+    assert (
+        monitor.best_metrics["loss"]
+        == monitor.best_value
+        == pytest.approx(estimator.evaluate(IMAGES, LABELS)["loss"])
+    )
+    assert tf.gfile.Glob(str(tmp_path / "eval_validation" / "events*"))
+    monitor = learn.monitors.ValidationMonitor(IMAGES, LABELS)
+    with pytest.raises(UsageError, match="needs fit of an Estimator"):
+        estimator.train(input_fn, [monitor], steps=1)
+
+
 def test_run_config():
     config = learn.RunConfig(num_cores=2, gpu_memory_fraction=0.5, model_dir="here", save_checkpoints_secs=7)
     assert isinstance(config, tf.estimator.RunConfig)
@@ -254,7 +275,8 @@ def test_every_name_is_there_or_says_what_to_do_instead():
         if not name.startswith("_"):
             assert getattr(learn, name) is not None
     for use, words in (
-        (lambda: learn.monitors.ValidationMonitor(IMAGES, LABELS), "train_and_evaluate"),
+        (lambda: learn.monitors.ExportMonitor(1, "x"), "LatestExporter"),
+        (lambda: learn.monitors.EveryN(), "SessionRunHook"),
         (lambda: learn.SVM("id"), "LinearSVC"),
         (lambda: learn.read_batch_examples("x"), "tf.data"),
         (lambda: learn.train(None, "x"), "slim.learning.train"),

@@ -13,6 +13,7 @@ import numpy as np
 from slimft.compat.contrib.learn.keys import ModelFnOps
 from slimft.compat.contrib.learn.learn_io import extract_dask_data, extract_pandas_data, extract_pandas_labels
 from slimft.compat.contrib.learn.metric_spec import MetricSpec
+from slimft.compat.contrib.learn.monitors import ValidationMonitor
 from slimft.compat.contrib.learn.run_config import RunConfig
 from slimft.compat.contrib.learn.utils import InputFnOps
 from slimft.compat.v1 import tf
@@ -120,12 +121,15 @@ class Estimator(tf.estimator.Estimator):
 
         Args:
             x, y, input_fn, batch_size: see `arrays_input_fn`; in random order, for ever.
-            monitors: hooks of tf.train.
+            monitors: hooks of tf.train, and `ValidationMonitor`s.
         """
         hooks = list(monitors or [])
         bad = [hook for hook in hooks if not isinstance(hook, tf.train.SessionRunHook)]
         if bad:
             raise UsageError(f"monitors have to be hooks of tf.train, and {type(bad[0]).__name__} is none")
+        for hook in hooks:
+            if isinstance(hook, ValidationMonitor):
+                hook.set_estimator(self)
         return self.train(arrays_input_fn(x, y, input_fn, batch_size, True, None), hooks, steps, max_steps)
 
     def partial_fit(self, x=None, y=None, input_fn=None, steps=1, batch_size=None, monitors=None):
@@ -191,17 +195,21 @@ class Estimator(tf.estimator.Estimator):
         """tf.estimator's, also of a `serving_input_fn` that returns `InputFnOps`."""
 
         def receiver_fn():
-            result = serving_input_fn()
-            if isinstance(result, InputFnOps):
-                export = tf.estimator.export
-                # ServingInputReceiver makes a dictionary of what is none.
-                is_dict = isinstance(result.features, dict)
-                receiver = export.ServingInputReceiver if is_dict else export.TensorServingInputReceiver
-                return receiver(result.features, result.default_inputs)
-            return result
+            return self.as_receiver(serving_input_fn())
 
         self._default_output = default_output_alternative_key
         return super().export_savedmodel(export_dir_base, receiver_fn, *args, **kwargs)
+
+    @staticmethod
+    def as_receiver(inputs):
+        """`InputFnOps` as a ServingInputReceiver; anything else as it is."""
+        if not isinstance(inputs, InputFnOps):
+            return inputs
+        export = tf.estimator.export
+        # ServingInputReceiver makes a dictionary of what is none.
+        is_dict = isinstance(inputs.features, dict)
+        receiver = export.ServingInputReceiver if is_dict else export.TensorServingInputReceiver
+        return receiver(inputs.features, inputs.default_inputs)
 
     def get_params(self, deep=True) -> dict:
         """`params` and `model_dir`."""

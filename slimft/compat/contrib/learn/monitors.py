@@ -58,6 +58,82 @@ def replace_monitors_with_hooks(monitors_or_hooks, estimator=None) -> list:
     return list(monitors_or_hooks or [])
 
 
+class ValidationMonitor(tf.train.SessionRunHook):
+    """Evaluates the latest checkpoint during `Estimator.fit`, and stops when a metric gets no better.
+
+    Args:
+        x, y, input_fn, batch_size: the data, as `Estimator.evaluate`'s.
+        eval_steps: batches of an evaluation; None for all.
+        every_n_steps: how often; a checkpoint is evaluated once.
+        metrics, hooks, name: as `Estimator.evaluate`'s.
+        early_stopping_rounds: training ends if in so many steps the metric got no better; None for never.
+        early_stopping_metric: which one.
+        early_stopping_metric_minimize: whether smaller is better.
+        check_interval_secs: not used.
+
+    Attributes:
+        early_stopped: whether it has ended the training.
+        best_step, best_value, best_metrics: of the best evaluation; None before the first.
+    """
+
+    def __init__(
+        self,
+        x=None,
+        y=None,
+        input_fn=None,
+        batch_size=None,
+        eval_steps=None,
+        every_n_steps=100,
+        metrics=None,
+        hooks=None,
+        early_stopping_rounds=None,
+        early_stopping_metric="loss",
+        early_stopping_metric_minimize=True,
+        name=None,
+        check_interval_secs=5,
+    ):
+        self._evaluation = {
+            **{"x": x, "y": y, "input_fn": input_fn, "batch_size": batch_size, "steps": eval_steps},
+            **{"metrics": metrics, "hooks": hooks, "name": name},
+        }
+        self._every_n_steps, self._rounds = every_n_steps, early_stopping_rounds
+        self._metric, self._sign = early_stopping_metric, 1 if early_stopping_metric_minimize else -1
+        self._estimator = self._checkpoint = self._last_step = None
+        self.early_stopped = False
+        self.best_step = self.best_value = self.best_metrics = None
+
+    def set_estimator(self, estimator) -> None:
+        """Says whose training it is; `fit` does so."""
+        self._estimator = estimator
+
+    def begin(self):
+        if self._estimator is None:
+            raise UsageError("ValidationMonitor needs fit of an Estimator of tf.contrib.learn")
+        self._last_step = None
+        self._step = tf.train.get_global_step()
+
+    def after_run(self, run_context, run_values):
+        step = int(run_context.session.run(self._step))
+        if self._last_step is None:
+            self._last_step = step - 1
+        checkpoint = tf.train.latest_checkpoint(self._estimator.model_dir)
+        if step - self._last_step < self._every_n_steps or checkpoint in (None, self._checkpoint):
+            return
+        self._last_step, self._checkpoint = step, checkpoint
+        result = self._estimator.evaluate(checkpoint_path=checkpoint, **self._evaluation)
+        if self._rounds is None:
+            return
+        if self._metric not in result:
+            raise UsageError(f"early_stopping_metric: there is no {self._metric}; there are {', '.join(result)}")
+        value = result[self._metric]
+        if self.best_value is None or self._sign * value < self._sign * self.best_value:
+            self.best_step, self.best_value, self.best_metrics = step, value, result
+        elif step - self.best_step >= self._rounds:
+            tf.logging.info("Stopping at step %d: %s was best at step %d.", step, self._metric, self.best_step)
+            self.early_stopped = True
+            run_context.request_stop()
+
+
 class _Gone:
     """A monitor that can be named and not be made."""
 
@@ -91,15 +167,6 @@ class LoggingTrainable(_Gone):
 
 class RunHookAdapterForMonitors(_Gone):
     """Monitors as a hook."""
-
-
-class ValidationMonitor(_Gone):
-    """Evaluates during training."""
-
-    advice = (
-        "use tf.estimator.train_and_evaluate, tf.contrib.learn.Experiment or "
-        "tf.contrib.estimator.InMemoryEvaluatorHook; to stop early, tf.contrib.estimator.stop_if_no_decrease_hook"
-    )
 
 
 class ExportMonitor(_Gone):
