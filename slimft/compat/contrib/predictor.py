@@ -5,6 +5,8 @@ Source: tensorflow/contrib/predictor of TensorFlow 1.15.
 
 from __future__ import annotations
 
+import sys
+
 from slimft.compat.v1 import tf
 
 __all__ = ["Predictor", "from_contrib_estimator", "from_estimator", "from_saved_model"]
@@ -151,3 +153,8 @@ def from_contrib_estimator(
         return estimator.as_receiver(prediction_input_fn())
 
     return from_estimator(estimator, receiver_fn, output_alternative_key, graph, config)
+
+
+# The class of 1.15, by the module that it was in.
+SavedModelPredictor = from_saved_model
+predictor = saved_model_predictor = sys.modules[__name__]

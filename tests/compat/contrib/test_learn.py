@@ -101,6 +101,8 @@ def test_run_config():
     assert learn.RunConfig(save_checkpoints_steps=5).save_checkpoints_secs is None
     assert config.replace(tf_random_seed=3).tf_random_seed == 3
     assert "model_dir" in config.uid()
+    config.save_checkpoints_secs = 9
+    assert config.save_checkpoints_secs == 9
     assert (config.environment, config.is_chief) == ("local", True)
 
 
@@ -303,6 +305,11 @@ def test_paths_that_scripts_import():
             "import tensorflow as tf",
         )
         exec("\n".join(lines), names)
+        star = {}
+        exec("from tensorflow.contrib.learn import *", star)
+        assert star["Estimator"] is learn.Estimator
+        assert {"learn_runner", "preprocessing", "read_data_sets"} <= set(star)
+        assert "importlib" not in star
         assert names["model_fn_lib"].ModelFnOps is learn.ModelFnOps
         assert names["run_config"].RunConfig is learn.RunConfig
         assert names["base"].load_csv_with_header is learn.datasets.base.load_csv_with_header

@@ -32,6 +32,7 @@ def test_saved_model(saved_model):
     assert predict.feed_tensors["x"].name == "input:0"
     assert predict.graph is predict.session.graph is not tf.get_default_graph()
     assert predictor.from_saved_model(saved_model, "other")({"x": [1]})["z"].tolist() == [-1]
+    assert predictor.saved_model_predictor.SavedModelPredictor(saved_model)({"x": [1]})["y"].tolist() == [3]
     by_tensor = predictor.from_saved_model(
         saved_model, input_names={"a": "input:0"}, output_names={"b": "output:0"}
     )

@@ -57,6 +57,7 @@ _ALIASES = {
     "export_strategy": "utils",
     "input_fn_utils": "utils",
     "io": "learn_io",
+    "model_fn": "keys",
     "saved_model_export_utils": "utils",
 }
 _GONE = {
@@ -86,6 +87,10 @@ _GONE = {
     "multi_class_head": "use tf.contrib.estimator.multi_class_head",
     "regression_head": "use tf.contrib.estimator.regression_head",
 }
+# The modules that TensorFlow had by these names, and all else.
+__all__ = sorted(
+    {*_MODULES, *_ALIASES, *_GONE, *(name for name in _NAMES if name.isidentifier())} - {"canned", "keys"}
+)
 
 
 class _Gone:
@@ -109,5 +114,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    modules = (module for module in _NAMES if "." not in module)
-    return sorted({*globals(), *_MODULES, *_ALIASES, *_GONE, *modules})
+    return __all__

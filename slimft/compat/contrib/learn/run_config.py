@@ -80,6 +80,11 @@ class RunConfig(tf.estimator.RunConfig):
         if evaluation_master:
             self._evaluation_master = evaluation_master
 
+    def __setattr__(self, name, value):
+        # Scripts of 2016 set config.save_checkpoints_secs = 60.
+        is_setting = isinstance(getattr(type(self), name, None), property)
+        super().__setattr__(f"_{name}" if is_setting else name, value)
+
     @property
     def tf_config(self):
         """The session's settings of `num_cores`, `log_device_placement` and `gpu_memory_fraction`."""
