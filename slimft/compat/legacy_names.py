@@ -151,6 +151,8 @@ class Namespace(types.ModuleType):
 
     def __getattr__(self, name):
         full_name = f"{self.__name__}.{name}"
+        if name == "__all__":  # For `from tensorflow.contrib.learn import *`.
+            return self._public_names()
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         value = resolve(full_name) if full_name in _PACKAGES else _listed(full_name)
@@ -166,10 +168,18 @@ class Namespace(types.ModuleType):
     def __call__(self, *_, **__):
         raise AttributeError(missing(self.__name__))
 
-    def __dir__(self):
-        names = set(super().__dir__())
+    def _public_names(self):
+        """The names of the sources that are meant for others."""
+        names = []
         for source in self._sources:
-            names.update(name for name in dir(_import(source)) if not name.startswith("_"))
+            module = _import(source)
+            names.extend(
+                getattr(module, "__all__", None) or filter(functools.partial(_is_own, module), dir(module))
+            )
+        return sorted({name for name in names if not name.startswith("_")})
+
+    def __dir__(self):
+        names = {*super().__dir__(), *self._public_names()}
         for package in _PACKAGES:
             parent, _, name = package.rpartition(".")
             if parent == self.__name__:
@@ -190,6 +200,13 @@ def resolve(full_name: str) -> types.ModuleType | None:
 
     names = {name: operator.attrgetter(there)(tf) for name, there in _NAMES.get(full_name, {}).items()}
     return Namespace(full_name, sources, names)
+
+
+def _is_own(module, name):
+    """Whether a name of a module is not just what it imports."""
+    value = vars(module).get(name)
+    is_other = isinstance(value, types.ModuleType) and not value.__name__.startswith(module.__name__)
+    return not (is_other or value is annotations)
 
 
 def _import(name):

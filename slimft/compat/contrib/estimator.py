@@ -149,6 +149,12 @@ def clip_gradients_by_norm(optimizer, clip_norm: float):
     def clip(grads_and_vars):
         return [(None if g is None else tf.clip_by_norm(g, clip_norm), v) for g, v in grads_and_vars]
 
+    return clipping_optimizer(optimizer, clip)
+
+
+def clipping_optimizer(optimizer, clip):
+    """An optimizer that gives `optimizer` what `clip` makes of pairs of gradients and variables."""
+
     class ClippingOptimizer(tf.train.Optimizer):
         def __init__(self):
             super().__init__(use_locking=False, name=f"ClipByNorm{optimizer.get_name()}")

@@ -130,5 +130,6 @@ def test_names_that_moved_and_names_that_are_gone():
     assert contrib.stop_if_higher_hook is tf.estimator.experimental.stop_if_higher_hook
     assert {"multi_class_head", "InMemoryEvaluatorHook", "call_logit_fn"} <= set(dir(contrib))
     assert all(getattr(contrib, name) is not None for name in dir(contrib) if not name.startswith("_"))
+    assert not {"tf", "inspect", "annotations"} & set(contrib.__all__)
     with pytest.raises(UsageError, match="TowerOptimizer: .*model_deploy"):
         contrib.TowerOptimizer(tf.train.AdamOptimizer())
