@@ -20,6 +20,6 @@ with tf.Graph().as_default(), tf.Session() as session:
     variables = [v for v in tf.global_variables() if "/fc" not in v.name]
     tf.train.Saver(variables).save(session, "./vgg_16.ckpt")
 conf = yaml.safe_load(open(os.path.join("conf", "mosaic.yml")))
-conf.update(style_image="img/noise.jpg", image_size=224, batch_size=1, epoch=2, loss_model_file="vgg_16.ckpt")
+conf.update(style_image="img/noise.jpg", image_size=224, batch_size=1, epoch=50, loss_model_file="vgg_16.ckpt")
 stages.text("noise.yml", [yaml.safe_dump(conf)])
 stages.script("train.py", "-c", "noise.yml", runs=2)

@@ -1,6 +1,8 @@
 """ry/tensorflow-resnet ccb9cc8cc2cc7021c67e7df4a70f96faab9553c5
 
 Classification of TensorFlow 0.x, resnet_train.train with inference_small.
+
+Flags: --python2
 """
 
 import driver_stages as stages

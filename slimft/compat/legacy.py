@@ -24,6 +24,8 @@ from slimft.compat import estimator_repairs, legacy_names
 from slimft.compat.v1 import tf
 
 _UNSET = object()
+# What is below tensorflow, and not a part of its interface of which tf.compat.v1 has another version.
+_ITS_OWN = {"compat", "contrib", "core", "estimator", "examples", "include", "keras", "lite", "python", "tools"}
 
 
 class _TensorFlow(types.ModuleType):
@@ -58,11 +60,47 @@ class _TensorFlow(types.ModuleType):
 class _Loader:
     """Puts a module that exists where the import system looks for what was imported."""
 
+    def __init__(self, module):
+        self._module = module
+
     def create_module(self, spec):
         return None
 
     def exec_module(self, module):
-        sys.modules[module.__name__] = legacy_names.resolve(module.__name__)
+        sys.modules[module.__name__] = self._module
+
+
+def _spec(full_name, module):
+    return importlib.machinery.ModuleSpec(full_name, _Loader(module), is_package=hasattr(module, "__path__"))
+
+
+class _PartsFinder:
+    """Finds TensorFlow 1's parts: ``tensorflow.image`` is tf.compat.v1.image, however it is imported.
+
+    Python would find TensorFlow 2's, and put it in the place of TensorFlow 1's for all who use tf.image.
+    """
+
+    def __init__(self):
+        self.found: list[str] = []
+
+    def find_spec(self, full_name, path=None, target=None):
+        """The spec of a part that tf.compat.v1 has, or None."""
+        part = _part(full_name)
+        if part is None:
+            return None
+        self.found.append(full_name)
+        return _spec(full_name, part)
+
+
+def _part(full_name):
+    """The module of tf.compat.v1 that ``import full_name`` means, or None."""
+    root, *names = full_name.split(".")
+    if root != "tensorflow" or not names or names[0] in _ITS_OWN or names[0].startswith("_"):
+        return None
+    part = tf
+    for name in names:
+        part = getattr(part, name, None)
+    return part if isinstance(part, types.ModuleType) else None
 
 
 class _Finder:
@@ -79,15 +117,16 @@ class _Finder:
         module = legacy_names.resolve(full_name)
         if module is not None:
             self.found.append(full_name)
-            return importlib.machinery.ModuleSpec(full_name, _Loader(), is_package=hasattr(module, "__path__"))
+            return _spec(full_name, module)
         if sys.modules.get(root) is legacy_names.resolve(root):
             # Without `name`: with it, `from package import name` would hide this line behind its own.
             raise ModuleNotFoundError(legacy_names.missing(full_name))
         return None
 
 
-_finder: _Finder | None = None
-_real_tensorflow: types.ModuleType | None = None
+_finders: tuple[_PartsFinder, _Finder] | None = None
+# The modules of TensorFlow 2 that are out of the way as long as it is installed.
+_set_aside: dict[str, types.ModuleType] = {}
 
 
 def install() -> None:
@@ -98,24 +137,29 @@ def install() -> None:
     elsewhere. Modules that imported tensorflow before keep what they have; those imported afterwards, of other
     libraries too, get TF1's. Calling it again changes nothing.
     """
-    global _finder, _real_tensorflow
-    if _finder is not None:
+    global _finders
+    if _finders is not None:
         return
-    _real_tensorflow = sys.modules["tensorflow"]
-    sys.modules["tensorflow"] = _TensorFlow(_real_tensorflow)
-    _finder = _Finder()
-    sys.meta_path.append(_finder)
+    for name in list(sys.modules):
+        if name == "tensorflow" or _part(name) is not None:
+            _set_aside[name] = sys.modules.pop(name)
+    sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"])
+    _finders = _PartsFinder(), _Finder()
+    sys.meta_path.insert(0, _finders[0])
+    sys.meta_path.append(_finders[1])
     estimator_repairs.install()
 
 
 def uninstall() -> None:
     """Undoes `install`, if there was one. TensorFlow 2's behaviour stays off, as slimft.compat's import made it."""
-    global _finder, _real_tensorflow
-    if _finder is None:
+    global _finders
+    if _finders is None:
         return
-    sys.meta_path.remove(_finder)
     estimator_repairs.uninstall()
-    for name in _finder.found:
-        sys.modules.pop(name, None)
-    sys.modules["tensorflow"] = _real_tensorflow
-    _finder = _real_tensorflow = None
+    for finder in _finders:
+        sys.meta_path.remove(finder)
+        for name in finder.found:
+            sys.modules.pop(name, None)
+    sys.modules.update(_set_aside)
+    _set_aside.clear()
+    _finders = None

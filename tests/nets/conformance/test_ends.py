@@ -30,7 +30,11 @@ class Walk:
 
     def __init__(self, graph, images):
         self.within = set(graph.get_operations())
-        self.variables = graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
+        # The step, by which NASNet drops paths, is no layer's.
+        steps = graph.get_collection(tf.GraphKeys.GLOBAL_STEP)
+        self.variables = [
+            variable for variable in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES) if variable not in steps
+        ]
         path = downstream(images.op, self.within)
         # For each variable, the ops of the images' path that it meets first.
         self.layers = {}
