@@ -298,3 +298,27 @@ def test_linear():
         result, kernel, bias = session.run([result, kernel, bias])
     assert bias.tolist() == [0.5, 0.5]
     same([result], INPUTS @ kernel[:5] + kernel[5] + 0.5)
+
+
+def test_the_private_and_older_places_of_cells():
+    from tensorflow.python.ops import rnn_cell_impl
+    from tensorflow.python.ops.rnn_cell import GRUCell, OutputProjectionWrapper
+
+    assert rnn_cell_impl._linear is rnn._linear and rnn_cell_impl._Linear is rnn._Linear
+    assert rnn_cell_impl._like_rnncell(rnn.GRUCell(2)) and not rnn_cell_impl._like_rnncell(tf.zeros)
+    assert GRUCell is tf.nn.rnn_cell.GRUCell
+    assert OutputProjectionWrapper is tf.nn.rnn_cell.OutputProjectionWrapper is rnn.OutputProjectionWrapper
+    assert tf.nn.bidirectional_rnn is tf.nn.static_bidirectional_rnn
+    assert tf.nn.seq2seq.sequence_loss is tf.contrib.legacy_seq2seq.sequence_loss
+    assert not hasattr(tf.nn, "no_such_name")
+    with pytest.raises(AttributeError, match="neither tf.nn.rnn_cell nor tf.contrib.rnn has NoCell"):
+        tf.nn.rnn_cell.NoCell  # noqa: B018
+
+
+def test_modules_of_tf_contrib_have_the_names_they_had():
+    wrapper = tf.contrib.seq2seq.python.ops.attention_wrapper
+    assert wrapper._BaseAttentionMechanism and wrapper._compute_attention
+    assert tf.contrib.seq2seq.python.ops.decoder.dynamic_decode and tf.contrib.seq2seq.python.ops.helper.Helper
+    assert tf.contrib.rnn.python.ops.rnn.stack_bidirectional_dynamic_rnn
+    assert tf.contrib.legacy_seq2seq.python.ops.seq2seq.linear is rnn._linear
+    assert tf.contrib.crf.python.ops.crf.viterbi_decode

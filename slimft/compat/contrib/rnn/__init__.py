@@ -64,13 +64,12 @@ from slimft.compat.contrib.rnn.wrappers import (
 
 # TensorFlow 1.0 and older.
 linear = _linear
-rnn = static_rnn
 state_saving_rnn = static_state_saving_rnn
 bidirectional_rnn = static_bidirectional_rnn
 _WEIGHTS_VARIABLE_NAME, _BIAS_VARIABLE_NAME = "kernel", "bias"
 _RNNCell, _LayerRNNCell = RNNCell, LayerRNNCell
 # Modules of which each has all names of the package.
-core_rnn_cell = core_rnn_cell_impl = core_rnn = rnn_cell = rnn_cell_impl = sys.modules[__name__]
+core_rnn_cell = core_rnn_cell_impl = core_rnn = rnn = rnn_cell = rnn_cell_impl = sys.modules[__name__]
 lstm_ops = gru_ops = fused_rnn_cell = sys.modules[__name__]
 
 __all__ = [

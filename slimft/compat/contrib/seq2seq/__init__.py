@@ -9,10 +9,13 @@ from slimft.compat.contrib.seq2seq.attention import (
     AttentionMechanism,
     BahdanauAttention,
     LuongAttention,
+    _bahdanau_score,
     _BaseAttentionMechanism,
+    _luong_score,
+    _maybe_mask_score,
+    _prepare_memory,
     hardmax,
 )
-from slimft.compat.contrib.seq2seq.attention_wrapper import AttentionWrapper, AttentionWrapperState
 from slimft.compat.contrib.seq2seq.beam_search import (
     BeamSearchDecoder,
     BeamSearchDecoderOutput,
@@ -20,7 +23,7 @@ from slimft.compat.contrib.seq2seq.beam_search import (
     FinalBeamSearchDecoderOutput,
 )
 from slimft.compat.contrib.seq2seq.beams import gather_tree, gather_tree_from_array, tile_batch
-from slimft.compat.contrib.seq2seq.decoder import BasicDecoder, BasicDecoderOutput, Decoder, dynamic_decode
+from slimft.compat.contrib.seq2seq.decoding import BasicDecoder, BasicDecoderOutput, Decoder, dynamic_decode
 from slimft.compat.contrib.seq2seq.helpers import (
     CustomHelper,
     GreedyEmbeddingHelper,
@@ -28,10 +31,12 @@ from slimft.compat.contrib.seq2seq.helpers import (
     InferenceHelper,
     SampleEmbeddingHelper,
 )
-from slimft.compat.contrib.seq2seq.loss import sequence_loss
+from slimft.compat.contrib.seq2seq.losses import sequence_loss
 from slimft.compat.contrib.seq2seq.monotonic import (
     BahdanauMonotonicAttention,
     LuongMonotonicAttention,
+    _BaseMonotonicAttentionMechanism,
+    _monotonic_probability_fn,
     monotonic_attention,
     safe_cumprod,
 )
@@ -39,6 +44,12 @@ from slimft.compat.contrib.seq2seq.training_helpers import (
     ScheduledEmbeddingTrainingHelper,
     ScheduledOutputTrainingHelper,
     TrainingHelper,
+    _unstack_ta,
+)
+from slimft.compat.contrib.seq2seq.wrapper import (
+    AttentionWrapper,
+    AttentionWrapperState,
+    _compute_attention,
 )
 
 __all__ = [
@@ -47,6 +58,8 @@ __all__ = [
     "BeamSearchDecoderOutput", "BeamSearchDecoderState", "CustomHelper", "Decoder", "FinalBeamSearchDecoderOutput",
     "GreedyEmbeddingHelper", "Helper", "InferenceHelper", "LuongAttention", "LuongMonotonicAttention",
     "SampleEmbeddingHelper", "ScheduledEmbeddingTrainingHelper", "ScheduledOutputTrainingHelper", "TrainingHelper",
-    "_BaseAttentionMechanism", "dynamic_decode", "gather_tree", "gather_tree_from_array", "hardmax",
+    "_BaseAttentionMechanism", "_BaseMonotonicAttentionMechanism", "_bahdanau_score", "_compute_attention",
+    "_luong_score", "_maybe_mask_score", "_monotonic_probability_fn", "_prepare_memory", "_unstack_ta",
+    "dynamic_decode", "gather_tree", "gather_tree_from_array", "hardmax",
     "monotonic_attention", "safe_cumprod", "sequence_loss", "tile_batch",
 ]  # fmt: skip

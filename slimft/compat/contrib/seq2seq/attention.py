@@ -61,30 +61,17 @@ class _BaseAttentionMechanism(AttentionMechanism):
             self.dtype = tf.as_dtype(memory_layer.dtype)
         if not callable(probability_fn):
             raise TypeError(f"probability_fn is not a function: {probability_fn!r}")
-        self._memory_sequence_length, self._score_mask_value = memory_sequence_length, score_mask_value
-        self._probability_fn = lambda score, state: probability_fn(self._masked(score), state)
+        self._probability_fn = lambda score, state: probability_fn(
+            _maybe_mask_score(score, memory_sequence_length, score_mask_value), state
+        )
         with tf.name_scope(name, "BaseAttentionMechanismInit", tf.nest.flatten(memory)):
-            self._values = _prepared(memory, memory_sequence_length, check_inner_dims_defined)
+            self._values = _prepare_memory(memory, memory_sequence_length, check_inner_dims_defined)
             self._keys = self._values if memory_layer is None else memory_layer(self._values)
             if custom_key_value_fn is not None:
                 self._keys, self._values = custom_key_value_fn(self._keys, self._values)
             static, dynamic = self._keys.shape.as_list(), tf.shape(self._keys)
             self._batch_size = static[0] or dynamic[0]
             self._alignments_size = static[1] or dynamic[1]
-
-    def _masked(self, score):
-        """Scores [batch, steps], those beyond the memory's lengths too low to matter."""
-        if self._memory_sequence_length is None:
-            return score
-        value = self._score_mask_value
-        if value is None:
-            value = score.dtype.as_numpy_dtype(-math.inf)
-        positive = tf.assert_positive(
-            self._memory_sequence_length, message="all of memory_sequence_length have to be above 0"
-        )
-        with tf.control_dependencies([positive]):
-            mask = tf.sequence_mask(self._memory_sequence_length, maxlen=tf.shape(score)[1])
-            return tf.where(mask, score, value * tf.ones_like(score))
 
     @property
     def memory_layer(self):
@@ -168,7 +155,7 @@ class LuongAttention(_BaseAttentionMechanism):
 
     def __call__(self, query, state):
         with tf.variable_scope(None, "luong_attention", [query]):
-            score = luong_score(query, self._keys, self._scale)
+            score = _luong_score(query, self._keys, self._scale)
         alignments = self._probability_fn(score, state)
         return alignments, alignments
 
@@ -212,7 +199,7 @@ class BahdanauAttention(_BaseAttentionMechanism):
     def __call__(self, query, state):
         with tf.variable_scope(None, "bahdanau_attention", [query]):
             query = self._query_layer(query) if self._query_layer else query
-            score = bahdanau_score(query, self._keys, self._num_units, self._normalize)
+            score = _bahdanau_score(query, self._keys, bool(self._normalize))
         alignments = self._probability_fn(score, state)
         return alignments, alignments
 
@@ -227,34 +214,59 @@ def dense(units, name, dtype):
     return tf.layers.Dense(units, name=name, use_bias=False, dtype=dtype)
 
 
-def luong_score(query, keys, scale):
+def _maybe_mask_score(score, memory_sequence_length, score_mask_value):
+    """Scores [batch, steps], those beyond the memory's lengths, if there are any, too low to matter."""
+    if memory_sequence_length is None:
+        return score
+    if score_mask_value is None:
+        score_mask_value = score.dtype.as_numpy_dtype(-math.inf)
+    message = "attention: all of memory_sequence_length have to be above 0"
+    with tf.control_dependencies([tf.assert_positive(memory_sequence_length, message=message)]):
+        mask = tf.sequence_mask(memory_sequence_length, maxlen=tf.shape(score)[1])
+        return tf.where(mask, score, score_mask_value * tf.ones_like(score))
+
+
+# The names of the scores are private in TensorFlow 1, and copies of its mechanisms import them.
+def _luong_score(query, keys, scale):
     """Scores [batch, steps] of a query [batch, units] and keys [batch, steps, units].
+
+    Args:
+        scale: the number that multiplies them or None; True makes the variable ``attention_g`` of it.
 
     Raises:
         ValueError: query and keys are of different sizes.
     """
-    if query.shape.as_list()[-1] != keys.shape.as_list()[-1]:
+    sizes = query.shape.as_list()[-1], keys.shape.as_list()[-1]
+    if sizes[0] != sizes[1]:
         raise ValueError(
-            f"LuongAttention: the query, a cell's output, has size {query.shape.as_list()[-1]} and the keys have "
-            f"{keys.shape.as_list()[-1]}: num_units has to be the cell's output size"
+            f"LuongAttention: the query, a cell's output, has size {sizes[0]} and the keys have {sizes[1]}: "
+            "num_units has to be the cell's output size"
         )
     score = tf.squeeze(tf.matmul(tf.expand_dims(query, 1), keys, transpose_b=True), [1])
-    if scale:
-        score *= tf.get_variable("attention_g", (), query.dtype, tf.ones_initializer())
-    return score
+    if scale is True:
+        scale = tf.get_variable("attention_g", (), query.dtype, tf.ones_initializer())
+    return score if scale is None or scale is False else scale * score
 
 
-def bahdanau_score(query, keys, num_units, normalize):
-    """Scores [batch, steps] of a query [batch, units] and keys [batch, steps, units]."""
-    query = tf.expand_dims(query, 1)
-    v = tf.get_variable("attention_v", [num_units], query.dtype)
-    if not normalize:
-        return tf.reduce_sum(v * tf.tanh(keys + query), [2])
-    initial = tf.constant_initializer(math.sqrt(1 / num_units))
-    g = tf.get_variable("attention_g", (), query.dtype, initial)
-    b = tf.get_variable("attention_b", [num_units], query.dtype, tf.zeros_initializer())
-    v = g * v * tf.rsqrt(tf.reduce_sum(tf.square(v)))
-    return tf.reduce_sum(v * tf.tanh(keys + query + b), [2])
+def _bahdanau_score(processed_query, keys, attention_v, attention_g=None, attention_b=None):
+    """Scores [batch, steps] of a query [batch, units] and keys [batch, steps, units].
+
+    Args:
+        attention_v: the vector [units]; a bool makes a variable of it, and if True also of the two others.
+        attention_g, attention_b: its norm, a scalar, and a bias [units]; None: no normalization.
+    """
+    if isinstance(attention_v, bool):
+        normalize, dtype, units = attention_v, processed_query.dtype, keys.shape.as_list()[2]
+        attention_v = tf.get_variable("attention_v", [units], dtype)
+        if normalize:
+            norm = tf.constant_initializer(math.sqrt(1 / units))
+            attention_g = tf.get_variable("attention_g", (), dtype, norm)
+            attention_b = tf.get_variable("attention_b", [units], dtype, tf.zeros_initializer())
+    query = tf.expand_dims(processed_query, 1)
+    if attention_g is None:
+        return tf.reduce_sum(attention_v * tf.tanh(keys + query), [2])
+    v = attention_g * attention_v * tf.rsqrt(tf.reduce_sum(tf.square(attention_v)))
+    return tf.reduce_sum(v * tf.tanh(keys + query + attention_b), [2])
 
 
 def hardmax(logits, name=None):
@@ -265,7 +277,7 @@ def hardmax(logits, name=None):
         return tf.one_hot(tf.argmax(logits, -1), depth, dtype=logits.dtype)
 
 
-def _prepared(memory, lengths, check_inner_dims_defined):
+def _prepare_memory(memory, lengths, check_inner_dims_defined):
     """The memory, 0 beyond the lengths."""
     memory = tf.nest.map_structure(lambda m: tf.convert_to_tensor(m, name="memory"), memory)
     if check_inner_dims_defined:

@@ -7,9 +7,9 @@ import collections
 from tensorflow.python.keras.layers.legacy_rnn.rnn_cell_impl import assert_like_rnncell
 
 from slimft.compat.contrib.seq2seq import beams
-from slimft.compat.contrib.seq2seq.attention_wrapper import AttentionWrapperState
-from slimft.compat.contrib.seq2seq.decoder import Decoder
+from slimft.compat.contrib.seq2seq.decoding import Decoder
 from slimft.compat.contrib.seq2seq.helpers import embedding_function
+from slimft.compat.contrib.seq2seq.wrapper import AttentionWrapperState
 from slimft.compat.v1 import tf
 
 

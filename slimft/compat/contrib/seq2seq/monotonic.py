@@ -10,10 +10,10 @@ import functools
 import numpy as np
 
 from slimft.compat.contrib.seq2seq.attention import (
+    _bahdanau_score,
     _BaseAttentionMechanism,
-    bahdanau_score,
+    _luong_score,
     dense,
-    luong_score,
 )
 from slimft.compat.v1 import tf
 
@@ -57,7 +57,7 @@ def monotonic_attention(p_choose_i, previous_attention, mode):
     raise ValueError(f"monotonic_attention: mode is 'recursive', 'parallel' or 'hard', and not {mode!r}")
 
 
-def _probabilities(score, previous_alignments, sigmoid_noise, mode, seed=None):
+def _monotonic_probability_fn(score, previous_alignments, sigmoid_noise, mode, seed=None):
     """Alignments of scores [batch, steps]."""
     if sigmoid_noise > 0:
         score += sigmoid_noise * tf.random_normal(tf.shape(score), dtype=score.dtype, seed=seed)
@@ -65,7 +65,7 @@ def _probabilities(score, previous_alignments, sigmoid_noise, mode, seed=None):
     return monotonic_attention(p, previous_alignments, mode)
 
 
-class _Monotonic(_BaseAttentionMechanism):
+class _BaseMonotonicAttentionMechanism(_BaseAttentionMechanism):
     """A mechanism that begins at the first step of the memory."""
 
     def initial_alignments(self, batch_size, dtype):
@@ -80,7 +80,7 @@ class _Monotonic(_BaseAttentionMechanism):
         return alignments, alignments
 
 
-class BahdanauMonotonicAttention(_Monotonic):
+class BahdanauMonotonicAttention(_BaseMonotonicAttentionMechanism):
     """Monotonic attention with Bahdanau's scores.
 
     Args:
@@ -109,7 +109,7 @@ class BahdanauMonotonicAttention(_Monotonic):
         name="BahdanauMonotonicAttention",
     ):
         probability_fn = functools.partial(
-            _probabilities, sigmoid_noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
+            _monotonic_probability_fn, sigmoid_noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
         )
         super().__init__(
             query_layer=dense(num_units, "query_layer", dtype),
@@ -124,10 +124,10 @@ class BahdanauMonotonicAttention(_Monotonic):
         self._score_bias_init = score_bias_init
 
     def _score(self, query):
-        return bahdanau_score(self._query_layer(query), self._keys, self._num_units, self._normalize)
+        return _bahdanau_score(self._query_layer(query), self._keys, bool(self._normalize))
 
 
-class LuongMonotonicAttention(_Monotonic):
+class LuongMonotonicAttention(_BaseMonotonicAttentionMechanism):
     """Monotonic attention with Luong's scores.
 
     Args:
@@ -152,7 +152,7 @@ class LuongMonotonicAttention(_Monotonic):
         name="LuongMonotonicAttention",
     ):
         probability_fn = functools.partial(
-            _probabilities, sigmoid_noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
+            _monotonic_probability_fn, sigmoid_noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
         )
         super().__init__(
             query_layer=None,
@@ -167,4 +167,4 @@ class LuongMonotonicAttention(_Monotonic):
         self._score_bias_init = score_bias_init
 
     def _score(self, query):
-        return luong_score(query, self._keys, self._scale)
+        return _luong_score(query, self._keys, self._scale)

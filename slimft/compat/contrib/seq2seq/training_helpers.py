@@ -8,7 +8,7 @@ from slimft.compat.contrib.seq2seq.helpers import Helper, draw, embedding_functi
 from slimft.compat.v1 import tf
 
 
-def _steps(tensor):
+def _unstack_ta(tensor):
     """An array of the steps of a tensor, time first."""
     array = tf.TensorArray(tensor.dtype, size=tf.shape(tensor)[0], element_shape=tensor.shape[1:])
     return array.unstack(tensor)
@@ -35,7 +35,7 @@ class TrainingHelper(Helper):
             self._inputs = inputs
             if not time_major:
                 inputs = tf.nest.map_structure(_transpose_batch_time, inputs)
-            self._input_tas = tf.nest.map_structure(_steps, inputs)
+            self._input_tas = tf.nest.map_structure(_unstack_ta, inputs)
             self._sequence_length = tf.convert_to_tensor(sequence_length, name="sequence_length")
             if self._sequence_length.shape.rank != 1:
                 raise ValueError(f"sequence_length is not a vector, but of shape {self._sequence_length.shape}")
@@ -158,7 +158,7 @@ class ScheduledOutputTrainingHelper(TrainingHelper):
             auxiliary = tf.nest.map_structure(tf.convert_to_tensor, auxiliary_inputs)
             if not time_major:
                 auxiliary = tf.nest.map_structure(_transpose_batch_time, auxiliary)
-            self._auxiliary_tas = tf.nest.map_structure(_steps, auxiliary)
+            self._auxiliary_tas = tf.nest.map_structure(_unstack_ta, auxiliary)
         super().__init__(inputs, sequence_length, time_major, name)
 
     def sample(self, time, outputs, state, name=None):
