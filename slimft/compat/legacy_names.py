@@ -15,11 +15,26 @@ import re
 import types
 from importlib.util import find_spec
 
+from slimft.compat import estimator_repairs
+
 _CONTRIB = "slimft.compat.contrib"
 # What modules are called, and classes and private names are not.
 _MODULE_NAME = re.compile("[a-z][a-z0-9_]*")
 # google3 is in a few of research/slim's files that came out of Google as they were.
-ROOTS = ("deployment", "google3", "nets", "preprocessing", "tensorflow.contrib")
+ROOTS = (
+    "deployment",
+    "google3",
+    "nets",
+    "preprocessing",
+    "tensorflow.contrib",
+    "tensorflow.estimator",
+    "tensorflow.python.estimator",
+)
+# PyPI's tensorflow-estimator: the folders of modules that TensorFlow 1 had below tensorflow.python.estimator, and
+# what tf.estimator was, with its parts.
+_ESTIMATOR = "tensorflow.python.estimator"
+_ESTIMATOR_FOLDERS = ("", ".canned", ".export", ".head", ".hooks", ".inputs", ".inputs.queues", ".tpu")
+_ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
 # in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
@@ -56,6 +71,8 @@ _PACKAGES = {
         "tf_slim.training.evaluation",
         "slimft.compat.hparams",
     ),
+    **{f"tensorflow.estimator{part}": (f"{estimator_repairs.NAMES}{part}",) for part in _ESTIMATOR_PARTS},
+    **{f"{_ESTIMATOR}{folder}": () for folder in _ESTIMATOR_FOLDERS},
 }
 
 # Where the modules of a package are, in this order.
@@ -72,6 +89,10 @@ _MODULES = {
     "tensorflow.contrib.slim.python.slim": ("tf_slim",),
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": ("slimft.nets", "tf_slim.nets"),
+    **{
+        f"{_ESTIMATOR}{folder}": (f"tensorflow_estimator.python.estimator{folder}",)
+        for folder in _ESTIMATOR_FOLDERS
+    },
 }
 
 # Names that are in tf.compat.v1 now.
@@ -106,8 +127,9 @@ _ADVICE = {
     "tensorflow.contrib.summary": "use tf.summary",
     "tensorflow.contrib.tfprof": "use tf.profiler",
     "tensorflow.contrib.lite": "it is tf.lite now",
-    "tensorflow.contrib.learn": "use slim.learning.train, or tf.train.MonitoredTrainingSession",
-    "tensorflow.estimator": "use slim.learning.train, or tf.train.MonitoredTrainingSession",
+    "tensorflow.contrib.learn": "use tf.estimator, slim.learning.train or tf.train.MonitoredTrainingSession",
+    "tensorflow.estimator": "tensorflow-estimator 2.15 has the rest of tf.estimator; boosted trees, which it has "
+    "not, are in the package tensorflow_decision_forests",
 }
 _GONE = "tf.contrib ended with TensorFlow 1; slimft has its slim, layers, framework, losses, metrics and training"
 
@@ -129,11 +151,13 @@ class Namespace(types.ModuleType):
 
     def __getattr__(self, name):
         full_name = f"{self.__name__}.{name}"
+        if name == "__all__":  # For `from tensorflow.contrib.learn import *`.
+            return self._public_names()
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         value = resolve(full_name) if full_name in _PACKAGES else _listed(full_name)
         for source in self._sources if value is None else ():
-            value = getattr(importlib.import_module(source), name, None)
+            value = getattr(_import(source), name, None)
             if value is not None:
                 break
         value = resolve(full_name) if value is None else value
@@ -144,10 +168,18 @@ class Namespace(types.ModuleType):
     def __call__(self, *_, **__):
         raise AttributeError(missing(self.__name__))
 
-    def __dir__(self):
-        names = set(super().__dir__())
+    def _public_names(self):
+        """The names of the sources that are meant for others."""
+        names = []
         for source in self._sources:
-            names.update(name for name in dir(importlib.import_module(source)) if not name.startswith("_"))
+            module = _import(source)
+            names.extend(
+                getattr(module, "__all__", None) or filter(functools.partial(_is_own, module), dir(module))
+            )
+        return sorted({name for name in names if not name.startswith("_")})
+
+    def __dir__(self):
+        names = {*super().__dir__(), *self._public_names()}
         for package in _PACKAGES:
             parent, _, name = package.rpartition(".")
             if parent == self.__name__:
@@ -170,12 +202,27 @@ def resolve(full_name: str) -> types.ModuleType | None:
     return Namespace(full_name, sources, names)
 
 
+def _is_own(module, name):
+    """Whether a name of a module is not just what it imports."""
+    value = vars(module).get(name)
+    is_other = isinstance(value, types.ModuleType) and not value.__name__.startswith(module.__name__)
+    return not (is_other or value is annotations)
+
+
+def _import(name):
+    """The module of that name; ImportError says what to install."""
+    if name.startswith(estimator_repairs.PACKAGE):
+        return estimator_repairs.imported(name)
+    return importlib.import_module(name)
+
+
 def _listed(full_name):
     """The module that `_MODULES` has for the one called `full_name`, if that is not in `_PACKAGES`, or None."""
     if full_name in _PACKAGES:
         return None
     package, _, name = full_name.rpartition(".")
     for there in _MODULES.get(package, ()):
+        _import(there)
         if not name.startswith("_") and find_spec(f"{there}.{name}"):
             return importlib.import_module(f"{there}.{name}")
     return None
@@ -221,3 +268,4 @@ def missing(full_name: str) -> str:
 
 
 contrib = resolve("tensorflow.contrib")
+estimator = resolve("tensorflow.estimator")

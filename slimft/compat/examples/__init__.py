@@ -1,0 +1,1 @@
+"""What tensorflow.examples had and scripts import: the MNIST tutorial."""

@@ -1,0 +1,1 @@
+"""tensorflow.examples.tutorials: the part that scripts import."""
