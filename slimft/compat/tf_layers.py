@@ -4,11 +4,15 @@ TensorFlow still has these layers and cells, in private modules, all but batch n
 written here on the ops of `slimft.compat.batch_normalization`.
 """
 
+import importlib
 import inspect
 
 from tensorflow.compat import v1 as tf
 from tensorflow.python.keras.layers.legacy_rnn import rnn_cell_impl
 from tensorflow.python.layers import base, convolutional, core, normalization, pooling
+from tensorflow.python.ops import rnn_cell as private_cells
+from tensorflow.python.ops import rnn_cell_impl as private_cell_impl
+from tensorflow.python.util import lazy_loader
 
 from slimft.compat import batch_normalization as ops
 
@@ -196,6 +200,41 @@ normalization.BatchNormalization = normalization.BatchNorm = BatchNormalization
 normalization.batch_normalization = normalization.batch_norm = batch_normalization
 
 
+def _contrib_cell(name):
+    """What was in TensorFlow's private modules of cells, and in `tf.nn.rnn_cell` of TensorFlow 0.x."""
+    # Imported when it is used.
+    value = None if name.startswith("__") else vars(importlib.import_module("slimft.compat.contrib.rnn")).get(name)
+    if value is None:
+        raise AttributeError(f"neither tf.nn.rnn_cell nor tf.contrib.rnn has {name}")
+    return value
+
+
+# Scripts import `_linear`, `_Linear` and `_like_rnncell` from these.
+private_cells.__getattr__ = private_cell_impl.__getattr__ = _contrib_cell
+# TensorFlow 0.x had these in tf.nn.
+_OLD_LOOPS = {f"{kind}rnn": f"static_{kind}rnn" for kind in ("", "bidirectional_", "state_saving_")}
+
+
+class _Cells(lazy_loader.KerasLazyLoader):
+    """`tf.nn.rnn_cell`, with the cells that moved to tf.contrib."""
+
+    def __getattr__(self, name):
+        return _contrib_cell(name)
+
+
+def _give_old_names(nn):
+    """Gives `tf.nn` the names of TensorFlow 0.x that are looked up when they are used: rnn, seq2seq and others."""
+
+    def old(name):
+        if name == "seq2seq":
+            return importlib.import_module("slimft.compat.contrib.legacy_seq2seq")
+        if name in _OLD_LOOPS:
+            return getattr(nn, _OLD_LOOPS[name])
+        raise AttributeError(f"module {nn.__name__!r} has no attribute {name!r}")
+
+    nn.__getattr__ = old
+
+
 def put_back(module):
     """Gives a module that is `tf.compat.v1` its `layers` and `nn.rnn_cell` again."""
     loader = vars(module.layers)
@@ -207,3 +246,6 @@ def put_back(module):
     for name, value in vars(rnn_cell_impl).items():
         if inspect.isclass(value) and name.endswith(("Cell", "Wrapper", "LSTMStateTuple")):
             cells[name] = value
+    # The loader loads what it has not at any other way of setting this.
+    object.__setattr__(module.nn.rnn_cell, "__class__", _Cells)
+    _give_old_names(getattr(module.nn, "_tfmw_wrapped_module", module.nn))

@@ -177,15 +177,15 @@ def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("tf.contrib.rnn", ("tf.contrib.rnn", "ended with TensorFlow 1", "tf.nn.rnn_cell")),
+        ("tf.contrib.rnn.NoCell", ("tf.contrib.rnn.NoCell", "ended with TensorFlow 1", "tf.nn.rnn_cell")),
         ("from tensorflow.contrib.layers.python.ops import gone; gone()", ("tf.contrib.layers.python.ops.gone",)),
         ("from tensorflow.contrib.layers.python.ops.gone import Gone", ("layers.python.ops.gone.Gone",)),
         ("tf.contrib.slim.no_such_layer", ("tf.contrib.slim.no_such_layer", "tf-slim")),
         ("tf.contrib.quantize.create_training_graph()", ("quantization-aware", "tf.lite")),
         ("tf.contrib.learn.no_such_name", ("tf.contrib.learn.no_such_name", "slim.learning.train")),
         ("tf.scalar_sumary", ("tf.scalar_sumary",)),
-        ("import tensorflow.contrib.crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
-        ("from tensorflow.contrib import crf", ("tf.contrib.crf", "ended with TensorFlow 1")),
+        ("import tensorflow.contrib.gdr", ("tf.contrib.gdr", "ended with TensorFlow 1")),
+        ("from tensorflow.contrib import gdr", ("tf.contrib.gdr", "ended with TensorFlow 1")),
         ("from nets import my_net", ("nets.my_net", "beside the script")),
         ("from google3.pyglib import logging", ("google3.pyglib", "Google's own", "absl.testing")),
         ("from preprocessing import my_preprocessing", ("my_preprocessing", "beside the script")),
