@@ -143,4 +143,4 @@ for _name, _module in list(sys.modules.items()):
     if _name.endswith("compat.v1") and _name.startswith("tensorflow"):
         tf_layers.put_back(_module)
         _module.contrib = contrib
-    _module.estimator = estimator
+        _module.estimator = estimator

@@ -18,9 +18,8 @@ import importlib.machinery
 import sys
 import types
 
-from tensorflow.python.framework import ops
-
 from slimft.compat import estimator_repairs, legacy_names
+from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
 
 _UNSET = object()
@@ -33,15 +32,16 @@ class _TensorFlow(types.ModuleType):
 
     Args:
         real: the module tensorflow, in whose folders its submodules are found as ever.
+        version: what it says that it is; None for what `real` is.
     """
 
-    def __init__(self, real: types.ModuleType):
+    def __init__(self, real: types.ModuleType, version: str | None):
         super().__init__("tensorflow", "TensorFlow as TF1 scripts know it; see slimft.compat.install.")
         kept = ("__file__", "__loader__", "__package__", "__path__", "__spec__", "__version__")
         self.__dict__.update({name: getattr(real, name) for name in kept if hasattr(real, name)})
         self.__dict__.update(_real=real, contrib=legacy_names.contrib, compat=real.compat)
-        # The tensors of graphs are of a subclass today, and TF1 code asks whether `type(x) is tf.Tensor`.
-        self.Tensor = getattr(ops, "SymbolicTensor", ops.Tensor)
+        if version is not None:
+            self.__dict__.update(__version__=version, VERSION=version)
 
     def __getattr__(self, name):
         for module in (tf, self._real):
@@ -127,15 +127,22 @@ class _Finder:
 _finders: tuple[_PartsFinder, _Finder] | None = None
 # The modules of TensorFlow 2 that are out of the way as long as it is installed.
 _set_aside: dict[str, types.ModuleType] = {}
+_patches = Patches()
 
 
-def install() -> None:
+def install(version: str | None = None) -> None:
     """Makes the imports of TF1 and TF-Slim scripts work in this process, until `uninstall`.
 
     From then on, ``import tensorflow as tf`` gives tf.compat.v1 with tf.contrib; ``tensorflow.contrib``, ``nets``,
     ``preprocessing`` and ``deployment`` can be imported, the latter three unless packages of these names are found
     elsewhere. Modules that imported tensorflow before keep what they have; those imported afterwards, of other
     libraries too, get TF1's. Calling it again changes nothing.
+
+    Names and calls of TensorFlow 0.x and 1.x work again (`old_names`, `old_calls`): ``tf.pack``, ``tf.concat(axis,
+    values)``, ``96 / 2`` as a size, flags that nobody defined.
+
+    Args:
+        version: what ``tf.__version__`` says, such as ``1.15.0``, for scripts that go by it; None for the truth.
     """
     global _finders
     if _finders is not None:
@@ -143,7 +150,12 @@ def install() -> None:
     for name in list(sys.modules):
         if name == "tensorflow" or _part(name) is not None:
             _set_aside[name] = sys.modules.pop(name)
-    sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"])
+    sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"], version)
+    from slimft.compat import old_calls, old_names, old_tensors
+
+    old_names.put_in(_patches)
+    old_calls.put_in(_patches)
+    old_tensors.put_in(_patches, sys.modules["tensorflow"])
     _finders = _PartsFinder(), _Finder()
     sys.meta_path.insert(0, _finders[0])
     sys.meta_path.append(_finders[1])
@@ -160,6 +172,7 @@ def uninstall() -> None:
         sys.meta_path.remove(finder)
         for name in finder.found:
             sys.modules.pop(name, None)
+    _patches.undo()
     sys.modules.update(_set_aside)
     _set_aside.clear()
     _finders = None

@@ -133,7 +133,7 @@ def test_uninstall_leaves_everything_as_it_was():
     slimft.compat.install()
     slimft.compat.install()
     assert sys.modules["tensorflow"] is not modules["tensorflow"]
-    assert len(sys.meta_path) == len(finders) + 2
+    assert len(sys.meta_path) == len(finders) + 3
     executed("import nets.vgg, preprocessing, tensorflow.contrib.slim.nets")
     executed("import tensorflow.keras.layers, tensorflow.lite.python.lite")
     slimft.compat.uninstall()

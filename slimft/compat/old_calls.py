@@ -1,0 +1,197 @@
+"""Calls that TensorFlow 0.x and 1.x understood and TensorFlow 2's tf.compat.v1 does not: `put_in`.
+
+Each is told from today's calls by its types alone; what would be a guess is left to fail. What is taken for
+something else is said once.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import numpy as np
+from absl import flags
+from tensorflow.python.data.ops import dataset_ops
+from tensorflow.python.framework import op_def_library, ops, tensor_shape, tensor_util
+from tensorflow.python.keras.utils import conv_utils
+from tensorflow.python.ops import shape_util
+from tensorflow.python.platform import flags as tf_flags
+from tensorflow.python.training import slot_creator
+
+from slimft.compat.patches import Patches
+from slimft.compat.v1 import tf
+
+# The arguments of ops that are shapes, sizes or positions, by the kinds of ops.
+_SIZES = {
+    "BroadcastTo": ("shape",), "Conv2DBackpropInput": ("input_sizes",), "Conv3DBackpropInputV2": ("input_sizes",),
+    "DepthwiseConv2dNativeBackpropInput": ("input_sizes",), "Fill": ("dims",), "MirrorPad": ("paddings",),
+    "Pad": ("paddings",), "PadV2": ("paddings",), "RandomStandardNormal": ("shape",), "RandomUniform": ("shape",),
+    "RandomUniformInt": ("shape",), "Reshape": ("shape",), "ResizeArea": ("size",), "ResizeBicubic": ("size",),
+    "ResizeBilinear": ("size",), "ResizeNearestNeighbor": ("size",), "Slice": ("begin", "size"),
+    "StridedSlice": ("begin", "end", "strides"), "Tile": ("multiples",), "TruncatedNormal": ("shape",),
+}  # fmt: skip
+
+
+def put_in(patches: Patches) -> None:
+    """Makes the old calls work, until the patches are undone."""
+    _whole_floats(patches)
+    _dimensions(patches)
+    patches.set(tf, "concat", _concat(tf.concat))
+    patches.set(tf, "split", _split(tf.split))
+    patches.set(tf, "name_scope", _NameScope)
+    for name in ("resize_images", "resize_bilinear", "resize_bicubic", "resize_nearest_neighbor", "resize_area"):
+        patches.set(tf.image, name, _resize(getattr(tf.image, name), patches))
+    patches.set(dataset_ops.DatasetV1, "map", _dataset_map(dataset_ops.DatasetV1.map))
+    patches.set(slot_creator, "_create_slot_var", _slot(slot_creator._create_slot_var))
+    patches.set(tf_flags._FlagValuesWrapper, "__setattr__", _set_flag)
+    if not hasattr(flags.FlagValues, "_parse_flags"):
+        patches.set(flags.FlagValues, "_parse_flags", _parse_flags)
+
+
+def whole(value, patches: Patches):
+    """`value` with whole floats as ints, in lists and tuples too: ``96 / 2`` was 48 in Python 2."""
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        return type(value)(whole(one, patches) for one in value)
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        patches.say(
+            "sizes",
+            f"sizes that are whole floats, such as {value}, are taken as ints: / of ints was one in Python 2",
+        )
+        return int(value)
+    return value
+
+
+def _whole_floats(patches):
+    """Whole floats in shapes and sizes."""
+    made, applied = tensor_shape.Dimension.__init__, op_def_library._apply_op_helper
+    # Where it is has changed between TensorFlow 2.16 and 2.21.
+    holder = next(module for module in (shape_util, tensor_util) if hasattr(module, "shape_tensor"))
+    shaped = holder.shape_tensor
+
+    def make(self, value):
+        made(self, whole(value, patches))
+
+    def apply(op_type_name, name=None, **arguments):
+        for size in _SIZES.get(op_type_name, ()):
+            if isinstance(arguments.get(size), (list, tuple)):
+                arguments[size] = whole(arguments[size], patches)
+        return applied(op_type_name, name, **arguments)
+
+    def shape(value):
+        return shaped(whole(value, patches))
+
+    patches.set(tensor_shape.Dimension, "__init__", make)
+    patches.set(op_def_library, "_apply_op_helper", apply)
+    patches.set(holder, "shape_tensor", shape)
+    normalize = conv_utils.normalize_tuple
+
+    def normalize_tuple(value, n, name):
+        return normalize(whole(value, patches), n, name)
+
+    patches.set(conv_utils, "normalize_tuple", normalize_tuple)
+
+
+def _dimensions(patches):
+    """``Dimension / int``, which Python 2 took for ``//``."""
+
+    def divide(self, other):
+        patches.say("/", f"{self!r} / {other!r} is taken as //, as in Python 2")
+        return self // other
+
+    def divided(self, other):
+        patches.say("/", f"{other!r} / {self!r} is taken as //, as in Python 2")
+        return other // self
+
+    patches.set(tensor_shape.Dimension, "__truediv__", divide)
+    patches.set(tensor_shape.Dimension, "__rtruediv__", divided)
+
+
+def _is_axis(value):
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _concat(function):
+    @functools.wraps(function)
+    def concat(values=None, axis=None, name="concat", concat_dim=None):
+        """`tf.concat`, also as concat(concat_dim, values)."""
+        if concat_dim is not None and axis is None:
+            axis = concat_dim
+        if _is_axis(values) and not _is_axis(axis) and axis is not None:
+            values, axis = axis, values
+        return function(values, axis, name=name)
+
+    return concat
+
+
+def _split(function):
+    @functools.wraps(function)
+    def split(value=None, num_or_size_splits=None, axis=0, num=None, name="split", **old):
+        """`tf.split`, also as split(split_dim, num_split, value)."""
+        if old.keys() - {"split_dim", "num_split"}:
+            raise TypeError(f"tf.split has no argument {sorted(old.keys() - {'split_dim', 'num_split'})[0]}")
+        axis = old.get("split_dim", axis)
+        num_or_size_splits = old.get("num_split", num_or_size_splits)
+        if _is_axis(value) and _is_axis(num_or_size_splits) and not _is_axis(axis):
+            value, axis = axis, value
+        elif _is_axis(value) and num_or_size_splits is not None and not _is_axis(num_or_size_splits):
+            # split(0, value=..., num_split=2) and the like.
+            value, axis = num_or_size_splits, value
+        return function(value, num_or_size_splits, axis, num, name)
+
+    return split
+
+
+class _NameScope(ops.name_scope_v1):
+    """`tf.name_scope`, also as name_scope(name, values)."""
+
+    def __init__(self, name, default_name=None, values=None):
+        if isinstance(default_name, (list, tuple)) and values is None:
+            default_name, values = None, default_name
+        super().__init__(name, default_name, values)
+
+
+def _resize(function, patches):
+    @functools.wraps(function)
+    def resize(images, size, *arguments, **named):
+        """Resizes, also with whole floats and, as in 0.x, with new_height and new_width one after the other."""
+        is_number = isinstance(size, (int, float, np.number)) and not isinstance(size, bool)
+        if is_number and arguments and isinstance(arguments[0], (int, float, np.number)):
+            size, arguments = [size, arguments[0]], arguments[1:]
+        return function(images, whole(size, patches), *arguments, **named)
+
+    return resize
+
+
+def _dataset_map(function):
+    @functools.wraps(function)
+    def map_(
+        self, map_func, num_parallel_calls=None, *arguments, num_threads=None, output_buffer_size=None, **named
+    ):
+        """`Dataset.map`, also with the arguments of tf.contrib.data in 1.2: they change how fast it is, no more."""
+        dataset = function(self, map_func, num_threads or num_parallel_calls, *arguments, **named)
+        return dataset if output_buffer_size is None else dataset.prefetch(output_buffer_size)
+
+    return map_
+
+
+def _slot(function):
+    @functools.wraps(function)
+    def create(*arguments, **named):
+        """Makes an optimizer's slot, also where the variables around are reused."""
+        with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE, auxiliary_name_scope=False):
+            return function(*arguments, **named)
+
+    return create
+
+
+def _set_flag(self, name, value):
+    """Sets a flag; one that nobody defined comes into being, as before TensorFlow 1.5."""
+    values = self.__dict__["__wrapped"]
+    if name not in values:
+        flags.DEFINE(flags.ArgumentParser(), name, None, "Set without a definition.", flag_values=values)
+    setattr(values, name, value)
+
+
+def _parse_flags(self, args=None):
+    """Parses the command line: what TensorFlow before 1.5 called FLAGS._parse_flags()."""
+    return self(sys.argv if args is None else [sys.argv[0], *args], known_only=True)
