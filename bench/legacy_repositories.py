@@ -7,7 +7,8 @@ Fetches nothing: FOLDER holds clones of the repositories, each named OWNER+NAME,
 with ``OWNER/NAME COMMIT`` and a paragraph on what it is. It is put into a copy of the clone and run there by
 `bin/run_legacy`, with the flags that a paragraph ``Flags: ...`` names, in a process of its own, offline, within
 limits of time and memory. It imports the repository's code, builds the graph, takes a training step on a few
-made-up data, saves and restores, and says what it has reached. Prints a row for each; the exit status is 0 if all come to the end.
+made-up data, saves and restores, and says what it has reached. Prints a row for each; the exit status is 0 if all
+come to the end.
 """
 
 import argparse

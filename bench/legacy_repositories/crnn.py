@@ -3,10 +3,17 @@
 Text in images, its CRNN with CTC.
 """
 
+import importlib
+import sys
+
 import driver_stages as stages
 import tensorflow as tf
 from config import global_config
-from crnn_model import crnn_net
+
+# The commit has renamed the module that crnn_net imports.
+sys.modules["crnn_model.cnn_basenet"] = importlib.import_module("crnn_model.cnn_basenet_bak")
+sys.modules["crnn_model"].cnn_basenet = sys.modules["crnn_model.cnn_basenet"]
+from crnn_model import crnn_net  # noqa: E402
 
 stages.reached("imported")
 settings = global_config.cfg

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorflow.python import training as training_package
 from tensorflow.python.framework import ops
-from tensorflow.python.training import gen_training_ops
+from tensorflow.python.ops import gen_training_ops
 
 from slimft.compat.patches import Patches
 
