@@ -20,9 +20,9 @@ settings = global_config.cfg
 settings.TRAIN.BATCH_SIZE = 2
 images = tf.random_normal([2, *settings.ARCH.INPUT_SIZE[::-1], 3])
 labels = tf.SparseTensor([[0, 0], [0, 1], [1, 0]], [1, 2, 3], [2, 2])
-net = crnn_net.ShadowNet(phase="train", hidden_nums=4, layers_nums=2, num_classes=10)
+net = crnn_net.ShadowNet(phase="train", hidden_nums=settings.ARCH.HIDDEN_UNITS, layers_nums=2, num_classes=10)
 logits, loss = net.compute_loss(images, labels, name="shadow_net", reuse=False)
-tested = crnn_net.ShadowNet(phase="test", hidden_nums=4, layers_nums=2, num_classes=10)
+tested = crnn_net.ShadowNet(phase="test", hidden_nums=settings.ARCH.HIDDEN_UNITS, layers_nums=2, num_classes=10)
 written, _ = tf.nn.ctc_beam_search_decoder(
     tested.inference(images, name="shadow_net", reuse=True), [settings.ARCH.SEQ_LENGTH] * 2, merge_repeated=False
 )

@@ -6,12 +6,13 @@ Reinforcement learning, dual_net with its Estimator.
 import os
 import sys
 
-os.environ["BOARD_SIZE"] = "9"
-sys.argv = ["driver"]
 import driver_stages as stages
-import dual_net  # noqa: E402
 import numpy as np
 import tensorflow as tf
+
+os.environ["BOARD_SIZE"] = "9"
+sys.argv = ["driver"]
+import dual_net  # noqa: E402
 
 stages.reached("imported")
 flags = dual_net.FLAGS

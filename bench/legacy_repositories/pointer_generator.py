@@ -42,7 +42,8 @@ net = models.SummarizationModel(collections.namedtuple("HParams", settings)(**se
 net.build_graph()
 batch = collections.namedtuple(
     "Batch",
-    "enc_batch enc_lens enc_padding_mask enc_batch_extend_vocab max_art_oovs dec_batch target_batch dec_padding_mask",
+    "enc_batch enc_lens enc_padding_mask enc_batch_extend_vocab max_art_oovs "
+    "dec_batch target_batch dec_padding_mask",
 )
 random = np.random.RandomState(0)
 article, summary = random.randint(1, 30, (2, 5)), random.randint(1, 30, (2, 3))

@@ -1,7 +1,7 @@
 """What the drivers in this folder share: says how far a repository's code has come, a line for each stage.
 
-A driver runs by `bin/run_legacy` in a copy of its repository, as one of that repository's own scripts would; so this
-module imports tensorflow as such scripts do.
+A driver runs by `bin/run_legacy` in a copy of its repository, as one of that repository's own scripts would; so
+this module imports tensorflow as such scripts do.
 """
 
 import glob
@@ -58,7 +58,7 @@ def step(session, train_op, feed=None, steps=1):
 
 
 def save_and_restore(session, variables=None):
-    """Saves the variables, sets them to their initial values, restores them, and makes sure that they are as before."""
+    """Saves variables, sets them to their initial values, restores them, and makes sure that they are as before."""
     variables = tf.global_variables() if variables is None else variables
     before = session.run(variables)
     saver = tf.train.Saver(variables)
@@ -88,7 +88,7 @@ class _Enough(BaseException):
 
 
 def _watch(runs):
-    """Lets sessions run `runs` times after the trainable variables are there, then checks them and ends the script."""
+    """Lets sessions run `runs` times from when trainable variables are there, checks these, and ends the script."""
     run, seen = tf.Session.run, {}
 
     def watched(session, *args, **kwargs):
@@ -146,7 +146,7 @@ def script(path, *flags, runs=None, trains=True):
 
 
 def checkpoint_is_whole(pattern):
-    """Makes sure that the newest checkpoint of `pattern` is there and that all its tensors can be read and are finite."""
+    """Makes sure that the newest checkpoint of `pattern` is there, and that its tensors are finite."""
     found = sorted(glob.glob(pattern + ".index"), key=os.path.getmtime)
     if not found:
         raise AssertionError(f"no checkpoint {pattern}")
@@ -181,7 +181,7 @@ def text(path, lines):
 
 
 def mnist(folder, train=256, test=128, suffix=".gz"):
-    """Writes MNIST's four files with digits of noise into `folder`; `suffix` is "" for files that are not packed."""
+    """Writes MNIST's four files, with digits of noise, into `folder`; they are packed unless `suffix` is ""."""
     os.makedirs(folder, exist_ok=True)
     random, opened = np.random.RandomState(0), gzip.open if suffix else open
     for part, count in (("train", train), ("t10k", test)):
