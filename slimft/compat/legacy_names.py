@@ -131,7 +131,10 @@ _ADVICE = {
     "google3.testing.pybase.parameterized, which is absl.testing's",
     "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
     "it, and quantize the trained network with tf.lite",
-    "tensorflow.contrib.rnn": "its cells are in tf.nn.rnn_cell",
+    "tensorflow.contrib.rnn": "most of its cells are here, but not those of grids, of time and frequency, and with "
+    "compilation; others are in tf.nn.rnn_cell",
+    "tensorflow.contrib.seq2seq": "TensorFlow 1.0's decoder functions are not here; use BasicDecoder, "
+    "AttentionWrapper and dynamic_decode",
     "tensorflow.contrib.data": "it is tf.data now",
     "tensorflow.contrib.summary": "use tf.summary",
     "tensorflow.contrib.tfprof": "use tf.profiler",

@@ -229,8 +229,7 @@ class Translator:
         with tf.variable_scope(tf.get_variable_scope(), reuse=reuse):
             lengths = seq2seq.tile_batch(self.lengths, beams)
             attention = seq2seq.LuongAttention(16, memory, lengths)
-            name = "attention_wrapper"
-            cell = seq2seq.AttentionWrapper(self.cell, attention, 16, alignment_history=True, name=name)
+            cell = seq2seq.AttentionWrapper(self.cell, attention, 16, alignment_history=True)
             initial = cell.zero_state(tf.shape(memory)[0], tf.float32).clone(cell_state=state)
             if helper is None:
                 decoder = seq2seq.BeamSearchDecoder(

@@ -145,19 +145,21 @@ def embedding_attention_seq2seq(
     dtype=None,
     scope=None,
     initial_state_attention=False,
+    encoder_cell=None,
 ):
     """Encoder, and decoder with attention to its outputs, of symbols.
 
     Args:
         num_heads, initial_state_attention: see `attention_decoder`.
         scope: variable scope; ``embedding_attention_seq2seq`` by default.
+        encoder_cell: the encoder's cell, which some versions took; a copy of `cell` by default.
         others: see `embedding_rnn_seq2seq`.
 
     Returns:
         (list of outputs, final state).
     """
     with tf.variable_scope(scope or "embedding_attention_seq2seq", dtype=dtype) as scope:
-        encoder = EmbeddingWrapper(copy.deepcopy(cell), num_encoder_symbols, embedding_size)
+        encoder = EmbeddingWrapper(encoder_cell or copy.deepcopy(cell), num_encoder_symbols, embedding_size)
         encoded, state = tf.nn.static_rnn(encoder, encoder_inputs, dtype=scope.dtype)
         attention_states = tf.stack(encoded, 1)
         output_size = None
