@@ -76,6 +76,7 @@ from slimft.compat import (  # noqa: E402
     assignment,
     batch_normalization,
     convolution,
+    legacy_names,
     metric_repairs,
     regularizers,
     run_repairs,
@@ -84,7 +85,6 @@ from slimft.compat import (  # noqa: E402
 )
 from slimft.compat.batch_normalization import batch_norm_decay, frozen_batch_norm  # noqa: E402
 from slimft.compat.legacy import install, uninstall  # noqa: E402
-from slimft.compat.legacy_names import contrib, estimator  # noqa: E402
 from slimft.compat.seeded_dropout import dropout_seed, seeded_uniform  # noqa: E402
 
 __all__ = [
@@ -142,5 +142,4 @@ _replace(training.train, run_repairs.training_train)
 for _name, _module in list(sys.modules.items()):
     if _name.endswith("compat.v1") and _name.startswith("tensorflow"):
         tf_layers.put_back(_module)
-        _module.contrib = contrib
-        _module.estimator = estimator
+        _module.contrib, _module.estimator = legacy_names.contrib, legacy_names.estimator

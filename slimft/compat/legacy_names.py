@@ -28,7 +28,9 @@ ROOTS = (
     "preprocessing",
     "tensorflow.contrib",
     "tensorflow.estimator",
+    "tensorflow.examples",
     "tensorflow.python.estimator",
+    "tensorflow.python.keras.applications",
 )
 # PyPI's tensorflow-estimator: the folders of modules that TensorFlow 1 had below tensorflow.python.estimator, and
 # what tf.estimator was, with its parts.
@@ -71,6 +73,11 @@ _PACKAGES = {
         "tf_slim.training.evaluation",
         "slimft.compat.hparams",
     ),
+    "tensorflow.examples": (),
+    "tensorflow.examples.tutorials": (),
+    "tensorflow.examples.tutorials.mnist": (),
+    # Keras 2's own: TensorFlow's private copy of Keras has lost them.
+    "tensorflow.python.keras.applications": ("tf_keras.applications",),
     **{f"tensorflow.estimator{part}": (f"{estimator_repairs.NAMES}{part}",) for part in _ESTIMATOR_PARTS},
     **{f"{_ESTIMATOR}{folder}": () for folder in _ESTIMATOR_FOLDERS},
 }
@@ -86,6 +93,8 @@ _MODULES = {
     "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
     "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),
+    "tensorflow.examples.tutorials.mnist": ("slimft.compat.examples.tutorials.mnist",),
+    "tensorflow.python.keras.applications": ("tf_keras.applications",),
     "tensorflow.contrib.slim.python.slim": ("tf_slim",),
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": ("slimft.nets", "tf_slim.nets"),

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from slimft.compat import contrib
+from slimft.compat import tf
 from slimft.compat.hparams import HParams
 
 
@@ -15,7 +15,7 @@ def hparams():
 
 
 def test_it_is_tf_contribs(hparams):
-    assert contrib.training.HParams is HParams
+    assert tf.contrib.training.HParams is HParams
     assert (hparams.rate, hparams.steps, hparams.name, hparams.bounded) == (0.5, 10, "a", False)
     assert "rate" in hparams and "raet" not in hparams
     assert hparams.get("rate") == 0.5 and hparams.get("raet", 3) == 3
