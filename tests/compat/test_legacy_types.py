@@ -54,6 +54,22 @@ def test_training_ops_are_where_they_were(legacy_tf):
         np.testing.assert_array_equal(session.run(update), [0.0, 1.0])
 
 
+@pytest.mark.parametrize("sizes", [(3, 8, 8, 5), (3, 4, 8, 8, 5)])
+def test_transposed_convolutions_know_the_batch_that_they_are_told(legacy_tf, sizes):
+    convolve = legacy_tf.nn.conv2d_transpose if len(sizes) == 4 else legacy_tf.nn.conv3d_transpose
+    inner, strides = [size // 2 for size in sizes[1:-1]], [1, *(2 for _ in sizes[2:]), 1]
+    inputs = legacy_tf.placeholder(legacy_tf.float32, [None, *inner, 2])
+    kernel = legacy_tf.ones([*(3 for _ in inner), 5, 2])
+    outputs = convolve(inputs, kernel, output_shape=list(sizes), strides=strides)
+    assert outputs.shape.as_list() == list(sizes)
+    reshaped = legacy_tf.reshape(outputs, outputs.get_shape())
+    unknown = convolve(inputs, kernel, [legacy_tf.shape(inputs)[0], *sizes[1:]], strides)
+    assert unknown.shape.as_list() == [None, *sizes[1:]]
+    with legacy_tf.Session() as session:
+        ours, theirs = session.run([reshaped, unknown], {inputs: np.ones((3, *inner, 2))})
+    np.testing.assert_array_equal(ours, theirs)
+
+
 def test_uninstall_puts_all_back():
     from tensorflow.python import training
     from tensorflow.python.framework import ops
