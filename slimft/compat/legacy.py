@@ -151,10 +151,12 @@ def install(version: str | None = None) -> None:
         if name == "tensorflow" or _part(name) is not None:
             _set_aside[name] = sys.modules.pop(name)
     sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"], version)
-    from slimft.compat import old_calls, old_names
+    from slimft.compat import old_calls, old_names, old_shapes, old_tensors
 
     old_names.put_in(_patches)
     old_calls.put_in(_patches)
+    old_shapes.put_in(_patches)
+    old_tensors.put_in(_patches, sys.modules["tensorflow"])
     _finders = _PartsFinder(), _Finder()
     sys.meta_path.insert(0, _finders[0])
     sys.meta_path.append(_finders[1])

@@ -1,0 +1,33 @@
+"""What TF1 code asks of tensors beside calling functions on them: their type, and to be copied along. `put_in`."""
+
+from __future__ import annotations
+
+from tensorflow.python import training as training_package
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import gen_training_ops
+
+from slimft.compat.patches import Patches
+
+# The tensors of graphs are of this subclass of tf.Tensor.
+_GraphTensor = getattr(ops, "SymbolicTensor", ops.Tensor)
+
+
+def put_in(patches: Patches, tensorflow) -> None:
+    """Makes this work, until the patches are undone.
+
+    Args:
+        patches: where it is noted.
+        tensorflow: the module that scripts import as tensorflow. Its `Tensor` is the class of which graphs' tensors
+            are, as code asks whether ``type(x) is tf.Tensor``.
+    """
+    patches.set(tensorflow, "Tensor", _GraphTensor)
+    # Code copies cells deeply, and the tensors that these hold, such as a fed keep_prob, are parts of the graph.
+    for kind in (_GraphTensor, ops.Operation):
+        if not hasattr(kind, "__deepcopy__"):
+            patches.set(kind, "__deepcopy__", _itself)
+    # tensorflow/python/training/training_ops.py had nothing but these.
+    patches.set(training_package, "training_ops", gen_training_ops)
+
+
+def _itself(self, memo):
+    return self
