@@ -159,7 +159,12 @@ class Namespace(types.ModuleType):
         super().__init__(name, f"What stands for {name}; see slimft/compat/legacy_names.py.")
         self.__path__ = []  # So that it is a package; what is in it is found by name.
         self._sources = sources
-        self.__dict__.update(names)
+        self.__dict__.update(names, _fixed=frozenset(names))
+
+    def __setattr__(self, name, value):
+        # An import of a module below this one is not to replace a function of the same name, such as arg_scope.
+        if not (name in self.__dict__.get("_fixed", ()) and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
 
     def __getattr__(self, name):
         full_name = f"{self.__name__}.{name}"
@@ -211,6 +216,8 @@ def resolve(full_name: str) -> types.ModuleType | None:
     from slimft.compat import tf
 
     names = {name: operator.attrgetter(there)(tf) for name, there in _NAMES.get(full_name, {}).items()}
+    if full_name == "tensorflow.contrib.framework.python.ops":
+        names["arg_scope"] = importlib.import_module("tf_slim").arg_scope
     return Namespace(full_name, sources, names)
 
 
