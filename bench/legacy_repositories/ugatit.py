@@ -8,6 +8,6 @@ import driver_stages as stages
 for folder in ("trainA", "trainB", "testA", "testB"):
     stages.images(f"dataset/noise/{folder}", count=2, height=40, width=40)
 stages.script(
-    "main.py", "--dataset=noise", "--light=True", "--epoch=1", "--iteration=4", "--ch=4", "--n_res=1", "--n_dis=3",
+    "main.py", "--dataset=noise", "--light=True", "--epoch=1", "--iteration=4", "--ch=4", "--n_dis=3",
     "--img_size=32", "--decay_flag=False", runs=4,
 )  # fmt: skip
