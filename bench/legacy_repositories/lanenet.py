@@ -20,4 +20,5 @@ tested = lanenet.LaneNet(phase="test", cfg=parse_config_utils.lanenet_cfg).infer
 )
 optimizer = tf.train.MomentumOptimizer(0.01, 0.9)
 with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    stages.train(train_op=[optimizer.minimize(losses["total_loss"]), tested])
+    train_op = optimizer.minimize(losses["total_loss"])
+stages.train(train_op=[train_op, tested])

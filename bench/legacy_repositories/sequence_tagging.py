@@ -18,7 +18,6 @@ for name, value in {
     setattr(config.Config, name, value)
 stages.script("build_data.py", trains=False)
 stages.script("train.py")
-stages.checkpoint_is_whole("results/test/model.weights/")
 tf.reset_default_graph()
 
 from model import data_utils, ner_model  # noqa: E402

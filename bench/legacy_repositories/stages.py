@@ -180,7 +180,7 @@ def text(path, lines):
         file.write("\n".join(lines) + "\n")
 
 
-def mnist(folder, train=256, test=128, suffix=".gz"):
+def mnist(folder, train=5500, test=500, suffix=".gz"):
     """Writes MNIST's four files, with digits of noise, into `folder`; they are packed unless `suffix` is ""."""
     os.makedirs(folder, exist_ok=True)
     random, opened = np.random.RandomState(0), gzip.open if suffix else open

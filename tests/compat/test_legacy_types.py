@@ -33,8 +33,8 @@ def test_a_deep_copy_of_a_cell_keeps_its_tensors(legacy_tf):
     cell = legacy_tf.nn.rnn_cell.DropoutWrapper(legacy_tf.nn.rnn_cell.GRUCell(3), output_keep_prob=keep)
     copied = copy.deepcopy(cell)
     assert copied is not cell
-    copies = copy.deepcopy({"keep": keep, "op": keep.op})
-    assert copies == {"keep": keep, "op": keep.op}
+    parts = {"keep": keep, "op": keep.op, "graph": keep.graph}
+    assert all(copied is parts[name] for name, copied in copy.deepcopy(parts).items())
     with legacy_tf.variable_scope("copy"):
         outputs, _ = legacy_tf.nn.static_rnn(copied, [legacy_tf.ones([2, 4])], dtype=legacy_tf.float32)
     assert outputs[0].shape == (2, 3)
@@ -42,6 +42,12 @@ def test_a_deep_copy_of_a_cell_keeps_its_tensors(legacy_tf):
         session.run(legacy_tf.global_variables_initializer())
         whole = session.run(outputs[0], {keep: 1.0})
         assert np.all((whole != 0) & (np.abs(whole) < 1))
+
+
+def test_nest_knows_sequences(legacy_tf):
+    from tensorflow.python.util import nest
+
+    assert [nest.is_sequence(value) for value in ([1], (1,), {"a": 1}, "a", 1.0)] == [True] * 3 + [False] * 2
 
 
 def test_training_ops_are_where_they_were(legacy_tf):
