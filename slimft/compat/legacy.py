@@ -85,7 +85,7 @@ class _PartsFinder:
         self.found: list[str] = []
 
     def find_spec(self, full_name, path=None, target=None):
-        """The spec of a part of tf.compat.v1, or of tensorflow_core, as TensorFlow 1.15 called itself; else None."""
+        """The spec of a part of tf.compat.v1 or of tensorflow_core, which TensorFlow 1.15 was; else None."""
         root, _, rest = full_name.partition(".")
         if root == "tensorflow_core":
             self.found.append(full_name)
