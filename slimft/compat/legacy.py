@@ -14,6 +14,7 @@ Packages `nets`, `preprocessing` and `deployment` that the script brings along a
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import sys
 import types
@@ -84,7 +85,11 @@ class _PartsFinder:
         self.found: list[str] = []
 
     def find_spec(self, full_name, path=None, target=None):
-        """The spec of a part that tf.compat.v1 has, or None."""
+        """The spec of a part of tf.compat.v1 or of tensorflow_core, which TensorFlow 1.15 was; else None."""
+        root, _, rest = full_name.partition(".")
+        if root == "tensorflow_core":
+            self.found.append(full_name)
+            return _spec(full_name, importlib.import_module(f"tensorflow.{rest}" if rest else "tensorflow"))
         part = _part(full_name)
         if part is None:
             return None

@@ -31,6 +31,7 @@ ROOTS = (
     "tensorflow.examples",
     "tensorflow.python.estimator",
     "tensorflow.python.keras.applications",
+    "tensorflow.python.keras.datasets",
 )
 # PyPI's tensorflow-estimator: the folders of modules that TensorFlow 1 had below tensorflow.python.estimator, and
 # what tf.estimator was, with its parts.
@@ -78,6 +79,7 @@ _PACKAGES = {
     "tensorflow.examples.tutorials.mnist": (),
     # Keras 2's own: TensorFlow's private copy of Keras has lost them.
     "tensorflow.python.keras.applications": ("tf_keras.applications",),
+    "tensorflow.python.keras.datasets": ("tf_keras.datasets",),
     **{f"tensorflow.estimator{part}": (f"{estimator_repairs.NAMES}{part}",) for part in _ESTIMATOR_PARTS},
     **{f"{_ESTIMATOR}{folder}": () for folder in _ESTIMATOR_FOLDERS},
 }
@@ -95,6 +97,7 @@ _MODULES = {
     "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),
     "tensorflow.examples.tutorials.mnist": ("slimft.compat.examples.tutorials.mnist",),
     "tensorflow.python.keras.applications": ("tf_keras.applications",),
+    "tensorflow.python.keras.datasets": ("tf_keras.datasets",),
     "tensorflow.contrib.slim.python.slim": ("tf_slim",),
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": ("slimft.nets", "tf_slim.nets"),

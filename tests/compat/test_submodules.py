@@ -89,3 +89,18 @@ def test_uninstall_leaves_no_part_behind(installed):
     slimft.compat.uninstall()
     assert sys.modules["tensorflow"].train is not tf.train
     assert sys.modules.get("tensorflow.train") is not tf.train
+
+
+def test_tensorflow_1_15s_other_name(installed):
+    from slimft.compat.contrib import rnn
+
+    assert executed("import tensorflow_core as tf")["tf"] is executed("import tensorflow as tf")["tf"]
+    assert executed("from tensorflow_core.contrib.rnn import LSTMCell")["LSTMCell"] is rnn.LSTMCell
+    assert executed("from tensorflow_core.python.framework import ops")["ops"].Graph is tf.Graph
+
+
+def test_keras_2s_networks_and_data_sets_by_their_private_paths(installed):
+    keras = pytest.importorskip("tf_keras")
+    vgg16 = executed("from tensorflow.python.keras.applications.vgg16 import VGG16 as found")["found"]
+    assert vgg16 is keras.applications.VGG16
+    assert executed("from tensorflow.python.keras.datasets import mnist as found")["found"].load_data
