@@ -2,45 +2,118 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import runpy
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from slimft.cli import common
 from slimft.errors import UsageError
 
 DESCRIPTION = (
-    "Runs a Python script of TensorFlow 1 and TF-Slim as it is: tensorflow is tf.compat.v1, and tf.contrib.slim, "
-    "tf.contrib.layers, tf.contrib.framework, research/slim's nets, preprocessing and deployment can be imported; "
-    "packages of these names beside the script come first. All after SCRIPT is the script's. The script has to be "
-    "Python 3. Exit status: the script's; 2 if it is not there or is Python 2."
+    "Runs a Python script of TensorFlow 1 and TF-Slim as it is: tensorflow is tf.compat.v1 with tf.contrib and the "
+    "names and calls of older versions; research/slim's nets, preprocessing and deployment can be imported; "
+    "packages of these names beside the script come first. What NumPy, SciPy, Pillow, PyYAML and Python itself no "
+    "longer have (np.float, scipy.misc, xrange, cPickle, ...) is there for the script's own files, and each use is "
+    "said once. All after SCRIPT is the script's. The script has to be Python 3 in its syntax. Exit status: the "
+    "script's; 2 if it is not there or is Python 2."
 )
-POSITIONAL = "SCRIPT [ARGUMENT ...]"
+POSITIONAL = "[--without=PART,...] [--allow_pickle] [--tf_version=VERSION] SCRIPT | -m MODULE [ARGUMENT ...]"
+FLAGS = (
+    ("--without=PART,...", "leave out what stands for old names: numpy, python, builtins, modules, scipy, pillow, "
+     "yaml, or all"),
+    ("--allow_pickle", "let np.load and others read pickled arrays, which can run any code in the file: only files "
+     "that you trust"),
+    ("--tf_version=VERSION", "what tf.__version__ says, such as 1.15.0, for scripts that go by it"),
+    ("-m MODULE", "run a module of the current folder, as python -m does"),
+)  # fmt: skip
 # How Python's syntax errors begin that tell of Python 2.
 _PYTHON_2 = ("Missing parentheses in call to", "multiple exception types must be parenthesized")
+# What Python 2's dicts had.
+_PYTHON_2_METHODS = re.compile(r"'dict' object has no attribute '(has_key|iteritems|iterkeys|itervalues)'")
 
 
-def run_script(path: str, arguments: Sequence[str]) -> int:
-    """Runs the script at `path` as __main__, with `arguments` as its own.
+class Options(NamedTuple):
+    """What stands before the script.
+
+    Attributes:
+        without: parts of `slimft.legacy.ages.KINDS` that are left out.
+        allow_pickle: whether np.load reads pickled arrays.
+        tf_version: what tf.__version__ says; None for the truth.
+        is_module: whether the script is named as a module.
+    """
+
+    without: tuple[str, ...] = ()
+    allow_pickle: bool = False
+    tf_version: str | None = None
+    is_module: bool = False
+
+
+def parse(arguments: Sequence[str]) -> tuple[Options, str, list[str]]:
+    """The options, the script, and the script's arguments, of a command line.
+
+    Raises:
+        UsageError: an unknown flag, or one without its value.
+    """
+    options, rest = Options(), list(arguments)
+    while rest and rest[0].startswith("-"):
+        whole = rest.pop(0)
+        flag, _, value = whole.partition("=")
+        name = flag.lstrip("-")
+        if name == "m" and rest:
+            return options._replace(is_module=True), rest[0], rest[1:]
+        if name == "allow_pickle" and not value:
+            options = options._replace(allow_pickle=True)
+        elif name == "without" and value:
+            options = options._replace(without=(*options.without, *value.split(",")))
+        elif name == "tf_version" and re.fullmatch(r"\d+\.\d+(\.\w+)*", value):
+            options = options._replace(tf_version=value)
+        elif name in ("without", "tf_version", "m"):
+            raise UsageError(f"{flag} needs a value: {dict(_by_name())[name]}")
+        else:
+            raise UsageError(f"unexpected {whole} before SCRIPT; flags after SCRIPT are the script's")
+    return options, rest[0] if rest else "", rest[1:]
+
+
+def _by_name():
+    return ((re.match(r"-+(\w+)", flag)[1], flag) for flag, _ in FLAGS)
+
+
+def run_script(path: str, arguments: Sequence[str], options: Options = Options()) -> int:  # noqa: B008 - immutable
+    """Runs the script at `path`, or the module of that name, as __main__, with `arguments` as its own.
 
     Returns:
         0, or 1 after an exception, which is shown; the script's SystemExit goes on.
 
     Raises:
-        UsageError: there is no such script, or it is Python 2.
+        UsageError: there is no such script, it is Python 2, or an option is wrong.
     """
-    if not os.path.isfile(path):
-        raise UsageError(f"{path} is {'a folder, not a script' if os.path.isdir(path) else 'not there'}")
+    name, folder = path, os.getcwd()
+    if options.is_module:
+        sys.path.insert(0, folder)
+        path = _file_of(name)
+    else:
+        if not os.path.isfile(path):
+            raise UsageError(f"{path} is {'a folder, not a script' if os.path.isdir(path) else 'not there'}")
+        folder = os.path.dirname(os.path.realpath(path))
+        sys.path.insert(0, folder)
     sys.argv = [path, *arguments]
-    sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
 
     import slimft.compat
+    from slimft.legacy import ages
 
-    slimft.compat.install()
+    ages.check(options.without)
+    slimft.compat.install(version=options.tf_version)
+    script = ages.install((folder, os.getcwd()), options.without, options.allow_pickle)
     try:
-        runpy.run_path(path, run_name="__main__")
+        if options.is_module:
+            runpy.run_module(name, init_globals=_globals(script, path), run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(path, init_globals=_globals(script, path), run_name="__main__")
     except Exception as error:
         if isinstance(error, SyntaxError) and str(error.msg).startswith(_PYTHON_2):
             raise UsageError(
@@ -48,8 +121,33 @@ def run_script(path: str, arguments: Sequence[str]) -> int:
                 "by hand or with 2to3"
             ) from error
         _show(error, path)
+        found = _PYTHON_2_METHODS.search(str(error))
+        if isinstance(error, AttributeError) and found:
+            print(f"run_legacy: dicts have no {found[1]} in Python 3: convert the script first", file=sys.stderr)
         return 1
     return 0
+
+
+def _file_of(module):
+    """The file that `python -m module` runs."""
+    try:
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{module}.__main__")
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.origin or not os.path.isfile(spec.origin):
+        raise UsageError(f"-m {module}: there is no such module in the current folder or installed")
+    return spec.origin
+
+
+def _globals(script, path):
+    """The builtins of Python 2 that the file at `path` uses; nothing if it is not Python 3."""
+    try:
+        with open(path, "rb") as file:
+            return script.names_of(compile(file.read(), path, "exec", dont_inherit=True))
+    except (SyntaxError, ValueError):
+        return {}
 
 
 def _show(error: Exception, script: str) -> None:
@@ -63,20 +161,23 @@ def _show(error: Exception, script: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status, or lets the script's SystemExit go on."""
     program, *arguments = sys.argv if argv is None else argv
-    name, script = os.path.basename(program), arguments[0] if arguments else ""
+    name = os.path.basename(program)
+    asks_for_help = bool(arguments) and arguments[0] in ("-h", "-help", "--help")
     refused = UsageError(f"name a script (see {name} --help)")
-    if script.startswith("-"):
-        refused = UsageError(f"unexpected {script} before SCRIPT; flags after SCRIPT are the script's")
-    elif script:
-        common.occupy_closed_descriptors()
+    if not asks_for_help:
         try:
-            return run_script(script, arguments[1:])
+            options, script, own = parse(arguments)
+            if script:
+                common.occupy_closed_descriptors()
+                return run_script(script, own, options)
         except UsageError as error:
             refused = error
 
     def answer(*_) -> None:
-        if script not in ("-h", "-help", "--help"):
+        if not asks_for_help:
             raise refused
-        print(f"usage: {name} {POSITIONAL}\n", *textwrap.wrap(DESCRIPTION, 96), sep="\n")
+        print(f"usage: {name} {POSITIONAL}\n", *textwrap.wrap(DESCRIPTION, 96), "", sep="\n")
+        for flag, says in FLAGS:
+            print(textwrap.fill(says, 96, initial_indent=f"  {flag:<22}", subsequent_indent=" " * 24))
 
     return common.run([program], lambda _: None, answer, DESCRIPTION, POSITIONAL)

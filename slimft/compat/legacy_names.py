@@ -39,6 +39,19 @@ _ESTIMATOR = "tensorflow.python.estimator"
 _ESTIMATOR_FOLDERS = ("", ".canned", ".export", ".head", ".hooks", ".inputs", ".inputs.queues", ".tpu")
 _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 
+# What else tf.contrib had in 1.15. These can be imported, as scripts import what they then do not use.
+_REST_OF_CONTRIB = (
+    "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
+    "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute", "distributions",
+    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor", "grid_rnn",
+    "hadoop", "ignite", "image", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
+    "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
+    "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
+    "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
+    "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
+    "sparsemax", "specs", "stateless", "summary", "tensor_forest", "tensorboard", "testing", "text",
+    "timeseries", "tpu",
+)  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
 # in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
 _PACKAGES = {
@@ -80,6 +93,7 @@ _PACKAGES = {
     # Keras 2's own: TensorFlow's private copy of Keras has lost them.
     "tensorflow.python.keras.applications": ("tf_keras.applications",),
     "tensorflow.python.keras.datasets": ("tf_keras.datasets",),
+    **{f"tensorflow.contrib.{name}": () for name in _REST_OF_CONTRIB},
     **{f"tensorflow.estimator{part}": (f"{estimator_repairs.NAMES}{part}",) for part in _ESTIMATOR_PARTS},
     **{f"{_ESTIMATOR}{folder}": () for folder in _ESTIMATOR_FOLDERS},
 }
@@ -138,15 +152,19 @@ _ADVICE = {
     "compilation; others are in tf.nn.rnn_cell",
     "tensorflow.contrib.seq2seq": "TensorFlow 1.0's decoder functions are not here; use BasicDecoder, "
     "AttentionWrapper and dynamic_decode",
-    "tensorflow.contrib.data": "it is tf.data now",
+    "tensorflow.contrib.data": "see tf.data and tf.data.experimental",
+    "tensorflow.contrib.distributions": "tf.distributions has a few; the others are in the package "
+    "tensorflow-probability",
+    "tensorflow.contrib.eager": "slimft.compat builds graphs; eager code runs on TensorFlow 2 without it",
+    "tensorflow.contrib.gan": "it is the package tensorflow-gan",
+    "tensorflow.contrib.tpu": "tf.estimator.Estimator trains without a TPU",
     "tensorflow.contrib.summary": "use tf.summary",
-    "tensorflow.contrib.tfprof": "use tf.profiler",
     "tensorflow.contrib.lite": "it is tf.lite now",
     "tensorflow.contrib.learn": "use tf.estimator, slim.learning.train or tf.train.MonitoredTrainingSession",
     "tensorflow.estimator": "tensorflow-estimator 2.15 has the rest of tf.estimator; boosted trees, which it has "
     "not, are in the package tensorflow_decision_forests",
 }
-_GONE = "tf.contrib ended with TensorFlow 1; slimft has its slim, layers, framework, losses, metrics and training"
+_GONE = "tf.contrib ended with TensorFlow 1, and slimft does not have this part of it"
 
 
 class Namespace(types.ModuleType):

@@ -197,10 +197,12 @@ def test_the_scripts_error_is_shown_as_ever(tmp_path):
 def as_script(monkeypatch):
     """Runs the command in this process; what it changes is put back."""
     import slimft.compat
+    from slimft.legacy import ages
 
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield lambda *arguments: run_legacy.main(["run_legacy", *map(str, arguments)])
+    ages.uninstall()
     slimft.compat.uninstall()
 
 
@@ -230,10 +232,47 @@ def test_usage(as_script, tmp_path, capsys):
         ([tmp_path / "none.py"], ("none.py is not there",)),
         ([tmp_path], ("folder",)),
         (["--train_dir=x", "script.py"], ("--train_dir=x", "after SCRIPT")),
+        (["--without", "script.py"], ("--without needs a value",)),
+        (["--without=nunpy", __file__], ("--without=nunpy", "numpy, python")),
+        (["--tf_version=old", "script.py"], ("--tf_version needs a value", "VERSION")),
+        (["-m", "no_such_module_of_2016"], ("-m no_such_module_of_2016", "no such module")),
     ):
         assert as_script(*arguments) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         for word in ("run_legacy: ", *words):
             assert word in line
     assert as_script("--help") == 0
-    assert capsys.readouterr().out.startswith("usage: run_legacy SCRIPT [ARGUMENT ...]\n")
+    help_text = capsys.readouterr().out
+    assert help_text.startswith("usage: run_legacy [--without=PART,...]")
+    assert all(flag in help_text for flag in ("--allow_pickle", "--tf_version", "-m MODULE"))
+
+
+def test_what_libraries_no_longer_have(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "names.py").write_text("import numpy as np\nfound = np.float, list(xrange(2))\n")
+    (package / "__main__.py").write_text(
+        "import sys\nimport cPickle\nimport tensorflow as tf\nfrom package.names import found\n"
+        "print(found, sys.argv[1:], tf.__version__, xrange(1))\n"
+    )
+    command = [
+        sys.executable,
+        str(pathlib.Path(__file__).parents[2] / "bin" / "run_legacy"),
+        "--tf_version=1.15.0",
+        "-m",
+        "package",
+        "--own=flag",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(<class 'float'>, [0, 1]) ['--own=flag'] 1.15.0 range(0, 1)\n"
+    for word in ("np.float (names.py, line 2)", "xrange (__main__.py)", "import cPickle (__main__.py, line 2)"):
+        assert done.stderr.count(word) == 1
+
+
+def test_dicts_of_python_2_are_named(as_script, tmp_path, capsys):
+    (tmp_path / "old.py").write_text("for pair in {1: 2}.iteritems():\n    pass\n")
+    assert as_script(tmp_path / "old.py") == 1
+    error = capsys.readouterr().err
+    assert "AttributeError" in error and "run_legacy: dicts have no iteritems in Python 3" in error

@@ -1,0 +1,30 @@
+"""Builtins of Python 2: they become globals of the script's modules that use them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+
+from slimft.legacy.ages.script import Script
+
+
+def _cmp(a, b):
+    return (a > b) - (a < b)
+
+
+_NAMES = {
+    "basestring": (str, "str stands for it"),
+    "cmp": (_cmp, "a function stands for it"),
+    "long": (int, "int stands for it"),
+    "raw_input": (input, "input stands for it"),
+    "reduce": (functools.reduce, "functools.reduce stands for it"),
+    "reload": (importlib.reload, "importlib.reload stands for it"),
+    "unichr": (chr, "chr stands for it"),
+    "unicode": (str, "str stands for it"),
+    "xrange": (range, "range stands for it"),
+}
+
+
+def put_in(script: Script) -> None:
+    """Gives the script these names."""
+    script.builtins.update(_NAMES)

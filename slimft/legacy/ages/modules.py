@@ -1,0 +1,103 @@
+"""Modules that have another name since Python 3, or are gone."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import io
+import pickle
+import sys
+import types
+
+from slimft.legacy.ages.script import Script
+
+_RENAMED = {
+    "__builtin__": "builtins", "ConfigParser": "configparser", "Cookie": "http.cookies",
+    "HTMLParser": "html.parser", "Queue": "queue", "SocketServer": "socketserver", "Tkinter": "tkinter",
+    "commands": "subprocess",
+    "cookielib": "http.cookiejar", "copy_reg": "copyreg", "httplib": "http.client", "thread": "_thread",
+    "tkMessageBox": "tkinter.messagebox", "urlparse": "urllib.parse", "sklearn.externals.joblib": "joblib",
+    "sklearn.cross_validation": "sklearn.model_selection", "sklearn.grid_search": "sklearn.model_selection",
+}  # fmt: skip
+
+
+def put_in(script: Script) -> None:
+    """Gives the script these modules."""
+    for old, new in _RENAMED.items():
+        script.modules[old] = (_importer(new), f"{new} stands for it")
+    script.modules["cPickle"] = (lambda: _pickle(script), "pickle stands for it")
+    for name in ("StringIO", "cStringIO"):
+        script.modules[name] = (_string_io, "io stands for it")
+    script.modules["urllib2"] = (_urllib2, "urllib.request and urllib.error stand for it")
+    if sys.version_info >= (3, 12):
+        script.modules["imp"] = (_imp, "gone since Python 3.12, importlib stands for it")
+
+
+def _importer(name):
+    return lambda: importlib.import_module(name)
+
+
+def _with(name, **names):
+    module = types.ModuleType(name)
+    vars(module).update(names)
+    return module
+
+
+def _string_io():
+    return _with("StringIO", StringIO=_StringIO)
+
+
+class _StringIO:
+    """Python 2's StringIO took str for text and for bytes."""
+
+    def __new__(cls, initial=""):
+        return io.BytesIO(initial) if isinstance(initial, (bytes, bytearray)) else io.StringIO(initial)
+
+
+def _urllib2():
+    names = {}
+    for module in ("urllib.request", "urllib.error", "urllib.parse"):
+        names.update(
+            {name: value for name, value in vars(importlib.import_module(module)).items() if name[0] != "_"}
+        )
+    return _with("urllib2", **names)
+
+
+def _pickle(script):
+    """pickle that reads Python 2's files: text in them is taken as Latin-1, as NumPy's arrays need it."""
+
+    def load(file, **named):
+        begin = file.tell() if file.seekable() else None
+        try:
+            return pickle.load(file, **named)
+        except UnicodeDecodeError:
+            if begin is None or "encoding" in named:
+                raise
+            file.seek(begin)
+            script.say("modules", "cPickle.load of Python 2's file", "its text is taken as Latin-1")
+            return pickle.load(file, encoding="latin1", **named)
+
+    def loads(data, **named):
+        return load(io.BytesIO(data), **named)
+
+    names = {name: getattr(pickle, name) for name in pickle.__all__}
+    return _with("cPickle", **{**names, "load": load, "loads": loads})
+
+
+def _imp():
+    def load_source(name, path, file=None):
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return _with("imp", load_source=load_source, new_module=types.ModuleType, reload=importlib.reload,
+                 find_module=_find_module, PY_SOURCE=1, PKG_DIRECTORY=5)  # fmt: skip
+
+
+def _find_module(name, path=None):
+    spec = importlib.machinery.PathFinder.find_spec(name, path)
+    if spec is None:
+        raise ImportError(f"No module named {name}")
+    return None, spec.origin, ("", "", 5 if spec.submodule_search_locations else 1)

@@ -1,0 +1,183 @@
+"""Which modules are a script's own, and what is done with what they import."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import os
+import sys
+import sysconfig
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from slimft.compat.patches import Patches
+
+_LIBRARIES = tuple(
+    os.path.realpath(path) + os.sep
+    for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    """Runs a module of the script with what `Script.names_of` finds for it."""
+
+    script: Script
+
+    def exec_module(self, module):
+        code = self.get_code(module.__name__)
+        vars(module).update(self.script.names_of(code))
+        exec(code, vars(module))
+
+
+class _After:
+    """A loader that calls something when a library has been loaded."""
+
+    def __init__(self, loader, call):
+        self._loader, self._call = loader, call
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        self._loader.exec_module(module)
+        self._call(module)
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+
+class _Ready:
+    """A loader of a module that exists."""
+
+    def __init__(self, module):
+        self._module = module
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        sys.modules[module.__name__] = self._module
+
+
+class Script:
+    """A script's modules, which are found by their files, and what stands for what they miss.
+
+    Args:
+        folders: the script's own.
+        patches: where changes are noted, and what speaks.
+    """
+
+    def __init__(self, folders: Sequence[str], patches: Patches):
+        self.patches = patches
+        self.allow_pickle = False
+        # What the globals of the script's modules get, by name: what it is, and what is said.
+        self.builtins: dict[str, tuple[Any, str]] = {}
+        # What makes a module that is gone, by its name, and what is said.
+        self.modules: dict[str, tuple[Callable[[], types.ModuleType], str]] = {}
+        # What is called with a library when it has been loaded.
+        self.later: dict[str, Callable[[types.ModuleType], None]] = {}
+        self._folders = tuple(os.path.realpath(folder) + os.sep for folder in folders)
+        self._found: list[str] = []
+
+    def owns(self, path: str) -> bool:
+        """Whether the file at `path` is the script's: in its folders, and in no library's."""
+        path = os.path.realpath(path)
+        return path.startswith(self._folders) and not path.startswith(_LIBRARIES)
+
+    def is_calling(self) -> bool:
+        """Whether the code that led here is the script's, and not a library's."""
+        return self.place() is not None
+
+    def place(self) -> str | None:
+        """File and line of the script that led here; None if it is another's."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            path = frame.f_code.co_filename
+            # Between are this package, the import system, and code that the script made of text.
+            if not path.startswith("<") and not path.startswith(os.path.dirname(__file__) + os.sep):
+                break
+            frame = frame.f_back
+        if frame is None or not self.owns(path):
+            return None
+        return f"{os.path.basename(path)}, line {frame.f_lineno}"
+
+    def say(self, kind: str, name: str, line: str) -> None:
+        """Says once that `name` is used, where, and what turns it off."""
+        place = self.place()
+        where = f" ({place})" if place else ""
+        self.patches.say(name, f"{name}{where}: {line}; --without={kind} turns this off")
+
+    def answer(self, module: types.ModuleType, shown: str, kind: str, table: Mapping[str, tuple[Any, str]]) -> None:
+        """Lets `module` have further attributes, for the script alone.
+
+        Args:
+            module: which.
+            shown: what it is called in what is said.
+            kind: of `KINDS`.
+            table: by name, the value or, of a function named ``made``, what makes it; and what is said.
+        """
+        old = vars(module).get("__getattr__")
+
+        def get(name):
+            if name in table and self.is_calling():
+                value, line = table[name]
+                self.say(kind, f"{shown}.{name}", line)
+                return value() if getattr(value, "__name__", "") == "made" else value
+            if old is not None:
+                return old(name)
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+        self.patches.set(module, "__getattr__", get)
+
+    def names_of(self, code: types.CodeType) -> dict[str, Any]:
+        """The builtins of Python 2 that a module's code uses."""
+        used = _names(code) & self.builtins.keys()
+        for name in sorted(used):
+            self.patches.say(
+                name, f"{name} ({os.path.basename(code.co_filename)}): {self.builtins[name][1]}; --without=builtins "
+                "turns this off",
+            )  # fmt: skip
+        return {name: self.builtins[name][0] for name in used}
+
+    def start(self) -> None:
+        """From now on, imports are looked at."""
+        sys.meta_path.insert(0, self)
+        for name, call in self.later.items():
+            if name in sys.modules:
+                call(sys.modules[name])
+
+    def stop(self) -> None:
+        """Imports are no longer looked at."""
+        sys.meta_path.remove(self)
+        for name in self._found:
+            sys.modules.pop(name, None)
+
+    def find_spec(self, full_name, path=None, target=None):
+        """The spec of a module that is the script's or is gone, or of a library that something is done with."""
+        if full_name in self.modules and self.is_calling():
+            make, line = self.modules[full_name]
+            module = make()
+            self.say("scipy" if full_name.startswith("scipy") else "modules", f"import {full_name}", line)
+            self._found.append(full_name)
+            return importlib.machinery.ModuleSpec(full_name, _Ready(module), is_package=hasattr(module, "__path__"))
+        spec = importlib.machinery.PathFinder.find_spec(full_name, path)
+        if spec is None or spec.loader is None:
+            return None
+        if full_name in self.later:
+            spec.loader = _After(spec.loader, self.later[full_name])
+            return spec
+        if type(spec.loader) is importlib.machinery.SourceFileLoader and self.owns(spec.origin):
+            spec.loader = _Loader(full_name, spec.origin)
+            spec.loader.script = self
+            return spec
+        return None
+
+
+def _names(code):
+    """The global names in code and in the functions in it."""
+    names = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _names(constant)
+    return names

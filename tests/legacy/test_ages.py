@@ -1,0 +1,224 @@
+"""What scripts expect of older libraries: it is there for them, is right, is said, and is there for nobody else."""
+
+import collections
+import inspect
+import itertools
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from slimft.errors import UsageError
+from slimft.legacy import ages
+from slimft.legacy.ages import scipy_misc
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """A function that installs what stands for old names, and imports a module of these lines."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imported(*lines, name="of_2016", **options):
+        (tmp_path / f"{name}.py").write_text("\n".join(lines) + "\n")
+        ages.install([str(tmp_path)], **options)
+        sys.modules.pop(name, None)
+        return __import__(name)
+
+    yield imported
+    ages.uninstall()
+    for name in ("of_2016", "helper_of_2016"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("np.float, np.int, np.object, np.str, np.complex", (float, int, object, str, complex)),
+        ("np.float_, np.unicode_, np.bool8", (np.float64, np.str_, np.bool_)),
+        ("np.isnan(np.NaN), np.Inf, np.NINF", (True, np.inf, -np.inf)),
+        ("np.product([2, 3]), np.alltrue([1, 0]), np.sometrue([1, 0])", (6, False, True)),
+        ("np.in1d([[1, 2], [3, 4]], [2, 4]).tolist()", [False, True, False, True]),
+        ("np.msort(np.array([[2, 1], [1, 2]])).tolist()", [[1, 1], [2, 2]]),
+        ("np.asscalar(np.array([3])), np.rank([[1]])", (3, 2)),
+        ("np.asfarray([1, 2]).dtype, np.asfarray([1, 2], np.float32).dtype", (np.float64, np.float32)),
+        ("np.fromstring(b'\\x01\\x00\\x02\\x00', np.int16).tolist()", [1, 2]),
+        ("np.fromstring('1 2', sep=' ').tolist()", [1.0, 2.0]),
+        ("np.reshape([1, 2], newshape=(2, 1)).shape", (2, 1)),
+        ("np.array(list(zip(np.zeros((3, 5)), np.zeros((3, 2))))).shape", (3, 2)),
+        ("issubclass(np.VisibleDeprecationWarning, UserWarning)", True),
+    ],
+)
+def test_numpy(script, expression, expected):
+    found = script("import numpy as np", f"found = {expression}").found
+    assert found == expected or found is expected
+
+
+def test_the_standard_library(script):
+    of_2016 = script(
+        "from collections import Iterable, Mapping, OrderedDict",
+        "import collections, inspect, itertools, string, sys, time, urllib, fractions",
+        "def f(a, b=2, *c, **d): pass",
+        "spec = inspect.getargspec(f)",
+        "pairs = list(itertools.izip([1], [2])), list(itertools.izip_longest([1], []))",
+        "rest = string.letters[:2], string.join(['a', 'b'], '-'), fractions.gcd(4, 6), sys.maxint > 2**31",
+        "clock = time.clock() <= time.clock()",
+        "quoted = urllib.quote('a b'), urllib.urlencode({'a': 1})",
+        "has = isinstance([], collections.Sequence)",
+    )
+    assert of_2016.Iterable is collections.abc.Iterable and of_2016.has and of_2016.clock
+    assert tuple(of_2016.spec) == (["a", "b"], "c", "d", (2,))
+    assert of_2016.pairs == ([(1, 2)], [(1, None)])
+    assert of_2016.rest == ("ab", "a-b", 2, True)
+    assert of_2016.quoted == ("a%20b", "a=1")
+
+
+def test_builtins_of_all_the_scripts_modules(script, tmp_path, capsys):
+    (tmp_path / "helper_of_2016.py").write_text("def total(xs): return reduce(lambda a, b: a + b, xs)\n")
+    of_2016 = script(
+        "from helper_of_2016 import total",
+        "found = total(list(xrange(4))), unicode('a'), long(3), unichr(97), cmp(1, 2), isinstance('a', basestring)",
+    )
+    assert of_2016.found == (6, "a", 3, "a", -1, True)
+    assert not hasattr(of_2016, "raw_input")
+    said = capsys.readouterr().err
+    assert "xrange (of_2016.py): range stands for it; --without=builtins turns this off" in said
+    assert "reduce (helper_of_2016.py)" in said
+
+
+def test_modules_that_moved(script, tmp_path):
+    data = b"\x80\x02U\x02\xe9aq\x00."  # Two bytes, as Python 2 pickled a str.
+    (tmp_path / "old.pkl").write_bytes(data)
+    of_2016 = script(
+        "import cPickle, Queue, ConfigParser, urlparse, urllib2, StringIO, imp",
+        "from cStringIO import StringIO as C",
+        "text = cPickle.load(open('%s', 'rb'))" % (tmp_path / "old.pkl"),
+        f"again = cPickle.loads({data!r})",
+        "both = C(b'a').read(), StringIO.StringIO('a').read()",
+        "queue = Queue.Queue(); parts = urlparse.urlparse('http://a/b').path; request = urllib2.Request",
+        "made = imp.new_module('made').__name__",
+    )
+    assert of_2016.text == of_2016.again == "\xe9a"
+    assert of_2016.both == (b"a", "a") and of_2016.parts == "/b" and of_2016.made == "made"
+    assert of_2016.cPickle.dumps is pickle.dumps
+
+
+def test_pickled_arrays_only_where_they_are_allowed(script, tmp_path):
+    path = str(tmp_path / "a.npy")
+    np.save(path, np.array([{1: 2}], dtype=object))
+    lines = ("import numpy as np", f"found = np.load({path!r})")
+    with pytest.raises(ValueError, match="can run any code.*--allow_pickle"):
+        script(*lines)
+    assert script(*lines, allow_pickle=True).found[0] == {1: 2}
+    with pytest.raises(ValueError, match="allow_pickle"):
+        np.load(path)  # Others have to ask for themselves.
+
+
+def test_yaml_and_pillow(script):
+    pytest.importorskip("yaml")
+    of_2016 = script(
+        "import yaml",
+        "from PIL import Image, ImageDraw",
+        "found = yaml.load('a: [1]'), Image.ANTIALIAS",
+        "width, height = ImageDraw.Draw(Image.new('L', (9, 9))).textsize('ab')",
+        "try: unsafe = yaml.load('!!python/object/apply:os.getcwd []')",
+        "except yaml.YAMLError: unsafe = None",
+    )
+    assert of_2016.found == ({"a": [1]}, Image.Resampling.LANCZOS)
+    assert of_2016.width > of_2016.height > 0 and of_2016.unsafe is None
+
+
+def test_scipys_names(script):
+    pytest.importorskip("scipy")
+    of_2016 = script(
+        "import scipy, scipy.misc, scipy.signal, scipy.ndimage",
+        "from scipy.misc import imread, logsumexp, comb",
+        "found = scipy.interp(0.5, [0, 1], [0, 2]), comb(4, 2), scipy.signal.hann(3).tolist()",
+        "same = scipy.ndimage.imread is imread is scipy.misc.imread",
+    )
+    assert of_2016.found == (1.0, 6.0, [0.0, 1.0, 0.0]) and of_2016.same
+
+
+def test_bytescale_and_images():
+    np.testing.assert_array_equal(scipy_misc.bytescale([0.0, 0.5, 1.0]), [0, 128, 255])
+    np.testing.assert_array_equal(scipy_misc.bytescale([-1, 3], cmin=0, cmax=2), [0, 255])
+    np.testing.assert_array_equal(scipy_misc.bytescale([0, 10], high=200, low=100), [100, 200])
+    np.testing.assert_array_equal(scipy_misc.bytescale([7, 7]), [0, 0])
+    kept = np.array([[3, 4]], np.uint8)
+    assert scipy_misc.bytescale(kept) is kept
+    with pytest.raises(ValueError, match="cmax"):
+        scipy_misc.bytescale([1, 2], cmin=3, cmax=1)
+    with pytest.raises(ValueError, match="3 or 4 channels"):
+        scipy_misc.toimage(np.zeros((2, 2, 2)))
+
+
+def test_images_are_read_written_and_resized(tmp_path):
+    image = np.random.RandomState(0).randint(0, 256, (6, 8, 3), np.uint8)
+    path = str(tmp_path / "image.png")
+    scipy_misc.imsave(path, image)
+    np.testing.assert_array_equal(scipy_misc.imread(path), image)
+    gray = scipy_misc.imread(path, flatten=True)
+    np.testing.assert_allclose(gray, image @ [0.299, 0.587, 0.114], atol=0.51)
+    assert gray.dtype == np.float32
+    # Floats are stretched to 0 to 255 first, as they were.
+    np.testing.assert_array_equal(scipy_misc.imresize([[0.0, 1.0]], (2, 2), "nearest"), [[0, 255], [0, 255]])
+    for size, shape in ((50, (3, 4, 3)), (0.5, (3, 4, 3)), (1.5, (9, 12, 3)), ((2, 5), (2, 5, 3))):
+        assert scipy_misc.imresize(image, size).shape == shape
+    expected = np.array(Image.fromarray(image).resize((4, 3), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(scipy_misc.imresize(image, (3, 4), "cubic"), expected)
+    np.testing.assert_array_equal(scipy_misc.imrotate(image[:6, :6], 90), np.rot90(image[:6, :6]))
+    floats = np.array([[0.25, 7.5]], np.float32)
+    np.testing.assert_array_equal(scipy_misc.imresize(floats, 100, "nearest", mode="F"), floats)
+    np.testing.assert_array_equal(scipy_misc.fromimage(scipy_misc.toimage(np.moveaxis(image, 2, 0))), image)
+
+
+def test_nobody_else_sees_any_of_it(script):
+    script("import numpy as np", "found = np.float")
+    assert not hasattr(np, "float") and not hasattr(collections, "Iterable") and not hasattr(itertools, "izip")
+    assert not hasattr(inspect, "getargspec")
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        np.array([[1], [1, 2]])
+    with pytest.raises(ImportError):
+        __import__("urllib2")
+
+
+def test_each_use_is_said_once(script, capsys):
+    script("import numpy as np", "a = np.float", "b = np.float")
+    said = capsys.readouterr().err
+    assert said.count("np.float (of_2016.py, line 2)") == said.count("np.float") == 1
+    assert "--without=numpy" in said
+
+
+@pytest.mark.parametrize(
+    ("without", "line", "error"),
+    [
+        ("numpy", "import numpy; numpy.float", AttributeError),
+        ("python", "from collections import Iterable", ImportError),
+        ("builtins", "xrange(3)", NameError),
+        ("modules", "import cPickle", ImportError),
+        ("all", "import numpy; numpy.float", AttributeError),
+    ],
+)
+def test_each_part_can_be_left_out(script, without, line, error):
+    with pytest.raises(error):
+        script(line, without=[without])
+
+
+def test_an_unknown_part_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--without=nunpy.*numpy, python"):
+        ages.install([str(tmp_path)], without=["nunpy"])
+
+
+def test_uninstall_leaves_everything_as_it_was(tmp_path):
+    before = {
+        name: getattr(np, name) for name in ("array", "asarray", "fromstring", "load", "reshape", "__getattr__")
+    }
+    finders = list(sys.meta_path)
+    ages.install([str(tmp_path)])
+    ages.install([str(tmp_path)])
+    ages.uninstall()
+    ages.uninstall()
+    assert all(getattr(np, name) is value for name, value in before.items())
+    assert sys.meta_path == finders
+    assert "__getattr__" not in vars(collections)
