@@ -134,10 +134,9 @@ class Script:
         """The builtins of Python 2 that a module's code uses."""
         used = _names(code) & self.builtins.keys()
         for name in sorted(used):
-            self.patches.say(
-                name, f"{name} ({os.path.basename(code.co_filename)}): {self.builtins[name][1]}; --without=builtins "
-                "turns this off",
-            )  # fmt: skip
+            where = os.path.basename(code.co_filename)
+            line = f"{name} ({where}): {self.builtins[name][1]}; --without=builtins turns this off"
+            self.patches.say(name, line)
         return {name: self.builtins[name][0] for name in used}
 
     def start(self) -> None:

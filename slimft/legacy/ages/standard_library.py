@@ -50,7 +50,10 @@ def put_in(script: Script) -> None:
     tables = (
         (collections, abstract),
         (fractions, {"gcd": (math.gcd, "math.gcd stands for it")}),
-        (inspect, {"getargspec": (getargspec, "inspect.getfullargspec stands for it"), "ArgSpec": (ArgSpec, "as it was")}),
+        (inspect, {
+            "getargspec": (getargspec, "inspect.getfullargspec stands for it"),
+            "ArgSpec": (ArgSpec, "as it was"),
+        }),
         (itertools, {
             "izip": (zip, "zip stands for it"), "imap": (map, "map stands for it"),
             "ifilter": (filter, "filter stands for it"),
