@@ -10,9 +10,11 @@ import numpy as np
 
 from slimft.legacy.ages.script import Script
 
-_WINDOWS = ("barthann", "bartlett", "blackman", "blackmanharris", "bohman", "boxcar", "chebwin", "cosine",
-            "exponential", "flattop", "gaussian", "general_gaussian", "hamming", "hann", "kaiser", "nuttall", "parzen",
-            "triang", "tukey")  # fmt: skip
+_WINDOWS = (
+    "barthann", "bartlett", "blackman", "blackmanharris", "bohman", "boxcar", "chebwin", "cosine",
+    "exponential", "flattop", "gaussian", "general_gaussian", "hamming", "hann", "kaiser", "nuttall", "parzen",
+    "triang", "tukey",
+)  # fmt: skip
 
 
 def put_in(script: Script) -> None:
