@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import slimft
-from slimft.cli import common
+from slimft.cli import common, run_legacy
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [
@@ -142,7 +142,7 @@ def known_flags():
     for command in make_flags["commands"]():
         for name in command.flags():
             names |= {name, f"no{name}"}
-    return names
+    return names | {re.match(r"-+(\w+)", flag)[1] for flag, _ in run_legacy.FLAGS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
