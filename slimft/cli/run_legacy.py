@@ -34,7 +34,7 @@ FLAGS = (
 # How Python's syntax errors begin that tell of Python 2.
 _PYTHON_2 = ("Missing parentheses in call to", "multiple exception types must be parenthesized")
 # What Python 2's dicts had.
-_PYTHON_2_METHODS = re.compile(r"'dict' object has no attribute '(has_key|iteritems|iterkeys|itervalues)'")
+_PYTHON_2_METHODS = re.compile(r"object has no attribute '(has_key|iteritems|iterkeys|itervalues)'")
 
 
 class Options(NamedTuple):
@@ -93,14 +93,11 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
         UsageError: there is no such script, it is Python 2, or an option is wrong.
     """
     name, folder = path, os.getcwd()
-    if options.is_module:
-        sys.path.insert(0, folder)
-        path = _file_of(name)
-    else:
+    if not options.is_module:
         if not os.path.isfile(path):
             raise UsageError(f"{path} is {'a folder, not a script' if os.path.isdir(path) else 'not there'}")
         folder = os.path.dirname(os.path.realpath(path))
-        sys.path.insert(0, folder)
+    sys.path.insert(0, folder)
     sys.argv = [path, *arguments]
 
     import slimft.compat
@@ -111,6 +108,8 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
     script = ages.install((folder, os.getcwd()), options.without, options.allow_pickle)
     try:
         if options.is_module:
+            # Its package is imported by this, and is TensorFlow 1's too.
+            path = _file_of(name)
             runpy.run_module(name, init_globals=_globals(script, path), run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(path, init_globals=_globals(script, path), run_name="__main__")
@@ -134,7 +133,11 @@ def _file_of(module):
         spec = importlib.util.find_spec(module)
         if spec is not None and spec.submodule_search_locations is not None:
             spec = importlib.util.find_spec(f"{module}.__main__")
-    except (ImportError, ValueError):
+    except ModuleNotFoundError as error:
+        if not f"{module}.__main__".startswith(f"{error.name}."):
+            raise  # The package is there, and misses another.
+        spec = None
+    except ValueError:
         spec = None
     if spec is None or not spec.origin or not os.path.isfile(spec.origin):
         raise UsageError(f"-m {module}: there is no such module in the current folder or installed")

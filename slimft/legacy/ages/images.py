@@ -19,9 +19,10 @@ def put_in(script: Script) -> None:
 
     def fonts(module):
         def getsize(self, text, *arguments, **named):
-            """Width and height of a text, from the origin."""
+            """Width of a text, and how far it goes down."""
             script.say("pillow", "font.getsize", "gone since Pillow 10, font.getbbox stands for it")
-            return tuple(self.getbbox(text, *arguments, **named)[2:])
+            left, _, right, bottom = self.getbbox(text, *arguments, **named)
+            return right - left, bottom  # The height was from the origin, the width was the text's own.
 
         for kind in (module.FreeTypeFont, module.ImageFont):
             if not hasattr(kind, "getsize"):
@@ -29,9 +30,10 @@ def put_in(script: Script) -> None:
 
     def drawings(module):
         def textsize(self, text, font=None, *arguments, **named):
-            """Width and height of a text, from the origin."""
+            """Width of a text, and how far it goes down."""
             script.say("pillow", "draw.textsize", "gone since Pillow 10, draw.textbbox stands for it")
-            return tuple(self.textbbox((0, 0), text, font, *arguments, **named)[2:])
+            left, _, right, bottom = self.textbbox((0, 0), text, font, *arguments, **named)
+            return right - left, bottom
 
         if not hasattr(module.ImageDraw, "textsize"):
             script.patches.set(module.ImageDraw, "textsize", textsize)

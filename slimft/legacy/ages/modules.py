@@ -13,7 +13,7 @@ import types
 from slimft.legacy.ages.script import Script
 
 _RENAMED = {
-    "__builtin__": "builtins", "ConfigParser": "configparser", "Cookie": "http.cookies",
+    "__builtin__": "builtins", "Cookie": "http.cookies",
     "HTMLParser": "html.parser", "Queue": "queue", "SocketServer": "socketserver", "Tkinter": "tkinter",
     "commands": "subprocess",
     "cookielib": "http.cookiejar", "copy_reg": "copyreg", "httplib": "http.client", "thread": "_thread",
@@ -26,6 +26,7 @@ def put_in(script: Script) -> None:
     """Gives the script these modules."""
     for old, new in _RENAMED.items():
         script.modules[old] = (_importer(new), f"{new} stands for it")
+    script.modules["ConfigParser"] = (_config_parser, "configparser stands for it")
     script.modules["cPickle"] = (lambda: _pickle(script), "pickle stands for it")
     for name in ("StringIO", "cStringIO"):
         script.modules[name] = (_string_io, "io stands for it")
@@ -36,6 +37,30 @@ def put_in(script: Script) -> None:
 
 def _importer(name):
     return lambda: importlib.import_module(name)
+
+
+def _config_parser():
+    """configparser, also with the SafeConfigParser and `readfp` that it had until Python 3.12."""
+    import configparser
+
+    class SafeConfigParser(configparser.ConfigParser):
+        def readfp(self, fp, filename=None):
+            self.read_file(fp, source=filename)
+
+    class RawConfigParser(configparser.RawConfigParser):
+        def readfp(self, fp, filename=None):
+            self.read_file(fp, source=filename)
+
+    names = {name: value for name, value in vars(configparser).items() if name[0] != "_"}
+    return _with(
+        "ConfigParser",
+        **{
+            **names,
+            "ConfigParser": SafeConfigParser,
+            "SafeConfigParser": SafeConfigParser,
+            "RawConfigParser": RawConfigParser,
+        },
+    )
 
 
 def _with(name, **names):
@@ -49,10 +74,45 @@ def _string_io():
 
 
 class _StringIO:
-    """Python 2's StringIO took str for text and for bytes."""
+    """Python 2's StringIO, which took text and bytes: what is in it first, or is written first, says which.
 
-    def __new__(cls, initial=""):
-        return io.BytesIO(initial) if isinstance(initial, (bytes, bytearray)) else io.StringIO(initial)
+    Images are written to one (``image.save(file, format="png")``) as text is.
+    """
+
+    def __init__(self, initial=None):
+        self._file = None
+        if initial is not None and len(initial):
+            self._open(initial)
+            self._file.seek(0)
+
+    def _open(self, data):
+        self._file = io.StringIO() if isinstance(data, str) else io.BytesIO()
+        self._file.write(data)
+
+    def write(self, data):
+        """Writes text or bytes; returns how much."""
+        if self._file is not None:
+            return self._file.write(data)
+        if len(data):
+            self._open(data)
+        return len(data)
+
+    def getvalue(self):
+        """All that is in it; an empty str while nothing is."""
+        return "" if self._file is None else self._file.getvalue()
+
+    def __getattr__(self, name):
+        # Nothing is in it yet: an empty file of text answers, which moves no position.
+        return getattr(io.StringIO() if self._file is None else self._file, name)
+
+    def __iter__(self):
+        return iter(() if self._file is None else self._file)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 def _urllib2():

@@ -12,7 +12,9 @@ import numpy as np
 
 from slimft.legacy.ages.script import Script
 
-_TYPES = {"float": float, "int": int, "object": object, "str": str, "complex": complex, "unicode": str}
+# NumPy 2 has bool and long again, as its own types: there these are not asked for.
+_TYPES = {"float": float, "int": int, "object": object, "str": str, "complex": complex, "unicode": str, "bool": bool,
+          "long": int}  # fmt: skip
 _RENAMED = {
     "NaN": "nan", "NAN": "nan", "Inf": "inf", "Infinity": "inf", "infty": "inf", "PINF": "inf",
     "float_": "float64", "complex_": "complex128", "unicode_": "str_", "string_": "bytes_", "bool8": "bool_",
@@ -38,7 +40,35 @@ def _asfarray(array, dtype=np.float64):
     return np.asarray(array, dtype if np.issubdtype(dtype, np.inexact) else np.float64)
 
 
+def _find_common_type(array_types, scalar_types):
+    """The type of arrays and scalars together; scalars count only if they are of a higher kind."""
+    arrays = np.result_type(*array_types) if len(array_types) else None
+    scalars = np.result_type(*scalar_types) if len(scalar_types) else None
+    if arrays is None or scalars is None:
+        return scalars if arrays is None else arrays
+    kinds = "buifcSUVOMm"
+    return np.result_type(scalars, arrays) if kinds.index(scalars.kind) > kinds.index(arrays.kind) else arrays
+
+
+def _issubsctype(arg1, arg2):
+    return np.issubdtype(_scalar_type(arg1), _scalar_type(arg2))
+
+
+def _scalar_type(value):
+    return value if isinstance(value, type) else getattr(value, "dtype", np.dtype(value)).type
+
+
+class _Cast:
+    """`np.cast[dtype](values)`."""
+
+    def __getitem__(self, dtype):
+        return lambda values: np.asarray(values).astype(dtype)
+
+
 _WRITTEN = {
+    "cast": (_Cast(), "np.asarray(values).astype(dtype)"),
+    "find_common_type": (_find_common_type, "np.result_type"),
+    "issubsctype": (_issubsctype, "np.issubdtype"),
     "NINF": (-np.inf, "-np.inf"),
     "NZERO": (-0.0, "-0.0"),
     "PZERO": (0.0, "0.0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import importlib
 import importlib.machinery
 import os
@@ -17,6 +18,10 @@ _LIBRARIES = tuple(
     os.path.realpath(path) + os.sep
     for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
+# Folders of installed packages wherever they are: a user's own, Debian's, another environment's.
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+# This package is no script, even where its checkout is the folder that the script runs in.
+_OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))) + os.sep
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -83,7 +88,9 @@ class Script:
     def owns(self, path: str) -> bool:
         """Whether the file at `path` is the script's: in its folders, and in no library's."""
         path = os.path.realpath(path)
-        return path.startswith(self._folders) and not path.startswith(_LIBRARIES)
+        if path.startswith((*_LIBRARIES, _OURS)) or any(folder in path for folder in _INSTALLED):
+            return False
+        return path.startswith(self._folders)
 
     def is_calling(self) -> bool:
         """Whether the code that led here is the script's, and not a library's."""
@@ -154,13 +161,15 @@ class Script:
 
     def find_spec(self, full_name, path=None, target=None):
         """The spec of a module that is the script's or is gone, or of a library that something is done with."""
-        if full_name in self.modules and self.is_calling():
+        spec = importlib.machinery.PathFinder.find_spec(full_name, path)
+        # A module that is there comes first (a script's own commands.py), but for scipy.misc, which was emptied first.
+        wanted = full_name in self.modules and (spec is None or full_name == "scipy.misc")
+        if wanted and self.is_calling():
             make, line = self.modules[full_name]
             module = make()
             self.say("scipy" if full_name.startswith("scipy") else "modules", f"import {full_name}", line)
             self._found.append(full_name)
             return importlib.machinery.ModuleSpec(full_name, _Ready(module), is_package=hasattr(module, "__path__"))
-        spec = importlib.machinery.PathFinder.find_spec(full_name, path)
         if spec is None or spec.loader is None:
             return None
         if full_name in self.later:
@@ -174,9 +183,24 @@ class Script:
 
 
 def _names(code):
-    """The global names in code and in the functions in it."""
-    names = set(code.co_names)
+    """The global names that code and the functions in it read, without those that it sets or imports itself.
+
+    Attributes (np.add.reduce) are none of them.
+    """
+    read, written = _read_and_written(code, is_module=True)
+    return read - written
+
+
+def _read_and_written(code, is_module):
+    read, written = set(), set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            read.add(instruction.argval)
+        elif instruction.opname == "STORE_GLOBAL" or (instruction.opname == "STORE_NAME" and is_module):
+            written.add(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
-    return names
+            further = _read_and_written(constant, is_module=False)
+            read |= further[0]
+            written |= further[1]
+    return read, written
