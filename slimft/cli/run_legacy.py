@@ -110,7 +110,8 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
         if options.is_module:
             # Its package is imported by this, and is TensorFlow 1's too.
             path = _file_of(name)
-            runpy.run_module(name, init_globals=_globals(script, path), run_name="__main__", alter_sys=True)
+            if path:
+                runpy.run_module(name, init_globals=_globals(script, path), run_name="__main__", alter_sys=True)
         else:
             runpy.run_path(path, init_globals=_globals(script, path), run_name="__main__")
     except Exception as error:
@@ -124,11 +125,13 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
         if isinstance(error, AttributeError) and found:
             print(f"run_legacy: dicts have no {found[1]} in Python 3: convert the script first", file=sys.stderr)
         return 1
+    if not path:
+        raise UsageError(f"-m {name}: there is no such module in the current folder or installed")
     return 0
 
 
 def _file_of(module):
-    """The file that `python -m module` runs."""
+    """The file that `python -m module` runs; empty if there is none."""
     try:
         spec = importlib.util.find_spec(module)
         if spec is not None and spec.submodule_search_locations is not None:
@@ -139,9 +142,7 @@ def _file_of(module):
         spec = None
     except ValueError:
         spec = None
-    if spec is None or not spec.origin or not os.path.isfile(spec.origin):
-        raise UsageError(f"-m {module}: there is no such module in the current folder or installed")
-    return spec.origin
+    return spec.origin if spec is not None and spec.origin and os.path.isfile(spec.origin) else ""
 
 
 def _globals(script, path):

@@ -3,6 +3,7 @@
 import collections
 import inspect
 import itertools
+import pathlib
 import pickle
 import sys
 
@@ -47,6 +48,9 @@ def script(tmp_path, monkeypatch):
         ("np.fromstring('1 2', sep=' ').tolist()", [1.0, 2.0]),
         ("np.reshape([1, 2], newshape=(2, 1)).shape", (2, 1)),
         ("np.array(list(zip(np.zeros((3, 5)), np.zeros((3, 2))))).shape", (3, 2)),
+        ("np.find_common_type(['f4', 'f4', 'i4'], ['c8'])", np.dtype("complex128")),
+        ("np.find_common_type(['f4'], ['i8'])", np.dtype("float32")),
+        ("np.cast['float32']([1]).dtype, np.issubsctype(np.zeros(2), np.floating)", (np.float32, True)),
         ("issubclass(np.VisibleDeprecationWarning, UserWarning)", True),
     ],
 )
@@ -87,6 +91,45 @@ def test_builtins_of_all_the_scripts_modules(script, tmp_path, capsys):
     assert "reduce (helper_of_2016.py)" in said
 
 
+def test_builtins_that_the_script_has_itself_are_its_own(script, capsys):
+    of_2016 = script(
+        "import numpy as np",
+        "from functools import reduce",
+        "xrange = range",
+        "def total(): return np.add.reduce([1, 2]), reduce(max, xrange(3))",
+        "found = total()",
+    )
+    assert of_2016.found == (3, 2) and capsys.readouterr().err == ""
+
+
+def test_a_file_of_python_2s_string_io_takes_what_comes(script):
+    of_2016 = script(
+        "from StringIO import StringIO",
+        "from PIL import Image",
+        "image, text, empty = StringIO(), StringIO(), StringIO()",
+        "Image.new('L', (2, 2)).save(image, format='png')",
+        "text.write('a\\nb'); text.seek(0)",
+        "found = image.getvalue()[1:4], list(text), empty.getvalue(), empty.read(), StringIO(b'ab').read(1)",
+    )
+    assert of_2016.found == (b"PNG", ["a\n", "b"], "", "", b"a")
+
+
+def test_a_module_beside_the_script_comes_first(script, tmp_path):
+    (tmp_path / "commands.py").write_text("mine = True\n")
+    try:
+        assert script("import commands", "found = commands.mine").found
+    finally:
+        sys.modules.pop("commands", None)
+
+
+def test_what_is_installed_is_not_the_scripts(tmp_path):
+    of_2016 = ages.install([str(tmp_path), str(pathlib.Path(ages.__file__).parents[3])])
+    assert of_2016.owns(str(tmp_path / "train.py"))
+    assert not of_2016.owns(str(tmp_path / "venv" / "lib" / "site-packages" / "six.py"))
+    assert not of_2016.owns(ages.__file__)
+    ages.uninstall()
+
+
 def test_modules_that_moved(script, tmp_path):
     data = b"\x80\x02U\x02\xe9aq\x00."  # Two bytes, as Python 2 pickled a str.
     (tmp_path / "old.pkl").write_bytes(data)
@@ -95,12 +138,15 @@ def test_modules_that_moved(script, tmp_path):
         "from cStringIO import StringIO as C",
         "text = cPickle.load(open('%s', 'rb'))" % (tmp_path / "old.pkl"),
         f"again = cPickle.loads({data!r})",
+        "parser = ConfigParser.SafeConfigParser(); parser.readfp(StringIO.StringIO('[a]\\nb = 1\\n'))",
+        "value = parser.getint('a', 'b')",
         "both = C(b'a').read(), StringIO.StringIO('a').read()",
         "queue = Queue.Queue(); parts = urlparse.urlparse('http://a/b').path; request = urllib2.Request",
         "made = imp.new_module('made').__name__",
     )
     assert of_2016.text == of_2016.again == "\xe9a"
     assert of_2016.both == (b"a", "a") and of_2016.parts == "/b" and of_2016.made == "made"
+    assert of_2016.value == 1
     assert of_2016.cPickle.dumps is pickle.dumps
 
 

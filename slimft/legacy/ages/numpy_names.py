@@ -55,7 +55,9 @@ def _issubsctype(arg1, arg2):
 
 
 def _scalar_type(value):
-    return value if isinstance(value, type) else getattr(value, "dtype", np.dtype(value)).type
+    if isinstance(value, type):
+        return value
+    return (value.dtype if hasattr(value, "dtype") else np.dtype(value)).type
 
 
 class _Cast:

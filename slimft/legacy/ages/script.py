@@ -162,7 +162,7 @@ class Script:
     def find_spec(self, full_name, path=None, target=None):
         """The spec of a module that is the script's or is gone, or of a library that something is done with."""
         spec = importlib.machinery.PathFinder.find_spec(full_name, path)
-        # A module that is there comes first (a script's own commands.py), but for scipy.misc, which was emptied first.
+        # What is there comes first, as a script's own commands.py; but SciPy's misc was emptied before it went.
         wanted = full_name in self.modules and (spec is None or full_name == "scipy.misc")
         if wanted and self.is_calling():
             make, line = self.modules[full_name]
