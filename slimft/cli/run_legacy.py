@@ -9,18 +9,19 @@ import runpy
 import sys
 import textwrap
 from collections.abc import Sequence
+from traceback import print_exception
 from typing import NamedTuple
 
 from slimft.cli import common
 from slimft.errors import UsageError
 
 DESCRIPTION = (
-    "Runs a Python script of TensorFlow 1 and TF-Slim as it is: tensorflow is tf.compat.v1 with tf.contrib and the "
-    "names and calls of older versions; research/slim's nets, preprocessing and deployment can be imported; "
-    "packages of these names beside the script come first. What NumPy, SciPy, Pillow, PyYAML and Python itself no "
-    "longer have (np.float, scipy.misc, xrange, cPickle, ...) is there for the script's own files, and each use is "
-    "said once. All after SCRIPT is the script's. The script has to be Python 3 in its syntax. Exit status: the "
-    "script's; 2 if it is not there or is Python 2."
+    "Runs a Python script (or Jupyter notebook) of TensorFlow 1 and TF-Slim as it is: tensorflow is tf.compat.v1 "
+    "with tf.contrib and the names and calls of older versions; research/slim's nets, preprocessing and "
+    "deployment can be imported; packages of these names beside the script come first. What NumPy, SciPy, Pillow,"
+    " PyYAML and Python itself no longer have (np.float, scipy.misc, xrange, cPickle, ...) is there for the "
+    "script's own files, and each use is said once. All after SCRIPT is the script's. The script has to be Python"
+    " 3 in its syntax. Exit status: the script's; 2 if it is not there or is Python 2."
 )
 POSITIONAL = "[--without=PART,...] [--allow_pickle] [--tf_version=VERSION] SCRIPT | -m MODULE [ARGUMENT ...]"
 FLAGS = (
@@ -97,6 +98,11 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
         if not os.path.isfile(path):
             raise UsageError(f"{path} is {'a folder, not a script' if os.path.isdir(path) else 'not there'}")
         folder = os.path.dirname(os.path.realpath(path))
+    cells = None
+    if path.endswith(".ipynb") and not options.is_module:
+        from slimft.legacy import notebooks
+
+        cells = notebooks.read(path)
     sys.path.insert(0, folder)
     sys.argv = [path, *arguments]
 
@@ -112,6 +118,8 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
             path = _file_of(name)
             if path:
                 runpy.run_module(name, init_globals=_globals(script, path), run_name="__main__", alter_sys=True)
+        elif cells is not None:
+            notebooks.run(path, cells, script)
         else:
             runpy.run_path(path, init_globals=_globals(script, path), run_name="__main__")
     except Exception as error:
@@ -157,9 +165,14 @@ def _globals(script, path):
 def _show(error: Exception, script: str) -> None:
     """Shows the traceback as Python does, from the script on."""
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename != script:
+    # A notebook's code is of "PATH, cell NUMBER".
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.split(", cell ")[0] != script:
         traceback = traceback.tb_next
-    sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+    found = error.with_traceback(traceback)
+    if script.endswith(".ipynb"):
+        print_exception(found)  # Python's own hook finds no lines of what is no file, before Python 3.13.
+    else:
+        sys.excepthook(type(error), found, traceback)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

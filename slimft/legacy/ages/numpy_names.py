@@ -13,8 +13,8 @@ import numpy as np
 from slimft.legacy.ages.script import Script
 
 # NumPy 2 has bool and long again, as its own types: there these are not asked for.
-_TYPES = {"float": float, "int": int, "object": object, "str": str, "complex": complex, "unicode": str, "bool": bool,
-          "long": int}  # fmt: skip
+_TYPES = {"float": float, "int": int, "object": object, "str": str, "complex": complex, "unicode": str,
+          "bool": bool, "long": int}  # fmt: skip
 _RENAMED = {
     "NaN": "nan", "NAN": "nan", "Inf": "inf", "Infinity": "inf", "infty": "inf", "PINF": "inf",
     "float_": "float64", "complex_": "complex128", "unicode_": "str_", "string_": "bytes_", "bool8": "bool_",

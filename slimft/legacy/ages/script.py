@@ -137,9 +137,11 @@ class Script:
 
         self.patches.set(module, "__getattr__", get)
 
-    def names_of(self, code: types.CodeType) -> dict[str, Any]:
-        """The builtins of Python 2 that a module's code uses."""
-        used = _names(code) & self.builtins.keys()
+    def names_of(
+        self, code: types.CodeType, there: Mapping[str, Any] = types.MappingProxyType({})
+    ) -> dict[str, Any]:
+        """The builtins of Python 2 that a module's code uses, but for names that are `there`."""
+        used = (_names(code) & self.builtins.keys()) - there.keys()
         for name in sorted(used):
             where = os.path.basename(code.co_filename)
             line = f"{name} ({where}): {self.builtins[name][1]}; --without=builtins turns this off"
