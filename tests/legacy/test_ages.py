@@ -48,6 +48,11 @@ def script(tmp_path, monkeypatch):
         ("np.fromstring('1 2', sep=' ').tolist()", [1.0, 2.0]),
         ("np.reshape([1, 2], newshape=(2, 1)).shape", (2, 1)),
         ("np.array(list(zip(np.zeros((3, 5)), np.zeros((3, 2))))).shape", (3, 2)),
+        ("np.set_printoptions(threshold=np.nan), np.get_printoptions()['threshold']", (None, sys.maxsize)),
+        ("np.histogram([1, 1, 3], 2, normed=True)[0].tolist()", [2 / 3, 1 / 3]),
+        ("np.vstack(map(list, ['ab', 'cd'])).shape, np.hstack(iter([[1], [2]])).tolist()", ((2, 2), [1, 2])),
+        ("np.array([1, 2], copy=False).tolist(), np.lib.pad([1], 1, 'constant').tolist()", ([1, 2], [0, 1, 0])),
+        ("np.fromstring('1 2', float, -1, ' ').tolist()", [1.0, 2.0]),
         ("np.find_common_type(['f4', 'f4', 'i4'], ['c8'])", np.dtype("complex128")),
         ("np.find_common_type(['f4'], ['i8'])", np.dtype("float32")),
         ("np.cast['float32']([1]).dtype, np.issubsctype(np.zeros(2), np.floating)", (np.float32, True)),
@@ -55,7 +60,8 @@ def script(tmp_path, monkeypatch):
     ],
 )
 def test_numpy(script, expression, expected):
-    found = script("import numpy as np", f"found = {expression}").found
+    with np.printoptions():
+        found = script("import numpy as np", f"found = {expression}").found
     assert found == expected or found is expected
 
 
@@ -89,6 +95,14 @@ def test_builtins_of_all_the_scripts_modules(script, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "xrange (of_2016.py): range stands for it; --without=builtins turns this off" in said
     assert "reduce (helper_of_2016.py)" in said
+
+
+def test_files_of_python_2(script, tmp_path):
+    (tmp_path / "settings.txt").write_text("rate = 0.5\n")
+    path = str(tmp_path / "settings.txt")
+    of_2016 = script(f"execfile({path!r})", f"with file({path!r}) as opened: text = opened.read()", "apart = {}",
+                     f"def f(): execfile({path!r}, apart)", "f()")  # fmt: skip
+    assert of_2016.rate == of_2016.apart["rate"] == 0.5 and of_2016.text == "rate = 0.5\n"
 
 
 def test_builtins_that_the_script_has_itself_are_its_own(script, capsys):
@@ -181,7 +195,8 @@ def test_scipys_names(script):
         "import scipy, scipy.misc, scipy.signal, scipy.ndimage",
         "from scipy.misc import imread, logsumexp, comb",
         "found = scipy.interp(0.5, [0, 1], [0, 2]), comb(4, 2), scipy.signal.hann(3).tolist()",
-        "same = scipy.ndimage.imread is imread is scipy.misc.imread",
+        "from scipy.misc.pilutil import imread as third",
+        "same = scipy.ndimage.imread is imread is scipy.misc.imread is third",
     )
     assert of_2016.found == (1.0, 6.0, [0.0, 1.0, 0.0]) and of_2016.same
 

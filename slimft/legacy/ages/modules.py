@@ -13,11 +13,11 @@ import types
 from slimft.legacy.ages.script import Script
 
 _RENAMED = {
-    "__builtin__": "builtins", "Cookie": "http.cookies",
-    "HTMLParser": "html.parser", "Queue": "queue", "SocketServer": "socketserver", "Tkinter": "tkinter",
-    "commands": "subprocess",
+    "__builtin__": "builtins", "Cookie": "http.cookies", "HTMLParser": "html.parser", "Queue": "queue",
+    "SocketServer": "socketserver", "Tkinter": "tkinter", "commands": "subprocess",
     "cookielib": "http.cookiejar", "copy_reg": "copyreg", "httplib": "http.client", "thread": "_thread",
     "tkMessageBox": "tkinter.messagebox", "urlparse": "urllib.parse", "sklearn.externals.joblib": "joblib",
+    "sklearn.externals.six": "six", "sklearn.externals.six.moves": "six.moves",
     "sklearn.cross_validation": "sklearn.model_selection", "sklearn.grid_search": "sklearn.model_selection",
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from slimft.legacy.ages import numpy_calls
 from slimft.legacy.ages.script import Script
 
 # NumPy 2 has bool and long again, as its own types: there these are not asked for.
@@ -102,6 +103,7 @@ def put_in(script: Script) -> None:
     script.patches.set(np, "fromstring", _from_bytes(np.fromstring, script))
     script.patches.set(np, "load", _load(np.load, script))
     script.patches.set(np, "reshape", _reshape(np.reshape, script))
+    numpy_calls.put_in(script)
 
 
 def _ragged(function, script):
@@ -126,8 +128,9 @@ def _ragged(function, script):
 
 def _from_bytes(function, script):
     @functools.wraps(function)
-    def fromstring(string, dtype=float, count=-1, **named):
+    def fromstring(string, dtype=float, count=-1, *sep, **named):
         """np.fromstring, also of bytes, which np.frombuffer reads today."""
+        named = {**named, "sep": sep[0]} if sep else named
         if named.get("sep", "") != "" or not script.is_calling():
             return function(string, dtype, count, **named)
         script.say("numpy", "np.fromstring of bytes", "np.frombuffer reads them")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+# `from scipy.misc.pilutil import imread` finds a module below this one.
+__path__: list[str] = []
 _INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS,
     "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "cubic": Image.Resampling.BICUBIC,

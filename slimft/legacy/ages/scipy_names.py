@@ -20,6 +20,7 @@ _WINDOWS = (
 def put_in(script: Script) -> None:
     """Gives the script these names."""
     script.modules["scipy.misc"] = (_misc, "gone since SciPy 1.12, functions on Pillow stand for it")
+    script.modules["scipy.misc.pilutil"] = script.modules["scipy.misc"]
     if importlib.util.find_spec("scipy") is None:
         script.modules["scipy"] = (_without_scipy, "SciPy is not installed, only scipy.misc is there")
         return
