@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import subprocess
 import sys
 import traceback
 
@@ -90,6 +92,22 @@ def test_what_cannot_be_run_is_refused(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(UsageError, match=says):
         notebooks.read(str(path))
+
+
+def test_a_module_of_a_package_that_needs_old_names_itself(tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("import numpy as np\nkind = np.float\n")
+    (tmp_path / "package" / "go.py").write_text("import sys\nfrom package import kind\nprint(kind, sys.argv[1:])\n")
+    root = pathlib.Path(run_legacy.__file__).parents[2]
+    for module, status, says in (
+        ("package.go", 0, "<class 'float'> ['--a']"),
+        ("package.gone", 2, "-m package.gone"),
+    ):
+        ran = subprocess.run(
+            [sys.executable, str(root / "bin" / "run_legacy"), "-m", module, "--a"],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert ran.returncode == status and says in ran.stdout + ran.stderr
 
 
 def test_run_legacy_refuses_what_is_no_notebook(tmp_path, capsys, monkeypatch):
