@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
 import os
 import re
 import runpy
 import sys
 import textwrap
+import types
 from collections.abc import Sequence
 from traceback import print_exception
 from typing import NamedTuple
@@ -121,7 +123,7 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
         elif cells is not None:
             notebooks.run(path, cells, script)
         else:
-            runpy.run_path(path, init_globals=_globals(script, path), run_name="__main__")
+            _run_file(script, path)
     except Exception as error:
         if isinstance(error, SyntaxError) and str(error.msg).startswith(_PYTHON_2):
             raise UsageError(
@@ -153,11 +155,24 @@ def _file_of(module):
     return spec.origin if spec is not None and spec.origin and os.path.isfile(spec.origin) else ""
 
 
+def _run_file(script, path):
+    """Runs the file at `path` as the module __main__."""
+    with open(path, "rb") as file:
+        code = script.compile(file.read(), path)
+    module = types.ModuleType("__main__")
+    vars(module).update(__file__=path, __builtins__=builtins, **script.names_of(code))
+    before, sys.modules["__main__"] = sys.modules["__main__"], module
+    try:
+        exec(code, vars(module))
+    finally:
+        sys.modules["__main__"] = before
+
+
 def _globals(script, path):
     """The builtins of Python 2 that the file at `path` uses; nothing if it is not Python 3."""
     try:
         with open(path, "rb") as file:
-            return script.names_of(compile(file.read(), path, "exec", dont_inherit=True))
+            return script.names_of(script.compile(file.read(), path))
     except (SyntaxError, ValueError):
         return {}
 

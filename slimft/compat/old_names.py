@@ -11,6 +11,7 @@ import operator
 
 from tensorflow.python import pywrap_tensorflow
 from tensorflow.python.framework import graph_util
+from tensorflow.python.ops import rnn
 
 from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
@@ -101,6 +102,8 @@ _WRITTEN = {
 # Names in TensorFlow's private modules that scripts import from there.
 _PRIVATE = (
     (pywrap_tensorflow, "NewCheckpointReader", "train.NewCheckpointReader"),
+    (rnn, "bidirectional_rnn", "nn.static_bidirectional_rnn"),
+    (rnn, "rnn", "nn.static_rnn"),
     *(
         (graph_util, name, f"graph_util.{name}")
         for name in ("convert_variables_to_constants", "extract_sub_graph", "must_run_on_cpu",

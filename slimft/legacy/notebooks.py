@@ -87,7 +87,7 @@ def run(path: str, cells: list[Cell], script: Script) -> None:
         file = f"{path}, cell {cell.number}"
         source = _python(cell, file, flags, script)
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-        code = compile(source, file, "exec", flags, dont_inherit=True)
+        code = script.compile(source, file, flags)
         # What one cell imports of __future__ is so in the next, as in Jupyter.
         flags |= code.co_flags & _FUTURES
         names.update(script.names_of(code, names))

@@ -65,6 +65,30 @@ def test_numpy(script, expression, expected):
     assert found == expected or found is expected
 
 
+def test_arrays_as_numbers_and_bytes(script, capsys):
+    of_2016 = script(
+        "import numpy as np",
+        "def sample(weights):",
+        "    return int(np.searchsorted(np.cumsum(weights), np.random.rand(1) * 0 + 0.5))",
+        "found = sample([0.2, 0.6]), float(np.array([[2.5]])), int('7'), int(3.9), int(), int('ff', 16)",
+        "data = np.array([1, 2], np.int16).tostring()",
+        "class Own:",
+        "    def tostring(self): return 'own'",
+        "own = Own().tostring(), isinstance(3, int), (lambda int: int(2))(lambda x: x * 10)",
+    )
+    assert of_2016.found == (1, 2.5, 7, 3, 0, 255)
+    assert of_2016.data == b"\x01\x00\x02\x00" and of_2016.own == ("own", True, 20)
+    assert "int of an array of one element" in capsys.readouterr().err
+    with pytest.raises(TypeError):
+        script("import numpy as np", "int(np.array([1, 2]))")
+
+
+def test_a_rewritten_module_keeps_its_lines(script):
+    with pytest.raises(ZeroDivisionError) as caught:
+        script("import numpy as np", "def f(x):", "    return float(x) / 0", "", "f(np.ones(1))")
+    assert [entry.lineno + 1 for entry in caught.traceback[-2:]] == [5, 3]
+
+
 def test_the_standard_library(script):
     of_2016 = script(
         "from collections import Iterable, Mapping, OrderedDict",

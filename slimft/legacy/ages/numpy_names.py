@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from slimft.legacy.ages import numpy_calls
+from slimft.legacy.ages import numpy_calls, numpy_values
 from slimft.legacy.ages.script import Script
 
 # NumPy 2 has bool and long again, as its own types: there these are not asked for.
@@ -98,6 +98,7 @@ def put_in(script: Script) -> None:
         if hasattr(exceptions, name):
             table[name] = (getattr(exceptions, name), f"np.exceptions.{name} since NumPy 2")
     script.answer(np, "np", "numpy", table)
+    numpy_values.put_in(script)
     for name in ("array", "asarray"):
         script.patches.set(np, name, _ragged(getattr(np, name), script))
     script.patches.set(np, "fromstring", _from_bytes(np.fromstring, script))

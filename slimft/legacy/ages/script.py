@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dis
 import importlib
 import importlib.machinery
@@ -28,6 +29,11 @@ class _Loader(importlib.machinery.SourceFileLoader):
     """Runs a module of the script with what `Script.names_of` finds for it."""
 
     script: Script
+
+    def get_code(self, fullname):
+        """The module's code, of its source each time: what is compiled here is not for Python's cache."""
+        path = self.get_filename(fullname)
+        return self.script.compile(self.get_data(path), path)
 
     def exec_module(self, module):
         code = self.get_code(module.__name__)
@@ -78,6 +84,9 @@ class Script:
         self.allow_pickle = False
         # What the globals of the script's modules get, by name: what it is, and what is said.
         self.builtins: dict[str, tuple[Any, str]] = {}
+        # What a file's syntax tree goes through before it is compiled, and the globals that it may use then.
+        self.rewrite: Callable[[ast.AST], ast.AST] | None = None
+        self.helpers: dict[str, Any] = {}
         # What makes a module that is gone, by its name, and what is said.
         self.modules: dict[str, tuple[Callable[[], types.ModuleType], str]] = {}
         # What is called with a library when it has been loaded.
@@ -137,6 +146,12 @@ class Script:
 
         self.patches.set(module, "__getattr__", get)
 
+    def compile(self, source: str | bytes, path: str, flags: int = 0) -> types.CodeType:
+        """The code of one of the script's files, rewritten where that is needed; SyntaxError if it is none."""
+        tree = ast.parse(source, path, type_comments=False)
+        tree = ast.fix_missing_locations(self.rewrite(tree)) if self.rewrite is not None else tree
+        return compile(tree, path, "exec", flags, dont_inherit=True)
+
     def names_of(
         self, code: types.CodeType, there: Mapping[str, Any] = types.MappingProxyType({})
     ) -> dict[str, Any]:
@@ -146,7 +161,7 @@ class Script:
             where = os.path.basename(code.co_filename)
             line = f"{name} ({where}): {self.builtins[name][1]}; --without=builtins turns this off"
             self.patches.say(name, line)
-        return {name: self.builtins[name][0] for name in used}
+        return {**self.helpers, **{name: self.builtins[name][0] for name in used}}
 
     def start(self) -> None:
         """From now on, imports are looked at."""
