@@ -183,7 +183,7 @@ def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
         ("tf.contrib.slim.no_such_layer", ("tf.contrib.slim.no_such_layer", "tf-slim")),
         ("tf.contrib.quantize.create_training_graph()", ("quantization-aware", "tf.lite")),
         ("from tensorflow.contrib import gan; gan.gan_model()", ("tf.contrib.gan.gan_model", "tensorflow-gan")),
-        ("from tensorflow.contrib.tpu import TPUEstimator", ("TPUEstimator",)),
+        ("from tensorflow.contrib.bigtable import BigtableClient", ("BigtableClient",)),
         ("tf.contrib.learn.no_such_name", ("tf.contrib.learn.no_such_name", "slim.learning.train")),
         ("tf.scalar_sumary", ("tf.scalar_sumary",)),
         ("import tensorflow.contrib.gdr", ("tf.contrib.gdr", "ended with TensorFlow 1")),
