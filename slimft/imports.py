@@ -1,4 +1,4 @@
-"""What others import and nobody may use: left out until it is."""
+"""Imports: of what others import and nobody may use, left out until it is; and of modules under other names."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +42,23 @@ class _LeftOut(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: Any) -> None:
         """Of the protocol; `create_module` comes first."""
+
+
+def spec_of(full_name: str, module: types.ModuleType) -> importlib.machinery.ModuleSpec:
+    """The spec by which ``import full_name`` gives `module`, which exists and may have another name."""
+    return importlib.machinery.ModuleSpec(full_name, _There(module), is_package=hasattr(module, "__path__"))
+
+
+class _There(importlib.abc.Loader):
+    def __init__(self, module: types.ModuleType):
+        self._module = module
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """None: Python makes a module, whose place is then taken."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Puts the module that exists where the import system looks for what was imported."""
+        sys.modules[module.__name__] = self._module
 
 
 class Deferred:

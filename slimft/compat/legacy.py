@@ -15,13 +15,13 @@ Packages `nets`, `preprocessing` and `deployment` that the script brings along a
 from __future__ import annotations
 
 import importlib
-import importlib.machinery
 import sys
 import types
 
 from slimft.compat import estimator_repairs, legacy_names
 from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
+from slimft.imports import spec_of
 
 _UNSET = object()
 # What is below tensorflow, and not a part of its interface of which tf.compat.v1 has another version.
@@ -58,23 +58,6 @@ class _TensorFlow(types.ModuleType):
         return sorted({*super().__dir__(), *dir(tf), *dir(self._real)})
 
 
-class _Loader:
-    """Puts a module that exists where the import system looks for what was imported."""
-
-    def __init__(self, module):
-        self._module = module
-
-    def create_module(self, spec):
-        return None
-
-    def exec_module(self, module):
-        sys.modules[module.__name__] = self._module
-
-
-def _spec(full_name, module):
-    return importlib.machinery.ModuleSpec(full_name, _Loader(module), is_package=hasattr(module, "__path__"))
-
-
 class _PartsFinder:
     """Finds TensorFlow 1's parts: ``tensorflow.image`` is tf.compat.v1.image, however it is imported.
 
@@ -89,12 +72,12 @@ class _PartsFinder:
         root, _, rest = full_name.partition(".")
         if root == "tensorflow_core":
             self.found.append(full_name)
-            return _spec(full_name, importlib.import_module(f"tensorflow.{rest}" if rest else "tensorflow"))
+            return spec_of(full_name, importlib.import_module(f"tensorflow.{rest}" if rest else "tensorflow"))
         part = _part(full_name)
         if part is None:
             return None
         self.found.append(full_name)
-        return _spec(full_name, part)
+        return spec_of(full_name, part)
 
 
 def _part(full_name):
@@ -122,7 +105,7 @@ class _Finder:
         module = legacy_names.resolve(full_name)
         if module is not None:
             self.found.append(full_name)
-            return _spec(full_name, module)
+            return spec_of(full_name, module)
         if sys.modules.get(root) is legacy_names.resolve(root):
             # Without `name`: with it, `from package import name` would hide this line behind its own.
             raise ModuleNotFoundError(legacy_names.missing(full_name))

@@ -44,13 +44,13 @@ _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
     "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute", "distributions",
     "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor", "grid_rnn",
-    "hadoop", "ignite", "image", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
+    "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
     "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
     "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
     "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
     "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
     "sparsemax", "specs", "stateless", "summary", "tensor_forest", "tensorboard", "testing", "text",
-    "timeseries", "tpu",
+    "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
 # in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
@@ -64,7 +64,6 @@ _PACKAGES = {
     "nets.nasnet": (),
     "preprocessing": (),
     "tensorflow.contrib": (),
-    "tensorflow.contrib.deprecated": (),
     "tensorflow.contrib.framework": ("tf_slim.ops.arg_scope", "tf_slim.ops.variables", "tf_slim.ops.framework_ops"),
     "tensorflow.contrib.layers": (
         "tf_slim",
@@ -122,10 +121,7 @@ _MODULES = {
 }
 
 # Names that are in tf.compat.v1 now.
-_SUMMARIES = {f"{kind}_summary": f"summary.{kind}" for kind in ("audio", "histogram", "image", "scalar")}
 _NAMES = {
-    # What TensorFlow 0.12 had as tf.scalar_summary and so on.
-    "tensorflow.contrib.deprecated": {**_SUMMARIES, "merge_summary": "summary.merge"},
     "tensorflow.contrib.framework": {
         "init_from_checkpoint": "train.init_from_checkpoint",
         "is_tensor": "is_tensor",

@@ -1,4 +1,4 @@
-"""Names of TensorFlow 0.x and 1.x that TensorFlow 2 has under others, for scripts: `put_in` and `take_out`.
+"""Names of TensorFlow 0.x and 1.x that TensorFlow 2 has under others, for scripts: `put_in`.
 
 Which there were, and what their arguments meant: the API documentation of TensorFlow 0.5 to 1.15, and its
 tools/compatibility/tf_upgrade.py (github.com/tensorflow/tensorflow, tag v1.0.0) for the renaming of 1.0.
@@ -61,20 +61,23 @@ _RENAMED = {
 }
 
 
-def _scalar_summary(tags, values, collections=None, name=None):
+def scalar_summary(tags, values, collections=None, name=None):
     """`tf.scalar_summary` of 0.12 for one tag, by which `tf.summary.scalar` names the op."""
     return tf.summary.scalar(_tag(tags), values, collections=collections)
 
 
-def _histogram_summary(tag, values, collections=None, name=None):
+def histogram_summary(tag, values, collections=None, name=None):
+    """`tf.histogram_summary` of 0.12."""
     return tf.summary.histogram(_tag(tag), values, collections=collections)
 
 
-def _image_summary(tag, tensor, max_images=3, collections=None, name=None):
+def image_summary(tag, tensor, max_images=3, collections=None, name=None):
+    """`tf.image_summary` of 0.12."""
     return tf.summary.image(_tag(tag), tensor, max_outputs=max_images, collections=collections)
 
 
-def _audio_summary(tag, tensor, sample_rate, max_outputs=3, collections=None, name=None):
+def audio_summary(tag, tensor, sample_rate, max_outputs=3, collections=None, name=None):
+    """`tf.audio_summary` of 0.12."""
     return tf.summary.audio(_tag(tag), tensor, sample_rate, max_outputs=max_outputs, collections=collections)
 
 
@@ -92,11 +95,11 @@ def _batch_matmul(x, y, adj_x=False, adj_y=False, name=None):
 
 
 _WRITTEN = {
-    "audio_summary": _audio_summary,
+    "audio_summary": audio_summary,
     "batch_matmul": _batch_matmul,
-    "histogram_summary": _histogram_summary,
-    "image_summary": _image_summary,
-    "scalar_summary": _scalar_summary,
+    "histogram_summary": histogram_summary,
+    "image_summary": image_summary,
+    "scalar_summary": scalar_summary,
 }
 
 # Names in TensorFlow's private modules that scripts import from there.
@@ -122,12 +125,9 @@ def put_in(patches: Patches) -> None:
     for module, name, new in _PRIVATE:
         if not hasattr(module, name):
             patches.set(module, name, operator.attrgetter(new)(tf))
-    for name in ("nn.softmax_cross_entropy_with_logits", "nn.sigmoid_cross_entropy_with_logits"):
-        package, _, name = name.rpartition(".")
-        module = operator.attrgetter(package)(tf)
-        patches.set(module, name, _by_name_only(getattr(module, name)))
-    old = tf.nn.sparse_softmax_cross_entropy_with_logits
-    patches.set(tf.nn, "sparse_softmax_cross_entropy_with_logits", _by_name_only(old))
+    for kind in ("sigmoid", "softmax", "sparse_softmax"):
+        name = f"{kind}_cross_entropy_with_logits"
+        patches.set(tf.nn, name, _by_name_only(getattr(tf.nn, name)))
 
 
 def _by_name_only(function):

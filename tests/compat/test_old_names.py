@@ -126,6 +126,17 @@ def test_summaries(script, tmp_path):
         script("tf.scalar_summary(['a', 'b'], [1.0, 2.0])")
 
 
+def test_tf_contrib_deprecated_has_them_with_their_arguments(script):
+    names = script(
+        "deprecated = tf.contrib.deprecated",
+        "deprecated.scalar_summary('loss', 3.0)",
+        "deprecated.image_summary('image', tf.zeros([4, 2, 2, 3]), max_images=1)",
+        "merged = deprecated.merge_all_summaries()",
+    )
+    found = tf.Summary.FromString(value_of(names["merged"]))
+    assert [value.tag for value in found.value] == ["loss", "image/image"]
+
+
 def test_flags_without_a_definition(script, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["script.py", "--old_rate=0.5", "--of_another_script"])
     names = script(

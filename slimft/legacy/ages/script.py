@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slimft.compat.patches import Patches
+from slimft.imports import spec_of
 
 _LIBRARIES = tuple(
     os.path.realpath(path) + os.sep
@@ -56,19 +57,6 @@ class _After:
 
     def __getattr__(self, name):
         return getattr(self._loader, name)
-
-
-class _Ready:
-    """A loader of a module that exists."""
-
-    def __init__(self, module):
-        self._module = module
-
-    def create_module(self, spec):
-        return None
-
-    def exec_module(self, module):
-        sys.modules[module.__name__] = self._module
 
 
 class Script:
@@ -186,7 +174,7 @@ class Script:
             module = make()
             self.say("scipy" if full_name.startswith("scipy") else "modules", f"import {full_name}", line)
             self._found.append(full_name)
-            return importlib.machinery.ModuleSpec(full_name, _Ready(module), is_package=hasattr(module, "__path__"))
+            return spec_of(full_name, module)
         if spec is None or spec.loader is None:
             return None
         if full_name in self.later:

@@ -21,6 +21,26 @@ def _check(cells_fw, cells_bw, states_fw, states_bw):
             raise ValueError(f"stack_bidirectional_rnn: {name} has to be a list with a state for each layer")
 
 
+def _stack(layer, cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, scope):
+    """The outputs of the last layer and both directions' states; `layer` makes one in its scope."""
+    _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
+    states_fw, states_bw = [], []
+    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
+        for i, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
+            with tf.variable_scope(f"cell_{i}") as cell_scope:
+                inputs, state_fw, state_bw = layer(
+                    cell_scope,
+                    inputs,
+                    cell_fw=cell_fw,
+                    cell_bw=cell_bw,
+                    initial_state_fw=initial_states_fw and initial_states_fw[i],
+                    initial_state_bw=initial_states_bw and initial_states_bw[i],
+                )
+            states_fw.append(state_fw)
+            states_bw.append(state_bw)
+    return inputs, tuple(states_fw), tuple(states_bw)
+
+
 def stack_bidirectional_rnn(
     cells_fw,
     cells_bw,
@@ -44,24 +64,13 @@ def stack_bidirectional_rnn(
     Returns:
         (list of outputs [batch, fw + bw], forward states, backward states), states in a tuple for the layers.
     """
-    _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
-    states_fw, states_bw = [], []
-    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
-        for i, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
-            with tf.variable_scope(f"cell_{i}") as cell_scope:
-                inputs, state_fw, state_bw = tf.nn.static_bidirectional_rnn(
-                    cell_fw,
-                    cell_bw,
-                    inputs,
-                    initial_state_fw=initial_states_fw and initial_states_fw[i],
-                    initial_state_bw=initial_states_bw and initial_states_bw[i],
-                    sequence_length=sequence_length,
-                    dtype=dtype,
-                    scope=cell_scope,
-                )
-            states_fw.append(state_fw)
-            states_bw.append(state_bw)
-    return inputs, tuple(states_fw), tuple(states_bw)
+
+    def layer(scope, inputs, **arguments):
+        return tf.nn.static_bidirectional_rnn(
+            inputs=inputs, sequence_length=sequence_length, dtype=dtype, scope=scope, **arguments
+        )
+
+    return _stack(layer, cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, scope)
 
 
 def stack_bidirectional_dynamic_rnn(
@@ -87,24 +96,12 @@ def stack_bidirectional_dynamic_rnn(
     Returns:
         (outputs [batch, time, fw + bw], forward states, backward states), states in a tuple for the layers.
     """
-    _check(cells_fw, cells_bw, initial_states_fw, initial_states_bw)
-    states_fw, states_bw = [], []
-    with tf.variable_scope(scope or "stack_bidirectional_rnn"):
-        for i, (cell_fw, cell_bw) in enumerate(zip(cells_fw, cells_bw)):
-            with tf.variable_scope(f"cell_{i}"):
-                outputs, (state_fw, state_bw) = tf.nn.bidirectional_dynamic_rnn(
-                    cell_fw,
-                    cell_bw,
-                    inputs,
-                    initial_state_fw=initial_states_fw and initial_states_fw[i],
-                    initial_state_bw=initial_states_bw and initial_states_bw[i],
-                    sequence_length=sequence_length,
-                    dtype=dtype,
-                    parallel_iterations=parallel_iterations,
-                    swap_memory=swap_memory,
-                    time_major=time_major,
-                )
-                inputs = tf.concat(outputs, 2)
-            states_fw.append(state_fw)
-            states_bw.append(state_bw)
-    return inputs, tuple(states_fw), tuple(states_bw)
+
+    def layer(_, inputs, **arguments):
+        outputs, states = tf.nn.bidirectional_dynamic_rnn(
+            inputs=inputs, sequence_length=sequence_length, dtype=dtype, parallel_iterations=parallel_iterations,
+            swap_memory=swap_memory, time_major=time_major, **arguments,
+        )  # fmt: skip
+        return (tf.concat(outputs, 2), *states)
+
+    return _stack(layer, cells_fw, cells_bw, inputs, initial_states_fw, initial_states_bw, scope)

@@ -66,7 +66,17 @@ def _monotonic_probability_fn(score, previous_alignments, sigmoid_noise, mode, s
 
 
 class _BaseMonotonicAttentionMechanism(_BaseAttentionMechanism):
-    """A mechanism that begins at the first step of the memory."""
+    """A mechanism that begins at the first step of the memory.
+
+    Args:
+        noise: arguments of `_monotonic_probability_fn`.
+        score_bias_init: what the bias of the scores begins with.
+        others: see `_BaseAttentionMechanism`.
+    """
+
+    def __init__(self, noise, score_bias_init, **others):
+        super().__init__(probability_fn=functools.partial(_monotonic_probability_fn, **noise), **others)
+        self._score_bias_init = score_bias_init
 
     def initial_alignments(self, batch_size, dtype):
         return tf.one_hot(tf.zeros([batch_size], tf.int32), self._alignments_size, dtype=dtype)
@@ -108,20 +118,17 @@ class BahdanauMonotonicAttention(_BaseMonotonicAttentionMechanism):
         dtype=None,
         name="BahdanauMonotonicAttention",
     ):
-        probability_fn = functools.partial(
-            _monotonic_probability_fn, sigmoid_noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
-        )
         super().__init__(
             query_layer=dense(num_units, "query_layer", dtype),
             memory_layer=dense(num_units, "memory_layer", dtype),
             memory=memory,
-            probability_fn=probability_fn,
+            noise={"sigmoid_noise": sigmoid_noise, "mode": mode, "seed": sigmoid_noise_seed},
+            score_bias_init=score_bias_init,
             memory_sequence_length=memory_sequence_length,
             score_mask_value=score_mask_value,
             name=name,
         )
         self._num_units, self._normalize = num_units, normalize
-        self._score_bias_init = score_bias_init
 
     def _score(self, query):
         return _bahdanau_score(self._query_layer(query), self._keys, bool(self._normalize))
@@ -151,20 +158,17 @@ class LuongMonotonicAttention(_BaseMonotonicAttentionMechanism):
         dtype=None,
         name="LuongMonotonicAttention",
     ):
-        probability_fn = functools.partial(
-            _monotonic_probability_fn, sigmoid_noise=sigmoid_noise, mode=mode, seed=sigmoid_noise_seed
-        )
         super().__init__(
             query_layer=None,
             memory_layer=dense(num_units, "memory_layer", dtype),
             memory=memory,
-            probability_fn=probability_fn,
+            noise={"sigmoid_noise": sigmoid_noise, "mode": mode, "seed": sigmoid_noise_seed},
+            score_bias_init=score_bias_init,
             memory_sequence_length=memory_sequence_length,
             score_mask_value=score_mask_value,
             name=name,
         )
         self._num_units, self._scale = num_units, scale
-        self._score_bias_init = score_bias_init
 
     def _score(self, query):
         return _luong_score(query, self._keys, self._scale)
