@@ -73,7 +73,7 @@ class Script:
         # What the globals of the script's modules get, by name: what it is, and what is said.
         self.builtins: dict[str, tuple[Any, str]] = {}
         # What a file's syntax tree goes through before it is compiled, and the globals that it may use then.
-        self.rewrite: Callable[[ast.AST], ast.AST] | None = None
+        self.rewrites: list[Callable[[ast.AST], ast.AST]] = []
         self.helpers: dict[str, Any] = {}
         # What makes a module that is gone, by its name, and what is said.
         self.modules: dict[str, tuple[Callable[[], types.ModuleType], str]] = {}
@@ -137,8 +137,9 @@ class Script:
     def compile(self, source: str | bytes, path: str, flags: int = 0) -> types.CodeType:
         """The code of one of the script's files, rewritten where that is needed; SyntaxError if it is none."""
         tree = ast.parse(source, path, type_comments=False)
-        tree = ast.fix_missing_locations(self.rewrite(tree)) if self.rewrite is not None else tree
-        return compile(tree, path, "exec", flags, dont_inherit=True)
+        for rewrite in self.rewrites:
+            tree = rewrite(tree)
+        return compile(ast.fix_missing_locations(tree), path, "exec", flags, dont_inherit=True)
 
     def names_of(
         self, code: types.CodeType, there: Mapping[str, Any] = types.MappingProxyType({})
