@@ -62,6 +62,7 @@ version_utils.swap_class = functools.cache(version_utils.swap_class)
 warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
 warnings.filterwarnings("ignore", message=r"`tf\.(layers|nn\.rnn_cell)\.\w+` is deprecated")
 warnings.filterwarnings("ignore", message="`layer.add_variable` is deprecated")
+warnings.filterwarnings("ignore", message="`Model.state_updates` will be removed")
 
 # TensorFlow 2's behaviour has to be off before this. scikit-learn, which one of slim's losses needs, would take a
 # second.

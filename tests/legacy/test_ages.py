@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+import slimft.compat
 from slimft.errors import UsageError
 from slimft.legacy import ages
 from slimft.legacy.ages import scipy_misc
@@ -301,6 +302,61 @@ def test_images_are_read_written_and_resized(tmp_path):
     floats = np.array([[0.25, 7.5]], np.float32)
     np.testing.assert_array_equal(scipy_misc.imresize(floats, 100, "nearest", mode="F"), floats)
     np.testing.assert_array_equal(scipy_misc.fromimage(scipy_misc.toimage(np.moveaxis(image, 2, 0))), image)
+
+
+@pytest.fixture
+def tensorflow_of_then():
+    slimft.compat.install()
+    yield
+    slimft.compat.uninstall()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "import keras; layers, backend = keras.layers, keras.backend",
+        "import keras.layers as layers, keras.backend as backend",
+        "import os, keras.layers, keras.backend; layers, backend = keras.layers, keras.backend",
+        "import keras.layers.core as layers; from keras import backend",
+        "from tensorflow.python import keras; layers = keras.layers; from tensorflow.python.keras import backend",
+        "from tensorflow.contrib import keras, slim; layers, backend = keras.layers, keras.backend; slim.arg_scope",
+    ],
+)
+@pytest.mark.parametrize("where", ["module", "function"])
+def test_keras_is_keras_2(script, tensorflow_of_then, lines, where):
+    keras = pytest.importorskip("tf_keras.api._v1.keras")
+    found = "found = layers.Dense, backend.get_session"
+    if where == "module":
+        of_2016 = script(*lines.split("; "), found)
+    else:
+        body = [f"    {line}" for line in (*lines.split("; "), found, "return found")]
+        of_2016 = script("def f():", *body, "found = f()")
+    assert of_2016.found == (keras.layers.Dense, keras.backend.get_session)
+
+
+def test_all_names_of_keras_are_keras_2s(script, tensorflow_of_then):
+    keras = pytest.importorskip("tf_keras.api._v1.keras")
+    of_2016 = script("from keras.layers.core import *", "from keras.backend.tensorflow_backend import *")
+    assert of_2016.Flatten is keras.layers.Flatten and of_2016.get_session is keras.backend.get_session
+
+
+def test_keras_is_left_alone(script, tensorflow_of_then, tmp_path, capsys):
+    pytest.importorskip("tf_keras")
+    today = __import__("keras")
+    assert script("import keras", without=["keras"]).keras is today
+    assert script("import keras").keras is not today
+    assert "import keras (of_2016.py, line" in capsys.readouterr().err
+    # What only TensorFlow's private copy has is not touched.
+    from tensorflow.python.keras.layers.legacy_rnn import rnn_cell_impl
+
+    line = "from tensorflow.python.keras.layers.legacy_rnn import rnn_cell_impl as found"
+    assert script(line).found is rnn_cell_impl
+    sys.modules.pop("keras")
+    (tmp_path / "keras.py").write_text("own = True\n")
+    try:
+        assert script("import keras").keras.own
+    finally:
+        sys.modules["keras"] = today
 
 
 def test_nobody_else_sees_any_of_it(script):

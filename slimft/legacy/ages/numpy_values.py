@@ -55,7 +55,7 @@ def put_in(script: Script) -> None:
         script.say("numpy", f"array.{name}", line)
         return functools.partial(function, value)
 
-    script.rewrites.append(_Calls().visit)
+    script.rewrites.append(lambda tree, path: _Calls().visit(tree))
     script.helpers.update({_NUMBER: number, _METHOD: method})
 
 

@@ -72,8 +72,9 @@ class Script:
         self.allow_pickle = False
         # What the globals of the script's modules get, by name: what it is, and what is said.
         self.builtins: dict[str, tuple[Any, str]] = {}
-        # What a file's syntax tree goes through before it is compiled, and the globals that it may use then.
-        self.rewrites: list[Callable[[ast.AST], ast.AST]] = []
+        # What a file's syntax tree, with its path, goes through before it is compiled, and the globals that it may
+        # use then.
+        self.rewrites: list[Callable[[ast.AST, str], ast.AST]] = []
         self.helpers: dict[str, Any] = {}
         # What makes a module that is gone, by its name, and what is said.
         self.modules: dict[str, tuple[Callable[[], types.ModuleType], str]] = {}
@@ -106,9 +107,9 @@ class Script:
             return None
         return f"{os.path.basename(path)}, line {frame.f_lineno}"
 
-    def say(self, kind: str, name: str, line: str) -> None:
-        """Says once that `name` is used, where, and what turns it off."""
-        place = self.place()
+    def say(self, kind: str, name: str, line: str, place: str | None = None) -> None:
+        """Says once that `name` is used, where (by default, where the script is), and what turns it off."""
+        place = place or self.place()
         where = f" ({place})" if place else ""
         self.patches.say(name, f"{name}{where}: {line}; --without={kind} turns this off")
 
@@ -138,7 +139,7 @@ class Script:
         """The code of one of the script's files, rewritten where that is needed; SyntaxError if it is none."""
         tree = ast.parse(source, path, type_comments=False)
         for rewrite in self.rewrites:
-            tree = rewrite(tree)
+            tree = rewrite(tree, path)
         return compile(ast.fix_missing_locations(tree), path, "exec", flags, dont_inherit=True)
 
     def names_of(
