@@ -59,6 +59,10 @@ class _TensorFlow(types.ModuleType):
         return sorted({*super().__dir__(), *dir(tf), *dir(self._real)})
 
 
+# Modules of TensorFlow's own that were only a name for another.
+_ONCE = {"tensorflow.python.training.training_ops": "tensorflow.python.ops.gen_training_ops"}
+
+
 class _PartsFinder:
     """Finds TensorFlow 1's parts: ``tensorflow.image`` is tf.compat.v1.image, however it is imported.
 
@@ -75,6 +79,8 @@ class _PartsFinder:
             self.found.append(full_name)
             return spec_of(full_name, importlib.import_module(f"tensorflow.{rest}" if rest else "tensorflow"))
         part = _part(full_name) or _keras(full_name)
+        if full_name in _ONCE:
+            part = importlib.import_module(_ONCE[full_name])
         if part is None:
             return None
         self.found.append(full_name)
@@ -148,13 +154,14 @@ def install(version: str | None = None) -> None:
         if name in ("tensorflow", "tensorflow.keras") or name.startswith("tensorflow.keras.") or _part(name):
             _set_aside[name] = sys.modules.pop(name)
     sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"], version)
-    from slimft.compat import old_calls, old_names, old_shapes, old_tensors
+    from slimft.compat import old_calls, old_internals, old_names, old_shapes, old_tensors
 
     # `import tensorflow.compat.v1` is another module than `from tensorflow.compat import v1`.
     for name, module in list(sys.modules.items()):
         if name.startswith("tensorflow") and name.endswith("compat.v1"):
             _patches.set(module, "keras", sys.modules["tensorflow"].keras)
     old_names.put_in(_patches)
+    old_internals.put_in(_patches)
     old_calls.put_in(_patches)
     old_shapes.put_in(_patches)
     old_tensors.put_in(_patches, sys.modules["tensorflow"])
