@@ -43,7 +43,7 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
     "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute", "distributions",
-    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor", "grid_rnn",
+    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "grid_rnn",
     "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
     "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
     "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
@@ -106,6 +106,7 @@ _MODULES = {
     "nets.nasnet": ("slimft.nets.nasnet",),
     "preprocessing": ("slimft.legacy.preprocessing",),
     "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
+    "tensorflow.contrib.graph_editor": ("slimft.compat.contrib.graph_editor",),
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
     "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),
     "tensorflow.examples.tutorials.mnist": ("slimft.compat.examples.tutorials.mnist",),
