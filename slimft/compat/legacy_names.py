@@ -46,7 +46,7 @@ _REST_OF_CONTRIB = (
     "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "grid_rnn",
     "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
     "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
-    "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
+    "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "optimizer_v2",
     "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
     "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
     "sparsemax", "specs", "stateless", "summary", "tensor_forest", "tensorboard", "testing", "text",
