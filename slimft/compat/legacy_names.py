@@ -41,16 +41,14 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 
 # What else tf.contrib had in 1.15. These can be imported, as scripts import what they then do not use.
 _REST_OF_CONTRIB = (
-    "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
-    "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute", "distributions",
-    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "grid_rnn",
-    "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
-    "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
-    "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "optimizer_v2",
-    "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
-    "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
-    "sparsemax", "specs", "stateless", "summary", "tensor_forest", "tensorboard", "testing", "text",
-    "timeseries",
+    "all_reduce", "autograph", "bayesflow", "bigtable", "boosted_trees", "cloud", "compiler",
+    "constrained_optimization", "distribute", "distributions", "eager", "factorization",
+    "feature_column", "ffmpeg", "fused_conv", "gan", "grid_rnn", "hadoop", "ignite", "input_pipeline",
+    "kafka", "keras", "kernel_methods", "kinesis", "labeled_tensor", "libsvm", "linear_optimizer",
+    "lite", "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2", "proto",
+    "quantization", "quantize", "receptive_field", "recurrent", "reduce_slice_ops",
+    "remote_fused_graph", "rpc", "saved_model", "session_bundle", "solvers", "specs", "summary",
+    "tensor_forest", "tensorboard", "testing", "text", "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
 # in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
@@ -268,8 +266,8 @@ def _listed(full_name):
 def _sources(full_name):
     """The modules in which the names of a package are; None if there is no such package.
 
-    Below ``tensorflow.contrib.NAME.python`` and its folders, every module has the names of
-    ``tensorflow.contrib.NAME``, which is where scripts could have taken them from as well.
+    Below ``tensorflow.contrib.NAME.python`` and ``tensorflow.contrib.NAME.ops``, and in the folders there, every
+    module has the names of ``tensorflow.contrib.NAME``, which is where scripts could have taken them from as well.
     """
     sources = _PACKAGES.get(full_name)
     parts = full_name.split(".")
@@ -278,7 +276,7 @@ def _sources(full_name):
     if len(parts) == 3:
         ours = f"{_CONTRIB}.{parts[2]}"
         return (ours, *(sources or ())) if find_spec(ours) else sources
-    is_module = parts[3] == "python" and len(parts) <= 7 and _MODULE_NAME.fullmatch(parts[-1])
+    is_module = parts[3] in ("python", "ops") and len(parts) <= 7 and _MODULE_NAME.fullmatch(parts[-1])
     if sources is None and is_module:
         return _sources(".".join(parts[:3]))
     return sources
