@@ -47,7 +47,7 @@ _REST_OF_CONTRIB = (
     "kafka", "keras", "kernel_methods", "kinesis", "labeled_tensor", "libsvm", "linear_optimizer",
     "lite", "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2", "proto",
     "quantization", "quantize", "receptive_field", "recurrent", "reduce_slice_ops",
-    "remote_fused_graph", "rpc", "saved_model", "session_bundle", "solvers", "specs", "summary",
+    "remote_fused_graph", "rpc", "session_bundle", "solvers", "specs", "summary",
     "tensor_forest", "tensorboard", "testing", "text", "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
@@ -141,6 +141,10 @@ _ADVICE = {
     "research/slim's preprocessing into a folder preprocessing beside the script, where they are found first",
     "google3": "take the line out, or import what the package is called outside of Google; slimft knows "
     "google3.testing.pybase.parameterized, which is absl.testing's",
+    "tensorflow.contrib.all_reduce": "tf.contrib.nccl.all_sum sums over devices",
+    "tensorflow.contrib.opt": "most of its optimizers are here, but not those for parameter servers; see "
+    "tf.train.SyncReplicasOptimizer",
+    "tensorflow.contrib.saved_model": "it reads SavedModels here; models of Keras have their own save",
     "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
     "it, and quantize the trained network with tf.lite",
     "tensorflow.contrib.rnn": "most of its cells are here, but not those of grids, of time and frequency, and with "

@@ -258,6 +258,18 @@ def test_names_that_have_moved():
         slimft.compat.uninstall()
 
 
+def test_saved_models_are_read(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [2])
+        tf.saved_model.simple_save(session, str(tmp_path / "model"), {"x": x}, {"y": x * 2})
+    read = contrib.saved_model
+    assert read.get_saved_model_tag_sets(str(tmp_path / "model")) == [["serve"]]
+    graph = read.read_saved_model(str(tmp_path / "model")).meta_graphs[0]
+    assert list(read.get_signature_def_by_key(graph, "serving_default").inputs) == ["x"]
+    with pytest.raises(ValueError, match="no signature 'other', but"):
+        read.get_signature_def_by_key(graph, "other")
+
+
 def test_memory_of_a_gpu_that_is_not_there():
     if tf.config.list_physical_devices("GPU"):
         assert run(contrib.memory_stats.BytesLimit) >= run(contrib.memory_stats.MaxBytesInUse) > 0
