@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slimft.compat.contrib.opt.updates import EitherKind, apply, cast, rows_after
+from slimft.compat.contrib.opt.updates import EitherKind, EitherSparse, apply, cast, rows_after
 from slimft.compat.v1 import tf
 
 
@@ -92,14 +92,8 @@ class NadamOptimizer(EitherKind, tf.train.AdamOptimizer):
         return updated, rows_after(updated, slot, indices)
 
 
-class _Lazy:
+class _Lazy(EitherSparse):
     """Adam whose sparse gradients touch their rows only: of the variable, and of the slots."""
-
-    def _apply_sparse(self, grad, var):
-        return self._sparse(grad.values, var, grad.indices)
-
-    def _resource_apply_sparse(self, grad, var, indices):
-        return self._sparse(grad, var, indices)
 
     def _sparse(self, grad, var, indices):
         lr, beta1, beta2, epsilon = _numbers(self, var)

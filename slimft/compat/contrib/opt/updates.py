@@ -7,24 +7,28 @@ from tensorflow import raw_ops
 from slimft.compat.v1 import tf
 
 
-class EitherKind:
-    """Comes before `tf.train.Optimizer` among the bases of a class that has two methods:
+class EitherSparse:
+    """Comes before an optimizer among the bases of a class that has `_sparse(grad, var, indices)`.
 
-    - `_dense(grad, var)` returns the operation that updates `var` by a gradient of its shape.
-    - `_sparse(grad, var, indices)` by the gradient of its rows at `indices`, each of which is there once.
+    That returns the operation that updates `var` by the gradient of its rows at `indices`, each of which is there
+    once.
     """
-
-    def _apply_dense(self, grad, var):
-        return self._dense(grad, var)
-
-    def _resource_apply_dense(self, grad, var):
-        return self._dense(grad, var)
 
     def _apply_sparse(self, grad, var):
         return self._sparse(grad.values, var, grad.indices)
 
     def _resource_apply_sparse(self, grad, var, indices):
         return self._sparse(grad, var, indices)
+
+
+class EitherKind(EitherSparse):
+    """`EitherSparse` for a class that has `_dense(grad, var)` too, for a gradient of the variable's shape."""
+
+    def _apply_dense(self, grad, var):
+        return self._dense(grad, var)
+
+    def _resource_apply_dense(self, grad, var):
+        return self._dense(grad, var)
 
 
 def rows_after(updated, var, indices):
