@@ -30,13 +30,14 @@ class UniqueNameTracker(Checkpointable):
 
     def __init__(self):
         super().__init__()
-        self._names = {}
+        # The counts are not saved.
+        self._counts = NoDependency({})
 
     def track(self, trackable, base_name):
         """Holds an object under a name; ValueError if it is not one that can be saved."""
         if not isinstance(trackable, base.Trackable):
             raise ValueError(f"{type(trackable).__name__} cannot be saved in a checkpoint")
-        count = self._names.get(base_name, 0)
-        self._names = {**self._names, base_name: count + 1}
+        count = self._counts.get(base_name, 0)
+        self._counts[base_name] = count + 1
         self._track_trackable(trackable, name=base_name if count == 0 else f"{base_name}_{count}")
         return trackable

@@ -38,12 +38,13 @@ def resampler(data, warp, name="resampler"):
         share = tf.cast(points - corner, data.dtype)
         size = tf.stack([shape[2], shape[1]])
         corner = tf.cast(tf.clip_by_value(corner, tf.cast(-2, warp.dtype), tf.cast(size + 1, warp.dtype)), tf.int32)
+        within = tf.reduce_all(tf.logical_and(points > -1, points < tf.cast(size, warp.dtype)), -1)
         total = 0.0
         for dx in (0, 1):
             for dy in (0, 1):
                 at = corner + [dx, dy]
                 weights = [share[..., i] if d else 1 - share[..., i] for i, d in enumerate((dx, dy))]
-                inside = tf.reduce_all(tf.logical_and(at >= 0, at < size), -1)
+                inside = tf.logical_and(within, tf.reduce_all(tf.logical_and(at >= 0, at < size), -1))
                 place = tf.clip_by_value(at, 0, size - 1)
                 values = tf.gather_nd(data, tf.stack([place[..., 1], place[..., 0]], -1), batch_dims=1)
                 weight = weights[0] * weights[1] * tf.cast(inside, data.dtype)
