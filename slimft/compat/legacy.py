@@ -154,7 +154,7 @@ def install(version: str | None = None) -> None:
         if name in ("tensorflow", "tensorflow.keras") or name.startswith("tensorflow.keras.") or _part(name):
             _set_aside[name] = sys.modules.pop(name)
     sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"], version)
-    from slimft.compat import old_calls, old_internals, old_names, old_shapes, old_tensors
+    from slimft.compat import old_calls, old_devices, old_internals, old_names, old_shapes, old_tensors
 
     # `import tensorflow.compat.v1` is another module than `from tensorflow.compat import v1`.
     for name, module in list(sys.modules.items()):
@@ -163,6 +163,7 @@ def install(version: str | None = None) -> None:
     old_names.put_in(_patches)
     old_internals.put_in(_patches)
     old_calls.put_in(_patches)
+    old_devices.put_in(_patches)
     old_shapes.put_in(_patches)
     old_tensors.put_in(_patches, sys.modules["tensorflow"])
     _finders = _PartsFinder(), _Finder()

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from tensorflow import config
 
 import slimft.compat
 from slimft.compat import tf
@@ -84,3 +85,31 @@ def test_uninstall_puts_all_back():
     slimft.compat.uninstall()
     assert not hasattr(training, "training_ops")
     assert "__deepcopy__" not in vars(getattr(ops, "SymbolicTensor", ops.Tensor))
+
+
+@pytest.mark.skipif(bool(config.list_physical_devices("GPU")), reason="a machine without a GPU")
+@pytest.mark.parametrize("kind", ["Session", "InteractiveSession"])
+def test_ops_pinned_to_a_gpu_run_where_there_is_none(legacy_tf, kind, capsys):
+    with legacy_tf.device("/gpu:0"):
+        pinned = legacy_tf.constant(3.0) * 2.0
+    given = legacy_tf.ConfigProto(intra_op_parallelism_threads=1)
+    session = getattr(legacy_tf, kind)(config=given)
+    assert session.run(pinned) == 6.0 and not given.allow_soft_placement
+    assert session.run(pinned) == 6.0
+    session.close()
+    said = capsys.readouterr().err
+    assert said.count("pinned to /device:GPU:0") == 1 and "they run on the CPU" in said
+
+
+def test_nothing_is_said_of_ops_that_are_not_pinned(legacy_tf, capsys):
+    with legacy_tf.Session() as session:
+        assert session.run(legacy_tf.constant(1)) == 1
+    assert "pinned" not in capsys.readouterr().err
+
+
+def test_sessions_are_tensorflows_own_afterwards(legacy_tf):
+    slimft.compat.uninstall()
+    with tf.device("/gpu:99"):
+        pinned = tf.constant(1)
+    with tf.Session() as session, pytest.raises(tf.errors.InvalidArgumentError, match="GPU:99"):
+        session.run(pinned)

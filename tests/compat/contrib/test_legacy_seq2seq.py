@@ -8,6 +8,7 @@ import pytest
 
 from slimft.compat import tf
 from slimft.compat.contrib import legacy_seq2seq, rnn
+from slimft.compat.contrib.legacy_seq2seq.calling import call_loss
 
 RANDOM = np.random.RandomState(4)
 
@@ -173,3 +174,23 @@ def test_a_cell_that_has_made_its_variables_is_copied_as_it_was_before(make):
         with tf.variable_scope("other"):
             tf.nn.static_rnn(copied, [tf.ones([3, 4])], dtype=tf.float32)
         assert {name.partition("/")[0] for name in shapes().keys() - names.keys()} == {"other"}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda labels, logits: (labels, logits),
+        lambda logits, labels: (labels, logits),
+        lambda labels, inputs: (labels, inputs),
+        lambda inputs, labels: (labels, inputs),
+        lambda y_pred, y_target: (y_target, y_pred),
+        lambda **named: (named["labels"], named["logits"]),
+    ],
+)
+def test_a_loss_function_gets_labels_and_logits_by_its_names(function):
+    assert call_loss(function, labels=1, logits=2) == (1, 2)
+
+
+def test_a_loss_function_whose_names_do_not_tell_is_refused():
+    with pytest.raises(TypeError, match="has the arguments a, b: call them labels and logits"):
+        call_loss(lambda a, b: a, 1, 2)

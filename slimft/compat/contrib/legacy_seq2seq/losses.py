@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slimft.compat.contrib.legacy_seq2seq.calling import call_loss
 from slimft.compat.v1 import tf
 
 
@@ -15,7 +16,8 @@ def sequence_loss_by_example(
         targets: list of int [batch].
         weights: list of floats [batch].
         average_across_timesteps: divide by the sum of the weights.
-        softmax_loss_function: called with `labels` and `logits`; sparse cross entropy by default.
+        softmax_loss_function: called with `labels` and `logits`, or by position where it has other arguments
+            (`call_loss`); sparse cross entropy by default.
         name: of the ops.
 
     Returns:
@@ -30,7 +32,7 @@ def sequence_loss_by_example(
                 flat = tf.reshape(target, [-1])
                 loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=flat, logits=logit)
             else:
-                loss = softmax_loss_function(labels=target, logits=logit)
+                loss = call_loss(softmax_loss_function, target, logit)
             losses.append(loss * weight)
         total = tf.add_n(losses)
         return total / (tf.add_n(weights) + 1e-12) if average_across_timesteps else total

@@ -1,5 +1,6 @@
 """The loss of sequences of logits; source: TensorFlow 1.15's tensorflow/contrib/seq2seq/python/ops/loss.py."""
 
+from slimft.compat.contrib.legacy_seq2seq.calling import call_loss
 from slimft.compat.v1 import tf
 
 
@@ -44,7 +45,7 @@ def sequence_loss(
         flat_logits.set_shape([None, logits.shape.as_list()[2]])
         flat_targets = tf.reshape(targets, [-1])
         loss_function = softmax_loss_function or tf.nn.sparse_softmax_cross_entropy_with_logits
-        losses = loss_function(labels=flat_targets, logits=flat_logits) * tf.reshape(weights, [-1])
+        losses = call_loss(loss_function, flat_targets, flat_logits) * tf.reshape(weights, [-1])
         if not (all(averaged) or all(summed)):
             losses = tf.reshape(losses, tf.shape(logits)[:2])
             losses.set_shape(targets.shape)
