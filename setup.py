@@ -20,6 +20,9 @@ HUB = ["huggingface_hub>=0.30,<3"]
 # tf.estimator for TF1 scripts, which slimft.compat repairs: the last release, and the Keras 2 that it stands on.
 ESTIMATOR = ["tensorflow-estimator==2.15.0", "tf-keras>=2.16,<2.22"]
 
+# For bin/run_legacy --python2: 2to3's successor.
+PYTHON2 = ["fissix>=21.11.13"]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -86,6 +89,7 @@ setup(
         "hub": HUB,
         "keras": ["h5py"],
         "estimator": ESTIMATOR,
+        "python2": PYTHON2,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
@@ -98,6 +102,7 @@ setup(
             *DOCS,
             *ESTIMATOR,
             *HUB,
+            *PYTHON2,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             *("pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),
             *("tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
