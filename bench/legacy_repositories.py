@@ -187,6 +187,8 @@ def main():
     """Runs the cases; returns the exit status."""
     args = parse_args()
     rows = []
+    if args.logs:
+        args.logs.mkdir(parents=True, exist_ok=True)
     for case in cases():
         if not any(word in case.driver.stem for word in args.only.split(",")):
             continue

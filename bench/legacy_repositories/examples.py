@@ -9,6 +9,7 @@ import driver_stages as stages
 
 stages.mnist("/tmp/data")
 os.chdir("tensorflow_v1/examples")
+stages.mnist("MNIST_data")
 for path in (
     "2_BasicModels/linear_regression.py", "2_BasicModels/logistic_regression.py", "3_NeuralNetworks/autoencoder.py",
     "3_NeuralNetworks/bidirectional_rnn.py", "3_NeuralNetworks/convolutional_network_raw.py",

@@ -17,6 +17,7 @@ import tensorflow as tf
 STAGES = ("imported", "graph", "step", "restored")
 _reached = set()
 _run = tf.Session.run
+_flags = set(tf.app.flags.FLAGS)
 
 
 def reached(stage):
@@ -119,6 +120,14 @@ def _watch(runs):
     tf.Session.run = watched
 
 
+def _forget_flags():
+    """Takes back the flags that an earlier script of this process defined, and parses none yet."""
+    defined = tf.app.flags.FLAGS
+    for name in set(defined) - _flags:
+        delattr(defined, name)
+    defined.unparse_flags()
+
+
 def script(path, *flags, runs=None, trains=True):
     """Runs a script of the repository's own with its flags, as __main__; it has then taken its steps.
 
@@ -127,6 +136,7 @@ def script(path, *flags, runs=None, trains=True):
             that know no such flag.
         trains: whether it has then taken training steps; not one that only makes data.
     """
+    _forget_flags()
     sys.argv = [path, *flags]
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     if runs:

@@ -60,7 +60,9 @@ with deprecation.silence():
 version_utils.swap_class = functools.cache(version_utils.swap_class)
 # tf-slim calls its layers by a name Keras deprecates at each call; no user of slim can act on it.
 warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
-warnings.filterwarnings("ignore", message=r"`tf\.layers\.\w+` is deprecated")
+warnings.filterwarnings("ignore", message=r"`tf\.(layers|nn\.rnn_cell)\.\w+` is deprecated")
+warnings.filterwarnings("ignore", message="`layer.add_variable` is deprecated")
+warnings.filterwarnings("ignore", message="`Model.state_updates` will be removed")
 
 # TensorFlow 2's behaviour has to be off before this. scikit-learn, which one of slim's losses needs, would take a
 # second.
@@ -75,6 +77,7 @@ from tf_slim.training import evaluation, training  # noqa: E402
 from slimft.compat import (  # noqa: E402
     assignment,
     batch_normalization,
+    cell_copies,
     convolution,
     legacy_names,
     metric_repairs,
@@ -123,6 +126,7 @@ def scoped_argument(layer, name, default):
 
 if not metric_learning.HAS_SKLEARN and importlib.util.find_spec("sklearn"):
     metric_learning.metrics, metric_learning.HAS_SKLEARN = Deferred("sklearn.metrics"), True
+cell_copies.repair()
 batch_norm = _replace(slim.batch_norm, batch_normalization.batch_norm)
 _replace(slim.convolution2d, convolution.convolution2d)
 _replace(slim.separable_convolution2d, convolution.separable_convolution2d)

@@ -18,7 +18,7 @@ import importlib
 import sys
 import types
 
-from slimft.compat import estimator_repairs, legacy_names
+from slimft.compat import estimator_repairs, keras_2, legacy_names
 from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
 from slimft.imports import spec_of
@@ -41,6 +41,7 @@ class _TensorFlow(types.ModuleType):
         kept = ("__file__", "__loader__", "__package__", "__path__", "__spec__", "__version__")
         self.__dict__.update({name: getattr(real, name) for name in kept if hasattr(real, name)})
         self.__dict__.update(_real=real, contrib=legacy_names.contrib, compat=real.compat)
+        self.__dict__.update(keras=keras_2.Keras(real.keras))
         if version is not None:
             self.__dict__.update(__version__=version, VERSION=version)
 
@@ -58,6 +59,10 @@ class _TensorFlow(types.ModuleType):
         return sorted({*super().__dir__(), *dir(tf), *dir(self._real)})
 
 
+# Modules of TensorFlow's own that were only a name for another.
+_ONCE = {"tensorflow.python.training.training_ops": "tensorflow.python.ops.gen_training_ops"}
+
+
 class _PartsFinder:
     """Finds TensorFlow 1's parts: ``tensorflow.image`` is tf.compat.v1.image, however it is imported.
 
@@ -73,7 +78,9 @@ class _PartsFinder:
         if root == "tensorflow_core":
             self.found.append(full_name)
             return spec_of(full_name, importlib.import_module(f"tensorflow.{rest}" if rest else "tensorflow"))
-        part = _part(full_name)
+        part = _part(full_name) or _keras(full_name)
+        if full_name in _ONCE:
+            part = importlib.import_module(_ONCE[full_name])
         if part is None:
             return None
         self.found.append(full_name)
@@ -89,6 +96,14 @@ def _part(full_name):
     for name in names:
         part = getattr(part, name, None)
     return part if isinstance(part, types.ModuleType) else None
+
+
+def _keras(full_name):
+    """The module of Keras 2 that ``import full_name`` means, or None."""
+    name = keras_2.part(full_name)
+    if name is None or not full_name.startswith(("tensorflow.keras", "tensorflow.contrib.keras")):
+        return None
+    return keras_2.resolve(name) if name else sys.modules["tensorflow"].keras
 
 
 class _Finder:
@@ -136,12 +151,17 @@ def install(version: str | None = None) -> None:
     if _finders is not None:
         return
     for name in list(sys.modules):
-        if name == "tensorflow" or _part(name) is not None:
+        if name in ("tensorflow", "tensorflow.keras") or name.startswith("tensorflow.keras.") or _part(name):
             _set_aside[name] = sys.modules.pop(name)
     sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"], version)
-    from slimft.compat import old_calls, old_names, old_shapes, old_tensors
+    from slimft.compat import old_calls, old_internals, old_names, old_shapes, old_tensors
 
+    # `import tensorflow.compat.v1` is another module than `from tensorflow.compat import v1`.
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tensorflow") and name.endswith("compat.v1"):
+            _patches.set(module, "keras", sys.modules["tensorflow"].keras)
     old_names.put_in(_patches)
+    old_internals.put_in(_patches)
     old_calls.put_in(_patches)
     old_shapes.put_in(_patches)
     old_tensors.put_in(_patches, sys.modules["tensorflow"])

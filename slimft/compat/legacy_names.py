@@ -15,7 +15,7 @@ import re
 import types
 from importlib.util import find_spec
 
-from slimft.compat import estimator_repairs
+from slimft.compat import estimator_repairs, keras_2
 
 _CONTRIB = "slimft.compat.contrib"
 # What modules are called, and classes and private names are not.
@@ -30,8 +30,7 @@ ROOTS = (
     "tensorflow.estimator",
     "tensorflow.examples",
     "tensorflow.python.estimator",
-    "tensorflow.python.keras.applications",
-    "tensorflow.python.keras.datasets",
+    "tensorflow.python.keras",
 )
 # PyPI's tensorflow-estimator: the folders of modules that TensorFlow 1 had below tensorflow.python.estimator, and
 # what tf.estimator was, with its parts.
@@ -42,14 +41,14 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 # What else tf.contrib had in 1.15. These can be imported, as scripts import what they then do not use.
 _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
-    "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute", "distributions",
+    "cluster_resolver", "constrained_optimization", "copy_graph", "distributions",
     "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor", "grid_rnn",
-    "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
+    "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "kernel_methods", "kinesis",
     "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
     "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
     "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
     "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
-    "sparsemax", "specs", "stateless", "summary", "tensor_forest", "tensorboard", "testing", "text",
+    "sparsemax", "specs", "stateless", "summary", "tensor_forest", "testing", "text",
     "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
@@ -89,9 +88,6 @@ _PACKAGES = {
     "tensorflow.examples": (),
     "tensorflow.examples.tutorials": (),
     "tensorflow.examples.tutorials.mnist": (),
-    # Keras 2's own: TensorFlow's private copy of Keras has lost them.
-    "tensorflow.python.keras.applications": ("tf_keras.applications",),
-    "tensorflow.python.keras.datasets": ("tf_keras.datasets",),
     **{f"tensorflow.contrib.{name}": () for name in _REST_OF_CONTRIB},
     **{f"tensorflow.estimator{part}": (f"{estimator_repairs.NAMES}{part}",) for part in _ESTIMATOR_PARTS},
     **{f"{_ESTIMATOR}{folder}": () for folder in _ESTIMATOR_FOLDERS},
@@ -109,8 +105,6 @@ _MODULES = {
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
     "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),
     "tensorflow.examples.tutorials.mnist": ("slimft.compat.examples.tutorials.mnist",),
-    "tensorflow.python.keras.applications": ("tf_keras.applications",),
-    "tensorflow.python.keras.datasets": ("tf_keras.datasets",),
     "tensorflow.contrib.slim.python.slim": ("tf_slim",),
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": ("slimft.nets", "tf_slim.nets"),
@@ -227,6 +221,11 @@ def resolve(full_name: str) -> types.ModuleType | None:
     listed = _listed(full_name)
     if listed is not None:
         return listed
+    if full_name.startswith("tensorflow.python.keras"):  # TensorFlow's private copy of Keras has lost some parts.
+        return keras_2.resolve(keras_2.part(full_name))
+    ours = full_name.replace("tensorflow.contrib", _CONTRIB, 1)
+    if full_name.startswith("tensorflow.contrib.") and full_name.count(".") > 2 and _exists(ours):
+        return importlib.import_module(ours)
     sources = _sources(full_name)
     if sources is None:
         return None
@@ -250,6 +249,13 @@ def _import(name):
     if name.startswith(estimator_repairs.PACKAGE):
         return estimator_repairs.imported(name)
     return importlib.import_module(name)
+
+
+def _exists(full_name):
+    try:
+        return find_spec(full_name) is not None
+    except ModuleNotFoundError:  # One of the packages around it is not there.
+        return False
 
 
 def _listed(full_name):

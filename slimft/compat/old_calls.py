@@ -41,6 +41,18 @@ def put_in(patches: Patches) -> None:
     patches.set(tf, "name_scope", _NameScope)
     for name in ("resize_images", "resize_bilinear", "resize_bicubic", "resize_nearest_neighbor", "resize_area"):
         patches.set(tf.image, name, _resize(getattr(tf.image, name), patches))
+    patches.set(tf, "sparse_concat", _renaming(tf.sparse_concat, concat_dim="axis"))
+    patches.set(tf, "sparse_split", _sparse_split(tf.sparse_split))
+    for name in ("nce_loss", "sampled_softmax_loss"):
+        patches.set(tf.nn, name, _labels_first(getattr(tf.nn, name)))
+    for kind in (tf.nn.rnn_cell.BasicRNNCell, tf.nn.rnn_cell.GRUCell, tf.nn.rnn_cell.BasicLSTMCell,
+                 tf.nn.rnn_cell.LSTMCell):  # fmt: skip
+        patches.set(
+            kind, "__init__", _without("input_size", kind.__init__, patches, "a cell's inputs have their size")
+        )
+    optimizer = tf.train.SyncReplicasOptimizer
+    made = _without("replica_id", optimizer.__init__, patches, "it needs no number of its replica")
+    patches.set(optimizer, "__init__", made)
     patches.set(dataset_ops.DatasetV1, "map", _dataset_map(dataset_ops.DatasetV1.map))
     patches.set(slot_creator, "_create_slot_var", _slot(slot_creator._create_slot_var))
     patches.set(tf_flags._FlagValuesWrapper, "__setattr__", _set_flag)
@@ -152,14 +164,64 @@ class _NameScope(ops.name_scope_v1):
 
 def _resize(function, patches):
     @functools.wraps(function)
-    def resize(images, size, *arguments, **named):
+    def resize(images, size=None, *arguments, **named):
         """Resizes, also with whole floats and, as in 0.x, with new_height and new_width one after the other."""
+        if size is None and {"new_height", "new_width"} <= named.keys():
+            size = [named.pop("new_height"), named.pop("new_width")]
         is_number = isinstance(size, (int, float, np.number)) and not isinstance(size, bool)
         if is_number and arguments and isinstance(arguments[0], (int, float, np.number)):
             size, arguments = [size, arguments[0]], arguments[1:]
         return function(images, whole(size, patches), *arguments, **named)
 
     return resize
+
+
+def _renaming(function, **renamed):
+    """`function`, also with older names of its arguments."""
+
+    @functools.wraps(function)
+    def called(*arguments, **named):
+        return function(*arguments, **{renamed.get(name, name): value for name, value in named.items()})
+
+    return called
+
+
+def _without(argument, function, patches, why):
+    """`function` without an argument that it no longer has, and that changes nothing."""
+
+    @functools.wraps(function)
+    def called(*arguments, **named):
+        if named.pop(argument, None) is not None:
+            patches.say(argument, f"{argument}= is passed over: {why}")
+        return function(*arguments, **named)
+
+    return called
+
+
+def _sparse_split(function):
+    @functools.wraps(function)
+    def sparse_split(*arguments, **named):
+        """`tf.sparse_split`, also as sparse_split(split_dim, num_split, sp_input)."""
+        if arguments and _is_axis(arguments[0]):
+            named.update(zip(("axis", "num_split", "sp_input", "name"), arguments))
+            arguments = ()
+        if "split_dim" in named:
+            named["axis"] = named.pop("split_dim")
+        return function(*arguments, **named)
+
+    return sparse_split
+
+
+def _labels_first(function):
+    @functools.wraps(function)
+    def loss(weights, biases, labels, inputs, *arguments, **named):
+        """A sampled loss, also with inputs before labels, as in 0.x: labels are whole numbers."""
+        inputs_, labels_ = (tf.convert_to_tensor(value) for value in (inputs, labels))
+        if labels_.dtype.is_floating and inputs_.dtype.is_integer:
+            labels, inputs = inputs, labels
+        return function(weights, biases, labels, inputs, *arguments, **named)
+
+    return loss
 
 
 def _dataset_map(function):

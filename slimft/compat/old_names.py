@@ -9,10 +9,6 @@ from __future__ import annotations
 import functools
 import operator
 
-from tensorflow.python import pywrap_tensorflow
-from tensorflow.python.framework import graph_util
-from tensorflow.python.ops import rnn
-
 from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
 
@@ -49,6 +45,7 @@ _RENAMED = {
     "mul": "multiply",
     "neg": "negative",
     "nn.bidirectional_rnn": "nn.static_bidirectional_rnn",
+    "nn.deconv2d": "nn.conv2d_transpose",
     "nn.rnn": "nn.static_rnn",
     "nn.state_saving_rnn": "nn.static_state_saving_rnn",
     "pack": "stack",
@@ -102,18 +99,6 @@ _WRITTEN = {
     "scalar_summary": scalar_summary,
 }
 
-# Names in TensorFlow's private modules that scripts import from there.
-_PRIVATE = (
-    (pywrap_tensorflow, "NewCheckpointReader", "train.NewCheckpointReader"),
-    (rnn, "bidirectional_rnn", "nn.static_bidirectional_rnn"),
-    (rnn, "rnn", "nn.static_rnn"),
-    *(
-        (graph_util, name, f"graph_util.{name}")
-        for name in ("convert_variables_to_constants", "extract_sub_graph", "must_run_on_cpu",
-                     "remove_training_nodes", "tensor_shape_from_node_def_name")
-    ),
-)  # fmt: skip
-
 
 def put_in(patches: Patches) -> None:
     """Adds the names that are not there."""
@@ -122,9 +107,6 @@ def put_in(patches: Patches) -> None:
         module = operator.attrgetter(package)(tf) if package else tf
         if not hasattr(module, name):
             patches.set(module, name, operator.attrgetter(new)(tf) if isinstance(new, str) else new)
-    for module, name, new in _PRIVATE:
-        if not hasattr(module, name):
-            patches.set(module, name, operator.attrgetter(new)(tf))
     for kind in ("sigmoid", "softmax", "sparse_softmax"):
         name = f"{kind}_cross_entropy_with_logits"
         patches.set(tf.nn, name, _by_name_only(getattr(tf.nn, name)))
@@ -135,6 +117,10 @@ def _by_name_only(function):
 
     @functools.wraps(function)
     def called(*positional, **named):
+        if "targets" in named and len(positional) < 2:  # 0.x called it so, and logits came first.
+            named["labels"] = named.pop("targets")
+            if positional:
+                named["logits"], positional = positional[0], ()
         if positional:
             raise ValueError(
                 f"tf.nn.{function.__name__} is called with positional arguments, which TensorFlow 0.x took as "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from tensorflow.python import training as training_package
 from tensorflow.python.framework import ops
-from tensorflow.python.ops import gen_training_ops
-from tensorflow.python.util import nest
 
 from slimft.compat.patches import Patches
 
@@ -26,10 +23,6 @@ def put_in(patches: Patches, tensorflow) -> None:
     for kind in (_GraphTensor, ops.Operation, ops.Graph):
         if not hasattr(kind, "__deepcopy__"):
             patches.set(kind, "__deepcopy__", _itself)
-    # tensorflow/python/training/training_ops.py had nothing but these.
-    patches.set(training_package, "training_ops", gen_training_ops)
-    if not hasattr(nest, "is_sequence"):
-        patches.set(nest, "is_sequence", nest.is_nested)
 
 
 def _itself(self, memo):

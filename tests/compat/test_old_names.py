@@ -55,6 +55,15 @@ def value_of(tensor):
         ("tf.shape(tf.image.resize_images(tf.zeros([1, 4, 4, 3]), 6, 2))", [1, 6, 2, 3]),
         ("tf.shape(tf.image.resize_images(tf.zeros([1, 4, 4, 3]), [4 / 2, 6]))", [1, 2, 6, 3]),
         ("tf.shape(tf.contrib.layers.conv2d(tf.zeros([1, 4, 4, 3]), 5, 3, 4 / 2))[1:3]", [2, 2]),
+        ("tf.shape(tf.image.resize_images(tf.zeros([1, 4, 4, 3]), new_height=6, new_width=2))", [1, 6, 2, 3]),
+        ("tf.sparse_concat(concat_dim=0, sp_inputs=2 * [tf.SparseTensor([[0]], [5], [1])]).values", [5, 5]),
+        ("tf.sparse_split(0, 2, tf.SparseTensor([[0], [1]], [5, 6], [2]))[1].values", [6]),
+        ("tf.sparse_split(split_dim=0, num_split=2, sp_input=tf.sparse.from_dense([5, 6]))[1].values", [6]),
+        ("tf.nn.sigmoid_cross_entropy_with_logits([99.0], targets=[0.0])", [99.0]),
+        ("tf.nn.sigmoid_cross_entropy_with_logits(logits=[99.0], targets=[0.0])", [99.0]),
+        ("tf.nn.rnn_cell.BasicRNNCell(2, input_size=3).output_size * tf.constant(1)", 2),
+        ("tf.nn.deconv2d(tf.ones([1, 1, 1, 1]), tf.ones([1, 1, 1, 1]), [1, 1, 1, 1], [1, 1, 1, 1])", [[[[1.0]]]]),
+        ("tf.contrib.losses.sum_of_squares(tf.constant([3.0]), tf.constant([1.0]))", 4.0),
     ],
 )
 def test_old_calls_give_what_they_gave(script, line, expected):
@@ -221,3 +230,70 @@ def test_all_goes_away_again(script):
         with pytest.raises((TypeError, ValueError)):
             tf.concat(0, [[1], [2]])
         slim.conv2d(tf.zeros([1, 4, 4, 3]), 2, 3)
+
+
+@pytest.mark.parametrize("loss", ["nce_loss", "sampled_softmax_loss"])
+def test_sampled_losses_take_inputs_before_labels_as_in_0_x(script, loss):
+    names = script(
+        "weights, biases, inputs = tf.ones([9, 3]), tf.zeros([9]), tf.ones([2, 3])",
+        "labels = tf.constant([[1], [2]], tf.int64)",
+        "sampled = (tf.constant([3, 4], tf.int64), tf.ones([2, 1]), tf.ones([2]))",
+        f"old = tf.nn.{loss}(weights, biases, inputs, labels, 2, 9, sampled_values=sampled)",
+        f"new = tf.nn.{loss}(weights, biases, labels, inputs, 2, 9, sampled_values=sampled)",
+        "both = tf.stack([old, new])",
+    )
+    old, new = value_of(names["both"])
+    np.testing.assert_array_equal(old, new)
+
+
+def test_arguments_that_changed_nothing_are_passed_over_and_said(script, capsys):
+    names = script(
+        "optimizer = tf.train.SyncReplicasOptimizer(",
+        "    tf.train.GradientDescentOptimizer(0.1), replicas_to_aggregate=1, replica_id=0, total_num_replicas=1)",
+    )
+    assert names["optimizer"] and "replica_id= is passed over" in capsys.readouterr().err
+
+
+def test_tensorflows_own_modules(script, tmp_path):
+    names = script(
+        "from tensorflow.python import pywrap_tensorflow",
+        "from tensorflow.python.eager import context",
+        "from tensorflow.python.framework import common_shapes, ops, tensor_shape",
+        "from tensorflow.python.layers import base",
+        "from tensorflow.python.ops import constant_op, gen_nn_ops",
+        "import tensorflow.python.training.training_ops as training_ops",
+        "assert context.in_graph_mode() and not context.in_eager_mode()",
+        "shapes = tensor_shape.scalar(), tensor_shape.vector(3), tensor_shape.matrix(2, None)",
+        "ops.RegisterShape('Some')(common_shapes.unknown_shape)",
+        f"writer = pywrap_tensorflow.EventsWriter({str(tmp_path / 'events')!r}.encode())",
+        "writer.WriteEvent(tf.Event(step=3, summary=tf.Summary(value=[tf.Summary.Value(tag='a')])))",
+        "writer.Flush(); writer.Close()",
+        "gradient = gen_nn_ops._max_pool_grad",
+        "try: gen_nn_ops._no_such_op",
+        "except AttributeError as error: message = str(error)",
+    )
+    assert [shape.as_list() for shape in names["shapes"]] == [[], [3], [2, None]]
+    (events,) = tmp_path.iterdir()
+    assert [event.step for event in tf.train.summary_iterator(str(events))][-1] == 3
+    assert names["gradient"].__name__ == "max_pool_grad"
+    assert "_no_such_op" in names["message"] and names["training_ops"].apply_gradient_descent
+
+
+def test_small_packages_of_contrib(script, tmp_path):
+    pytest.importorskip("tensorboard")
+    names = script(
+        "from tensorflow.contrib.tensorboard.plugins import projector",
+        "from tensorflow.contrib.compiler import jit, xla",
+        "from tensorflow.contrib.learn.python.learn import monitored_session",
+        "import tensorflow.contrib.tfprof.model_analyzer as analyzer",
+        f"writer = tf.summary.FileWriter({str(tmp_path)!r})",
+        "config = projector.ProjectorConfig(); config.embeddings.add().tensor_name = 'v'",
+        "projector.visualize_embeddings(writer, config)",
+        "with jit.experimental_jit_scope(): v = tf.get_variable('v', [3, 2])",
+        "options = dict(tf.contrib.tfprof.model_analyzer.TRAINABLE_VARS_PARAMS_STAT_OPTIONS, output='none')",
+        "found = analyzer.print_model_analysis(tf.get_default_graph(), tfprof_options=options).total_parameters",
+        "strategy = tf.contrib.distribute.MirroredStrategy(num_gpus=0).num_replicas_in_sync",
+        "same = monitored_session.MonitoredSession is tf.train.MonitoredSession",
+    )
+    assert 'tensor_name: "v"' in (tmp_path / "projector_config.pbtxt").read_text()
+    assert names["found"] == 6 and names["same"] and names["strategy"] == 1

@@ -9,8 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
+import slimft.compat
 from slimft.errors import UsageError
 from slimft.legacy import ages
 from slimft.legacy.ages import scipy_misc
@@ -57,6 +58,13 @@ def script(tmp_path, monkeypatch):
         ("np.find_common_type(['f4'], ['i8'])", np.dtype("float32")),
         ("np.cast['float32']([1]).dtype, np.issubsctype(np.zeros(2), np.floating)", (np.float32, True)),
         ("issubclass(np.VisibleDeprecationWarning, UserWarning)", True),
+        ("np.alen([1, 2]), np.alen(3), np.obj2sctype('f4'), np.cfloat", (2, 1, np.float32, np.complex128)),
+        (
+            "np.float32 in np.sctypes['float'], np.core.umath.add is np.add, np.core.float_",
+            (True, True, np.float64),
+        ),
+        ("np.array([3, 1, 9]).ptp(), np.arange(6).reshape(2, 3).ptp(axis=1).tolist()", (8, [2, 2])),
+        ("np.array([1], '<i2').newbyteorder().tolist()", [256]),
     ],
 )
 def test_numpy(script, expression, expected):
@@ -81,6 +89,15 @@ def test_arrays_as_numbers_and_bytes(script, capsys):
     assert "int of an array of one element" in capsys.readouterr().err
     with pytest.raises(TypeError):
         script("import numpy as np", "int(np.array([1, 2]))")
+    of_2016 = script(
+        "import numpy as np",
+        "a = np.zeros((2, 2)); a.itemset(1, 5); a.itemset((1, 0), 7); a.itemset(1, 1, 8)",
+        "class Own:",
+        "    ptp = 3",
+        "    def itemset(self, *values, **named): return values, named",
+        "own = Own().itemset(1, b=2), Own.ptp",
+    )
+    assert of_2016.a.tolist() == [[0, 5], [7, 8]] and of_2016.own == (((1,), {"b": 2}), 3)
 
 
 def test_a_rewritten_module_keeps_its_lines(script):
@@ -172,6 +189,8 @@ def test_modules_that_moved(script, tmp_path):
     data = b"\x80\x02U\x02\xe9aq\x00."  # Two bytes, as Python 2 pickled a str.
     (tmp_path / "old.pkl").write_bytes(data)
     of_2016 = script(
+        "import Image, ImageDraw",
+        "image = Image.new('L', (1, 1)).size, ImageDraw.__name__",
         "import cPickle, Queue, ConfigParser, urlparse, urllib2, StringIO, imp",
         "from cStringIO import StringIO as C",
         "text = cPickle.load(open('%s', 'rb'))" % (tmp_path / "old.pkl"),
@@ -184,7 +203,7 @@ def test_modules_that_moved(script, tmp_path):
     )
     assert of_2016.text == of_2016.again == "\xe9a"
     assert of_2016.both == (b"a", "a") and of_2016.parts == "/b" and of_2016.made == "made"
-    assert of_2016.value == 1
+    assert of_2016.value == 1 and of_2016.image == ((1, 1), "PIL.ImageDraw")
     assert of_2016.cPickle.dumps is pickle.dumps
 
 
@@ -195,6 +214,19 @@ def test_pickled_arrays_only_where_they_are_allowed(script, tmp_path):
     with pytest.raises(ValueError, match="can run any code.*--allow_pickle"):
         script(*lines)
     assert script(*lines, allow_pickle=True).found[0] == {1: 2}
+    archive = str(tmp_path / "a.npz")
+    np.savez(archive, plain=[1], objects=np.array([{1: 2}], dtype=object))
+    lines_of_archive = (
+        "import numpy as np",
+        f"data = np.load({archive!r})",
+        "one = data['plain']",
+        "found = data['objects']",
+    )
+    with pytest.raises(ValueError, match="'objects' of .*a.npz holds pickled.*--allow_pickle"):
+        script(*lines_of_archive)
+    assert script(*lines_of_archive, allow_pickle=True).found[0] == {1: 2}
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        np.load(archive)["objects"]
     with pytest.raises(ValueError, match="allow_pickle"):
         np.load(path)  # Others have to ask for themselves.
 
@@ -223,6 +255,16 @@ def test_scipys_names(script):
         "same = scipy.ndimage.imread is imread is scipy.misc.imread is third",
     )
     assert of_2016.found == (1.0, 6.0, [0.0, 1.0, 0.0]) and of_2016.same
+    of_2016 = script(
+        "import scipy, scipy.integrate, scipy.linalg",
+        "from scipy.sparse.linalg.eigen.arpack import eigsh, ArpackNoConvergence",
+        "import scipy.sparse.linalg.eigen.arpack as arpack",
+        "from scipy.integrate import simps",
+        "found = scipy.sqrt(4), scipy.array([1]).tolist(), simps([0, 1, 4]), scipy.linalg.pinv2([[2.0]]).tolist()",
+        "largest = float(eigsh(scipy.diag([1.0, 2.0, 5.0]), 1, return_eigenvectors=False)[0])",
+    )
+    assert of_2016.found == (2.0, [1], pytest.approx(8 / 3), [[0.5]])
+    assert of_2016.largest == pytest.approx(5) and of_2016.arpack.eigsh is of_2016.eigsh
 
 
 def test_bytescale_and_images():
@@ -253,9 +295,68 @@ def test_images_are_read_written_and_resized(tmp_path):
     expected = np.array(Image.fromarray(image).resize((4, 3), Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(scipy_misc.imresize(image, (3, 4), "cubic"), expected)
     np.testing.assert_array_equal(scipy_misc.imrotate(image[:6, :6], 90), np.rot90(image[:6, :6]))
+    blurred = np.array(Image.fromarray(image).filter(ImageFilter.BLUR))
+    np.testing.assert_array_equal(scipy_misc.imfilter(image, "blur"), blurred)
+    with pytest.raises(ValueError, match="'median' is none of blur, contour"):
+        scipy_misc.imfilter(image, "median")
     floats = np.array([[0.25, 7.5]], np.float32)
     np.testing.assert_array_equal(scipy_misc.imresize(floats, 100, "nearest", mode="F"), floats)
     np.testing.assert_array_equal(scipy_misc.fromimage(scipy_misc.toimage(np.moveaxis(image, 2, 0))), image)
+
+
+@pytest.fixture
+def tensorflow_of_then():
+    slimft.compat.install()
+    yield
+    slimft.compat.uninstall()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "import keras; layers, backend = keras.layers, keras.backend",
+        "import keras.layers as layers, keras.backend as backend",
+        "import os, keras.layers, keras.backend; layers, backend = keras.layers, keras.backend",
+        "import keras.layers.core as layers; from keras import backend",
+        "from tensorflow.python import keras; layers = keras.layers; from tensorflow.python.keras import backend",
+        "from tensorflow.contrib import keras, slim; layers, backend = keras.layers, keras.backend; slim.arg_scope",
+    ],
+)
+@pytest.mark.parametrize("where", ["module", "function"])
+def test_keras_is_keras_2(script, tensorflow_of_then, lines, where):
+    keras = pytest.importorskip("tf_keras.api._v1.keras")
+    found = "found = layers.Dense, backend.get_session"
+    if where == "module":
+        of_2016 = script(*lines.split("; "), found)
+    else:
+        body = [f"    {line}" for line in (*lines.split("; "), found, "return found")]
+        of_2016 = script("def f():", *body, "found = f()")
+    assert of_2016.found == (keras.layers.Dense, keras.backend.get_session)
+
+
+def test_all_names_of_keras_are_keras_2s(script, tensorflow_of_then):
+    keras = pytest.importorskip("tf_keras.api._v1.keras")
+    of_2016 = script("from keras.layers.core import *", "from keras.backend.tensorflow_backend import *")
+    assert of_2016.Flatten is keras.layers.Flatten and of_2016.get_session is keras.backend.get_session
+
+
+def test_keras_is_left_alone(script, tensorflow_of_then, tmp_path, capsys):
+    pytest.importorskip("tf_keras")
+    today = __import__("keras")
+    assert script("import keras", without=["keras"]).keras is today
+    assert script("import keras").keras is not today
+    assert "import keras (of_2016.py, line" in capsys.readouterr().err
+    # What only TensorFlow's private copy has is not touched.
+    from tensorflow.python.keras.layers.legacy_rnn import rnn_cell_impl
+
+    line = "from tensorflow.python.keras.layers.legacy_rnn import rnn_cell_impl as found"
+    assert script(line).found is rnn_cell_impl
+    sys.modules.pop("keras")
+    (tmp_path / "keras.py").write_text("own = True\n")
+    try:
+        assert script("import keras").keras.own
+    finally:
+        sys.modules["keras"] = today
 
 
 def test_nobody_else_sees_any_of_it(script):

@@ -14,6 +14,7 @@ from slimft.errors import UsageError
 from slimft.legacy.ages import (
     builtin_names,
     images,
+    keras_imports,
     modules,
     numpy_names,
     scipy_names,
@@ -31,6 +32,7 @@ KINDS = {
     "scipy": scipy_names,
     "pillow": images,
     "yaml": yaml_files,
+    "keras": keras_imports,
 }
 
 _patches = Patches()

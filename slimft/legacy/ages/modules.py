@@ -23,6 +23,14 @@ _RENAMED = {
     "tkMessageBox": "tkinter.messagebox", "urlparse": "urllib.parse", "sklearn.externals.joblib": "joblib",
     "sklearn.externals.six": "six", "sklearn.externals.six.moves": "six.moves",
     "sklearn.cross_validation": "sklearn.model_selection", "sklearn.grid_search": "sklearn.model_selection",
+    "sklearn.learning_curve": "sklearn.model_selection", "sklearn.datasets.samples_generator": "sklearn.datasets",
+    "sklearn.metrics.classification": "sklearn.metrics", "sklearn.metrics.ranking": "sklearn.metrics",
+    "sklearn.manifold.t_sne": "sklearn.manifold", "sklearn.utils.testing": "sklearn.utils._testing",
+    "sklearn.preprocessing.data": "sklearn.preprocessing", "sklearn.preprocessing.label": "sklearn.preprocessing",
+    **{
+        name: f"PIL.{name}"
+        for name in ("Image", "ImageChops", "ImageDraw", "ImageEnhance", "ImageFilter", "ImageFont", "ImageOps")
+    },
 }  # fmt: skip
 
 

@@ -21,7 +21,9 @@ _RENAMED = {
     "float_": "float64", "complex_": "complex128", "unicode_": "str_", "string_": "bytes_", "bool8": "bool_",
     "cumproduct": "cumprod", "product": "prod", "sometrue": "any", "alltrue": "all", "row_stack": "vstack",
     "round_": "round", "trapz": "trapezoid", "mat": "asmatrix", "rank": "ndim", "typeDict": "sctypeDict",
-    "object0": "object_", "int0": "intp", "uint0": "uintp", "str0": "str_",
+    "object0": "object_", "int0": "intp", "uint0": "uintp", "str0": "str_", "bytes0": "bytes_", "void0": "void",
+    "cfloat": "complex128", "singlecomplex": "complex64", "longfloat": "longdouble", "longcomplex": "clongdouble",
+    "clongfloat": "clongdouble", "recfromtxt": "genfromtxt",
 }  # fmt: skip
 
 
@@ -68,7 +70,23 @@ class _Cast:
         return lambda values: np.asarray(values).astype(dtype)
 
 
+def _alen(array):
+    return len(np.atleast_1d(array))
+
+
+# NumPy 1's, from the smallest to the largest of each kind.
+_SCTYPES = {
+    "int": [np.int8, np.int16, np.int32, np.int64],
+    "uint": [np.uint8, np.uint16, np.uint32, np.uint64],
+    "float": [np.float16, np.float32, np.float64, np.longdouble],
+    "complex": [np.complex64, np.complex128, np.clongdouble],
+    "others": [bool, object, bytes, str, np.void],
+}
+
 _WRITTEN = {
+    "alen": (_alen, "len"),
+    "obj2sctype": (_scalar_type, "np.dtype(value).type"),
+    "sctypes": (_SCTYPES, "a dict of the types"),
     "cast": (_Cast(), "np.asarray(values).astype(dtype)"),
     "find_common_type": (_find_common_type, "np.result_type"),
     "issubsctype": (_issubsctype, "np.issubdtype"),
@@ -98,11 +116,15 @@ def put_in(script: Script) -> None:
         if hasattr(exceptions, name):
             table[name] = (getattr(exceptions, name), f"np.exceptions.{name} since NumPy 2")
     script.answer(np, "np", "numpy", table)
+    old_core = {name: (getattr(np, name), f"np.{name} stands for it") for name in np.__all__}
+    script.answer(np.core, "np.core", "numpy", table | old_core)
     numpy_values.put_in(script)
     for name in ("array", "asarray"):
         script.patches.set(np, name, _ragged(getattr(np, name), script))
     script.patches.set(np, "fromstring", _from_bytes(np.fromstring, script))
     script.patches.set(np, "load", _load(np.load, script))
+    archive = np.lib.npyio.NpzFile
+    script.patches.set(archive, "__getitem__", _member(archive.__getitem__, script))
     script.patches.set(np, "reshape", _reshape(np.reshape, script))
     numpy_calls.put_in(script)
 
@@ -153,12 +175,30 @@ def _load(function, script):
         except ValueError as error:
             if not is_ours or "allow_pickle" not in str(error):
                 raise
-            raise ValueError(
-                f"np.load: {file} holds pickled objects, which NumPy before 1.16.3 read; reading them can run any "
-                "code in the file: if you trust it, say bin/run_legacy --allow_pickle"
-            ) from error
+            raise ValueError(_pickled(file)) from error
 
     return load
+
+
+def _member(function, script):
+    @functools.wraps(function)
+    def getitem(archive, key):
+        """An array of an .npz file, which is read only now."""
+        try:
+            return function(archive, key)
+        except ValueError as error:
+            if "allow_pickle" not in str(error) or not script.is_calling():
+                raise
+            raise ValueError(_pickled(f"{key!r} of {archive.zip.filename}")) from error
+
+    return getitem
+
+
+def _pickled(what):
+    return (
+        f"np.load: {what} holds pickled objects, which NumPy before 1.16.3 read; reading them can run any code in "
+        "the file: if you trust it, say bin/run_legacy --allow_pickle"
+    )
 
 
 def _reshape(function, script):

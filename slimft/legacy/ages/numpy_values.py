@@ -1,19 +1,42 @@
-"""What NumPy's arrays no longer do: be a number of one element, and `tostring`. A script's calls are rewritten.
+"""What NumPy's arrays no longer do: be a number of one element, and some methods. A script's calls are rewritten.
 
 ``int(array)`` and ``float(array)`` of an array with axes and one element are errors since NumPy 2.4 (deprecated in
-1.25), and ``array.tostring()`` is gone since 2.3: its release notes (numpy.org/doc/stable/release). The arrays
-themselves cannot be changed.
+1.25), ``array.tostring()`` is gone since 2.3, ``itemset``, ``newbyteorder`` and ``ptp`` since 2.0: its release
+notes (numpy.org/doc/stable/release). The arrays themselves cannot be changed.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 
 import numpy as np
 
 from slimft.legacy.ages.script import Script
 
-_NUMBER, _BYTES = "__slimft_number__", "__slimft_bytes__"
+_NUMBER, _METHOD = "__slimft_number__", "__slimft_method__"
+
+
+def _itemset(array, *arguments):
+    *index, value = arguments
+    index = index[0] if len(index) == 1 else tuple(index)
+    if isinstance(index, (int, np.integer)):
+        array.flat[index] = value
+    else:
+        array[index] = value
+
+
+def _newbyteorder(array, new_order="S"):
+    return array.view(array.dtype.newbyteorder(new_order))
+
+
+# By the method's name: what does the same, and what is said.
+_METHODS = {
+    "itemset": (_itemset, "gone since NumPy 2, array[index] = value stands for it"),
+    "newbyteorder": (_newbyteorder, "gone since NumPy 2, array.view of another dtype stands for it"),
+    "ptp": (np.ptp, "gone since NumPy 2, np.ptp stands for it"),
+    "tostring": (np.ndarray.tobytes, "gone since NumPy 2.3, tobytes stands for it"),
+}
 
 
 def put_in(script: Script) -> None:
@@ -25,18 +48,19 @@ def put_in(script: Script) -> None:
             return kind(value.item())
         return kind(value)
 
-    def as_bytes(value):
-        if isinstance(value, np.ndarray) and not hasattr(value, "tostring"):
-            script.say("numpy", "array.tostring", "gone since NumPy 2.3, tobytes stands for it")
-            return value.tobytes()
-        return value.tostring()
+    def method(value, name):
+        if not isinstance(value, np.ndarray) or hasattr(value, name):
+            return getattr(value, name)
+        function, line = _METHODS[name]
+        script.say("numpy", f"array.{name}", line)
+        return functools.partial(function, value)
 
-    script.rewrite = _Calls().visit
-    script.helpers = {_NUMBER: number, _BYTES: as_bytes}
+    script.rewrites.append(lambda tree, path: _Calls().visit(tree))
+    script.helpers.update({_NUMBER: number, _METHOD: method})
 
 
 class _Calls(ast.NodeTransformer):
-    """Calls of int and float with one argument, and of tostring with none, go to the helpers."""
+    """Calls of int and float with one argument, and of `_METHODS`, go to the helpers."""
 
     def visit_Call(self, node):  # noqa: N802 - ast's name
         self.generic_visit(node)
@@ -44,11 +68,10 @@ class _Calls(ast.NodeTransformer):
         if isinstance(function, ast.Name) and function.id in ("int", "float") and len(node.args) == 1:
             if not node.keywords and not isinstance(node.args[0], (ast.Starred, ast.Constant)):
                 return self._call(node, _NUMBER, [function, *node.args])
-        elif isinstance(function, ast.Attribute) and function.attr == "tostring" and not node.args:
-            if not node.keywords:
-                return self._call(node, _BYTES, [function.value])
+        elif isinstance(function, ast.Attribute) and function.attr in _METHODS:
+            node.func = self._call(function, _METHOD, [function.value, ast.Constant(function.attr)])
         return node
 
     def _call(self, node, name, arguments):
-        helper = ast.copy_location(ast.Name(name, ast.Load()), node.func)
+        helper = ast.copy_location(ast.Name(name, ast.Load()), node)
         return ast.copy_location(ast.Call(helper, arguments, []), node)

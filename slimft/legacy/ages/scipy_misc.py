@@ -6,7 +6,7 @@ How it scaled and which arguments it took: SciPy's reference of 1.0 (docs.scipy.
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 # `from scipy.misc.pilutil import imread` finds a module below this one.
 __path__: list[str] = []
@@ -14,6 +14,8 @@ _INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS,
     "bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "cubic": Image.Resampling.BICUBIC,
 }  # fmt: skip
+_FILTERS = ("blur", "contour", "detail", "edge_enhance", "edge_enhance_more", "emboss", "find_edges", "smooth",
+            "smooth_more", "sharpen")  # fmt: skip
 # Functions of mathematics, which moved within SciPy.
 _MOVED = {"comb": "scipy.special", "factorial": "scipy.special", "factorial2": "scipy.special",
           "factorialk": "scipy.special", "logsumexp": "scipy.special", "pade": "scipy.interpolate",
@@ -159,6 +161,18 @@ def imresize(arr, size, interp="bilinear", mode=None):
 def imrotate(arr, angle, interp="bilinear"):
     """Rotates an image by `angle` degrees counter-clockwise about its middle; its size stays."""
     return fromimage(toimage(arr).rotate(angle, resample=_interpolation(interp)))
+
+
+def imfilter(arr, ftype):
+    """An image after one of Pillow's filters, such as ``blur``, ``edge_enhance`` or ``sharpen``; uint8."""
+    if ftype not in _FILTERS:
+        raise ValueError(f"imfilter: {ftype!r} is none of {', '.join(_FILTERS)}")
+    return fromimage(toimage(arr).filter(getattr(ImageFilter, ftype.upper())))
+
+
+def imshow(arr):
+    """Shows an image in what the system has for it."""
+    toimage(arr).show()
 
 
 def _interpolation(name):

@@ -1,7 +1,8 @@
-"""What SciPy had until 1.3 to 1.14: scipy.misc above all, which needs no SciPy here but for its mathematics."""
+"""What SciPy had until 1.3 to 1.17: scipy.misc above all, which needs no SciPy here but for its mathematics."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import types
@@ -17,6 +18,15 @@ _WINDOWS = (
 )  # fmt: skip
 
 
+# Functions of other names today, by their modules.
+_RENAMED = {
+    "scipy.integrate": {"cumtrapz": "cumulative_trapezoid", "simps": "simpson", "trapz": "trapezoid"},
+    "scipy.linalg": {"pinv2": "pinv"},
+}
+# Modules below scipy.sparse.linalg, whose functions are in it itself.
+_SOLVERS = ("arpack", "arpack.arpack", "lobpcg", "lobpcg.lobpcg")
+
+
 def put_in(script: Script) -> None:
     """Gives the script these names."""
     script.modules["scipy.misc"] = (_misc, "gone since SciPy 1.12, functions on Pillow stand for it")
@@ -26,7 +36,9 @@ def put_in(script: Script) -> None:
         return
 
     def root(module):
-        script.answer(module, "scipy", "scipy", {
+        # SciPy before 1.4 had NumPy's functions as well.
+        numpys = {name: (getattr(np, name), f"np.{name} stands for it") for name in np.__all__}
+        script.answer(module, "scipy", "scipy", numpys | {
             "interp": (np.interp, "np.interp stands for it"),
             "misc": (_made_misc, "gone since SciPy 1.12, functions on Pillow stand for it"),
         })  # fmt: skip
@@ -44,7 +56,32 @@ def put_in(script: Script) -> None:
         table = {"imread": (scipy_misc.imread, "gone since SciPy 1.2, a function on Pillow stands for it")}
         script.answer(module, "scipy.ndimage", "scipy", table)
 
-    script.later.update({"scipy": root, "scipy.signal": signal, "scipy.ndimage": ndimage})
+    def solvers(module):
+        eigen = getattr(module, "eigen", None)
+        if eigen is not None and not hasattr(eigen, "__path__"):  # It was a package.
+            script.patches.set(eigen, "__path__", [])
+
+    for name in _SOLVERS:
+        script.modules[f"scipy.sparse.linalg.eigen.{name}"] = (_solvers, "scipy.sparse.linalg stands for it")
+    script.later.update(
+        {"scipy": root, "scipy.signal": signal, "scipy.ndimage": ndimage, "scipy.sparse.linalg": solvers}
+    )
+    for module, renamed in _RENAMED.items():
+        script.later[module] = functools.partial(_rename, script, renamed)
+
+
+def _rename(script, renamed, module):
+    """Lets a module of SciPy answer to the old names of its functions."""
+    table = {
+        old: (getattr(module, new), f"{module.__name__}.{new} stands for it")
+        for old, new in renamed.items()
+        if hasattr(module, new)
+    }
+    script.answer(module, module.__name__, "scipy", table)
+
+
+def _solvers():
+    return importlib.import_module("scipy.sparse.linalg")
 
 
 def _misc():

@@ -73,8 +73,9 @@ class Script:
         self.allow_pickle = False
         # What the globals of the script's modules get, by name: what it is, and what is said.
         self.builtins: dict[str, tuple[Any, str]] = {}
-        # What a file's syntax tree goes through before it is compiled, and the globals that it may use then.
-        self.rewrite: Callable[[ast.AST], ast.AST] | None = None
+        # What a file's syntax tree, with its path, goes through before it is compiled, and the globals that it may
+        # use then.
+        self.rewrites: list[Callable[[ast.AST, str], ast.AST]] = []
         self.helpers: dict[str, Any] = {}
         # How files are read, where they are Python 2: `slimft.legacy.ages.python2`'s.
         self.python2: Any = None
@@ -109,9 +110,9 @@ class Script:
             return None
         return f"{os.path.basename(path)}, line {frame.f_lineno}"
 
-    def say(self, kind: str, name: str, line: str) -> None:
-        """Says once that `name` is used, where, and what turns it off."""
-        place = self.place()
+    def say(self, kind: str, name: str, line: str, place: str | None = None) -> None:
+        """Says once that `name` is used, where (by default, where the script is), and what turns it off."""
+        place = place or self.place()
         where = f" ({place})" if place else ""
         self.patches.say(name, f"{name}{where}: {line}; --without={kind} turns this off")
 
@@ -150,8 +151,9 @@ class Script:
             tree = self.python2.parse(source, path, package, flags)
         else:
             tree = ast.parse(source, path, type_comments=False)
-        tree = ast.fix_missing_locations(self.rewrite(tree)) if self.rewrite is not None else tree
-        return compile(tree, path, "exec", flags, dont_inherit=True)
+        for rewrite in self.rewrites:
+            tree = rewrite(tree, path)
+        return compile(ast.fix_missing_locations(tree), path, "exec", flags, dont_inherit=True)
 
     def names_of(
         self, code: types.CodeType, there: Mapping[str, Any] = types.MappingProxyType({})

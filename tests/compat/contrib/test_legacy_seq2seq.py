@@ -1,5 +1,8 @@
 """tf.contrib.legacy_seq2seq: names, values against NumPy, and that its models learn."""
 
+import copy
+import functools
+
 import numpy as np
 import pytest
 
@@ -141,3 +144,32 @@ def test_losses_and_buckets():
     expected = entropy.sum(0) / (weights.sum(0) + 1e-12)
     np.testing.assert_allclose(by_example, expected, rtol=1e-5)
     assert total == pytest.approx(expected.sum(), rel=1e-5)
+
+
+def wrapped_cell():
+    return rnn.MultiRNNCell([rnn.DropoutWrapper(rnn.LSTMCell(4), 0.5), rnn.ResidualWrapper(rnn.GRUCell(4))])
+
+
+@pytest.mark.parametrize("make", [lambda: rnn.NASCell(4), wrapped_cell, lambda: rnn.LayerNormBasicLSTMCell(4)])
+def test_a_cell_that_has_made_its_variables_is_copied_as_it_was_before(make):
+    """Each bucket's encoder is a copy of one cell; in TensorFlow 1.2 to 1.15 the second copy was a TypeError."""
+    with tf.Graph().as_default():
+        cell, inputs = make(), steps(4)
+        model = functools.partial(
+            legacy_seq2seq.embedding_attention_seq2seq,
+            cell=cell,
+            num_encoder_symbols=5,
+            num_decoder_symbols=5,
+            embedding_size=4,
+        )
+        with tf.variable_scope("model"):
+            model(inputs[:2], inputs[2:])
+        names = shapes()
+        with tf.variable_scope("model", reuse=True):
+            outputs, _ = model(inputs, inputs)
+        assert len(outputs) == 4 and shapes() == names
+        copied = copy.deepcopy(cell)
+        assert not copied.built
+        with tf.variable_scope("other"):
+            tf.nn.static_rnn(copied, [tf.ones([3, 4])], dtype=tf.float32)
+        assert {name.partition("/")[0] for name in shapes().keys() - names.keys()} == {"other"}

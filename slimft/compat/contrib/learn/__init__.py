@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 
+from slimft.compat.v1 import tf
 from slimft.errors import UsageError
 
 # Where the names are.
@@ -93,6 +94,10 @@ __all__ = sorted(
 )
 
 
+# Those of its module monitored_session, which are in tf.train since 0.12.
+_MONITORED = ("ChiefSessionCreator", "MonitoredSession", "Scaffold", "SessionCreator", "WorkerSessionCreator")
+
+
 class _Gone:
     """A name that can be imported and not be used."""
 
@@ -110,6 +115,8 @@ def __getattr__(name):
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     if name in _GONE:
         return _Gone(name)
+    if name in _MONITORED:
+        return getattr(tf.train, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -2,8 +2,8 @@
 
 Each of the script's files is converted in memory when it is imported. Three parts: `source` makes Python 3's
 syntax of it, `tree` puts calls where the same syntax meant something else, and `values` and `text` are what is
-called. What Python 2 had under names that are gone (xrange, cPickle, string.letters) is `slimft.legacy.ages`'s; here
-are the builtins that are still there, and were different.
+called. What Python 2 had under names that are gone (xrange, cPickle, string.letters) is `slimft.legacy.ages`'s;
+here are the builtins that are still there, and were different.
 """
 
 from __future__ import annotations
@@ -144,9 +144,9 @@ class Python2:
             if len(tree.body) != 1 or not isinstance(tree.body[0], ast.Expr):
                 raise SyntaxError("invalid syntax", (path, 1, None, text.as_text(given)))
             tree = ast.Expression(tree.body[0].value)
+        for rewrite in self._script.rewrites:
+            tree = rewrite(tree, path)
         tree = ast.fix_missing_locations(tree)
-        if self._script.rewrite is not None:
-            tree = ast.fix_missing_locations(self._script.rewrite(tree))
         found = self._script.names_of(compile(tree, path, mode, dont_inherit=True), names)
         own = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
         read = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]

@@ -1,9 +1,9 @@
 """Python 2's text as a syntax tree of Python 3, with the lines of the file.
 
-The syntax is fissix's work, a successor of 2to3. Only those of its fixers are run without which Python 3 cannot read
-a file, or reads another meaning. What is spelled the same in both is left to `tree`, which keeps lines and columns,
-and what is missing at run time to `slimft.legacy.ages`: its other fixers would rename that twice, and list(...) around
-each map and zip would not know the script's own functions of these names.
+The syntax is fissix's work, a successor of 2to3. Only those of its fixers are run without which Python 3 cannot
+read a file, or reads another meaning. What is spelled the same in both is left to `tree`, which keeps lines and
+columns, and what is missing at run time to `slimft.legacy.ages`: its other fixers would rename that twice, and
+list(...) around each map and zip would not know the script's own functions of these names.
 """
 
 from __future__ import annotations

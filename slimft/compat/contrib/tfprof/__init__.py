@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 
-from tensorflow.python.profiler import model_analyzer, tfprof_logger
+from tensorflow.python.profiler import tfprof_logger
+
+from slimft.compat.contrib.tfprof import model_analyzer
 
 __all__ = ["ProfileContext", "model_analyzer", "tfprof_logger"]
 

@@ -1,0 +1,1 @@
+"""What `tf.contrib.tensorboard` was: its plugins, which are TensorBoard's today."""

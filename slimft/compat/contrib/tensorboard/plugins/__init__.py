@@ -1,0 +1,1 @@
+"""What `tf.contrib.tensorboard.plugins` was: the projector."""
