@@ -165,6 +165,7 @@ def test_python_3_beside_python_2(run, tmp_path, capsys):
         (b"\xef\xbb\xbfx = u'\xc3\xa9'", "\xe9"),
         (b"if 1:\n\tif 1:\n            x = 1\n        y = 2\n", 1),
         (b"x = '''\n\ta'''\nif 1:\n\tpass\n        x += 'b'\n", "\n\tab"),
+        (b"def f(async, await=0): return async\nx = f(async=010L), 7L.__index__(), 0\n", (8, 7, 0)),
         (b"", None),
         (b"# only a comment", None),
     ],
@@ -182,7 +183,6 @@ def test_bytes_of_files(run, data, expected):
         (b"# coding: nothing\n", ("line 1", "unknown encoding")),
         (b"# coding: utf-8\n\nx = '\xe9'\n", ("line 3", "utf-8")),
         (b"print 'a'\ndef f():\n    from os import *\n", ("line 3", "import *")),
-        (b"print 'a'\nx = async = 1\n", ("line 2",)),
         (b"x = 'a\x00'\n", ("line 1",)),
         (b"print 1\n" + b"(" * 3000 + b")" * 3000 + b"\n", ("line",)),
     ],
@@ -288,3 +288,23 @@ def test_python_2_is_known_without_the_flag(text):
     with pytest.raises(SyntaxError) as caught:
         compile(text + "\n", "old.py", "exec")
     assert run_legacy._is_python_2(caught.value)
+
+
+def test_text_in_examples(run, tmp_path):
+    import slimft.compat
+
+    slimft.compat.install()
+    try:
+        names = run(
+            "import tensorflow as tf",
+            "feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=['text', b'\\xff']))",
+            "example = tf.train.Example(features=tf.train.Features(feature={'a': feature}))",
+            "read = tf.train.Example.FromString(example.SerializeToString())",
+            "value = read.features.feature['a'].bytes_list.value[0]",
+            "words = value.split('x'), value == 'text', '%s' % value, value + ' more', 'te' in value, value.upper()",
+        )
+    finally:
+        ages.uninstall()
+        slimft.compat.uninstall()
+    assert list(names["feature"].bytes_list.value) == [b"text", b"\xff"]
+    assert names["words"] == (["te", "t"], True, "text", "text more", True, "TEXT")

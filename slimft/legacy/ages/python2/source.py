@@ -14,18 +14,20 @@ import io
 import logging
 import re
 import threading
+import token
 import warnings
 from typing import Any
 
 from slimft.errors import UsageError
 
 _FIXERS = (
-    "except", "exec", "ne", "numliterals", "paren", "print", "raise", "repr", "throw", "tuple_params",
+    "except", "exec", "ne", "paren", "print", "raise", "repr", "throw", "tuple_params",
 )  # fmt: skip
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 # Escapes that mean something in Python 3's strings and nothing in Python 2's.
 _ESCAPES = re.compile(r"(?<!\\)((?:\\\\)*)\\(?=[uUN])")
 _STRING = re.compile(r"([a-zA-Z]*)(.*)", re.DOTALL)
+_NAME, _NUMBER, _LITERAL = token.NAME, token.NUMBER, token.STRING  # fissix has the same numbers.
 _LOCK = threading.Lock()
 _tools: list[Any] = []
 
@@ -182,17 +184,20 @@ def _convert(text, path):
     pieces, lines, at, last = [], {}, 1, 1
     for leaf in tree.leaves():
         value = leaf.value
-        if leaf.type == 3:  # A string.
+        if leaf.type == _LITERAL:
             value = _string(value, literals)
-        for _ in range(leaf.prefix.count("\n")):
-            at += 1
+        elif leaf.type == _NUMBER:
+            value = _number(value)
+        elif leaf.type == _NAME and value in ("async", "await"):
+            value += "_"
+        at += leaf.prefix.count("\n")
         if leaf.lineno:
             last = leaf.lineno
         if at not in lines or leaf.lineno > lines[at]:
             lines[at] = last
         pieces += [leaf.prefix, value]
         for offset in range(1, value.count("\n") + 1):
-            lines.setdefault(at + offset, last + offset if leaf.type == 3 else last)
+            lines.setdefault(at + offset, last + offset if leaf.type == _LITERAL else last)
         at += value.count("\n")
     return "".join(pieces), lines, raised, [(int(note[1]), note[2]) for note in notes if note]
 
@@ -246,6 +251,14 @@ def _line(error):
     return line
 
 
+def _number(value):
+    """A number's literal: octal as 0o777; a space for the L of a long, whose attributes may follow."""
+    whole = value.rstrip("lL")
+    if re.fullmatch("0[0-7]+", whole):
+        whole = f"0o{whole[1:]}"
+    return whole + " " * (len(value) - len(value.rstrip("lL")))
+
+
 def _string(value, literals):
     """A string's literal: without Python 2's ``ur``, and with ``\\u`` only where it meant something."""
     prefix, rest = _STRING.fullmatch(value).groups()
@@ -273,7 +286,7 @@ def _take_targets(tree, found):
                 name = f"_slimft_raised_{len(found)}"
                 found[name] = str(target).strip()
                 leaf = next(target.leaves()).clone()
-                leaf.type, leaf.value, leaf.prefix = 1, name, " "
+                leaf.type, leaf.value, leaf.prefix = _NAME, name, " "
                 target.replace(leaf)
 
 
@@ -296,7 +309,7 @@ def _expanded(text):
 
     within: set[int] = set()
     for kind, _, begin, end, _ in tokenize.generate_tokens(io.StringIO(text).readline):
-        if kind == 3:
+        if kind == _LITERAL:
             within.update(range(begin[0] + 1, end[0] + 1))
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):

@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -237,6 +238,10 @@ def put_in(script: Script) -> None:
     for name in ("load", "loads"):
         _patch(script, pickle, name, modules.pickle_of_python_2(script)[name])
     script.patches.set(csv, "reader", _csv(csv.reader))
+    if "tensorflow" in sys.modules:
+        from slimft.compat.v1 import tf
+
+        script.patches.set(tf.train, "BytesList", _bytes_list(tf.train.BytesList))
 
 
 def _patch(script: Script, module: Any, name: str, stands: Callable) -> None:
@@ -246,6 +251,14 @@ def _patch(script: Script, module: Any, name: str, stands: Callable) -> None:
         return (stands if script.is_calling() else original)(*arguments, **named)
 
     script.patches.set(module, name, chosen)
+
+
+def _bytes_list(kind):
+    def made(value=()):
+        """`tf.train.BytesList`, of text too."""
+        return kind(value=[_as_bytes(each) for each in value])
+
+    return made
 
 
 def _csv(original):

@@ -13,6 +13,7 @@ from slimft.legacy.ages.python2.values import ATTRIBUTES
 # Names of the helpers; these end in underscores, so that classes do not mangle them.
 PREFIX = "__slimft_python2_"
 _OPERATORS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+_WITHIN = {ast.In: "in", ast.NotIn: "not in"}
 _LOOKED_UP = frozenset(ATTRIBUTES) | frozenset(TEXT_METHODS)
 
 
@@ -87,6 +88,8 @@ class Meanings(ast.NodeTransformer):
 
     def _compare(self, node, operator, left, right):
         constants = [side.value for side in (left, right) if isinstance(side, ast.Constant)]
+        if type(operator) in _WITHIN and isinstance(left, ast.Constant) and isinstance(left.value, str):
+            return _call(node, "compare", ast.Constant(_WITHIN[type(operator)]), left, right)
         is_plain = type(operator) not in _OPERATORS or (
             isinstance(operator, (ast.Eq, ast.NotEq))
             and any(value is None or isinstance(value, (int, float)) for value in constants)
@@ -126,6 +129,17 @@ class Meanings(ast.NodeTransformer):
         node.decorator_list.append(_located(ast.Name(f"{PREFIX}class__", ast.Load()), node))
         return node
 
+    def visit_FunctionDef(self, node):  # noqa: N802
+        is_generator = _yields(node.body)
+        self.generic_visit(node)
+        if is_generator:
+            # StopIteration ends a generator, wherever it comes from.
+            ends = ast.ExceptHandler(ast.Name("StopIteration", ast.Load()), None, [ast.Return()])
+            begin = 1 if ast.get_docstring(node, clean=False) is not None else 0
+            if node.body[begin:]:
+                node.body[begin:] = [_located(ast.Try(node.body[begin:], [ends], [], []), node.body[begin])]
+        return node
+
     def visit_ExceptHandler(self, node):  # noqa: N802
         self.generic_visit(node)
         if node.name in self._kept:
@@ -162,6 +176,18 @@ class Meanings(ast.NodeTransformer):
             return False
         path = os.path.join(self._folder, name)
         return os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py"))
+
+
+def _yields(statements):
+    """Whether a function of these statements is a generator."""
+    waiting = list(statements)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Yield):
+            return True
+        if not isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp)):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _located(made, node):

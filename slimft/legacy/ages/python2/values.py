@@ -14,6 +14,7 @@ import numpy as np
 
 _COMPARE = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+    "in": lambda a, b: a in b, "not in": lambda a, b: a not in b,
 }  # fmt: skip
 _NUMBERS = (int, float)
 
@@ -114,7 +115,7 @@ def compare(sign: str, a: Any, b: Any) -> Any:
     try:
         return _COMPARE[sign](a, b)
     except TypeError:
-        if not all(_is_plain(value) for value in (a, b)):
+        if "in" in sign or not all(_is_plain(value) for value in (a, b)):
             raise
         return _COMPARE[sign](cmp(a, b), 0)
 

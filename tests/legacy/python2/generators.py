@@ -1,0 +1,42 @@
+"""StopIteration ends generators."""
+
+
+def first(n, items):
+    """Its docstring."""
+    iterator = iter(items)
+    for i in xrange(n):
+        yield iterator.next()
+    raise StopIteration
+    yield None
+
+
+def nested():
+    def inner():
+        yield 1
+    try:
+        for x in inner():
+            yield x
+    finally:
+        print "finally"
+
+
+class Batches(object):
+    def __iter__(self):
+        while True:
+            yield first(2, "abc").next()
+            raise StopIteration()
+
+
+made = list(nested())
+print made, list(first(5, [1, 2])), list(first(1, [1, 2])), list(Batches()), first.__doc__
+print "a" in "abc", "z" not in "abc", "a" in ["a"], "k" in {"k": 1}
+g = (x / 2 for x in range(4))
+print g.next(), g.next(), list(g)
+
+
+def outer():
+    """Only this."""
+    yield
+
+
+print list(outer())
