@@ -1,6 +1,6 @@
 """ry/tensorflow-resnet ccb9cc8cc2cc7021c67e7df4a70f96faab9553c5
 
-Classification of TensorFlow 0.x, resnet_train.train with its inference; inference_small of this commit returns nothing.
+Classification of TensorFlow 0.x, resnet_train.train with inference (inference_small returns nothing).
 
 Flags: --python2
 """

@@ -301,7 +301,8 @@ def test_text_in_examples(run, tmp_path):
             "example = tf.train.Example(features=tf.train.Features(feature={'a': feature}))",
             "read = tf.train.Example.FromString(example.SerializeToString())",
             "value = read.features.feature['a'].bytes_list.value[0]",
-            "words = value.split('x'), value == 'text', '%s' % value, value + ' more', 'te' in value, value.upper()",
+            "words = value.split('x'), value == 'text', '%s' % value, value + ' more'",
+            "words += 'te' in value, value.upper()",
         )
     finally:
         ages.uninstall()

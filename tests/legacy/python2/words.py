@@ -44,5 +44,7 @@ with open(path, "wb") as f:
     writer.writerow(["a", 1])
     print >>f, "more,2"
 print list(csv.reader(open(path, "rb"))), [row["a"] for row in csv.DictReader(open(path, "rb"))]
+import re
+print re.split("(\\W+)?", "a cat sat."), re.split("x*", "axbc"), re.split(",", "a,b,c", 1), re.split("(,)", "a,b,c", maxsplit=1)
 print sys.maxint > 2 ** 31 - 2, os.getcwdu() == os.getcwd()
 execfile(os.path.join(os.path.dirname(os.path.abspath(__file__)), "true_division.py"))

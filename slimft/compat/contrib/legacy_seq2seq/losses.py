@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from slimft.compat.v1 import tf
 
 
@@ -30,10 +32,19 @@ def sequence_loss_by_example(
                 flat = tf.reshape(target, [-1])
                 loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=flat, logits=logit)
             else:
-                loss = softmax_loss_function(labels=target, logits=logit)
+                loss = _call(softmax_loss_function, target, logit)
             losses.append(loss * weight)
         total = tf.add_n(losses)
         return total / (tf.add_n(weights) + 1e-12) if average_across_timesteps else total
+
+
+def _call(function, labels, logits):
+    """`function` of labels and logits; functions of TensorFlow 1.0 and 1.1 call these (labels, inputs)."""
+    try:
+        names = inspect.signature(function).parameters
+    except ValueError:
+        names = {}
+    return function(labels, logits) if "inputs" in names else function(labels=labels, logits=logits)
 
 
 def sequence_loss(

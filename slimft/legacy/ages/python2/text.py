@@ -8,7 +8,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -238,6 +240,7 @@ def put_in(script: Script) -> None:
     for name in ("load", "loads"):
         _patch(script, pickle, name, modules.pickle_of_python_2(script)[name])
     script.patches.set(csv, "reader", _csv(csv.reader))
+    _patch(script, re, "split", _split)
     if "tensorflow" in sys.modules:
         from slimft.compat.v1 import tf
 
@@ -251,6 +254,16 @@ def _patch(script: Script, module: Any, name: str, stands: Callable) -> None:
         return (stands if script.is_calling() else original)(*arguments, **named)
 
     script.patches.set(module, name, chosen)
+
+
+def _split(pattern, string, maxsplit=0, flags=0):
+    """`re.split` of Python 2.7, which did not split at empty matches."""
+    found, last = [], 0
+    matches = (match for match in re.compile(pattern, flags).finditer(string) if match.end() > match.start())
+    for match in itertools.islice(matches, maxsplit or None):
+        found += [string[last : match.start()], *match.groups()]
+        last = match.end()
+    return [*found, string[last:]]
 
 
 def _bytes_list(kind):
