@@ -22,7 +22,7 @@ KERAS_2 = ["tf-keras>=2.16,<2.22"]
 ESTIMATOR = ["tensorflow-estimator==2.15.0", *KERAS_2]
 
 # For bin/run_legacy --python2: 2to3's successor.
-PYTHON2 = ["fissix>=21.11.13"]
+PYTHON2 = ["fissix>=24.4"]
 
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
