@@ -40,3 +40,50 @@ def outer():
 
 
 print list(outer())
+
+
+import contextlib
+from contextlib import contextmanager
+
+
+@contextmanager
+def manager():
+    yield 1
+
+
+@contextlib.contextmanager
+def other():
+    yield 2
+
+
+for made in (manager, other):
+    try:
+        with made() as x:
+            iter([]).next()
+        print "swallowed"
+    except StopIteration:
+        print "goes on", x
+
+
+class Lines(object):
+    def __init__(self, lines):
+        self.lines = iter(lines)
+
+    def __iter__(self):
+        return self
+
+    def next(self):
+        return self.lines.next()
+
+
+class Stripped(Lines):
+    def next(self):
+        return super(Stripped, self).next().strip()
+
+
+class Keyed(dict):
+    def keys(self):
+        return sorted(super(Keyed, self).keys())
+
+
+print list(Stripped([" a", "b "])), Keyed(b=1, a=2).keys()[0], map(dict.keys, [{"a": 1}])

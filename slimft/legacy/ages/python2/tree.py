@@ -130,7 +130,8 @@ class Meanings(ast.NodeTransformer):
         return node
 
     def visit_FunctionDef(self, node):  # noqa: N802
-        is_generator = _yields(node.body)
+        # contextlib's own tell the StopIteration of a with block, which goes on, by its RuntimeError.
+        is_generator = _yields(node.body) and not any(map(_is_context_manager, node.decorator_list))
         self.generic_visit(node)
         if is_generator:
             # StopIteration ends a generator, wherever it comes from.
@@ -176,6 +177,10 @@ class Meanings(ast.NodeTransformer):
             return False
         path = os.path.join(self._folder, name)
         return os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py"))
+
+
+def _is_context_manager(decorator):
+    return "contextmanager" in (getattr(decorator, "id", ""), getattr(decorator, "attr", ""))
 
 
 def _yields(statements):

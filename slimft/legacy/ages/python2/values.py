@@ -173,7 +173,7 @@ def _listed(name):
             found = method(*arguments, **named)
             return list(found) if isinstance(found, (KeysView, ValuesView, ItemsView)) else found
 
-        return listed if callable(method) and not isinstance(value, type) else method
+        return listed if callable(method) else method
 
     return get
 
@@ -202,7 +202,7 @@ def _iterated(name):
 
 
 def _next(value):
-    return (lambda: next(value)) if hasattr(value, "__next__") else None
+    return getattr(value, "__next__", None)
 
 
 def _sort(value):
