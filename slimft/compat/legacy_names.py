@@ -40,16 +40,13 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 
 # What else tf.contrib had in 1.15. These can be imported, as scripts import what they then do not use.
 _REST_OF_CONTRIB = (
-    "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
-    "cluster_resolver", "constrained_optimization", "copy_graph", "distributions",
-    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor", "grid_rnn",
-    "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "kernel_methods", "kinesis",
-    "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
-    "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
-    "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
-    "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
-    "sparsemax", "specs", "stateless", "summary", "tensor_forest", "testing", "text",
-    "timeseries",
+    "all_reduce", "autograph", "bayesflow", "bigtable", "boosted_trees", "cloud", "constrained_optimization",
+    "distributions", "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "grid_rnn",
+    "hadoop", "ignite", "input_pipeline", "kafka", "kernel_methods", "kinesis", "labeled_tensor", "libsvm",
+    "linear_optimizer", "lite", "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2",
+    "proto", "quantization", "quantize", "receptive_field", "recurrent", "reduce_slice_ops",
+    "remote_fused_graph", "rpc", "session_bundle", "solvers", "specs", "summary", "tensor_forest", "testing",
+    "text", "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
 # in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
@@ -102,6 +99,7 @@ _MODULES = {
     "nets.nasnet": ("slimft.nets.nasnet",),
     "preprocessing": ("slimft.legacy.preprocessing",),
     "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
+    "tensorflow.contrib.graph_editor": ("slimft.compat.contrib.graph_editor",),
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
     "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),
     "tensorflow.examples.tutorials.mnist": ("slimft.compat.examples.tutorials.mnist",),
@@ -136,6 +134,10 @@ _ADVICE = {
     "research/slim's preprocessing into a folder preprocessing beside the script, where they are found first",
     "google3": "take the line out, or import what the package is called outside of Google; slimft knows "
     "google3.testing.pybase.parameterized, which is absl.testing's",
+    "tensorflow.contrib.all_reduce": "tf.contrib.nccl.all_sum sums over devices",
+    "tensorflow.contrib.opt": "most of its optimizers are here, but not those for parameter servers; see "
+    "tf.train.SyncReplicasOptimizer",
+    "tensorflow.contrib.saved_model": "it reads SavedModels here; models of Keras have their own save",
     "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
     "it, and quantize the trained network with tf.lite",
     "tensorflow.contrib.rnn": "most of its cells are here, but not those of grids, of time and frequency, and with "
@@ -273,8 +275,8 @@ def _listed(full_name):
 def _sources(full_name):
     """The modules in which the names of a package are; None if there is no such package.
 
-    Below ``tensorflow.contrib.NAME.python`` and its folders, every module has the names of
-    ``tensorflow.contrib.NAME``, which is where scripts could have taken them from as well.
+    Below ``tensorflow.contrib.NAME.python`` and ``tensorflow.contrib.NAME.ops``, and in the folders there, every
+    module has the names of ``tensorflow.contrib.NAME``, which is where scripts could have taken them from as well.
     """
     sources = _PACKAGES.get(full_name)
     parts = full_name.split(".")
@@ -283,7 +285,7 @@ def _sources(full_name):
     if len(parts) == 3:
         ours = f"{_CONTRIB}.{parts[2]}"
         return (ours, *(sources or ())) if find_spec(ours) else sources
-    is_module = parts[3] == "python" and len(parts) <= 7 and _MODULE_NAME.fullmatch(parts[-1])
+    is_module = parts[3] in ("python", "ops") and len(parts) <= 7 and _MODULE_NAME.fullmatch(parts[-1])
     if sources is None and is_module:
         return _sources(".".join(parts[:3]))
     return sources

@@ -23,6 +23,9 @@ def put_in(patches: Patches, tensorflow) -> None:
     for kind in (_GraphTensor, ops.Operation, ops.Graph):
         if not hasattr(kind, "__deepcopy__"):
             patches.set(kind, "__deepcopy__", _itself)
+    # Code that rewrites graphs asks operations for the private list of their outputs.
+    if not hasattr(ops.Operation, "_outputs"):
+        patches.set(ops.Operation, "_outputs", property(lambda op: op.outputs))
 
 
 def _itself(self, memo):

@@ -21,6 +21,7 @@ from slimft.legacy.ages import scipy_misc
 def script(tmp_path, monkeypatch):
     """A function that installs what stands for old names, and imports a module of these lines."""
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
 
     def imported(*lines, name="of_2016", **options):
         (tmp_path / f"{name}.py").write_text("\n".join(lines) + "\n")
@@ -175,6 +176,20 @@ def test_a_module_beside_the_script_comes_first(script, tmp_path):
         assert script("import commands", "found = commands.mine").found
     finally:
         sys.modules.pop("commands", None)
+
+
+@pytest.mark.parametrize("how", ["PYTHONPATH", "sys.path"])
+def test_folders_that_the_script_names_are_its_own(script, tmp_path_factory, monkeypatch, how):
+    other = tmp_path_factory.mktemp("other")
+    (other / "helper_of_2016.py").write_text("import numpy as np\nfound = np.float\n")
+    if how == "PYTHONPATH":
+        monkeypatch.setenv("PYTHONPATH", str(other))
+        monkeypatch.syspath_prepend(other)
+        lines = []
+    else:
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        lines = ["import sys", f"sys.path.insert(0, {str(other)!r})"]
+    assert script(*lines, "from helper_of_2016 import found").found is float
 
 
 def test_what_is_installed_is_not_the_scripts(tmp_path):

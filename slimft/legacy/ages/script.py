@@ -83,15 +83,22 @@ class Script:
         self.modules: dict[str, tuple[Callable[[], types.ModuleType], str]] = {}
         # What is called with a library when it has been loaded.
         self.later: dict[str, Callable[[types.ModuleType], None]] = {}
-        self._folders = tuple(os.path.realpath(folder) + os.sep for folder in folders)
+        given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        self._folders = tuple(_folder(folder) for folder in (*folders, *filter(None, given)))
+        self._path_before = frozenset(sys.path)
         self._found: list[str] = []
 
     def owns(self, path: str) -> bool:
-        """Whether the file at `path` is the script's: in its folders, and in no library's."""
+        """Whether the file at `path` is the script's, and no library's.
+
+        It is in one of the script's folders, or in one that PYTHONPATH names or the script has put into sys.path.
+        """
         path = os.path.realpath(path)
         if path.startswith((*_LIBRARIES, _OURS)) or any(folder in path for folder in _INSTALLED):
             return False
-        return path.startswith(self._folders)
+        if path.startswith(self._folders):
+            return True
+        return any(path.startswith(_folder(added)) for added in sys.path if added not in self._path_before)
 
     def is_calling(self) -> bool:
         """Whether the code that led here is the script's, and not a library's."""
@@ -201,6 +208,10 @@ class Script:
             spec.loader.script = self
             return spec
         return None
+
+
+def _folder(path):
+    return os.path.realpath(path).rstrip(os.sep) + os.sep
 
 
 def _names(code):
