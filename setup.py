@@ -21,6 +21,9 @@ HUB = ["huggingface_hub>=0.30,<3"]
 KERAS_2 = ["tf-keras>=2.16,<2.22"]
 ESTIMATOR = ["tensorflow-estimator==2.15.0", *KERAS_2]
 
+# For bin/run_legacy --python2: 2to3's successor.
+PYTHON2 = ["fissix>=24.4"]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -89,6 +92,7 @@ setup(
         # For TF1 code: tf.estimator, and Keras 2.
         "estimator": ESTIMATOR,
         "keras2": KERAS_2,
+        "python2": PYTHON2,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
@@ -101,6 +105,7 @@ setup(
             *DOCS,
             *ESTIMATOR,
             *HUB,
+            *PYTHON2,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             *("pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),
             "tensorboard>=2.16",

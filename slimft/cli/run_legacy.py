@@ -22,11 +22,15 @@ DESCRIPTION = (
     "with tf.contrib and the names and calls of older versions; research/slim's nets, preprocessing and "
     "deployment can be imported; packages of these names beside the script come first. What NumPy, SciPy, Pillow,"
     " PyYAML and Python itself no longer have (np.float, scipy.misc, xrange, cPickle, ...) is there for the "
-    "script's own files, and each use is said once. All after SCRIPT is the script's. The script has to be Python"
-    " 3 in its syntax. Exit status: the script's; 2 if it is not there or is Python 2."
+    "script's own files, and each use is said once. Python 2 needs --python2. All after SCRIPT is the script's. "
+    "Exit status: the script's; 2 if it is not there, or is Python 2 without --python2."
 )
-POSITIONAL = "[--without=PART,...] [--allow_pickle] [--tf_version=VERSION] SCRIPT | -m MODULE [ARGUMENT ...]"
+POSITIONAL = (
+    "[--python2] [--without=PART,...] [--allow_pickle] [--tf_version=VERSION] SCRIPT | -m MODULE [ARGUMENT ...]"
+)
 FLAGS = (
+    ("--python2", "the script is Python 2: it and what it imports of its own folders are converted in memory "
+     "(pip install 'slimft[python2]')"),
     ("--without=PART,...", "leave out what stands for old names: numpy, python, builtins, modules, scipy, pillow, "
      "yaml, or all"),
     ("--allow_pickle", "let np.load and others read pickled arrays, which can run any code in the file: only files "
@@ -34,8 +38,16 @@ FLAGS = (
     ("--tf_version=VERSION", "what tf.__version__ says, such as 1.15.0, for scripts that go by it"),
     ("-m MODULE", "run a module of the current folder, as python -m does"),
 )  # fmt: skip
-# How Python's syntax errors begin that tell of Python 2.
-_PYTHON_2 = ("Missing parentheses in call to", "multiple exception types must be parenthesized")
+# How Python's syntax errors begin that tell of Python 2; and what the line has where they do not.
+_PYTHON_2 = (
+    "Missing parentheses in call to", "multiple exception types must be parenthesized", "inconsistent use of tabs",
+    "leading zeros in decimal", "Function parameters cannot be parenthesized",
+    "Lambda expression parameters cannot be parenthesized", "Generator expression must be parenthesized to print",
+)  # fmt: skip
+_PYTHON_2_LINE = re.compile(
+    r"""\s*(print\s+[^=\s(]|print\s*>>|exec\s+[^=\s(]|raise\s+[\w.]+\s*,|except\s+[\w.]+\s*,\s*\w+\s*:)"""
+    r"""|<>|`[^`]+`|\b\d+[lL]\b|\b0\d+\b|\b[uU][rR]['"]|lambda\s*\(|def\s+\w+\s*\((.*,)?\s*\("""
+)
 # What Python 2's dicts had.
 _PYTHON_2_METHODS = re.compile(r"object has no attribute '(has_key|iteritems|iterkeys|itervalues)'")
 
@@ -48,12 +60,14 @@ class Options(NamedTuple):
         allow_pickle: whether np.load reads pickled arrays.
         tf_version: what tf.__version__ says; None for the truth.
         is_module: whether the script is named as a module.
+        python2: whether the script is Python 2.
     """
 
     without: tuple[str, ...] = ()
     allow_pickle: bool = False
     tf_version: str | None = None
     is_module: bool = False
+    python2: bool = False
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, str, list[str]]:
@@ -71,6 +85,8 @@ def parse(arguments: Sequence[str]) -> tuple[Options, str, list[str]]:
             return options._replace(is_module=True), rest[0], rest[1:]
         if name == "allow_pickle" and not value:
             options = options._replace(allow_pickle=True)
+        elif name == "python2" and not value:
+            options = options._replace(python2=True)
         elif name == "without" and value:
             options = options._replace(without=(*options.without, *value.split(",")))
         elif name == "tf_version" and re.fullmatch(r"\d+\.\d+(\.\w+)*", value):
@@ -113,7 +129,7 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
 
     ages.check(options.without)
     slimft.compat.install(version=options.tf_version)
-    script = ages.install((folder, os.getcwd()), options.without, options.allow_pickle)
+    script = ages.install((folder, os.getcwd()), options.without, options.allow_pickle, options.python2)
     try:
         if options.is_module:
             # Its package is imported by this, and is TensorFlow 1's too.
@@ -125,19 +141,25 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
         else:
             _run_file(script, path)
     except Exception as error:
-        if isinstance(error, SyntaxError) and str(error.msg).startswith(_PYTHON_2):
-            raise UsageError(
-                f"{error.filename}, line {error.lineno}: this is Python 2 ({error.msg}); make it Python 3 first, "
-                "by hand or with 2to3"
-            ) from error
+        if isinstance(error, SyntaxError) and (options.python2 or _is_python_2(error)):
+            where = f"{error.filename}, line {error.lineno}"
+            if not options.python2:
+                raise UsageError(f"{where}: this is Python 2 ({error.msg}): run it with --python2") from error
+            if error.filename and script.owns(error.filename.split(", cell ")[0]):
+                raise UsageError(f"{where}: this cannot be converted from Python 2 ({error.msg})") from error
         _show(error, path)
         found = _PYTHON_2_METHODS.search(str(error))
         if isinstance(error, AttributeError) and found:
-            print(f"run_legacy: dicts have no {found[1]} in Python 3: convert the script first", file=sys.stderr)
+            print(f"run_legacy: dicts have no {found[1]} in Python 3: run it with --python2", file=sys.stderr)
         return 1
     if not path:
         raise UsageError(f"-m {name}: there is no such module in the current folder or installed")
     return 0
+
+
+def _is_python_2(error):
+    """Whether a syntax error tells of Python 2."""
+    return str(error.msg).startswith(_PYTHON_2) or bool(_PYTHON_2_LINE.search(error.text or ""))
 
 
 def _file_of(module):
@@ -183,11 +205,23 @@ def _show(error: Exception, script: str) -> None:
     # A notebook's code is of "PATH, cell NUMBER".
     while traceback is not None and traceback.tb_frame.f_code.co_filename.split(", cell ")[0] != script:
         traceback = traceback.tb_next
+    _leave_out_helpers(traceback)
     found = error.with_traceback(traceback)
     if script.endswith(".ipynb"):
         print_exception(found)  # Python's own hook finds no lines of what is no file, before Python 3.13.
     else:
         sys.excepthook(type(error), found, traceback)
+
+
+def _leave_out_helpers(traceback):
+    """Leaves out of a traceback the calls that are put into Python 2 code."""
+    from slimft.legacy import ages
+
+    helpers = os.path.join(os.path.dirname(ages.__file__), "python2", "")
+    while traceback is not None:
+        while traceback.tb_next and traceback.tb_next.tb_frame.f_code.co_filename.startswith(helpers):
+            traceback.tb_next = traceback.tb_next.tb_next
+        traceback = traceback.tb_next
 
 
 def main(argv: Sequence[str] | None = None) -> int:

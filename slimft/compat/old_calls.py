@@ -56,6 +56,9 @@ def put_in(patches: Patches) -> None:
     patches.set(dataset_ops.DatasetV1, "map", _dataset_map(dataset_ops.DatasetV1.map))
     patches.set(slot_creator, "_create_slot_var", _slot(slot_creator._create_slot_var))
     patches.set(tf_flags._FlagValuesWrapper, "__setattr__", _set_flag)
+    patches.set(
+        tf_flags._FlagValuesWrapper, "__getattribute__", _flag(tf_flags._FlagValuesWrapper.__getattribute__)
+    )
     if not hasattr(flags.FlagValues, "_parse_flags"):
         patches.set(flags.FlagValues, "_parse_flags", _parse_flags)
 
@@ -252,6 +255,23 @@ def _set_flag(self, name, value):
     if name not in values:
         flags.DEFINE(flags.ArgumentParser(), name, None, "Set without a definition.", flag_values=values)
     setattr(values, name, value)
+
+
+class _FlagsOwn(dict):
+    """``FLAGS.__dict__``, whose "__flags" was the flags' values before TensorFlow 1.5."""
+
+    def __missing__(self, name):
+        if name == "__flags":
+            return self["__wrapped"].flag_values_dict()
+        raise KeyError(name)
+
+
+def _flag(function):
+    def get(self, name):
+        found = function(self, name)
+        return _FlagsOwn(found) if name == "__dict__" and "__wrapped" in found else found
+
+    return get
 
 
 def _parse_flags(self, args=None):

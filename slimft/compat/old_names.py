@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import operator
 
+import numpy as np
+
 from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
 
@@ -112,8 +114,17 @@ def put_in(patches: Patches) -> None:
         patches.set(tf.nn, name, _by_name_only(getattr(tf.nn, name)))
 
 
+def _is_integer(value):
+    dtype = getattr(value, "dtype", None)
+    return tf.as_dtype(np.asarray(value).dtype if dtype is None else dtype).is_integer
+
+
 def _by_name_only(function):
-    """`function` without positional arguments, whose order changed with TensorFlow 1.0: refused, as 1.x did."""
+    """`function` without positional arguments, whose order changed with TensorFlow 1.0: refused, as 1.x did.
+
+    Sparse labels are ints, and logits are none: these are told from each other.
+    """
+    is_sparse = function.__name__.startswith("sparse")
 
     @functools.wraps(function)
     def called(*positional, **named):
@@ -121,6 +132,10 @@ def _by_name_only(function):
             named["labels"] = named.pop("targets")
             if positional:
                 named["logits"], positional = positional[0], ()
+        if is_sparse and len(positional) >= 2 and _is_integer(positional[0]) != _is_integer(positional[1]):
+            labels, logits = sorted(positional[:2], key=_is_integer, reverse=True)
+            named.update(labels=labels, logits=logits, **dict(zip(("name",), positional[2:])))
+            positional = ()
         if positional:
             raise ValueError(
                 f"tf.nn.{function.__name__} is called with positional arguments, which TensorFlow 0.x took as "

@@ -90,6 +90,8 @@ def run(path: str, cells: list[Cell], script: Script) -> None:
         code = script.compile(source, file, flags)
         # What one cell imports of __future__ is so in the next, as in Jupyter.
         flags |= code.co_flags & _FUTURES
+        if script.python2 is not None:
+            flags |= script.python2.flags(source, file)
         names.update(script.names_of(code, names))
         exec(code, names)
 
@@ -106,7 +108,10 @@ def _python(cell, file, flags, script):
         lines[first] = ""
     while True:
         try:
-            compile("\n".join(lines), file, "exec", flags, dont_inherit=True)
+            if script.python2 is not None:
+                script.compile("\n".join(lines), file, flags)
+            else:
+                compile("\n".join(lines), file, "exec", flags, dont_inherit=True)
         except (SyntaxError, ValueError) as error:
             at = (getattr(error, "lineno", None) or 0) - 1
             found = at in range(len(lines)) and (_MAGIC.match(lines[at]) or _QUESTION.match(lines[at]))

@@ -209,8 +209,8 @@ def as_script(monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("import os\nprint 'loss', 1\n", ("line 2", "Python 2", "2to3")),
-        ("try:\n  pass\nexcept ValueError, e:\n  pass\n", ("line 3", "Python 2", "2to3")),
+        ("import os\nprint 'loss', 1\n", ("line 2", "Python 2", "--python2")),
+        ("try:\n  pass\nexcept ValueError, e:\n  pass\n", ("line 3", "Python 2", "--python2")),
     ],
 )
 def test_python_2(as_script, tmp_path, capsys, text, words):
@@ -243,7 +243,7 @@ def test_usage(as_script, tmp_path, capsys):
             assert word in line
     assert as_script("--help") == 0
     help_text = capsys.readouterr().out
-    assert help_text.startswith("usage: run_legacy [--without=PART,...]")
+    assert help_text.startswith("usage: run_legacy [--python2] [--without=PART,...]")
     assert all(flag in help_text for flag in ("--allow_pickle", "--tf_version", "-m MODULE"))
 
 

@@ -120,6 +120,19 @@ def test_entropies_without_names_are_refused_rather_than_swapped(script, name):
     )
 
 
+def test_sparse_labels_are_told_from_logits(script):
+    call = "tf.nn.sparse_softmax_cross_entropy_with_logits"
+    names = script(
+        "logits, labels = tf.constant([[1.0, 3.0]]), np.array([0])",
+        f"a, b = {call}(logits, labels), {call}(labels, logits, 'loss')",
+        f"c = {call}(logits=logits, labels=labels)",
+    )
+    assert names["b"].op.name.startswith("loss")
+    with tf.Session(graph=names["a"].graph) as session:
+        a, b, c = session.run([names[name] for name in "abc"])
+    assert a == b == c
+
+
 def test_summaries(script, tmp_path):
     names = script(
         "tf.scalar_summary('loss', 3.0)",

@@ -46,28 +46,37 @@ def check(without: Collection[str]) -> None:
         raise UsageError(f"--without={unknown[0]}: there is no such part; there are {', '.join(KINDS)}, all")
 
 
-def install(folders: Sequence[str], without: Collection[str] = (), allow_pickle: bool = False) -> Script:
+def install(
+    folders: Sequence[str], without: Collection[str] = (), allow_pickle: bool = False, python2: bool = False
+) -> Script:
     """Gives the modules in `folders` what they expect, until `uninstall`.
 
     Args:
         folders: the script's own, with all below them.
         without: parts of `KINDS` that are left out, or ``all``.
         allow_pickle: whether np.load reads pickled arrays of files, which can run code.
+        python2: whether the script is Python 2, which is converted.
 
     Returns:
         What knows which modules are the script's.
 
     Raises:
-        UsageError: `without` names what is not there.
+        UsageError: `without` names what is not there, or Python 2 needs fissix, which is missing.
     """
     global _script
     check(without)
+    if python2:
+        from slimft.legacy.ages import python2 as of_python_2
+
+        of_python_2.source.check()
     uninstall()
     _script = Script(folders, _patches)
     _script.allow_pickle = allow_pickle
     for name, kind in KINDS.items():
         if name not in without and "all" not in without:
             kind.put_in(_script)
+    if python2:
+        of_python_2.put_in(_script)
     _script.start()
     return _script
 

@@ -9,8 +9,12 @@ import io
 import pickle
 import sys
 import types
+from typing import Any
 
 from slimft.legacy.ages.script import Script
+
+# Python's own, also when the script's calls of pickle.load come here.
+_load = pickle.load
 
 _RENAMED = {
     "__builtin__": "builtins", "Cookie": "http.cookies", "HTMLParser": "html.parser", "Queue": "queue",
@@ -133,24 +137,33 @@ def _urllib2():
 
 
 def _pickle(script):
-    """pickle that reads Python 2's files: text in them is taken as Latin-1, as NumPy's arrays need it."""
+    names = {name: getattr(pickle, name) for name in pickle.__all__}
+    return _with("cPickle", **{**names, **pickle_of_python_2(script)})
 
-    def load(file, **named):
+
+def pickle_of_python_2(script: Script) -> dict[str, Any]:
+    """`load` and `loads` that read Python 2's files: text in them is taken as Latin-1, as NumPy's arrays need it.
+
+    A file that was opened as text is read as the bytes that it has.
+    """
+
+    def load(whole, **named):
+        # Without `whole`, which was perhaps opened for this call, the file would be closed.
+        file = whole.buffer if isinstance(whole, io.TextIOBase) and hasattr(whole, "buffer") else whole
         begin = file.tell() if file.seekable() else None
         try:
-            return pickle.load(file, **named)
+            return _load(file, **named)
         except UnicodeDecodeError:
             if begin is None or "encoding" in named:
                 raise
             file.seek(begin)
             script.say("modules", "cPickle.load of Python 2's file", "its text is taken as Latin-1")
-            return pickle.load(file, encoding="latin1", **named)
+            return _load(file, encoding="latin1", **named)
 
     def loads(data, **named):
-        return load(io.BytesIO(data), **named)
+        return load(io.BytesIO(data.encode("latin-1") if isinstance(data, str) else data), **named)
 
-    names = {name: getattr(pickle, name) for name in pickle.__all__}
-    return _with("cPickle", **{**names, "load": load, "loads": loads})
+    return {"load": load, "loads": loads}
 
 
 def _imp():

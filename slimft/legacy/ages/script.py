@@ -34,7 +34,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname):
         """The module's code, of its source each time: what is compiled here is not for Python's cache."""
         path = self.get_filename(fullname)
-        return self.script.compile(self.get_data(path), path)
+        package = fullname if self.is_package(fullname) else fullname.rpartition(".")[0]
+        return self.script.compile(self.get_data(path), path, package=package)
 
     def exec_module(self, module):
         code = self.get_code(module.__name__)
@@ -76,6 +77,8 @@ class Script:
         # use then.
         self.rewrites: list[Callable[[ast.AST, str], ast.AST]] = []
         self.helpers: dict[str, Any] = {}
+        # How files are read, where they are Python 2: `slimft.legacy.ages.python2`'s.
+        self.python2: Any = None
         # What makes a module that is gone, by its name, and what is said.
         self.modules: dict[str, tuple[Callable[[], types.ModuleType], str]] = {}
         # What is called with a library when it has been loaded.
@@ -142,9 +145,19 @@ class Script:
 
         self.patches.set(module, "__getattr__", get)
 
-    def compile(self, source: str | bytes, path: str, flags: int = 0) -> types.CodeType:
-        """The code of one of the script's files, rewritten where that is needed; SyntaxError if it is none."""
-        tree = ast.parse(source, path, type_comments=False)
+    def compile(self, source: str | bytes, path: str, flags: int = 0, package: str = "") -> types.CodeType:
+        """The code of one of the script's files, rewritten where that is needed; SyntaxError if it is none.
+
+        Args:
+            source: what is in the file.
+            path: its name.
+            flags: of Python's `compile`.
+            package: the package that it is a module of; empty if none.
+        """
+        if self.python2 is not None:
+            tree = self.python2.parse(source, path, package, flags)
+        else:
+            tree = ast.parse(source, path, type_comments=False)
         for rewrite in self.rewrites:
             tree = rewrite(tree, path)
         return compile(ast.fix_missing_locations(tree), path, "exec", flags, dont_inherit=True)
@@ -153,12 +166,13 @@ class Script:
         self, code: types.CodeType, there: Mapping[str, Any] = types.MappingProxyType({})
     ) -> dict[str, Any]:
         """The builtins of Python 2 that a module's code uses, but for names that are `there`."""
-        used = (_names(code) & self.builtins.keys()) - there.keys()
-        for name in sorted(used):
+        table = self.builtins if self.python2 is None else self.python2.builtins_of(code.co_filename)
+        used = (_names(code) & table.keys()) - there.keys()
+        for name in sorted(name for name in used if table[name][1]):
             where = os.path.basename(code.co_filename)
-            line = f"{name} ({where}): {self.builtins[name][1]}; --without=builtins turns this off"
+            line = f"{name} ({where}): {table[name][1]}; --without=builtins turns this off"
             self.patches.say(name, line)
-        return {**self.helpers, **{name: self.builtins[name][0] for name in used}}
+        return {**self.helpers, **{name: table[name][0] for name in used}}
 
     def start(self) -> None:
         """From now on, imports are looked at."""

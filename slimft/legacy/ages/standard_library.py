@@ -15,10 +15,22 @@ import os
 import string
 import sys
 import time
+import types
 import urllib
 
 from slimft.legacy.ages.script import Script
 
+# Functions of the module string that have become methods.
+_STRING_METHODS = (
+    "capitalize", "center", "count", "expandtabs", "find", "index", "ljust", "lower", "lstrip", "replace", "rfind",
+    "rindex", "rjust", "rsplit", "rstrip", "split", "strip", "swapcase", "translate", "upper", "zfill",
+)  # fmt: skip
+_TYPES = {
+    "BooleanType": bool, "ClassType": type, "ComplexType": complex, "DictType": dict, "DictionaryType": dict,
+    "FloatType": float, "IntType": int, "ListType": list, "LongType": int, "NoneType": type(None),
+    "ObjectType": object, "StringType": str, "StringTypes": str, "TupleType": tuple, "TypeType": type,
+    "UnicodeType": str,
+}  # fmt: skip
 ArgSpec = collections.namedtuple("ArgSpec", "args varargs keywords defaults")
 
 
@@ -66,8 +78,16 @@ def put_in(script: Script) -> None:
             "uppercase": (string.ascii_uppercase, "string.ascii_uppercase stands for it"),
             "maketrans": (str.maketrans, "str.maketrans stands for it"),
             "join": (lambda words, separator=" ": separator.join(words), "separator.join stands for it"),
+            "joinfields": (lambda words, separator=" ": separator.join(words), "separator.join stands for it"),
+            **{name: (getattr(str, name), f"str.{name} stands for it") for name in _STRING_METHODS},
+            **{name: (number, f"{number.__name__} stands for it")
+               for name, number in (("atoi", int), ("atol", int), ("atof", float))},
         }),
-        (sys, {"maxint": (sys.maxsize, "sys.maxsize stands for it")}),
+        (sys, {
+            "maxint": (sys.maxsize, "sys.maxsize stands for it"),
+            "setdefaultencoding": (lambda name: None, "text is Unicode, it does nothing"),
+        }),
+        (types, {name: (kind, f"{kind.__name__} stands for it") for name, kind in _TYPES.items()}),
         (time, {"clock": (time.perf_counter, "time.perf_counter stands for it")}),
         (urllib, {
             **{name: (_lazily("urllib.request", name), f"urllib.request.{name} stands for it")

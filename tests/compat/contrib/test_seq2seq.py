@@ -138,6 +138,30 @@ def test_monotonic_attention():
     assert {f"luong_monotonic_attention/attention_{n}" for n in ("score_bias", "g")} < names
 
 
+def test_loss_functions_of_tensorflow_1_0():
+    """They call the logits inputs."""
+    with tf.Graph().as_default():
+        logits, targets, weights = (
+            [tf.constant([[1.0, 3.0]])],
+            [tf.constant([[0.0, 1.0]])],
+            [tf.constant([[1.0, 1.0]])],
+        )
+
+        def of_1_0(labels, inputs):
+            return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=inputs)
+
+        def of_1_2(labels, logits):
+            return tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits)
+
+        both = [
+            tf.contrib.legacy_seq2seq.sequence_loss(logits, targets, weights, softmax_loss_function=function)
+            for function in (of_1_0, of_1_2)
+        ]
+        with tf.Session() as session:
+            first, second = session.run(both)
+    assert first == second > 0
+
+
 def test_sequence_loss():
     logits = RANDOM.normal(size=(2, 3, 4)).astype(np.float32)
     targets, weights = RANDOM.randint(0, 4, (2, 3)), np.float32([[1, 1, 0.5], [2, 0, 0]])

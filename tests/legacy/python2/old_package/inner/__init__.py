@@ -1,0 +1,3 @@
+import deep
+
+value = deep.value / 2
