@@ -89,10 +89,11 @@ setup(
         "demo": DEMO,
         "hub": HUB,
         "keras": ["h5py"],
-        # For TF1 code: tf.estimator, and Keras 2.
+        # For TF1 code: tf.estimator, Keras 2, Python 2; and all of it with what such code often imports.
         "estimator": ESTIMATOR,
         "keras2": KERAS_2,
         "python2": PYTHON2,
+        "legacy": [*ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
