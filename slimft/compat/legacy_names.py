@@ -47,7 +47,7 @@ _REST_OF_CONTRIB = (
     "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
     "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
     "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
-    "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
+    "periodic_resample", "proto", "quantization", "receptive_field", "recurrent",
     "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
     "sparsemax", "specs", "stateless", "summary", "tensor_forest", "tensorboard", "testing", "text",
     "timeseries",
@@ -142,8 +142,6 @@ _ADVICE = {
     "research/slim's preprocessing into a folder preprocessing beside the script, where they are found first",
     "google3": "take the line out, or import what the package is called outside of Google; slimft knows "
     "google3.testing.pybase.parameterized, which is absl.testing's",
-    "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
-    "it, and quantize the trained network with tf.lite",
     "tensorflow.contrib.rnn": "most of its cells are here, but not those of grids, of time and frequency, and with "
     "compilation; others are in tf.nn.rnn_cell",
     "tensorflow.contrib.seq2seq": "TensorFlow 1.0's decoder functions are not here; use BasicDecoder, "
