@@ -44,9 +44,8 @@ _REST_OF_CONTRIB = (
     "distributions", "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "grid_rnn",
     "hadoop", "ignite", "input_pipeline", "kafka", "kernel_methods", "kinesis", "labeled_tensor", "libsvm",
     "linear_optimizer", "lite", "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2",
-    "proto", "quantization", "quantize", "receptive_field", "recurrent", "reduce_slice_ops",
-    "remote_fused_graph", "rpc", "session_bundle", "solvers", "specs", "summary", "tensor_forest", "testing",
-    "text", "timeseries",
+    "proto", "quantization", "receptive_field", "recurrent", "reduce_slice_ops", "remote_fused_graph", "rpc",
+    "session_bundle", "solvers", "specs", "summary", "tensor_forest", "testing", "text", "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
 # in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
@@ -138,8 +137,6 @@ _ADVICE = {
     "tensorflow.contrib.opt": "most of its optimizers are here, but not those for parameter servers; see "
     "tf.train.SyncReplicasOptimizer",
     "tensorflow.contrib.saved_model": "it reads SavedModels here; models of Keras have their own save",
-    "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
-    "it, and quantize the trained network with tf.lite",
     "tensorflow.contrib.rnn": "most of its cells are here, but not those of grids, of time and frequency, and with "
     "compilation; others are in tf.nn.rnn_cell",
     "tensorflow.contrib.seq2seq": "TensorFlow 1.0's decoder functions are not here; use BasicDecoder, "

@@ -181,7 +181,6 @@ def test_the_scripts_own_nets_come_first(installed, tmp_path, monkeypatch):
         ("from tensorflow.contrib.layers.python.ops import gone; gone()", ("tf.contrib.layers.python.ops.gone",)),
         ("from tensorflow.contrib.layers.python.ops.gone import Gone", ("layers.python.ops.gone.Gone",)),
         ("tf.contrib.slim.no_such_layer", ("tf.contrib.slim.no_such_layer", "tf-slim")),
-        ("tf.contrib.quantize.create_training_graph()", ("quantization-aware", "tf.lite")),
         ("from tensorflow.contrib import gan; gan.gan_model()", ("tf.contrib.gan.gan_model", "tensorflow-gan")),
         ("from tensorflow.contrib.bigtable import BigtableClient", ("BigtableClient",)),
         ("tf.contrib.learn.no_such_name", ("tf.contrib.learn.no_such_name", "slim.learning.train")),
