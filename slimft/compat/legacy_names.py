@@ -49,7 +49,7 @@ _REST_OF_CONTRIB = (
     "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
     "periodic_resample", "proto", "quantization", "quantize", "receptive_field", "recurrent",
     "reduce_slice_ops", "remote_fused_graph", "resampler", "rpc", "saved_model", "session_bundle", "solvers",
-    "sparsemax", "specs", "stateless", "summary", "tensor_forest", "tensorboard", "testing", "text",
+    "sparsemax", "specs", "stateless", "tensor_forest", "tensorboard", "testing", "text",
     "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
@@ -154,7 +154,6 @@ _ADVICE = {
     "tensorflow.contrib.eager": "slimft.compat builds graphs; eager code runs on TensorFlow 2 without it",
     "tensorflow.contrib.gan": "it is the package tensorflow-gan",
     "tensorflow.contrib.tpu": "tf.estimator.Estimator trains without a TPU",
-    "tensorflow.contrib.summary": "use tf.summary",
     "tensorflow.contrib.lite": "it is tf.lite now",
     "tensorflow.contrib.learn": "use tf.estimator, slim.learning.train or tf.train.MonitoredTrainingSession",
     "tensorflow.estimator": "tensorflow-estimator 2.15 has the rest of tf.estimator; boosted trees, which it has "
