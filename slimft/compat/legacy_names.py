@@ -124,11 +124,9 @@ _MODULES = {
 _NAMES = {
     "tensorflow.contrib.framework": {
         "init_from_checkpoint": "train.init_from_checkpoint",
-        "is_tensor": "is_tensor",
         "list_variables": "train.list_variables",
         "load_checkpoint": "train.load_checkpoint",
         "load_variable": "train.load_variable",
-        "nest": "nest",
     },
 }
 

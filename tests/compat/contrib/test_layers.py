@@ -48,7 +48,8 @@ def session(tmp_path_factory):
             "v", 20, 3, 7, initializer=tf.constant_initializer(np.arange(20) * 0.1)
         )
         features = {
-            "h": sparse(["a", "bb", "", "q"]), "k": sparse(["x", "zz", "y", "y"]), "v": sparse(["a", "zz", "nope", "bb"]),
+            "h": sparse(["a", "bb", "", "q"]), "k": sparse(["x", "zz", "y", "y"]),
+            "v": sparse(["a", "zz", "nope", "bb"]),
             "n": sparse(np.array([7, 12, 3, 5], np.int64)), "w": sparse(np.array([0.5, 2, 1, 0], np.float32)),
             "r": tf.constant([[1.0, 2.0], [3.0, 4.0], [-5.0, 6.0]]), "r1": tf.constant([[18.0], [25.0], [70.0]]),
             "dn": tf.constant([["a", ""], ["b", "c"], ["", ""]]),

@@ -1,6 +1,7 @@
 """What tf-slim lacks of `tf.contrib.layers`: its feature columns, embeddings and crosses.
 
-Source of names: TensorFlow 1.15's tensorflow/contrib/layers/__init__.py. `slimft.compat.legacy_names` adds tf-slim's.
+Source of names: TensorFlow 1.15's tensorflow/contrib/layers/__init__.py. `slimft.compat.legacy_names` adds those
+of tf-slim.
 """
 
 import sys

@@ -152,9 +152,7 @@ def sequence_input_from_feature_columns(
         parent = getattr(column, "sparse_id_column", None)
         parent = getattr(parent, "sparse_id_column", parent)
         if not isinstance(column, _FOR_SEQUENCES) or not isinstance(parent, (columns._SparseColumn, type(None))):
-            raise ValueError(
-                f"{column.name}: {type(column).__name__} is not currently supported for sequence data."
-            )
+            raise ValueError(f"{column.name}: {type(column).__name__} is not supported for sequence data.")
     return _input_layer(
         columns_to_tensors, feature_columns, weight_collections, trainable, scope, 3,
         "sequence_input_from_feature_columns", None,

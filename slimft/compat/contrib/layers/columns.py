@@ -1,8 +1,8 @@
 """The feature columns that were tf.contrib.layers' own, before tf.feature_column.
 
 Source of names, arguments, defaults and of the order of columns, which is that of their `key`: TensorFlow 1.15's
-tensorflow/contrib/layers/python/layers/feature_column.py. They are columns of TensorFlow's first tf.feature_column as
-well, so that tf.estimator's models take them.
+tensorflow/contrib/layers/python/layers/feature_column.py. They are columns of TensorFlow's first tf.feature_column
+as well, so that tf.estimator's models take them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from tensorflow.python.feature_column import feature_column as core
 from tf_slim.layers.layers import _inner_flatten
 
 from slimft.compat.contrib.layers import embeddings
-from slimft.compat.contrib.layers.crosses import sparse_feature_cross
 from slimft.compat.v1 import tf
 
 _LinearArguments = collections.namedtuple(
@@ -340,8 +339,8 @@ class _EmbeddingColumn(
             shared = tf.get_default_graph().get_collection_ref(name)
         if shared and shared[0].shape != shape:
             raise ValueError(
-                f"the embedding {self.shared_embedding_name} is there already, with the shape {shared[0].shape}, not "
-                f"{shape}: use another shared_embedding_name"
+                f"the embedding {self.shared_embedding_name} is there already, with the shape {shared[0].shape}, "
+                f"not {shape}: use another shared_embedding_name"
             )
         if shared:
             return shared[0]
@@ -363,8 +362,8 @@ def reshaped(tensor, rank, name):
     own = tensor.dense_shape.shape[0] if is_sparse else tensor.shape.ndims
     if own is not None and rank > own + 1:
         raise ValueError(
-            f"column {name}: rank of input Tensor ({own}) should be the same as output_rank ({rank}); sequence data "
-            "should typically be 3 dimensional (rank 3) while non-sequence data is typically 2 dimensional (rank 2)"
+            f"column {name}: rank of input Tensor ({own}) should be the same as output_rank ({rank}); sequence "
+            "data should typically be of rank 3, other data of rank 2"
         )
     if own == rank:
         return tensor
