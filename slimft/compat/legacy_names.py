@@ -43,7 +43,7 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
     "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute", "distributions",
-    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor", "grid_rnn",
+    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor",
     "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
     "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
     "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
@@ -142,8 +142,7 @@ _ADVICE = {
     "google3.testing.pybase.parameterized, which is absl.testing's",
     "tensorflow.contrib.quantize": "TensorFlow 2 rewrites no graphs for quantization-aware training; train without "
     "it, and quantize the trained network with tf.lite",
-    "tensorflow.contrib.rnn": "most of its cells are here, but not those of grids, of time and frequency, and with "
-    "compilation; others are in tf.nn.rnn_cell",
+    "tensorflow.contrib.rnn": "most of its cells are here; others are in tf.nn.rnn_cell",
     "tensorflow.contrib.seq2seq": "TensorFlow 1.0's decoder functions are not here; use BasicDecoder, "
     "AttentionWrapper and dynamic_decode",
     "tensorflow.contrib.data": "see tf.data and tf.data.experimental",
