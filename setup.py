@@ -20,6 +20,9 @@ HUB = ["huggingface_hub>=0.30,<3"]
 # tf.estimator for TF1 scripts, which slimft.compat repairs: the last release, and the Keras 2 that it stands on.
 ESTIMATOR = ["tensorflow-estimator==2.15.0", "tf-keras>=2.16,<2.22"]
 
+# The rest of tf.contrib.distributions for TF1 scripts. 0.25 was tried, with TensorFlow 2.21.
+DISTRIBUTIONS = ["tensorflow-probability>=0.25,<0.26", "tf-keras>=2.16,<2.22"]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -86,6 +89,7 @@ setup(
         "hub": HUB,
         "keras": ["h5py"],
         "estimator": ESTIMATOR,
+        "distributions": DISTRIBUTIONS,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],

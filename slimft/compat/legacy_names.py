@@ -42,8 +42,8 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 # What else tf.contrib had in 1.15. These can be imported, as scripts import what they then do not use.
 _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "batching", "bayesflow", "bigtable", "boosted_trees", "checkpoint", "cloud",
-    "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute", "distributions",
-    "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor",
+    "cluster_resolver", "compiler", "constrained_optimization", "copy_graph", "distribute",
+    "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "graph_editor",
     "hadoop", "ignite", "input_pipeline", "integrate", "kafka", "keras", "kernel_methods", "kinesis",
     "labeled_tensor", "libsvm", "linear_optimizer", "lite", "memory_stats", "meta_graph_transform",
     "mixed_precision", "model_pruning", "nearest_neighbor", "nccl", "nn", "opt", "optimizer_v2",
@@ -146,8 +146,7 @@ _ADVICE = {
     "tensorflow.contrib.seq2seq": "TensorFlow 1.0's decoder functions are not here; use BasicDecoder, "
     "AttentionWrapper and dynamic_decode",
     "tensorflow.contrib.data": "see tf.data and tf.data.experimental",
-    "tensorflow.contrib.distributions": "tf.distributions has a few; the others are in the package "
-    "tensorflow-probability",
+    "tensorflow.contrib.distributions": "the package tensorflow-probability has more of them",
     "tensorflow.contrib.eager": "slimft.compat builds graphs; eager code runs on TensorFlow 2 without it",
     "tensorflow.contrib.gan": "it is the package tensorflow-gan",
     "tensorflow.contrib.tpu": "tf.estimator.Estimator trains without a TPU",
