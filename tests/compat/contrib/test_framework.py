@@ -127,3 +127,15 @@ def test_nest_is_the_larger_one():
     assert nest.map_structure_up_to([0, 0], lambda x: x, [(1, 2), 3]) == [(1, 2), 3]
     assert nest.flatten_up_to([0, 0], [(1, 2), 3]) == [(1, 2), 3]
     assert nest.is_sequence([1])
+
+
+def test_tables_by_their_first_names(tmp_path):
+    lookup = tf.contrib.lookup
+    (tmp_path / "words").write_text("a\nb\n")
+    with tf.Graph().as_default(), tf.Session() as session:
+        of_list = lookup.string_to_index_table_from_tensor(["a", "b"])
+        of_file = lookup.string_to_index_table_from_file(str(tmp_path / "words"), default_value=7)
+        words = tf.constant(["b", "c"])
+        session.run(tf.tables_initializer())
+        assert session.run(of_list.lookup(words)).tolist() == [1, -1]
+        assert session.run(of_file.lookup(words)).tolist() == [1, 7]
