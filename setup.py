@@ -24,6 +24,9 @@ ESTIMATOR = ["tensorflow-estimator==2.15.0", *KERAS_2]
 # For bin/run_legacy --python2: 2to3's successor.
 PYTHON2 = ["fissix>=24.4"]
 
+# The rest of tf.contrib.distributions for TF1 scripts. 0.25 was tried, with TensorFlow 2.21.
+DISTRIBUTIONS = ["tensorflow-probability>=0.25,<0.26", *KERAS_2]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -93,7 +96,8 @@ setup(
         "estimator": ESTIMATOR,
         "keras2": KERAS_2,
         "python2": PYTHON2,
-        "legacy": [*ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
+        "legacy": [*DISTRIBUTIONS, *ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
+        "distributions": DISTRIBUTIONS,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
@@ -104,6 +108,7 @@ setup(
         "test": [
             *DEMO,
             *DOCS,
+            *DISTRIBUTIONS,
             *ESTIMATOR,
             *HUB,
             *PYTHON2,

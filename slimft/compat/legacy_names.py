@@ -41,11 +41,11 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 # What else tf.contrib had in 1.15. These can be imported, as scripts import what they then do not use.
 _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "bayesflow", "bigtable", "boosted_trees", "cloud", "constrained_optimization",
-    "distributions", "eager", "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "grid_rnn",
-    "hadoop", "ignite", "input_pipeline", "kafka", "kernel_methods", "kinesis", "labeled_tensor", "libsvm",
-    "linear_optimizer", "lite", "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2",
-    "proto", "quantization", "receptive_field", "recurrent", "reduce_slice_ops", "remote_fused_graph", "rpc",
-    "session_bundle", "solvers", "specs", "summary", "tensor_forest", "testing", "text", "timeseries",
+    "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "hadoop", "ignite", "input_pipeline",
+    "kafka", "kernel_methods", "kinesis", "labeled_tensor", "libsvm", "linear_optimizer", "lite",
+    "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2", "proto", "quantization",
+    "receptive_field", "recurrent", "reduce_slice_ops", "remote_fused_graph", "rpc", "session_bundle",
+    "solvers", "specs", "tensor_forest", "testing", "text", "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
 # in `slimft.compat.contrib`, in the module of its name. `nets` is slimft's, and tf-slim's for what slimft has not.
@@ -115,11 +115,9 @@ _MODULES = {
 _NAMES = {
     "tensorflow.contrib.framework": {
         "init_from_checkpoint": "train.init_from_checkpoint",
-        "is_tensor": "is_tensor",
         "list_variables": "train.list_variables",
         "load_checkpoint": "train.load_checkpoint",
         "load_variable": "train.load_variable",
-        "nest": "nest",
     },
 }
 
@@ -137,17 +135,14 @@ _ADVICE = {
     "tensorflow.contrib.opt": "most of its optimizers are here, but not those for parameter servers; see "
     "tf.train.SyncReplicasOptimizer",
     "tensorflow.contrib.saved_model": "it reads SavedModels here; models of Keras have their own save",
-    "tensorflow.contrib.rnn": "most of its cells are here, but not those of grids, of time and frequency, and with "
-    "compilation; others are in tf.nn.rnn_cell",
+    "tensorflow.contrib.rnn": "most of its cells are here; others are in tf.nn.rnn_cell",
     "tensorflow.contrib.seq2seq": "TensorFlow 1.0's decoder functions are not here; use BasicDecoder, "
     "AttentionWrapper and dynamic_decode",
     "tensorflow.contrib.data": "see tf.data and tf.data.experimental",
-    "tensorflow.contrib.distributions": "tf.distributions has a few; the others are in the package "
-    "tensorflow-probability",
+    "tensorflow.contrib.distributions": "the package tensorflow-probability has more of them",
     "tensorflow.contrib.eager": "slimft.compat builds graphs; eager code runs on TensorFlow 2 without it",
     "tensorflow.contrib.gan": "it is the package tensorflow-gan",
     "tensorflow.contrib.tpu": "tf.estimator.Estimator trains without a TPU",
-    "tensorflow.contrib.summary": "use tf.summary",
     "tensorflow.contrib.lite": "it is tf.lite now",
     "tensorflow.contrib.learn": "use tf.estimator, slim.learning.train or tf.train.MonitoredTrainingSession",
     "tensorflow.estimator": "tensorflow-estimator 2.15 has the rest of tf.estimator; boosted trees, which it has "

@@ -134,3 +134,37 @@ def _batched(images):
     if rank == 4:
         return images
     return images[None] if rank == 3 else images[None, :, :, None]
+
+
+def dense_image_warp(image, flow, name="dense_image_warp"):
+    """Images whose pixel at (y, x) is that of `image` at ``(y, x) - flow[y, x]``, bilinearly; outside, the nearest.
+
+    Args:
+        image: ``[batch, height, width, channels]`` of floats; sides of 2 at least.
+        flow: ``[batch, height, width, 2]`` of floats: dy and dx in pixels.
+        name: of the ops.
+
+    Returns:
+        Images of the shape and dtype of `image`.
+    """
+    with tf.name_scope(name):
+        image, flow = tf.convert_to_tensor(image), tf.convert_to_tensor(flow)
+        shape = tf.shape(image)
+        sides = shape[1:3]
+        with tf.control_dependencies([tf.assert_greater_equal(sides, 2, message="image: sides of 2 at least")]):
+            rows, columns = tf.meshgrid(tf.range(sides[0]), tf.range(sides[1]), indexing="ij")
+        places = tf.cast(tf.stack([rows, columns], -1), flow.dtype) - flow
+        last = tf.cast(sides - 2, flow.dtype)
+        first = tf.minimum(tf.maximum(tf.floor(places), 0), last)
+        parts = tf.cast(tf.clip_by_value(places - first, 0, 1), image.dtype)
+        down, right = parts[..., :1], parts[..., 1:]
+        y, x = tf.unstack(tf.cast(first, tf.int32), axis=-1)
+
+        def pixels(dy, dx):
+            return tf.gather_nd(image, tf.stack([y + dy, x + dx], -1), batch_dims=1)
+
+        top = pixels(0, 0) + right * (pixels(0, 1) - pixels(0, 0))
+        bottom = pixels(1, 0) + right * (pixels(1, 1) - pixels(1, 0))
+        result = top + down * (bottom - top)
+        result.set_shape(image.shape)
+        return result

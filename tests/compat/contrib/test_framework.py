@@ -98,3 +98,44 @@ def test_what_profiles_and_what_rewrites_for_tensorrt():
         tf.contrib.tensorrt.create_inference_graph(None, [])
     with pytest.warns(UserWarning, match="profiles nothing"), tf.contrib.tfprof.ProfileContext("/tmp/p") as context:
         context.trace_next_step()
+
+
+def test_checks_of_shapes():
+    framework = tf.contrib.framework
+    with tf.Graph().as_default(), tf.Session() as session:
+        x = tf.placeholder(tf.float32, [None, 2])
+        checked = framework.with_shape([3, 2], x)
+        assert checked.shape == [3, 2]
+        assert session.run(checked, {x: np.ones((3, 2))}).shape == (3, 2)
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            session.run(checked, {x: np.ones((4, 2))})
+        with pytest.raises(ValueError, match="Invalid shape"):
+            framework.with_shape([3, 3], tf.zeros([3, 2]))
+        assert framework.get_placeholders(tf.get_default_graph()) == [x]
+        assert session.run(framework.reduce_sum_n([tf.ones([2]), tf.ones([3])])) == 5
+        with pytest.raises(ValueError, match="integer type"):
+            framework.assert_scalar_int(tf.constant(1.0))
+        a, b = framework.remove_squeezable_dimensions(tf.zeros([2, 1]), tf.zeros([2]))
+        assert a.shape == b.shape == [2]
+        variable = tf.get_variable("v", [2], initializer=tf.ones_initializer())
+        session.run(framework.zero_initializer(variable))
+        assert session.run(variable).tolist() == [0, 0]
+
+
+def test_nest_is_the_larger_one():
+    nest = tf.contrib.framework.nest
+    assert nest.map_structure_up_to([0, 0], lambda x: x, [(1, 2), 3]) == [(1, 2), 3]
+    assert nest.flatten_up_to([0, 0], [(1, 2), 3]) == [(1, 2), 3]
+    assert nest.is_sequence([1])
+
+
+def test_tables_by_their_first_names(tmp_path):
+    lookup = tf.contrib.lookup
+    (tmp_path / "words").write_text("a\nb\n")
+    with tf.Graph().as_default(), tf.Session() as session:
+        of_list = lookup.string_to_index_table_from_tensor(["a", "b"])
+        of_file = lookup.string_to_index_table_from_file(str(tmp_path / "words"), default_value=7)
+        words = tf.constant(["b", "c"])
+        session.run(tf.tables_initializer())
+        assert session.run(of_list.lookup(words)).tolist() == [1, -1]
+        assert session.run(of_file.lookup(words)).tolist() == [1, 7]

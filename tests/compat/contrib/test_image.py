@@ -89,3 +89,19 @@ def test_dtypes_output_shapes_and_gradients():
 def test_what_cannot_be_is_refused(make):
     with tf.Graph().as_default(), pytest.raises((TypeError, ValueError)):
         make()
+
+
+def test_dense_image_warp_is_that_of_1_15():
+    """Figures measured with TensorFlow 1.15.5."""
+    random = np.random.RandomState(0)
+    images = tf.constant(random.uniform(size=(2, 4, 5, 2)).astype("f"))
+    flow = tf.constant(random.normal(size=(2, 4, 5, 2)).astype("f") * 2)
+    warped = tf.contrib.image.dense_image_warp(images, flow)
+    by_image, by_flow = tf.gradients(warped, [images, flow])
+    with tf.Session() as session:
+        warped, by_image, by_flow = session.run([warped, by_image, by_flow])
+    first = [0.3328, 0.7589, 0.4588, 0.6261, 0.4236, 0.5721, 0.1194, 0.8837]
+    np.testing.assert_allclose(warped.ravel()[:8], first, atol=1e-4)
+    assert [float(np.abs(value).sum()) for value in (warped, by_image, by_flow)] == pytest.approx(
+        [39.837, 80.0, 21.412], abs=1e-2
+    )

@@ -177,13 +177,14 @@ class Estimator(tf.estimator.Estimator):
         """The predictions for each example, each a row or a dictionary of rows.
 
         Args:
-            x, input_fn, batch_size: see `arrays_input_fn`; once, in order.
+            x, input_fn, batch_size: see `arrays_input_fn`; once, in order. Constants are one batch.
             outputs: names of those that are wanted; None for all.
             as_iterable: False returns all as arrays, not one by one.
             iterate_batches: batch by batch.
             core: tf.estimator's predict_keys, hooks, checkpoint_path, yield_single_examples.
         """
         input_fn = arrays_input_fn(x, None, input_fn, batch_size, False, 1)
+        core["hooks"] = [*(core.get("hooks") or ()), _OnceIfConstant()]
         core.setdefault("predict_keys", outputs)
         core.setdefault("yield_single_examples", not iterate_batches and as_iterable)
         results = super().predict(input_fn, **core)
@@ -217,6 +218,19 @@ class Estimator(tf.estimator.Estimator):
 
 
 BaseEstimator = Estimator
+
+
+class _OnceIfConstant(tf.train.SessionRunHook):
+    """Ends after a run where no queue and no iterator can come to an end, as contrib.learn did."""
+
+    def begin(self):
+        graph = tf.get_default_graph()
+        has_iterator = any("Iterator" in operation.type for operation in graph.get_operations())
+        self._is_constant = not (has_iterator or graph.get_collection(tf.GraphKeys.QUEUE_RUNNERS))
+
+    def after_run(self, run_context, run_values):
+        if self._is_constant:
+            run_context.request_stop()
 
 
 def _joined(batches):

@@ -47,6 +47,8 @@ from slimft.compat.contrib.rnn.block import (
 )
 from slimft.compat.contrib.rnn.convolutional import Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMCell, ConvLSTMCell
 from slimft.compat.contrib.rnn.gated import GLSTMCell, IntersectionRNNCell, NASCell, PhasedLSTMCell, UGRNNCell
+from slimft.compat.contrib.rnn.grids import BidirectionalGridLSTMCell, GridLSTMCell, TimeFreqLSTMCell
+from slimft.compat.contrib.rnn.independent import CompiledWrapper, IndRNNCell, IndyGRUCell, IndyLSTMCell, SRUCell
 from slimft.compat.contrib.rnn.linear import _like_rnncell, _Linear, _linear, assert_like_rnncell
 from slimft.compat.contrib.rnn.lstm import CoupledInputForgetGateLSTMCell, LayerNormBasicLSTMCell, LayerNormLSTMCell
 from slimft.compat.contrib.rnn.stacks import (
@@ -67,13 +69,16 @@ linear = _linear
 state_saving_rnn = static_state_saving_rnn
 bidirectional_rnn = static_bidirectional_rnn
 _WEIGHTS_VARIABLE_NAME, _BIAS_VARIABLE_NAME = "kernel", "bias"
+best_effort_input_batch_size = _best_effort_input_batch_size
 _RNNCell, _LayerRNNCell = RNNCell, LayerRNNCell
 # Modules of which each has all names of the package.
 core_rnn_cell = core_rnn_cell_impl = core_rnn = rnn = rnn_cell = rnn_cell_impl = sys.modules[__name__]
 lstm_ops = gru_ops = fused_rnn_cell = sys.modules[__name__]
 
 __all__ = [
-    "AttentionCellWrapper", "BasicLSTMCell", "BasicRNNCell", "Conv1DLSTMCell", "Conv2DLSTMCell", "Conv3DLSTMCell",
+    "AttentionCellWrapper", "BasicLSTMCell", "BasicRNNCell", "BidirectionalGridLSTMCell", "CompiledWrapper",
+    "GridLSTMCell", "IndRNNCell", "IndyGRUCell", "IndyLSTMCell", "SRUCell", "TimeFreqLSTMCell",
+    "best_effort_input_batch_size", "Conv1DLSTMCell", "Conv2DLSTMCell", "Conv3DLSTMCell",
     "ConvLSTMCell", "CoupledInputForgetGateLSTMCell", "DeviceWrapper", "DropoutWrapper", "EmbeddingWrapper",
     "FusedRNNCell", "FusedRNNCellAdaptor", "GLSTMCell", "GRUBlockCell", "GRUBlockCellV2", "GRUCell",
     "HighwayWrapper", "InputProjectionWrapper", "IntersectionRNNCell", "LSTMBlockCell", "LSTMBlockFusedCell",
