@@ -41,7 +41,7 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 # What else tf.contrib had in 1.15. These can be imported, as scripts import what they then do not use.
 _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "bayesflow", "bigtable", "boosted_trees", "cloud", "constrained_optimization",
-    "factorization", "feature_column", "ffmpeg", "fused_conv", "gan", "hadoop", "ignite", "input_pipeline",
+    "ffmpeg", "fused_conv", "gan", "hadoop", "ignite", "input_pipeline",
     "kafka", "kernel_methods", "kinesis", "labeled_tensor", "libsvm", "linear_optimizer", "lite",
     "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2", "proto", "quantization",
     "receptive_field", "recurrent", "reduce_slice_ops", "remote_fused_graph", "rpc", "session_bundle",
