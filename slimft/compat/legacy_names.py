@@ -182,7 +182,9 @@ class Namespace(types.ModuleType):
             value = getattr(_import(source), name, None)
             if value is not None:
                 break
-        value = resolve(full_name) if value is None else value
+        # Below python, a module that a source imports is not the one that scripts mean by its path.
+        if value is None or (isinstance(value, types.ModuleType) and ".python" in self.__name__):
+            value = resolve(full_name) or value
         if value is None:
             raise AttributeError(missing(full_name))
         return value

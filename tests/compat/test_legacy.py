@@ -266,3 +266,18 @@ def test_unknown_networks_and_preprocessing():
         assert isinstance(error.value, SlimftError)
     with pytest.raises(UsageError, match="alexnet_v2"):
         nets_factory.get_network_fn("alexnet_v2", 10)(tf.zeros([1, 32, 32, 3]))
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("layers.python.layers.layers", "conv2d"),
+        ("framework.python.ops.variables", "variable"),
+        ("rnn.python.ops.core_rnn_cell", "BasicLSTMCell"),
+        ("slim.python.slim.nets.vgg", "vgg_16"),
+        ("training.python.training.hparam", "HParams"),
+    ],
+)
+def test_modules_of_contrib_are_attributes_too(path, name):
+    found = operator.attrgetter(f"{path}.{name}")(tf.contrib)
+    assert callable(found)
