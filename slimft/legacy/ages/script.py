@@ -6,6 +6,7 @@ import ast
 import dis
 import importlib
 import importlib.machinery
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -100,6 +101,10 @@ class Script:
             return True
         return any(path.startswith(_folder(added)) for added in sys.path if added not in self._path_before)
 
+    def folders(self) -> list[str]:
+        """Its folders, with those that it has put into sys.path."""
+        return [*self._folders, *(added for added in sys.path if added not in self._path_before)]
+
     def is_calling(self) -> bool:
         """Whether the code that led here is the script's, and not a library's."""
         return self.place() is not None
@@ -186,6 +191,14 @@ class Script:
         sys.meta_path.remove(self)
         for name in self._found:
             sys.modules.pop(name, None)
+
+    def spec_of_file(self, name: str, path: str) -> importlib.machinery.ModuleSpec:
+        """The spec by which the file at `path` is run as the module `name`; as the script's, if it is."""
+        loader = None
+        if self.owns(path):
+            loader = _Loader(name, path)
+            loader.script = self
+        return importlib.util.spec_from_file_location(name, path, loader=loader)
 
     def find_spec(self, full_name, path=None, target=None):
         """The spec of a module that is the script's or is gone, or of a library that something is done with."""
