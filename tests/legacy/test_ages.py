@@ -375,6 +375,18 @@ def test_keras_is_left_alone(script, tensorflow_of_then, tmp_path, capsys):
         sys.modules["keras"] = today
 
 
+def test_modules_that_were_given_are_taken_back(script):
+    import scipy
+    import scipy.sparse.linalg
+
+    eigen = scipy.sparse.linalg.eigen
+    before = vars(scipy).get("misc"), set(vars(eigen))
+    script("import scipy.misc, scipy.sparse.linalg.eigen.arpack", "scipy.misc.imresize")
+    ages.uninstall()
+    assert vars(scipy).get("misc") is before[0] and set(vars(eigen)) == before[1]
+    assert "scipy.sparse.linalg.eigen.arpack" not in sys.modules
+
+
 def test_modules_that_left_with_python_3_12_and_3_13(script, tmp_path):
     (tmp_path / "helper_of_2016.py").write_text("import numpy as np\nfound = list(xrange(2)), int(np.zeros(1))\n")
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
