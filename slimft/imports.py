@@ -11,6 +11,8 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+_UNSET = object()
+
 
 @contextlib.contextmanager
 def left_out(name: str) -> Iterator[None]:
@@ -59,6 +61,31 @@ class _There(importlib.abc.Loader):
     def exec_module(self, module: types.ModuleType) -> None:
         """Puts the module that exists where the import system looks for what was imported."""
         sys.modules[module.__name__] = self._module
+
+
+class Given:
+    """Modules that imports were given under names of others, so that they can be taken back."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, Any] = {}
+
+    def note(self, full_name: str) -> None:
+        """Notes a module before Python puts it into sys.modules and makes it an attribute of its package."""
+        package, _, name = full_name.rpartition(".")
+        names = vars(sys.modules[package]) if package in sys.modules else {}
+        self._before.setdefault(full_name, names.get(name, _UNSET))
+
+    def take_back(self) -> None:
+        """Leaves sys.modules without these, and their packages as they were."""
+        while self._before:
+            full_name, before = self._before.popitem()
+            sys.modules.pop(full_name, None)
+            package, _, name = full_name.rpartition(".")
+            names = vars(sys.modules[package]) if package in sys.modules else {}
+            if before is _UNSET:
+                names.pop(name, None)
+            else:
+                names[name] = before
 
 
 class Deferred:

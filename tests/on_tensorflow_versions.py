@@ -1,24 +1,27 @@
 """Runs the tests on several versions of TensorFlow, each in a fresh virtual environment of its own.
 
     python tests/on_tensorflow_versions.py 2.16.2 2.21.0 -- -n 2 tests/compat
+    python tests/on_tensorflow_versions.py python3.10:2.16.2 python3.13:2.21.0 -- tests/compat tests/legacy
 
-What follows ``--`` goes to pytest; without it, all tests run. Exit status: 0 if all versions passed, else 1.
+A version may have its Python in front, by name or path; without, it is the one that runs this. Each Python has gone
+without something that the scripts of tests/legacy use. What follows ``--`` goes to pytest; without it, all tests
+run. Exit status: 0 if all versions passed, else 1.
 """
 
 import pathlib
 import subprocess
 import sys
 import tempfile
-import venv
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def passes(version, arguments):
-    """Installs slimft with TensorFlow of that version, runs pytest and returns whether all passed."""
+    """Installs slimft with TensorFlow of ``[PYTHON:]VERSION``, runs pytest and returns whether all passed."""
+    interpreter, _, version = version.rpartition(":")
     minor = ".".join(version.split(".")[:2])
     with tempfile.TemporaryDirectory(prefix=f"tensorflow-{version}-") as folder:
-        venv.create(folder, with_pip=True)
+        subprocess.run([interpreter or sys.executable, "-m", "venv", folder], check=True)
         python = str(pathlib.Path(folder, "bin", "python"))
         # tf-keras, the tests' reference, is of the same minor version.
         packages = ["-e", ".[test]", f"tensorflow=={version}", f"tf-keras=={minor}.*"]

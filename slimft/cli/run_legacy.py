@@ -124,12 +124,11 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
     sys.path.insert(0, folder)
     sys.argv = [path, *arguments]
 
-    import slimft.compat
-    from slimft.legacy import ages
+    from slimft.legacy import ages, children
 
     ages.check(options.without)
-    slimft.compat.install(version=options.tf_version)
-    script = ages.install((folder, os.getcwd()), options.without, options.allow_pickle, options.python2)
+    settings = children.Settings(options.tf_version, options.without, options.allow_pickle, options.python2)
+    script = children.begin((folder, os.getcwd()), settings)
     try:
         if options.is_module:
             # Its package is imported by this, and is TensorFlow 1's too.

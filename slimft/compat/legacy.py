@@ -21,7 +21,7 @@ import types
 from slimft.compat import estimator_repairs, keras_2, legacy_names
 from slimft.compat.patches import Patches
 from slimft.compat.v1 import tf
-from slimft.imports import spec_of
+from slimft.imports import Given, spec_of
 
 _UNSET = object()
 # What is below tensorflow, and not a part of its interface of which tf.compat.v1 has another version.
@@ -70,20 +70,20 @@ class _PartsFinder:
     """
 
     def __init__(self):
-        self.found: list[str] = []
+        self.given = Given()
 
     def find_spec(self, full_name, path=None, target=None):
         """The spec of a part of tf.compat.v1 or of tensorflow_core, which TensorFlow 1.15 was; else None."""
         root, _, rest = full_name.partition(".")
         if root == "tensorflow_core":
-            self.found.append(full_name)
+            self.given.note(full_name)
             return spec_of(full_name, importlib.import_module(f"tensorflow.{rest}" if rest else "tensorflow"))
         part = _part(full_name) or _keras(full_name)
         if full_name in _ONCE:
             part = importlib.import_module(_ONCE[full_name])
         if part is None:
             return None
-        self.found.append(full_name)
+        self.given.note(full_name)
         return spec_of(full_name, part)
 
 
@@ -110,7 +110,7 @@ class _Finder:
     """Finds the legacy packages where nothing else does."""
 
     def __init__(self):
-        self.found: list[str] = []
+        self.given = Given()
 
     def find_spec(self, full_name, path=None, target=None):
         """The spec of a legacy module, or None if the name is another's; ImportError if it is gone."""
@@ -119,7 +119,7 @@ class _Finder:
             return None
         module = legacy_names.resolve(full_name)
         if module is not None:
-            self.found.append(full_name)
+            self.given.note(full_name)
             return spec_of(full_name, module)
         if sys.modules.get(root) is legacy_names.resolve(root):
             # Without `name`: with it, `from package import name` would hide this line behind its own.
@@ -180,8 +180,7 @@ def uninstall() -> None:
     estimator_repairs.uninstall()
     for finder in _finders:
         sys.meta_path.remove(finder)
-        for name in finder.found:
-            sys.modules.pop(name, None)
+        finder.given.take_back()
     _patches.undo()
     sys.modules.update(_set_aside)
     _set_aside.clear()

@@ -66,6 +66,7 @@ def script(tmp_path, monkeypatch):
         ),
         ("np.array([3, 1, 9]).ptp(), np.arange(6).reshape(2, 3).ptp(axis=1).tolist()", (8, [2, 2])),
         ("np.array([1], '<i2').newbyteorder().tolist()", [256]),
+        ("np.int16(1).tostring(), np.int16(1).newbyteorder(), np.int16(1).ptp()", (b"\x01\x00", 256, 0)),
     ],
 )
 def test_numpy(script, expression, expected):
@@ -374,10 +375,77 @@ def test_keras_is_left_alone(script, tensorflow_of_then, tmp_path, capsys):
         sys.modules["keras"] = today
 
 
+def test_modules_that_were_given_are_taken_back(script):
+    import scipy
+    import scipy.sparse.linalg
+
+    eigen = scipy.sparse.linalg.eigen
+    before = vars(scipy).get("misc"), set(vars(eigen))
+    script("import scipy.misc, scipy.sparse.linalg.eigen.arpack", "scipy.misc.imresize")
+    ages.uninstall()
+    assert vars(scipy).get("misc") is before[0] and set(vars(eigen)) == before[1]
+    assert "scipy.sparse.linalg.eigen.arpack" not in sys.modules
+
+
+def test_modules_that_left_with_python_3_12_and_3_13(script, tmp_path):
+    (tmp_path / "helper_of_2016.py").write_text("import numpy as np\nfound = list(xrange(2)), int(np.zeros(1))\n")
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
+    of_2016 = script(
+        "import cgi, imghdr, imp, os, pipes",
+        "import distutils.spawn",
+        "from distutils.dir_util import copy_tree, mkpath",
+        "from distutils.util import strtobool",
+        "from distutils.version import LooseVersion, StrictVersion",
+        "import xml.etree.cElementTree as ET",
+        "here = os.path.dirname(os.path.abspath(__file__))",
+        "helper = imp.load_source('loaded_of_2016', os.path.join(here, 'helper_of_2016.py'))",
+        "again = imp.load_module('again_of_2016', *imp.find_module('helper_of_2016', [here]))",
+        "texts = pipes.quote('a b'), cgi.escape('<\"'), cgi.escape('<\"', True), ET.fromstring('<a/>').tag",
+        "newer = LooseVersion('1.10.0') > LooseVersion('1.9'), LooseVersion('1.2.0-rc1') < '1.3'",
+        "strict = StrictVersion('1.0a1') < StrictVersion('1.0') < StrictVersion('1.0.1'), str(LooseVersion('1.2'))",
+        "is_true = strtobool('Yes'), strtobool('off')",
+        "shell = distutils.spawn.find_executable('sh')",
+        "kinds = imghdr.what(os.path.join(here, 'a.png')), imghdr.what('', b'GIF89a'), imghdr.what('', b'text')",
+    )
+    assert of_2016.helper.found == of_2016.again.found == ([0, 1], 0)
+    assert of_2016.helper is sys.modules["loaded_of_2016"]
+    assert of_2016.texts == ("'a b'", '&lt;"', "&lt;&quot;", "a")
+    assert of_2016.newer == (True, True) and of_2016.strict == (True, "1.2")
+    assert of_2016.is_true == (1, 0) and of_2016.shell.endswith("sh")
+    assert of_2016.kinds == ("png", "gif", None)
+    for name in ("loaded_of_2016", "again_of_2016"):
+        del sys.modules[name]
+
+
+def test_calls_of_the_standard_library(script, tmp_path, capsys):
+    of_2016 = script(
+        "import base64, configparser, errno, locale, os, platform, random, threading, unittest",
+        "alive = threading.Thread(target=print).isAlive()",
+        "drawn = random.randint(3.0, 3), random.randrange(1.0), sorted(random.sample({1, 2}, 2))",
+        "cards = [1, 2, 3]",
+        "random.shuffle(cards, lambda: 0.0)",
+        "texts = base64.encodestring(b'a'), base64.decodestring(b'YQ=='), locale.format('%d', 3)",
+        "has = os.errno is errno, platform.linux_distribution()",
+        "class Case(unittest.TestCase):",
+        "    def runTest(self):",
+        "        self.assertEquals(1, 1)",
+        "        self.assertItemsEqual([1, 2], [2, 1])",
+        "        self.assertRaisesRegexp(ValueError, 'invalid', int, 'x')",
+        "result = Case().run()",
+        "parser = configparser.SafeConfigParser()",
+    )
+    assert not of_2016.alive and of_2016.drawn == (3, 0, [1, 2]) and of_2016.cards == [2, 3, 1]
+    assert of_2016.texts == (b"YQ==\n", b"a", "3") and of_2016.has == (True, ("", "", ""))
+    assert of_2016.result.wasSuccessful() and of_2016.parser.sections() == []
+    assert "Thread.isAlive (of_2016.py, line 2): is_alive stands for it" in capsys.readouterr().err
+    with pytest.raises((TypeError, ValueError)):
+        script("import random", "random.randint(0, 2.5)")
+
+
 def test_nobody_else_sees_any_of_it(script):
     script("import numpy as np", "found = np.float")
     assert not hasattr(np, "float") and not hasattr(collections, "Iterable") and not hasattr(itertools, "izip")
-    assert not hasattr(inspect, "getargspec")
+    assert hasattr(inspect, "getargspec") == (sys.version_info < (3, 11))  # Python 3.10's own.
     with pytest.raises(ValueError, match="inhomogeneous"):
         np.array([[1], [1, 2]])
     with pytest.raises(ImportError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 import importlib
+import importlib.util
 import os
 import runpy
 import sys
@@ -46,7 +47,9 @@ def _run_path(script):
 
     def run(path_name, init_globals=None, run_name=None):
         path = os.fspath(path_name)
-        if not (os.path.isfile(path) and path.endswith(".py") and script.is_calling() and script.owns(path)):
+        # A child of multiprocessing imports its parent's script by this.
+        is_ours = script.is_calling() or run_name == "__mp_main__"
+        if not (os.path.isfile(path) and path.endswith(".py") and is_ours and script.owns(path)):
             return run_path(path_name, init_globals, run_name)
         with open(path, "rb") as file:
             code = script.compile(file.read(), path)
@@ -63,6 +66,24 @@ def _run_path(script):
             sys.modules[module.__name__], sys.argv[0] = before
             if before[0] is None:
                 del sys.modules[module.__name__]
+
+    return run
+
+
+def _run_module(script):
+    """`runpy.run_module`, also with the names that a module of the script's uses."""
+    run_module = runpy.run_module
+
+    def run(mod_name, init_globals=None, run_name=None, alter_sys=False):
+        if script.is_calling() or run_name == "__mp_main__":
+            spec = importlib.util.find_spec(mod_name)
+            if spec is not None and spec.submodule_search_locations is not None:
+                spec = importlib.util.find_spec(f"{mod_name}.__main__")
+            if spec is not None and spec.origin and os.path.isfile(spec.origin) and script.owns(spec.origin):
+                with open(spec.origin, "rb") as file:
+                    code = script.compile(file.read(), spec.origin)
+                init_globals = {**script.names_of(code, init_globals or {}), **(init_globals or {})}
+        return run_module(mod_name, init_globals, run_name, alter_sys)
 
     return run
 
@@ -86,3 +107,4 @@ def put_in(script: Script) -> None:
     script.builtins.update(_NAMES)
     script.builtins["execfile"] = (_execfile(script), "exec of the file's text stands for it")
     script.patches.set(runpy, "run_path", _run_path(script))
+    script.patches.set(runpy, "run_module", _run_module(script))

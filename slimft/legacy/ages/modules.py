@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.machinery
-import importlib.util
 import io
 import pickle
-import sys
 import types
 from typing import Any
 
+from slimft.legacy.ages import gone_modules
 from slimft.legacy.ages.script import Script
 
 # Python's own, also when the script's calls of pickle.load come here.
@@ -20,6 +18,7 @@ _RENAMED = {
     "__builtin__": "builtins", "Cookie": "http.cookies", "HTMLParser": "html.parser", "Queue": "queue",
     "SocketServer": "socketserver", "Tkinter": "tkinter", "commands": "subprocess",
     "cookielib": "http.cookiejar", "copy_reg": "copyreg", "httplib": "http.client", "thread": "_thread",
+    "xml.etree.cElementTree": "xml.etree.ElementTree",
     "tkMessageBox": "tkinter.messagebox", "urlparse": "urllib.parse", "sklearn.externals.joblib": "joblib",
     "sklearn.externals.six": "six", "sklearn.externals.six.moves": "six.moves",
     "sklearn.cross_validation": "sklearn.model_selection", "sklearn.grid_search": "sklearn.model_selection",
@@ -43,8 +42,7 @@ def put_in(script: Script) -> None:
     for name in ("StringIO", "cStringIO"):
         script.modules[name] = (_string_io, "io stands for it")
     script.modules["urllib2"] = (_urllib2, "urllib.request and urllib.error stand for it")
-    if sys.version_info >= (3, 12):
-        script.modules["imp"] = (_imp, "gone since Python 3.12, importlib stands for it")
+    gone_modules.put_in(script)
 
 
 def _importer(name):
@@ -164,21 +162,3 @@ def pickle_of_python_2(script: Script) -> dict[str, Any]:
         return load(io.BytesIO(data.encode("latin-1") if isinstance(data, str) else data), **named)
 
     return {"load": load, "loads": loads}
-
-
-def _imp():
-    def load_source(name, path, file=None):
-        spec = importlib.util.spec_from_file_location(name, path)
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return _with("imp", load_source=load_source, new_module=types.ModuleType, reload=importlib.reload,
-                 find_module=_find_module, PY_SOURCE=1, PKG_DIRECTORY=5)  # fmt: skip
-
-
-def _find_module(name, path=None):
-    spec = importlib.machinery.PathFinder.find_spec(name, path)
-    if spec is None:
-        raise ImportError(f"No module named {name}")
-    return None, spec.origin, ("", "", 5 if spec.submodule_search_locations else 1)

@@ -1,8 +1,8 @@
 """What NumPy's arrays no longer do: be a number of one element, and some methods. A script's calls are rewritten.
 
 ``int(array)`` and ``float(array)`` of an array with axes and one element are errors since NumPy 2.4 (deprecated in
-1.25), ``array.tostring()`` is gone since 2.3, ``itemset``, ``newbyteorder`` and ``ptp`` since 2.0: its release
-notes (numpy.org/doc/stable/release). The arrays themselves cannot be changed.
+1.25), ``array.tostring()`` is gone since 2.3, ``itemset``, ``newbyteorder`` and ``ptp`` since 2.0, scalars' too:
+its release notes (numpy.org/doc/stable/release). The arrays themselves cannot be changed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ def _itemset(array, *arguments):
         array[index] = value
 
 
+def _tostring(array, *arguments, **named):
+    return array.tobytes(*arguments, **named)
+
+
 def _newbyteorder(array, new_order="S"):
     return array.view(array.dtype.newbyteorder(new_order))
 
@@ -35,7 +39,7 @@ _METHODS = {
     "itemset": (_itemset, "gone since NumPy 2, array[index] = value stands for it"),
     "newbyteorder": (_newbyteorder, "gone since NumPy 2, array.view of another dtype stands for it"),
     "ptp": (np.ptp, "gone since NumPy 2, np.ptp stands for it"),
-    "tostring": (np.ndarray.tobytes, "gone since NumPy 2.3, tobytes stands for it"),
+    "tostring": (_tostring, "gone since NumPy 2.3, tobytes stands for it"),
 }
 
 
@@ -49,7 +53,7 @@ def put_in(script: Script) -> None:
         return kind(value)
 
     def method(value, name):
-        if not isinstance(value, np.ndarray) or hasattr(value, name):
+        if not isinstance(value, (np.ndarray, np.generic)) or hasattr(value, name):
             return getattr(value, name)
         function, line = _METHODS[name]
         script.say("numpy", f"array.{name}", line)

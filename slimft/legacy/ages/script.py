@@ -6,6 +6,7 @@ import ast
 import dis
 import importlib
 import importlib.machinery
+import importlib.util
 import os
 import sys
 import sysconfig
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from slimft.compat.patches import Patches
-from slimft.imports import spec_of
+from slimft.imports import Given, spec_of
 
 _LIBRARIES = tuple(
     os.path.realpath(path) + os.sep
@@ -86,7 +87,7 @@ class Script:
         given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         self._folders = tuple(_folder(folder) for folder in (*folders, *filter(None, given)))
         self._path_before = frozenset(sys.path)
-        self._found: list[str] = []
+        self._given = Given()
 
     def owns(self, path: str) -> bool:
         """Whether the file at `path` is the script's, and no library's.
@@ -99,6 +100,10 @@ class Script:
         if path.startswith(self._folders):
             return True
         return any(path.startswith(_folder(added)) for added in sys.path if added not in self._path_before)
+
+    def folders(self) -> list[str]:
+        """Its folders, with those that it has put into sys.path."""
+        return [*self._folders, *(added for added in sys.path if added not in self._path_before)]
 
     def is_calling(self) -> bool:
         """Whether the code that led here is the script's, and not a library's."""
@@ -184,8 +189,15 @@ class Script:
     def stop(self) -> None:
         """Imports are no longer looked at."""
         sys.meta_path.remove(self)
-        for name in self._found:
-            sys.modules.pop(name, None)
+        self._given.take_back()
+
+    def spec_of_file(self, name: str, path: str) -> importlib.machinery.ModuleSpec:
+        """The spec by which the file at `path` is run as the module `name`; as the script's, if it is."""
+        loader = None
+        if self.owns(path):
+            loader = _Loader(name, path)
+            loader.script = self
+        return importlib.util.spec_from_file_location(name, path, loader=loader)
 
     def find_spec(self, full_name, path=None, target=None):
         """The spec of a module that is the script's or is gone, or of a library that something is done with."""
@@ -196,7 +208,7 @@ class Script:
             make, line = self.modules[full_name]
             module = make()
             self.say("scipy" if full_name.startswith("scipy") else "modules", f"import {full_name}", line)
-            self._found.append(full_name)
+            self._given.note(full_name)
             return spec_of(full_name, module)
         if spec is None or spec.loader is None:
             return None

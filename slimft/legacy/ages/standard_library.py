@@ -5,19 +5,24 @@ Which: "What's New in Python" 3.0 to 3.13 (docs.python.org/3/whatsnew).
 
 from __future__ import annotations
 
+import base64
 import collections
 import collections.abc
+import errno
 import fractions
 import inspect
 import itertools
+import locale
 import math
 import os
+import platform
 import string
 import sys
 import time
 import types
 import urllib
 
+from slimft.legacy.ages import library_calls
 from slimft.legacy.ages.script import Script
 
 # Functions of the module string that have become methods.
@@ -46,6 +51,14 @@ def getargspec(function):
     return ArgSpec(found.args, found.varargs, found.varkw, found.defaults)
 
 
+def _format(percent, value, grouping=False, monetary=False, *additional):
+    return locale.format_string(percent, (value, *additional) if additional else value, grouping, monetary)
+
+
+def _distribution(*_, **__):
+    return "", "", ""
+
+
 def _lazily(module, name):
     def made():
         return getattr(__import__(module, fromlist=[name]), name)
@@ -60,6 +73,10 @@ def put_in(script: Script) -> None:
         for name in collections.abc.__all__
     }
     tables = (
+        (base64, {
+            "encodestring": (base64.encodebytes, "base64.encodebytes stands for it"),
+            "decodestring": (base64.decodebytes, "base64.decodebytes stands for it"),
+        }),
         (collections, abstract),
         (fractions, {"gcd": (math.gcd, "math.gcd stands for it")}),
         (inspect, {
@@ -71,7 +88,12 @@ def put_in(script: Script) -> None:
             "ifilter": (filter, "filter stands for it"),
             "izip_longest": (itertools.zip_longest, "itertools.zip_longest stands for it"),
         }),
-        (os, {"getcwdu": (os.getcwd, "os.getcwd stands for it")}),
+        (locale, {"format": (_format, "locale.format_string stands for it")}),
+        (os, {
+            "getcwdu": (os.getcwd, "os.getcwd stands for it"),
+            "errno": (errno, "the module errno stands for it"),
+        }),
+        (platform, {name: (_distribution, "no distribution is known") for name in ("dist", "linux_distribution")}),
         (string, {
             "letters": (string.ascii_letters, "string.ascii_letters stands for it"),
             "lowercase": (string.ascii_lowercase, "string.ascii_lowercase stands for it"),
@@ -99,3 +121,4 @@ def put_in(script: Script) -> None:
     for module, table in tables:
         missing = {name: found for name, found in table.items() if name not in vars(module)}
         script.answer(module, module.__name__, "python", missing)
+    library_calls.put_in(script)

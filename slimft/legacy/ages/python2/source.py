@@ -91,7 +91,10 @@ def _parse(text, path):
     with warnings.catch_warnings():
         # Escapes such as "\d" were fine.
         warnings.simplefilter("ignore")
-        return ast.parse(text, path)
+        try:
+            return ast.parse(text, path)
+        except ValueError as error:  # Null bytes, which are a SyntaxError since Python 3.11.4.
+            raise _error(str(error), path, text[: text.find("\0")].count("\n") + 1, text) from None
 
 
 def _error(message, path, line, text):
