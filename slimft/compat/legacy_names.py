@@ -8,6 +8,7 @@ Which names tf.contrib had: TensorFlow 1.15's tensorflow/contrib (github.com/ten
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import operator
@@ -16,6 +17,7 @@ import types
 from importlib.util import find_spec
 
 from slimft.compat import estimator_repairs, keras_2
+from slimft.errors import UsageError
 
 _CONTRIB = "slimft.compat.contrib"
 # What modules are called, and classes and private names are not.
@@ -164,11 +166,24 @@ class Namespace(types.ModuleType):
         super().__init__(name, f"What stands for {name}; see slimft/compat/legacy_names.py.")
         self.__path__ = []  # So that it is a package; what is in it is found by name.
         self._sources = sources
-        self.__dict__.update(names, _fixed=frozenset(names))
+        object.__getattribute__(self, "__dict__").update(names, _fixed=frozenset(names))
+
+    def __getattribute__(self, name):
+        # For `vars(tf.contrib.rnn)`, which scripts search for cells: all that there is.
+        found = super().__getattribute__(name)
+        if name == "__dict__" and found.get("_sources") and "_filled" not in found:
+            found["_filled"] = True
+            for public in self._public_names():
+                with contextlib.suppress(AttributeError, ImportError, UsageError):
+                    found.setdefault(public, getattr(self, public))
+        return found
 
     def __setattr__(self, name, value):
         # An import of a module below this one is not to replace a function of the same name, such as arg_scope.
-        if not (name in self.__dict__.get("_fixed", ()) and isinstance(value, types.ModuleType)):
+        if not (
+            name in object.__getattribute__(self, "__dict__").get("_fixed", ())
+            and isinstance(value, types.ModuleType)
+        ):
             super().__setattr__(name, value)
 
     def __getattr__(self, name):

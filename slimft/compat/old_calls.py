@@ -7,11 +7,12 @@ something else is said once.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 
 import numpy as np
 from absl import flags
-from tensorflow.python.data.ops import dataset_ops
+from tensorflow.python.data.ops import dataset_ops, prefetch_op
 from tensorflow.python.framework import op_def_library, ops, tensor_shape, tensor_util
 from tensorflow.python.keras.utils import conv_utils
 from tensorflow.python.ops import shape_util
@@ -54,6 +55,11 @@ def put_in(patches: Patches) -> None:
     made = _without("replica_id", optimizer.__init__, patches, "it needs no number of its replica")
     patches.set(optimizer, "__init__", made)
     patches.set(dataset_ops.DatasetV1, "map", _dataset_map(dataset_ops.DatasetV1.map))
+    patches.set(prefetch_op._PrefetchDataset, "__init__", _prefetch(prefetch_op._PrefetchDataset.__init__))
+    for module in {tf.flags, tf.app.flags, tf_flags}:
+        for kind in ("string", "integer", "float", "bool", "boolean", "enum", "list"):
+            name = f"DEFINE_{kind}"
+            patches.set(module, name, _define(getattr(module, name), kind, patches))
     patches.set(slot_creator, "_create_slot_var", _slot(slot_creator._create_slot_var))
     patches.set(tf_flags._FlagValuesWrapper, "__setattr__", _set_flag)
     patches.set(
@@ -64,7 +70,7 @@ def put_in(patches: Patches) -> None:
 
 
 def whole(value, patches: Patches):
-    """`value` with whole floats as ints, in lists and tuples too: ``96 / 2`` was 48 in Python 2."""
+    """`value` with whole floats and bools as ints, in lists and tuples too: ``96 / 2`` was 48 in Python 2."""
     if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
         return type(value)(whole(one, patches) for one in value)
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
@@ -73,7 +79,8 @@ def whole(value, patches: Patches):
             f"sizes that are whole floats, such as {value}, are taken as ints: / of ints was one in Python 2",
         )
         return int(value)
-    return value
+    # TensorFlow 1 took True for 1.
+    return int(value) if isinstance(value, (bool, np.bool_)) else value
 
 
 def _whole_floats(patches):
@@ -198,6 +205,8 @@ def _without(argument, function, patches, why):
             patches.say(argument, f"{argument}= is passed over: {why}")
         return function(*arguments, **named)
 
+    # For inspect.getargspec, by which scripts ask what a cell takes, and which does not look through wrappers.
+    called.__signature__ = inspect.signature(function)
     return called
 
 
@@ -237,6 +246,42 @@ def _dataset_map(function):
         return dataset if output_buffer_size is None else dataset.prefetch(output_buffer_size)
 
     return map_
+
+
+def _prefetch(function):
+    @functools.wraps(function)
+    def init(self, input_dataset, buffer_size, *arguments, **named):
+        """Takes NumPy's ints, whose comparisons are no bools to TensorFlow 2's op."""
+        size = int(buffer_size) if isinstance(buffer_size, np.integer) else buffer_size
+        function(self, input_dataset, size, *arguments, **named)
+
+    return init
+
+
+def _define(function, kind, patches):
+    @functools.wraps(function)
+    def define(flag_name, default_value, docstring=None, *arguments, **named):
+        """Defines a flag, also one that absl has; a default of another type stands, as before TensorFlow 1.5."""
+        values = named.get("flag_values") or flags.FLAGS
+        if flag_name in values and str(values.find_module_defining_flag(flag_name)).startswith("absl."):
+            named.setdefault("allow_override", True)  # Such as log_dir, of absl.logging.
+        try:
+            return function(flag_name, default_value, docstring, *arguments, **named)
+        except flags.IllegalFlagValueError:
+            if isinstance(default_value, str):  # This was read as a value of the command line then too.
+                raise
+        holder = function(flag_name, None, docstring, *arguments, **named)
+        flag = values[flag_name]
+        flag.default = flag.default_unparsed = flag.value = default_value
+        flag.default_as_str = repr(str(default_value))
+        patches.say(
+            f"flag {flag_name}",
+            f"flag {flag_name}: its default {default_value!r} is no {kind}, and stands as it is, as before "
+            "TensorFlow 1.5",
+        )
+        return holder
+
+    return define
 
 
 def _slot(function):

@@ -310,3 +310,48 @@ def test_small_packages_of_contrib(script, tmp_path):
     )
     assert 'tensor_name: "v"' in (tmp_path / "projector_config.pbtxt").read_text()
     assert names["found"] == 6 and names["same"] and names["strategy"] == 1
+
+
+def test_flags_of_before_1_5(script, capsys):
+    names = script(
+        "flags = tf.app.flags",
+        "flags.DEFINE_integer('old_size', float('inf'), '')",
+        "flags.DEFINE_string('old_gpu', 0, '')",
+        "flags.DEFINE_integer('old_count', '5', '')",
+        "flags.DEFINE_string('log_dir', 'mine', '')",
+        "FLAGS = flags.FLAGS",
+        "FLAGS._parse_flags(['--old_gpu=2'])",
+    )
+    values = names["FLAGS"]
+    try:
+        assert (values.old_size, values.old_gpu, values.old_count) == (float("inf"), "2", 5)
+        assert values.log_dir == "mine"
+        assert "flag old_size: its default inf is no integer" in capsys.readouterr().err
+        with pytest.raises(Exception, match="old_wrong"):
+            names["flags"].DEFINE_integer("old_wrong", "many", "")
+        with pytest.raises(Exception, match="defined twice"):
+            names["flags"].DEFINE_integer("old_count", 1, "")
+    finally:
+        for name in ("old_size", "old_gpu", "old_count", "log_dir"):
+            delattr(values, name)
+
+
+def test_sizes_of_numpy_and_bools(script):
+    names = script(
+        "import numpy as np",
+        "v = tf.get_variable('v', [1, True, 4])",
+        "data = tf.data.Dataset.range(3).prefetch(np.int64(2)).make_one_shot_iterator().get_next()",
+    )
+    assert names["v"].shape.as_list() == [1, 1, 4]
+    assert value_of(names["data"]) == 0
+
+
+def test_what_modules_and_cells_say_of_themselves(script):
+    names = script(
+        "import inspect",
+        "cells = [c for c in vars(tf.contrib.rnn).values()",
+        "         if inspect.isclass(c) and issubclass(c, tf.contrib.rnn.RNNCell)]",
+        "taken = inspect.getfullargspec(tf.contrib.rnn.GRUCell.__init__).args",
+    )
+    assert {"GRUCell", "LSTMCell", "MultiRNNCell"} <= {cell.__name__ for cell in names["cells"]}
+    assert names["taken"][:3] == ["self", "num_units", "activation"]

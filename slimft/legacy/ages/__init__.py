@@ -13,12 +13,16 @@ from slimft.compat.patches import Patches
 from slimft.errors import UsageError
 from slimft.legacy.ages import (
     builtin_names,
+    gyms,
     images,
     keras_imports,
     modules,
     numpy_names,
+    plots,
+    protobuf_files,
     scipy_names,
     standard_library,
+    tensorboards,
     yaml_files,
 )
 from slimft.legacy.ages.script import Script
@@ -33,6 +37,10 @@ KINDS = {
     "pillow": images,
     "yaml": yaml_files,
     "keras": keras_imports,
+    "matplotlib": plots,
+    "gym": gyms,
+    "protobuf": protobuf_files,
+    "tensorboard": tensorboards,
 }
 
 _patches = Patches()

@@ -318,3 +318,23 @@ def test_paths_that_scripts_import():
         assert names["tf"].contrib.learn.preprocessing is names["learn"].preprocessing
     finally:
         slimft.compat.uninstall()
+
+
+def test_a_subclass_of_experiment_reads_the_names_of_1_15(tmp_path):
+    class Own(learn.Experiment):
+        def twice(self):
+            for _ in range(2):
+                self._estimator.fit(input_fn=self._train_input_fn, steps=self._train_steps)
+            result = self._estimator.evaluate(
+                input_fn=self._eval_input_fn,
+                steps=self._eval_steps,
+                metrics=self._eval_metrics,
+                hooks=self._eval_hooks,
+            )
+            return result["global_step"], self._maybe_export(result), self._min_eval_frequency
+
+    def experiment_fn(output_dir):
+        estimator = learn.Estimator(model_fn, output_dir, params={"rate": 0.1})
+        return Own(estimator, input_fn, input_fn, train_steps=3, eval_steps=1)
+
+    assert learn.learn_runner.run(experiment_fn, str(tmp_path), "twice") == (6, [], 1)

@@ -81,24 +81,44 @@ class Experiment:
             raise ValueError(f"an Experiment needs an estimator, not {estimator!r}")
         if eval_metrics is not None and not hasattr(estimator, "fit"):
             raise ValueError("eval_metrics are for estimators of tf.contrib.learn; use eval_metric_ops in model_fn")
-        self.estimator = estimator
-        self.eval_metrics = eval_metrics
-        self.train_steps = train_steps
-        self.eval_steps = eval_steps
+        # Subclasses in scripts read these names, which are those of 1.15.
+        self._estimator, self._eval_metrics = estimator, eval_metrics
+        self._train_steps, self._eval_steps = train_steps, eval_steps
         self._train_input_fn, self._eval_input_fn = train_input_fn, eval_input_fn
-        self._train_hooks, self._eval_hooks = list(train_monitors or []), list(eval_hooks or [])
+        self._train_monitors, self._eval_hooks = list(train_monitors or []), list(eval_hooks or [])
         self._eval_delay_secs = eval_delay_secs
-        self._throttle_secs = continuous_eval_throttle_secs
+        self._continuous_eval_throttle_secs = continuous_eval_throttle_secs
         self._min_eval_frequency = 1 if min_eval_frequency is None else min_eval_frequency
-        self._steps_per_iteration = train_steps_per_iteration
+        self._delay_workers_by_global_step = delay_workers_by_global_step
+        self._train_steps_per_iteration = train_steps_per_iteration
         self._checkpoint_and_export = checkpoint_and_export
         self._saving_listeners = list(saving_listeners or [])
         self._check_interval_secs = check_interval_secs
         self.reset_export_strategies(export_strategies)
 
+    @property
+    def estimator(self):
+        """The estimator."""
+        return self._estimator
+
+    @property
+    def eval_metrics(self):
+        """The MetricSpecs of the evaluation, by name, or None."""
+        return self._eval_metrics
+
+    @property
+    def train_steps(self):
+        """The global step at which training ends; None for ever."""
+        return self._train_steps
+
+    @property
+    def eval_steps(self):
+        """Batches of an evaluation; None for all."""
+        return self._eval_steps
+
     def extend_train_hooks(self, additional_hooks) -> None:
         """Adds hooks to those of training."""
-        self._train_hooks.extend(additional_hooks)
+        self._train_monitors.extend(additional_hooks)
 
     def reset_export_strategies(self, new_export_strategies=None) -> list:
         """Sets the export strategies; returns those of before."""
@@ -118,7 +138,7 @@ class Experiment:
 
     def _train(self, max_steps, listeners):
         return self.estimator.train(
-            self._train_input_fn, self._train_hooks, max_steps=max_steps, saving_listeners=listeners
+            self._train_input_fn, self._train_monitors, max_steps=max_steps, saving_listeners=listeners
         )
 
     def evaluate(self, delay_secs=None, name=None):
@@ -147,14 +167,14 @@ class Experiment:
         def evaluate():
             result = self._evaluate(None, self._eval_input_fn)
             if self._checkpoint_and_export:
-                self._export(result)
+                self._maybe_export(result)
 
         listeners = list(self._saving_listeners)
         if self._min_eval_frequency:
             listeners.append(_Evaluation(evaluate, self._min_eval_frequency))
         self._train(self.train_steps, listeners)
         result = self._evaluate(None, self._eval_input_fn)
-        return result, self._export(result)
+        return result, self._maybe_export(result)
 
     local_run = train_and_evaluate
 
@@ -164,7 +184,7 @@ class Experiment:
         Returns:
             The last metrics and the paths of the exports.
         """
-        step = self._steps_per_iteration or self.estimator.config.save_checkpoints_steps or 1000
+        step = self._train_steps_per_iteration or self.estimator.config.save_checkpoints_steps or 1000
         result, exports, done = None, [], 0
         while continuous_eval_predicate_fn is None or continuous_eval_predicate_fn(result):
             if self.train_steps is not None and done >= self.train_steps:
@@ -172,7 +192,7 @@ class Experiment:
             target = done + step if self.train_steps is None else min(done + step, self.train_steps)
             self._train(target, self._saving_listeners)
             result = self._evaluate("continuous", self._eval_input_fn)
-            exports = self._export(result)
+            exports = self._maybe_export(result)
             if result["global_step"] <= done:
                 break  # The input has ended.
             done = int(result["global_step"])
@@ -191,7 +211,7 @@ class Experiment:
             self._eval_input_fn,
             name,
             self._eval_delay_secs if delay_secs is None else delay_secs,
-            self._throttle_secs if throttle_delay_secs is None else throttle_delay_secs,
+            self._continuous_eval_throttle_secs if throttle_delay_secs is None else throttle_delay_secs,
             evaluate_checkpoint_only_once,
             continuous_eval_predicate_fn,
         )
@@ -208,7 +228,7 @@ class Experiment:
             self._train_input_fn,
             name,
             self._eval_delay_secs if delay_secs is None else delay_secs,
-            self._throttle_secs if throttle_delay_secs is None else throttle_delay_secs,
+            self._continuous_eval_throttle_secs if throttle_delay_secs is None else throttle_delay_secs,
             True,
             continuous_eval_predicate_fn,
         )
@@ -226,7 +246,7 @@ class Experiment:
                 time.sleep(self._check_interval_secs)
                 continue
             result = self._evaluate(name, input_fn, checkpoint)
-            self._export(result, checkpoint)
+            self._maybe_export(result, checkpoint)
             previous = checkpoint
             if self.train_steps is not None and result["global_step"] >= self.train_steps:
                 break
@@ -234,9 +254,9 @@ class Experiment:
 
     def test(self):
         """A step of training and one of evaluation; returns the metrics and the paths of exports."""
-        self.estimator.train(self._train_input_fn, self._train_hooks, steps=1)
+        self.estimator.train(self._train_input_fn, self._train_monitors, steps=1)
         result = self._evaluate("one_pass", self._eval_input_fn, steps=1)
-        return result, self._export(result)
+        return result, self._maybe_export(result)
 
     def run_std_server(self):
         """UsageError: a parameter server is run by tf.train.Server."""
@@ -245,11 +265,11 @@ class Experiment:
             "tf.train.Server(cluster, job_name, task_index).join()"
         )
 
-    def _export(self, result, checkpoint_path=None):
+    def _maybe_export(self, eval_result, checkpoint_path=None):
         base = os.path.join(self.estimator.model_dir, "export")
         path = checkpoint_path or tf.train.latest_checkpoint(self.estimator.model_dir)
         return [
-            strategy.export(self.estimator, os.path.join(base, strategy.name), path, result)
+            strategy.export(self.estimator, os.path.join(base, strategy.name), path, eval_result)
             for strategy in self._export_strategies
         ]
 

@@ -127,13 +127,13 @@ def bucket_by_sequence_length(
         ValueError: there are none, or they do not increase.
     """
     if not isinstance(bucket_boundaries, (list, tuple)):
-        raise TypeError(f"bucket_boundaries must be a list or tuple, but received: {bucket_boundaries}")
+        raise TypeError(f"bucket_boundaries is {bucket_boundaries!r}, and has to be a list of ints")
     if not bucket_boundaries:
-        raise ValueError("bucket_boundaries must not be empty")
+        raise ValueError("bucket_boundaries is empty: one bucket needs no bounds, use tf.train.batch")
     if not all(isinstance(boundary, int) for boundary in bucket_boundaries):
-        raise TypeError(f"bucket boundaries must be integers, but saw: {bucket_boundaries}")
+        raise TypeError(f"bucket_boundaries are ints, and {bucket_boundaries} has others")
     if any(a >= b for a, b in zip(bucket_boundaries, bucket_boundaries[1:])):
-        raise ValueError(f"Buckets must contain sequential increasing lengths, but saw: {bucket_boundaries}")
+        raise ValueError(f"bucket_boundaries have to increase, and {bucket_boundaries} do not")
     entries = inputs._as_tensor_list(tensors)
     with tf.name_scope(name, "bucket_by_sequence_length", [input_length, *entries]):
         input_length = tf.convert_to_tensor(input_length, tf.int32, name="input_length")

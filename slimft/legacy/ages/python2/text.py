@@ -210,8 +210,13 @@ class _BinaryFile(io.FileIO):
             self.write(line)
 
 
-def opened(name, mode="r", buffering=-1) -> Any:
-    """`open` of Python 2: text is UTF-8, and what is not survives; lines end at \\n, or by mode U as ever."""
+def opened(name, mode="r", buffering=-1, *arguments, **named) -> Any:
+    """`open` of Python 2: text is UTF-8, and what is not survives; lines end at \\n, or by mode U as ever.
+
+    With an encoding, or another argument that Python 2's has not, it is Python 3's.
+    """
+    if arguments or named:
+        return open(name, mode.replace("U", ""), buffering, *arguments, **named)
     if "b" in mode:
         plain = mode.replace("U", "")
         return open(name, plain) if plain.startswith("r") and "+" not in plain else _BinaryFile(name, plain)
