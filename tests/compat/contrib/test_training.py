@@ -55,7 +55,7 @@ def test_bucket_with_sizes_of_its_own():
         assert set(numbers % 2) == {which}
     with tf.Graph().as_default(), pytest.raises(ValueError, match="num_buckets"):
         training.bucket([tf.constant(1)], 0, [2], 2)
-    with tf.Graph().as_default(), pytest.raises(ValueError, match="increasing"):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="have to increase"):
         training.bucket_by_sequence_length(3, [tf.constant(1)], 2, [4, 3])
 
 
