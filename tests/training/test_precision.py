@@ -121,7 +121,7 @@ def test_the_loss_scale_falls_where_a_gradient_overflows_and_grows_again(monkeyp
         factor = tf.placeholder(tf.float32, [])
         variable = tf.get_variable("v", initializer=[1.0, 2.0], use_resource=True)
         scale = LossScale()
-        gradients = scale.unscaled(tf.gradients(scale.scaled(tf.reduce_sum(variable) * factor), [variable]))
+        (gradients,) = scale.unscaled([tf.gradients(scale.scaled(tf.reduce_sum(variable) * factor), [variable])])
         (update,) = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         session.run(tf.global_variables_initializer())
 
