@@ -127,12 +127,17 @@ class Replicas(Protocol):
 
 
 class OneProcess:
-    """One device; as `Replicas`."""
+    """One device; as `Replicas`.
+
+    Args:
+        config: the session's configuration.
+        notes: what is to be said of it.
+    """
 
     number, index, is_chief, target = 1, 0, True, ""
 
-    def __init__(self, config: tf.ConfigProto):
-        self.config = config
+    def __init__(self, config: tf.ConfigProto, notes: Sequence[str] = ()):
+        self.config, self._notes = config, list(notes)
 
     def shares(self, batch_size: int) -> list[Share]:
         return [Share(0, slice(0, batch_size), batch_size)]
@@ -154,7 +159,8 @@ class OneProcess:
 
     def describe(self, settings: Settings, learning_rate: float) -> list[str]:
         del learning_rate
-        return ["--sync_batch_norm does nothing here: there is one replica"] if settings.sync_batch_norm else []
+        idle = ["--sync_batch_norm does nothing here: there is one replica"] if settings.sync_batch_norm else []
+        return [*self._notes, *idle]
 
 
 class Towers:
@@ -279,11 +285,14 @@ def replicas_of(settings: Settings) -> Replicas:
         UsageError: there are not so many devices.
     """
     gpus, config = len(tf.config.list_physical_devices("GPU")), session_config(settings.xla)
-    number = settings.num_replicas
+    number, notes = settings.num_replicas, []
     if number is None:
-        number = 1 if _is_for_one(settings) else max(1, min(gpus, settings.batch_size))
+        reason = _reason_for_one(settings)
+        number = 1 if reason else max(1, min(gpus, settings.batch_size))
+        if reason and gpus > 1:
+            notes = [f"one of {gpus} GPUs trains: {reason}"]
     if number == 1:
-        return OneProcess(config)
+        return OneProcess(config, notes)
     if gpus:
         if number > gpus:
             raise UsageError(f"--num_replicas={number}: this machine has {_counted(gpus, 'GPU')}; choose no more")
@@ -299,11 +308,16 @@ def replicas_of(settings: Settings) -> Replicas:
     return Towers([f"/cpu:{cpu}" for cpu in range(number)], config, None, f"{number} virtual devices of the CPU")
 
 
-def _is_for_one(settings: Settings) -> bool:
-    """Whether several replicas would do worse: where features are kept, or not at all."""
+def _reason_for_one(settings: Settings) -> str | None:
+    """Why several replicas would do worse, or not at all; None where they would not."""
     frozen = bool(settings.trainable) and "all" not in settings.trainable
     keeps = settings.cache != "off" and frozen and settings.augment == "none"
-    return keeps or bool(settings.cache_views or settings.xla or (settings.remat and settings.sync_batch_norm))
+    reasons = {
+        "what frozen layers make of images is kept, and of whole batches": keeps or bool(settings.cache_views),
+        "--xla compiles the graph of one device": settings.xla,
+        "--sync_batch_norm and --remat do not go together": settings.sync_batch_norm and settings.remat,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def _cpu_devices() -> int:

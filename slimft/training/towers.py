@@ -117,8 +117,10 @@ def move_averages(replicas: Replicas, towers: Sequence[Tower], synchronised: boo
     values = [move.value for move in moves]
     if not synchronised:
         values = replicas.average([[move.value * tower.share.scale for move in tower.moves] for tower in towers])
-    for move, value in zip(moves, values):
-        tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, move.update(value))
+    # Towers wait for each other in synchronised layers: whatever runs one tower's has to run those of all.
+    with tf.control_dependencies([move.value for tower in towers[1:] for move in tower.moves]):
+        for move, value in zip(moves, values):
+            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, move.update(value))
 
 
 def find_gradients(
