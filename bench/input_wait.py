@@ -28,9 +28,7 @@ RUNS = (("mobilenet_v1", 96, 64), ("vgg_16", 224, 16))
 
 def child(model: str, side: int, batch: int, cache: str, folder: str, steps: int) -> None:
     """Prints the seconds that each step waits, and those that it takes then."""
-    from slimft.compat import tf
     from slimft.runs.settings import Settings
-    from slimft.session import session_config
     from slimft.training.run import prepare
 
     settings = Settings(
@@ -47,7 +45,7 @@ def child(model: str, side: int, batch: int, cache: str, folder: str, steps: int
     run.splits["train"].images.prepare(int(batches.images.shape[1]), several_passes=True)
     inputs = [batches.step, batches.images, batches.targets]
     fetches = [training.measured, training.learning_rate, training.train_op]
-    with training.graph.as_default(), tf.Session(config=session_config(run.settings.xla)) as session:
+    with training.graph.as_default(), run.new_session() as session:
         run.restore(session)
         run.start_batches(session, 0)
         pairs = []

@@ -119,14 +119,12 @@ def prepared(flags):
 
 
 def slimft_train(flags):
-    from slimft.compat import tf
-    from slimft.session import session_config
 
     run = prepared(flags)
     steps = 1 if flags.work == "train" else -(-flags.images // flags.batch)
     with (
         run.training.graph.as_default(),
-        tf.Session(config=session_config(run.settings.xla)) as session,
+        run.new_session() as session,
     ):
         run.restore(session)
         run.start_batches(session, 0)

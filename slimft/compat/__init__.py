@@ -86,13 +86,19 @@ from slimft.compat import (  # noqa: E402
     seeded_dropout,
     tf_layers,
 )
-from slimft.compat.batch_normalization import batch_norm_decay, frozen_batch_norm  # noqa: E402
+from slimft.compat.batch_normalization import (  # noqa: E402
+    BatchNormMove,
+    batch_norm_decay,
+    batch_norm_of_replica,
+    frozen_batch_norm,
+)
 from slimft.compat.legacy import install, uninstall  # noqa: E402
-from slimft.compat.seeded_dropout import dropout_seed, seeded_uniform  # noqa: E402
+from slimft.compat.seeded_dropout import Part, dropout_seed, seeded_uniform  # noqa: E402
 
 __all__ = [
-    "batch_norm", "batch_norm_decay", "dropout", "dropout_seed", "enable_determinism", "frozen_batch_norm",
-    "install", "scoped_argument", "seeded_uniform", "slim", "tf", "uninstall",
+    "BatchNormMove", "Part", "batch_norm", "batch_norm_decay", "batch_norm_of_replica", "dropout", "dropout_seed",
+    "enable_determinism", "frozen_batch_norm", "install", "scoped_argument", "seeded_uniform", "slim", "tf",
+    "uninstall",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -17,12 +18,67 @@ import tf_slim as slim
 from tensorflow.compat import v1 as tf
 from tf_slim.layers import layers
 
+from slimft.errors import UsageError
+
 _slims_batch_norm = slim.batch_norm.__wrapped__
 # What the enclosing `with` blocks of this thread say, the outermost first.
 _freezes: contextvars.ContextVar[tuple[Callable[[str], bool], ...]]
 _freezes = contextvars.ContextVar("frozen_batch_norm", default=())
 _decays: contextvars.ContextVar[tuple[Callable[[float], tf.Tensor], ...]]
 _decays = contextvars.ContextVar("batch_norm_decay", default=())
+# The least epsilon of cuDNN's kernels, and so of tf.nn.fused_batch_norm's.
+_LEAST_EPSILON = 1.001e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNormMove:
+    """What a moving average is to move towards, by the statistics of one replica.
+
+    Attributes:
+        average: the variable.
+        value: the replica's own mean or variance or, where layers are synchronised, that of the whole batch.
+        share: by how much of the way it moves.
+    """
+
+    average: tf.Variable
+    value: tf.Tensor
+    share: tf.Tensor
+
+    def update(self, value: tf.Tensor) -> tf.Operation:
+        """The op that moves it towards `value` instead, which is that of all replicas."""
+        return _move(self.average, value, self.share).op
+
+
+@dataclasses.dataclass(frozen=True)
+class _Replica:
+    moves: list[BatchNormMove]
+    ratio: float
+    together: Callable[[tf.Tensor], tf.Tensor] | None
+
+
+_replica: contextvars.ContextVar[_Replica | None] = contextvars.ContextVar("batch_norm_of_replica", default=None)
+
+
+@contextlib.contextmanager
+def batch_norm_of_replica(
+    ratio: float, together: Callable[[tf.Tensor], tf.Tensor] | None = None
+) -> Iterator[list[BatchNormMove]]:
+    """Builds the batch_norm layers of one of several replicas, without update ops of their own.
+
+    Args:
+        ratio: how many times the replica's examples the whole batch has.
+        together: makes of a mean over the replica's examples that over the whole batch, which then normalizes; None
+            to normalize by the replica's own statistics.
+
+    Yields:
+        What the layers' moving averages are to move towards; it grows while layers are built.
+    """
+    moves: list[BatchNormMove] = []
+    token = _replica.set(_Replica(moves, ratio, together))
+    try:
+        yield moves
+    finally:
+        _replica.reset(token)
 
 
 @contextlib.contextmanager
@@ -144,6 +200,12 @@ def batch_norm(
         decay = decay_of(decay)
     own_kind_of_update = updates_collections is not tf.GraphKeys.UPDATE_OPS or zero_debias_moving_mean
     fusable = fused is not False and not renorm and adjustment is None
+    fusable_here = fusable and rank in (4, 5) and inputs.dtype in (tf.float32, tf.float16, tf.bfloat16)
+    if _replica.get() is not None and is_training is not False and (own_kind_of_update or not fusable_here):
+        raise UsageError(
+            "--num_replicas: a batch_norm layer of this network keeps statistics that several replicas cannot "
+            "average; choose --num_replicas=1"
+        )
     if batch_weights is not None or own_kind_of_update or (fusable and rank == 2):
         return _slims_batch_norm(
             inputs,
@@ -177,7 +239,7 @@ def batch_norm(
         variables = _Variables(
             sc, inputs, axis, center, scale, trainable, param_initializers or {}, param_regularizers or {}
         )
-        if fusable and rank in (4, 5) and inputs.dtype in (tf.float32, tf.float16, tf.bfloat16):
+        if fusable_here:
             outputs = _fused(inputs, variables, axis, decay, epsilon, is_training)
         else:
             correct = None
@@ -292,7 +354,11 @@ def _fused(inputs, variables, axis, decay, epsilon, is_training):
             is_training=False,
         )
 
-    outputs, mean, variance = slim.utils.smart_cond(is_training, train, infer)
+    replica = _replica.get()
+    if replica is not None and replica.together is not None and is_training is True:
+        outputs, mean, variance = _synchronised(inputs, gamma, beta, epsilon, axis, replica)
+    else:
+        outputs, mean, variance = slim.utils.smart_cond(is_training, train, infer)
     training = slim.utils.constant_value(is_training)
     if training is not False and variables.trainable:
         if training is None:
@@ -300,9 +366,31 @@ def _fused(inputs, variables, axis, decay, epsilon, is_training):
         # Float32 already before 1 is subtracted from, as Keras rounds it.
         share = 1.0 - decay if tf.is_tensor(decay) else tf.constant(np.float32(1) - np.float32(decay))
         for average, value in ((variables.moving_mean, mean), (variables.moving_variance, variance)):
-            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(average, value, share).op)
+            if replica is None:
+                tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(average, value, share).op)
+            else:
+                replica.moves.append(BatchNormMove(average, value, share))
     outputs.set_shape(inputs.shape)
     return outputs
+
+
+def _synchronised(inputs, gamma, beta, epsilon, axis, replica):
+    """Normalizes by the statistics of all replicas; returns the outputs, the mean and the unbiased variance."""
+    rank = inputs.shape.ndims
+    others = [one for one in range(rank) if one != axis]
+
+    def along_channels(vector):
+        return tf.reshape(vector, [-1] + [1] * (rank - 1 - axis))
+
+    values = tf.cast(inputs, tf.float32)
+    mean = replica.together(tf.reduce_mean(values, others))
+    # Of the distances from the mean of all, so that nothing cancels out.
+    variance = replica.together(tf.reduce_mean(tf.square(values - along_channels(mean)), others))
+    outputs = tf.nn.batch_normalization(
+        values, *map(along_channels, (mean, variance, beta, gamma)), max(epsilon, _LEAST_EPSILON)
+    )
+    number = tf.cast(tf.size(inputs), tf.float32) * replica.ratio / inputs.shape.as_list()[axis]
+    return tf.cast(outputs, inputs.dtype), mean, variance * number / tf.maximum(number - 1, 1)
 
 
 def _move(average, value, share):

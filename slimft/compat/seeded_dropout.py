@@ -9,28 +9,41 @@ import contextlib
 import contextvars
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import tf_slim as slim
 from tensorflow.compat import v1 as tf
 
 _slims_dropout = slim.dropout.__wrapped__
 _seed: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("dropout_seed", default=None)
+_part: contextvars.ContextVar[Part | None] = contextvars.ContextVar("part_of_batch", default=None)
+
+
+class Part(NamedTuple):
+    """Some of the examples of a batch: from `first` on so many (`size`), `of` all."""
+
+    first: int
+    size: int
+    of: int
 
 
 @contextlib.contextmanager
-def dropout_seed(seed) -> Iterator[None]:
+def dropout_seed(seed, part: Part | None = None) -> Iterator[None]:
     """Makes the slim.dropout layers built inside a pure function of `seed` and of their scope.
 
     Other threads, which build other graphs, do not see it.
 
     Args:
         seed: int tensor of shape [2], such as the run's seed and the step.
+        part: which examples of a batch the layers are of: what is drawn for them is what a layer of the whole batch
+            would draw for them. None for all.
     """
-    token = _seed.set(tf.convert_to_tensor(seed))
+    token, token_of_part = _seed.set(tf.convert_to_tensor(seed)), _part.set(part)
     try:
         yield
     finally:
         _seed.reset(token)
+        _part.reset(token_of_part)
 
 
 def dropout(
@@ -64,6 +77,13 @@ def dropout(
         inputs = tf.convert_to_tensor(inputs)
 
         def drop():
+            if _part.get() is not None:
+                return tf.nn.experimental.general_dropout(
+                    inputs,
+                    1 - keep_prob,
+                    lambda shape, dtype: _uniform(shape, _seed_of(seed_inside, sc), dtype),
+                    noise_shape,
+                )
             return tf.nn.experimental.stateless_dropout(
                 inputs,
                 rate=1 - keep_prob,
@@ -91,7 +111,21 @@ def seeded_uniform(shape, scope=None):
     if seed_inside is None:
         return tf.random.uniform(shape)
     with tf.variable_scope(scope, "Uniform") as sc:
-        return tf.random.stateless_uniform(shape, _seed_of(seed_inside, sc), alg="philox")
+        return _uniform(shape, _seed_of(seed_inside, sc))
+
+
+def _uniform(shape, seed, dtype=tf.float32):
+    """Floats for all of a batch, or for the examples of its part; one for all examples stays that."""
+    part = _part.get()
+    if part is None:
+        return tf.random.stateless_uniform(shape, seed, dtype=dtype, alg="philox")
+    sizes = tf.unstack(tf.convert_to_tensor(shape, tf.int32))
+    known = tf.get_static_value(sizes[0])
+    if known is not None and known % part.size:
+        return tf.random.stateless_uniform(shape, seed, dtype=dtype, alg="philox")
+    each = sizes[0] // part.size
+    whole = tf.random.stateless_uniform([each * part.of, *sizes[1:]], seed, dtype=dtype, alg="philox")
+    return whole[each * part.first : each * (part.first + part.size)]
 
 
 def _seed_of(seed, scope):

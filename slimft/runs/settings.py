@@ -309,6 +309,17 @@ class Settings:
         "time, for larger batches in the same memory. The losses are the same.",
     )
     xla: bool = _flag(False, "Let XLA compile the graph, on a GPU; the first step takes longer.")
+    num_replicas: int | None = _flag(
+        None,
+        "How many devices of this machine train together, each on its share of every batch; by default all GPUs, "
+        "and 1 without. What --batch_size and --learning_rate say is of the whole batch.",
+        least=1,
+    )
+    sync_batch_norm: bool = _flag(
+        False,
+        "With several replicas, let batch_norm layers that train normalize by the statistics of the whole batch, "
+        "instead of those of each replica's share; slower.",
+    )
     deterministic: bool = _flag(
         False, "Compute so that the same command gives the same bits on this machine; can be slower."
     )

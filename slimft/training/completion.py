@@ -83,7 +83,8 @@ def _with_recipe(settings: Settings, spec) -> Settings:
     advised = recipe_flags(settings.recipe, spec, settings.head, settings.network_options())
     if settings.stage:  # It says what to train.
         advised.pop("trainable", None)
-    if settings.stage or settings.mixup or settings.cutmix or settings.cache == "off":
+    several = (settings.num_replicas or 1) > 1
+    if settings.stage or settings.mixup or settings.cutmix or settings.cache == "off" or several:
         advised.pop("cache_views", None)
     if all(getattr(settings, name) is not None for name in OF_RECIPES if name not in ("checkpoint", "cache_views")):
         return settings  # They are complete.

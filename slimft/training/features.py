@@ -175,6 +175,9 @@ def cut_graph(run: Run) -> dict[str, Part]:
             say("frozen layers are computed anew in each pass: what they make of masked images is not kept")
         return {}
     parts = _parts_of(run)
+    number = run.training.replicas.number
+    if number > 1 and len(run.training.trained) < len(run.training.graph.get_collection("trainable_variables")):
+        say(f"{ANEW} train: what is kept is of whole batches, which {number} replicas split")
     for note in _choose(run, parts):
         say(note)
     opened: dict[int, tuple] = {}
@@ -203,7 +206,7 @@ def _parts_of(run: Run) -> dict[str, Part]:
         list(evaluator.predictions.values()), evaluator.batches.images, evaluator.batches, is_full=False
     )
     found = {split: evaluated for split in ("validation", "test") if split in run.splits}
-    if not run.finished:
+    if not run.finished and training.replicas.number == 1:
         measured = [*training.measured.values(), training.learning_rate, *ops]
         views = {"views": settings.cache_views or 1, "plain": training.plain, "seed": settings.seed}
         found["train"] = part(measured, training.images, training.batches, is_full=True, **views)

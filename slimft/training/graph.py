@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 
-from slimft.compat import batch_norm_decay, dropout_seed, frozen_batch_norm, tf
+from slimft.compat import Part, batch_norm_decay, dropout_seed, frozen_batch_norm, tf
 from slimft.data import Dataset, pipeline
 from slimft.data.augmentation import read_side, training_input
 from slimft.data.segmentation_input import crop_of, segmentation_input
@@ -17,13 +18,25 @@ from slimft.inference import Architecture
 from slimft.nets import NetworkSpec
 from slimft.nets.fully_connected import parts_by
 from slimft.runs.settings import Settings
+from slimft.session import session_config
 from slimft.tasks import Task
 from slimft.training import optimizers
 from slimft.training.gradients import convolution_gradients
 from slimft.training.kernel_parts import KernelParts
 from slimft.training.loss_scale import LossScale
-from slimft.training.remat import recomputed_gradients
+from slimft.training.replicas import OneProcess, Replicas, Share
 from slimft.training.stages import Stage, parse_multipliers
+from slimft.training.towers import (
+    Scale,
+    Tower,
+    average_measured,
+    build_towers,
+    find_gradients,
+    loss_scales,
+    move_averages,
+    scaled,
+    sum_up,
+)
 from slimft.training.weight_decay import l2_losses, weight_decay
 
 # What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
@@ -38,6 +51,7 @@ class TrainingGraph:
 
     Attributes:
         graph: the graph.
+        replicas: what computes a step together; with it, how sessions of the graph are made.
         batches: the input of the training network.
         images: what the training network sees of the images: float ``[batch, height, width, channels]``.
         plain: scalar bool, whether that is the images as they are, for ``--cache_views``; None where it always is,
@@ -60,6 +74,7 @@ class TrainingGraph:
     """
 
     graph: tf.Graph
+    replicas: Replicas
     batches: pipeline.Batches
     images: tf.Tensor
     plain: tf.Tensor | None
@@ -89,6 +104,7 @@ def build_graph(
     dataset: Dataset,
     stage: Stage,
     rate_at: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    replicas: Replicas | None = None,
 ) -> TrainingGraph:
     """Builds the graph that trains `spec` on `dataset` and evaluates it.
 
@@ -98,10 +114,13 @@ def build_graph(
         dataset: the training split.
         stage: what of the network is trained, and when.
         rate_at: the learning rate at a step; None for the schedule of the settings.
+        replicas: what computes a step together; None for one device.
 
     Raises:
+        UsageError: several replicas cannot train the network.
         PatternError: a pattern of what to train or to freeze selects no variable.
     """
+    replicas = replicas or OneProcess(session_config(settings.xla))
     graph, head = tf.Graph(), settings.head
     network = Architecture(
         spec, dataset.num_classes, settings.image_size, head, settings.precision, options=settings.network_options()
@@ -123,43 +142,58 @@ def build_graph(
         # In segmentation whole images reach what crops do not.
         is_map = network.task.targets.is_map
         parts = KernelParts(lambda name: not settings.ema and not is_map and trainable.selects(name))
-        with (
-            # What reads a resource variable has what it held then: updates need not wait for each other.
-            tf.variable_scope(tf.get_variable_scope(), use_resource=True),
-            parts_by(parts),
-            convolution_gradients(),
-            dropout_seed(seed),
-            frozen_batch_norm(freezes),
-            batch_norm_decay(_decay_so_far(batches.step)),
-        ):
-            outputs, end_points = spec.build(
-                images,
-                dataset.num_classes,
-                is_training=True,
-                weight_decay=settings.weight_decay,
-                head=head,
-                precision=settings.precision,
-                options=network.options,
-            )
+
+        def build(share: Share, reuse: bool) -> Tower:
+            own = share.take(images)
+            with (
+                share.placed(),
+                # What reads a resource variable has what it held then: updates need not wait for each other.
+                tf.variable_scope(tf.get_variable_scope(), use_resource=True, reuse=reuse or None),
+                parts_by(parts),
+                convolution_gradients(),
+                dropout_seed(seed, None if share.is_whole else Part(share.rows.start, share.size, share.of)),
+                frozen_batch_norm(freezes),
+                batch_norm_decay(_decay_so_far(batches.step)),
+                replicas.batch_norm(share, settings.sync_batch_norm) as moves,
+            ):
+                outputs, end_points = spec.build(
+                    own,
+                    dataset.num_classes,
+                    is_training=True,
+                    weight_decay=settings.weight_decay,
+                    head=head,
+                    precision=settings.precision,
+                    options=network.options,
+                )
+            return Tower(share, own, outputs, end_points, moves)
+
+        towers = build_towers(replicas, settings.batch_size, build)
         trained = parts.instead(_trained_variables(trainable))
         averages = None
         if settings.ema:
             averages = optimizers.MovingAverages(settings.ema, [*trained, *_moving_statistics(freezes)])
         with tf.name_scope("training/"):
-            loss_of = _loss_of(settings, network.task, dataset, targets)
-            loss = loss_of(outputs)
             decays, other_losses = weight_decay(trained)
-            total_loss = _total_loss(loss, loss_of, end_points, other_losses)
-            if not optimizers.decays_by_itself(settings):
-                total_loss, decays = tf.add_n([total_loss, *l2_losses(decays, trained)]), {}
-            measured = network.task.measure(outputs, labels, loss)
+            by_itself = optimizers.decays_by_itself(settings)
+            for tower, scale in zip(towers, loss_scales(replicas, towers, targets, network.task)):
+                with tower.share.placed():
+                    loss_of = _loss_of(settings, network.task, dataset, tower.share.take(targets))
+                    loss = loss_of(tower.outputs)
+                    total_loss = _total_loss(loss, loss_of, tower.end_points, other_losses, scale)
+                    if not by_itself:
+                        total_loss = tf.add_n([total_loss, *l2_losses(decays, trained)])
+                    measured = network.task.measure(tower.outputs, tower.share.take(labels), loss)
+                    tower.total_loss, tower.measured = total_loss, scaled(measured, scale)
+            measured = average_measured(replicas, towers)
             step = global_step - stage.first_step
             rate = rate_at(step) if rate_at else _scheduled_rate(settings, dataset, stage, step)
         loss_scale = LossScale() if settings.precision == "float16" else None
-        gradients, notes = _gradients(total_loss, trained, loss_scale, images if settings.remat else None)
+        notes = find_gradients(replicas, towers, trained, loss_scale, settings.remat)
+        move_averages(replicas, towers, settings.sync_batch_norm)
         factors = _factors(settings, spec, trained)
-        updates = [found for found in zip(gradients, trained, factors) if found[0] is not None]
-        add_gradients, train_op, own_variables = _train_ops(settings, rate, updates, averages, decays)
+        add_gradients, train_op, own_variables = _train_ops(
+            settings, replicas, rate, towers, list(zip(trained, factors)), averages, decays if by_itself else {}
+        )
         with parts_by(parts):
             evaluator = build_evaluator(
                 network,
@@ -170,6 +204,7 @@ def build_graph(
             )
         return TrainingGraph(
             graph=graph,
+            replicas=replicas,
             batches=batches,
             images=images,
             plain=plain,
@@ -296,11 +331,17 @@ def _loss_of(settings: Settings, task: Task, dataset: Dataset, targets) -> Calla
     return lambda outputs: task.loss(outputs, targets, weights, settings.focal_gamma, settings.label_smoothing)
 
 
-def _total_loss(loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, other_losses) -> tf.Tensor:
-    """What is minimized beside weight decay: the loss, and that of auxiliary logits where the network has some."""
-    losses = [loss, *other_losses]
+def _total_loss(
+    loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, other_losses, scale: Scale
+) -> tf.Tensor:
+    """What is minimized beside weight decay: the loss, and that of auxiliary logits where the network has some.
+
+    `other_losses`, of the weights, are the same for all replicas, and not scaled.
+    """
+    losses = [loss if scale is None else loss * scale, *other_losses]
     if "AuxLogits" in end_points:
-        losses.append(_AUXILIARY_WEIGHT * loss_of(end_points["AuxLogits"]))
+        auxiliary = _AUXILIARY_WEIGHT * loss_of(end_points["AuxLogits"])
+        losses.append(auxiliary if scale is None else auxiliary * scale)
     return tf.add_n(losses)
 
 
@@ -314,47 +355,36 @@ def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:
     return list(factors.values())
 
 
-def _gradients(
-    total_loss, trained, loss_scale: LossScale | None, recomputed_from
-) -> tuple[list[tf.Tensor | None], tuple[str, ...]]:
-    """The gradient of each variable, None where the loss does not depend on it; and notes on them.
+def _train_ops(settings: Settings, replicas: Replicas, rate, towers: Sequence[Tower], pairs, averages, decays):
+    """The op of a step's batches but the last (or None), that of the last, and the optimizer's variables.
 
     Args:
-        total_loss: what is minimized.
-        trained: the variables.
-        loss_scale: what the loss is multiplied by, and the gradients divided; None for nothing.
-        recomputed_from: the images from which on activations are computed a second time; None for not at all.
+        settings: the run's settings.
+        replicas: the replicas.
+        rate: the learning rate.
+        towers: the towers, with their gradients.
+        pairs: the trained variables, and what the learning rate of each is multiplied by.
+        averages: the moving averages of the weights, or None.
+        decays: the weight decay that the optimizer adds by itself.
     """
-    notes: tuple[str, ...] = ()
-    with tf.name_scope("training/"):
-        loss = loss_scale.scaled(total_loss) if loss_scale else total_loss
-        if recomputed_from is None:
-            gradients = tf.gradients(loss, trained)
-        else:
-            recomputed = recomputed_gradients(loss, trained, recomputed_from)
-            gradients, notes = recomputed.gradients, (recomputed.describe(),)
-        if not loss_scale:
-            return gradients, notes
-        unscaled = iter(loss_scale.unscaled([gradient for gradient in gradients if gradient is not None]))
-        return [None if gradient is None else next(unscaled) for gradient in gradients], notes
-
-
-def _train_ops(settings: Settings, rate, updates, averages, decays):
-    """The op of a step's batches but the last (or None), that of the last, and the optimizer's variables."""
-    gradients, variables, factors = map(list, zip(*updates))
+    # The towers' losses depend on the same variables.
+    has_gradient = [gradient is not None for gradient in towers[0].gradients]
+    variables, factors = zip(*itertools.compress(pairs, has_gradient))
+    gradients = [list(itertools.compress(tower.gradients, has_gradient)) for tower in towers]
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
     global_step = tf.train.get_global_step()
     add_gradients, sums = None, []
     if settings.accumulate > 1:
         with tf.control_dependencies(update_ops), tf.name_scope("training/"):
-            add_gradients, sums = optimizers.sum_up(gradients)
+            add_gradients, sums = sum_up(towers, gradients)
         update_ops = [add_gradients]
         with tf.control_dependencies(update_ops):
-            gradients = [total.read_value() / settings.accumulate for total in sums]
+            gradients = [[total.read_value() / settings.accumulate for total in own] for own in sums]
+    averaged = replicas.average(gradients)
     with tf.control_dependencies(update_ops):
-        applied, own_variables = optimizers.apply_gradients(settings, rate, gradients, variables, factors, decays)
+        applied, own_variables = optimizers.apply_gradients(settings, rate, averaged, variables, factors, decays)
     with tf.control_dependencies([applied]):
-        finished = [total.assign(tf.zeros_like(total)) for total in sums]
+        finished = [total.assign(tf.zeros_like(total)) for own in sums for total in own]
         if averages:
             finished.append(averages.update(global_step.read_value()))
     with tf.control_dependencies([applied, *finished]):

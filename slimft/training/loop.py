@@ -17,7 +17,6 @@ from slimft.messages import say
 from slimft.restore import plan_restore
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
-from slimft.session import session_config
 from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
@@ -82,7 +81,7 @@ def _train_stages(run: Run) -> dict:
         parts = cut_graph(run)
         with (
             run.training.graph.as_default(),
-            tf.Session(config=session_config(run.settings.xla)) as session,
+            run.new_session() as session,
             StopSignals() as stop,
         ):
             step = run.restore(session)
@@ -134,7 +133,7 @@ def _say_how_it_starts(run: Run, step: int) -> None:
         say(f"resuming at step {step} from {run.plan.checkpoint.path}{ignored}")
     if run.finished:
         return
-    say(*run.training.notes)
+    say(*run.training.notes, *run.training.replicas.describe(settings, run.stage.learning_rate))
     what = ""
     if len(run.stages) > 1:
         scopes = ",".join(run.stage.trainable) or "everything"
@@ -172,12 +171,12 @@ def _train(state: State) -> float | None:
 
             # Validate.
             due = done or schedule.validates(state.step)
-            if due and not history.validated(state.step) and not state.stop.received:
+            if due and not history.validated(state.step) and not state.is_to_stop():
                 _validate(state)
                 done = done or _is_to_stop_early(state)
 
             # Save.
-            stopping = state.stop.received is not None
+            stopping = state.is_to_stop()
             if done:
                 meter.finish_point()
             if _save_if_due(state, done or stopping or schedule.saves()):
@@ -227,7 +226,7 @@ def _evaluate(state: State, split: str) -> Scores | None:
     state.features.compute((split,))
     features = state.features.evaluation_batches(split)
     evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
-    return evaluator.run(state.session, dataset, lambda: state.stop.received, features=features)
+    return evaluator.run(state.session, dataset, state.is_to_stop, features=features)
 
 
 def _write_events(state: State, split: str, step: int, figures: dict) -> None:
@@ -240,7 +239,8 @@ def _save_if_due(state: State, due: bool) -> bool:
     best, checkpoints = state.history.best(), state.run.directory.checkpoints
     improved = best is not None and best["step"] == state.step != checkpoints.best_step()
     is_saved = state.step == state.saved
-    if not is_saved and (improved or (due and state.step)):
+    # Time passes differently in each process, and only one of them sees what is on the disk.
+    if state.run.training.replicas.broadcast(not is_saved and (improved or bool(due and state.step))):
         _save(state)
     if improved:  # Also what another process saved, which was stopped before it could keep it as the best.
         state.run.directory.keep_as_best(best)

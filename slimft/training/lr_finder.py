@@ -16,7 +16,6 @@ from slimft.compat import tf
 from slimft.errors import TrainingError, UsageError
 from slimft.messages import say
 from slimft.runs.settings import Settings
-from slimft.session import session_config
 from slimft.training.failures import explained
 from slimft.training.progress import Progress
 from slimft.training.run import Run, prepare
@@ -90,7 +89,7 @@ def _try_rates(run: Run) -> tuple[list[float], list[float]]:
     rates, losses = [], []
     with (
         run.training.graph.as_default(),
-        tf.Session(config=session_config(run.settings.xla)) as session,
+        run.new_session() as session,
         Progress(0, _STEPS, run.settings.batch_size * run.settings.accumulate) as progress,
     ):
         run.restore(session)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 
 from slimft.compat import tf
@@ -10,7 +9,7 @@ from slimft.data import Dataset
 from slimft.nets import NetworkSpec
 from slimft.precision_choice import choose_precision, shortest_time
 from slimft.runs.settings import Settings
-from slimft.session import initialize, session_config
+from slimft.session import initialize
 from slimft.training.graph import TrainingGraph
 from slimft.training.stages import Stage
 
@@ -24,6 +23,7 @@ def resolve_precision(
     dataset: Dataset,
     stage: Stage,
     steps: int,
+    replicas: int,
     graph_in: Callable[[str], TrainingGraph] | None,
 ) -> tuple[str, list[str]]:
     """The precision of a run, where ``auto`` stands for one, and a line on it, if there is something to say.
@@ -36,6 +36,7 @@ def resolve_precision(
         dataset: the training split.
         stage: what trains, and is measured.
         steps: the steps of the whole run.
+        replicas: how many compute a step together.
         graph_in: makes the graph that trains in a precision; None to go by what is remembered alone.
     """
     if settings.precision != "auto":
@@ -55,19 +56,21 @@ def resolve_precision(
         "batch_norm": settings.batch_norm,
         "remat": settings.remat,
         "xla": settings.xla,
+        **({"replicas": replicas, "synchronised": settings.sync_batch_norm} if replicas > 1 else {}),
     }
 
     def seconds_of(precision: str) -> float:
-        return _seconds_of(dataclasses.replace(settings, precision=precision), graph_in(precision))
+        return _seconds_of(graph_in(precision))
 
     precision, note = choose_precision(of, seconds_of if graph_in and steps >= _FEW_STEPS else None)
     return precision, [note] if note else []
 
 
-def _seconds_of(settings: Settings, training: TrainingGraph) -> float:
+def _seconds_of(training: TrainingGraph) -> float:
     """The shortest time of a few steps, on one grey image over and over."""
     fed = training.batches.grey()
-    with training.graph.as_default(), tf.Session(config=session_config(settings.xla)) as session:
+    replicas = training.replicas
+    with training.graph.as_default(), tf.Session(replicas.target, config=replicas.config) as session:
         initialize(session, [*tf.global_variables(), *tf.local_variables()])
         training.parts.take(session)
         step = training.batches.step

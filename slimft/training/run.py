@@ -32,6 +32,7 @@ from slimft.training.data_checks import check_data
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.precision import resolve_precision
 from slimft.training.progress import Measured
+from slimft.training.replicas import replicas_of
 from slimft.training.run_directory import RunDirectory
 from slimft.training.stages import Stage, stages_of
 
@@ -139,6 +140,10 @@ class Run:
         if settings.balance != "sampler":
             return None
         return BalancedSampler(train.labels, train.num_classes, settings.balance_beta, settings.seed)
+
+    def new_session(self) -> tf.Session:
+        """A session of its graph."""
+        return tf.Session(self.training.replicas.target, config=self.training.replicas.config)
 
     def take_step(self, session: tf.Session, feeds: Iterator[dict] | None = None) -> Measured:
         """Takes a step, of one batch or several; returns the means of what they measured.
@@ -251,16 +256,17 @@ def prepare(
             notes += _note_on_its_end(step, stages[-1].last_step, end_before)
     if finished and saved:
         # It is evaluated as it was trained, and its directory goes on saying how that was.
-        kept = {name: getattr(settings, name) for name in ("data_dir", *OF_THE_DISK)}
+        kept = {name: getattr(settings, name) for name in ("data_dir", "num_replicas", *OF_THE_DISK)}
         settings = dataclasses.replace(saved, **kept)
         stages = stages_of(settings, spec, num_examples)
     if settings.deterministic:
         enable_determinism()
+    replicas = replicas_of(settings)
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
 
     def run_in(precision: str, notes: Sequence[str] = ()) -> Run:
         its = dataclasses.replace(settings, precision=precision)
-        training = build_graph(its, spec, splits["train"], stage, rate_at)
+        training = build_graph(its, spec, splits["train"], stage, rate_at, replicas)
         with training.graph.as_default():
             if latest is not None:
                 plan, said = _plan_to_resume(latest, training, begins=0 < step == stage.first_step), []
@@ -287,7 +293,13 @@ def prepare(
         return run.training
 
     precision, said = resolve_precision(
-        settings, spec, splits["train"], stage, stages[-1].last_step, checked_graph if measures else None
+        settings,
+        spec,
+        splits["train"],
+        stage,
+        stages[-1].last_step,
+        replicas.number,
+        checked_graph if measures else None,
     )
     return run_in(precision, [*notes, *said])
 

@@ -138,8 +138,34 @@ def _contradictions(settings: Settings) -> list[tuple[bool, str]]:
             bool(settings.cache_views and settings.cache == "off"),
             "--cache=off keeps nothing, and --cache_views says what to keep; leave one of them out",
         ),
+        *_contradictions_of_replicas(settings, settings.num_replicas or 1),
         (
             settings.batch_size < 2 and bool(settings.mixup or settings.cutmix),
             "--mixup and --cutmix mix the images of a batch; they need a --batch_size of 2 or more",
+        ),
+    ]
+
+
+def _contradictions_of_replicas(settings: Settings, number: int) -> list[tuple[bool, str]]:
+    several = number > 1
+    return [
+        (
+            settings.batch_size < number,
+            f"--num_replicas={number}: a --batch_size of {settings.batch_size} has no image for each; choose a "
+            "larger one",
+        ),
+        (
+            several and bool(settings.cache_views),
+            f"--num_replicas={number}: what --cache_views keeps is of whole batches, which replicas split; leave "
+            "--cache_views out, or choose --num_replicas=1",
+        ),
+        (
+            several and settings.xla,
+            f"--num_replicas={number}: --xla compiles the graph of one device; leave it out",
+        ),
+        (
+            several and settings.remat and settings.sync_batch_norm,
+            "--sync_batch_norm lets each replica wait for the others in each layer, which --remat cannot compute "
+            "a second time; leave one of them out",
         ),
     ]

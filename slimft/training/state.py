@@ -35,3 +35,7 @@ class State:
     step: int
     saved: int | None
     features: Features
+
+    def is_to_stop(self) -> bool:
+        """Whether a signal has come, to whichever process."""
+        return self.run.training.replicas.any(self.stop.received is not None)

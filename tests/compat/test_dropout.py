@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slimft import compat
-from slimft.compat import dropout_seed, slim, tf
+from slimft.compat import Part, dropout_seed, seeded_uniform, slim, tf
 
 
 def run_dropout(seed, step, scope="drop", seeded=True, shape=(50, 40), is_training=True, **kwargs):
@@ -104,3 +104,29 @@ def test_outside_dropout_seed_it_is_slims_own():
 def test_arg_scope_applies():
     with slim.arg_scope([slim.dropout], keep_prob=0.1):
         assert np.mean(run_dropout(7, 3) != 0) < 0.2
+
+
+@pytest.mark.parametrize("shape", [[6, 3, 4], [18, 5]])
+def test_a_part_of_a_batch_draws_what_the_whole_batch_does(shape):
+    """Also where each example has several rows, and where one draw is for all examples."""
+
+    def layers(inputs, part):
+        with dropout_seed([7, 3], part), tf.variable_scope(tf.get_variable_scope()):
+            whole = [1] + [size.value for size in inputs.shape[1:]]
+            return [
+                slim.dropout(inputs, 0.7),
+                slim.dropout(inputs, 0.7, noise_shape=[inputs.shape[0].value] + [1] * (len(shape) - 1)),
+                slim.dropout(tf.cast(inputs, tf.bfloat16), 0.7, scope="half"),
+                slim.dropout(inputs, 0.7, noise_shape=whole, scope="for_all"),
+                seeded_uniform([tf.shape(inputs)[0], 1]),
+            ]
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = tf.constant(np.arange(np.prod(shape)).reshape(shape) + 1, tf.float32)
+        wanted, each = layers(inputs, None), shape[0] // 6
+        found = [
+            layers(inputs[each * first : each * (first + size)], Part(first, size, 6))
+            for first, size in ((0, 4), (4, 2))
+        ]
+        for whole, *parts in zip(*session.run([wanted, *found])):
+            np.testing.assert_array_equal(whole, np.concatenate(parts))

@@ -55,9 +55,10 @@ def test_auto_is_measured_said_and_kept(tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("slimft.precision_choice._others", lambda: ("bfloat16",))
     measured = []
 
-    def seconds_of(settings, *_):
-        measured.append(settings.precision)
-        return {"float32": 2.0, "bfloat16": 1.0}[settings.precision]
+    def seconds_of(training):
+        dtypes = {tensor.dtype for op in training.graph.get_operations() for tensor in op.outputs}
+        measured.append("bfloat16" if tf.bfloat16 in dtypes else "float32")
+        return {"float32": 2.0, "bfloat16": 1.0}[measured[-1]]
 
     monkeypatch.setattr(precision_module, "_seconds_of", seconds_of)
     finetune(settings(tmp_path, precision="auto", steps=4))
@@ -121,7 +122,7 @@ def test_the_loss_scale_falls_where_a_gradient_overflows_and_grows_again(monkeyp
         factor = tf.placeholder(tf.float32, [])
         variable = tf.get_variable("v", initializer=[1.0, 2.0], use_resource=True)
         scale = LossScale()
-        gradients = scale.unscaled(tf.gradients(scale.scaled(tf.reduce_sum(variable) * factor), [variable]))
+        (gradients,) = scale.unscaled([tf.gradients(scale.scaled(tf.reduce_sum(variable) * factor), [variable])])
         (update,) = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         session.run(tf.global_variables_initializer())
 
