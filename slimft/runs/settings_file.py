@@ -162,7 +162,12 @@ def saved_settings(settings: Settings) -> Settings | None:
 def differences(saved: Settings, settings: Settings) -> list[str]:
     """One line for each setting of a resumed run that is not as it was."""
     return [
-        f"note: --{field.name} was {getattr(saved, field.name)}, is now {getattr(settings, field.name)}"
+        f"note: --{field.name} was {_shown(saved, field)}, is now {_shown(settings, field)}"
         for field in dataclasses.fields(Settings)
         if field.name not in _OF_NO_CONSEQUENCE and getattr(saved, field.name) != getattr(settings, field.name)
     ]
+
+
+def _shown(settings, field):
+    value = getattr(settings, field.name)
+    return "left out" if value is None else value
