@@ -168,6 +168,6 @@ def differences(saved: Settings, settings: Settings) -> list[str]:
     ]
 
 
-def _shown(settings, field):
+def _shown(settings: Settings, field: dataclasses.Field[Any]) -> Any:
     value = getattr(settings, field.name)
     return "left out" if value is None else value
