@@ -51,6 +51,13 @@ def spec_of(full_name: str, module: types.ModuleType) -> importlib.machinery.Mod
     return importlib.machinery.ModuleSpec(full_name, _There(module), is_package=hasattr(module, "__path__"))
 
 
+def module_of(name: str, **names: Any) -> types.ModuleType:
+    """A module of that name with these names in it."""
+    module = types.ModuleType(name)
+    vars(module).update(names)
+    return module
+
+
 class _There(importlib.abc.Loader):
     def __init__(self, module: types.ModuleType):
         self._module = module

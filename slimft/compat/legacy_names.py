@@ -100,7 +100,6 @@ _MODULES = {
     "nets.nasnet": ("slimft.nets.nasnet",),
     "preprocessing": ("slimft.legacy.preprocessing",),
     "tensorflow.contrib.framework.python.ops": ("tf_slim.ops",),
-    "tensorflow.contrib.graph_editor": ("slimft.compat.contrib.graph_editor",),
     "tensorflow.contrib.layers.python.layers": ("tf_slim.layers",),
     "tensorflow.contrib.slim.nets": ("slimft.nets", "tf_slim.nets"),
     "tensorflow.examples.tutorials.mnist": ("slimft.compat.examples.tutorials.mnist",),
@@ -234,9 +233,8 @@ def resolve(full_name: str) -> types.ModuleType | None:
         return listed
     if full_name.startswith("tensorflow.python.keras"):  # TensorFlow's private copy of Keras has lost some parts.
         return keras_2.resolve(keras_2.part(full_name))
-    ours = full_name.replace("tensorflow.contrib", _CONTRIB, 1)
-    if full_name.startswith("tensorflow.contrib.") and full_name.count(".") > 2 and _exists(ours):
-        return importlib.import_module(ours)
+    if full_name.startswith("tensorflow.contrib.") and full_name.count(".") > 2 and _exists(_ours(full_name)):
+        return importlib.import_module(_ours(full_name))
     sources = _sources(full_name)
     if sources is None:
         return None
@@ -260,6 +258,11 @@ def _import(name):
     if name.startswith(estimator_repairs.PACKAGE):
         return estimator_repairs.imported(name)
     return importlib.import_module(name)
+
+
+def _ours(full_name):
+    """Where slimft has what was ``tensorflow.contrib...``, if it has it."""
+    return full_name.replace("tensorflow.contrib", _CONTRIB, 1)
 
 
 def _exists(full_name):
@@ -292,8 +295,7 @@ def _sources(full_name):
     if parts[:2] != ["tensorflow", "contrib"] or len(parts) < 3:
         return sources
     if len(parts) == 3:
-        ours = f"{_CONTRIB}.{parts[2]}"
-        return (ours, *(sources or ())) if find_spec(ours) else sources
+        return (_ours(full_name), *(sources or ())) if _exists(_ours(full_name)) else sources
     is_module = parts[3] in ("python", "ops") and len(parts) <= 7 and _MODULE_NAME.fullmatch(parts[-1])
     if sources is None and is_module:
         return _sources(".".join(parts[:3]))

@@ -63,7 +63,6 @@ _WRITTEN = (
     (context, "in_eager_mode", context.executing_eagerly),
     (context, "in_graph_mode", lambda: not context.executing_eagerly()),
     (nest, "is_sequence", nest.is_nested),
-    (tf.nest, "is_sequence", nest.is_nested),
     (ops, "RegisterShape", _RegisterShape),
     (ops_package, "constant_op", constant_op),
     (pywrap_tensorflow, "EventsWriter", _EventsWriter),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import types
-
 import numpy as np
 from tensorflow.python.framework.ops import get_name_scope, prepend_name_scope, strip_name_scope
 from tensorflow.python.framework.smart_cond import smart_case, smart_cond, smart_constant_value
@@ -21,6 +19,7 @@ from tensorflow.python.util import nest as _nest
 from tensorflow.python.util.deprecation import deprecated, deprecated_arg_values, deprecated_args
 
 from slimft.compat import tf
+from slimft.imports import module_of
 
 argsort, sort, broadcast_to, py_func = tf.argsort, tf.sort, tf.broadcast_to, tf.py_func
 TensorSpec = tf.TensorSpec
@@ -32,8 +31,7 @@ convolutional_orthogonal_2d = init_ops.ConvolutionOrthogonal2D
 convolutional_orthogonal_3d = init_ops.ConvolutionOrthogonal3D
 is_tensor = tf.is_tensor
 # As it is now, and with a name that it has lost.
-nest = types.ModuleType("nest", _nest.__doc__)
-vars(nest).update(vars(_nest), is_sequence=_nest.is_nested)
+nest = module_of("nest", **{**vars(_nest), "is_sequence": _nest.is_nested})
 
 __all__ = [
     "BoundedTensorSpec", "CriticalSection", "RecordInput", "TensorSpec", "argsort", "assert_same_float_dtype",
@@ -52,14 +50,14 @@ def assert_scalar_int(tensor, name=None):
     with tf.name_scope(name, "assert_scalar_int", [tensor]) as scope:
         tensor = tf.convert_to_tensor(tensor)
         if not tensor.dtype.base_dtype.is_integer:
-            raise ValueError(f"Expected integer type for {tensor.name}, received type: {tensor.dtype}.")
+            raise ValueError(f"{tensor.name} is of {tensor.dtype.name}, which is no integer type")
         return tf.assert_scalar(tensor, name=scope)
 
 
 def get_placeholders(graph):
     """All placeholders of a graph, as tensors."""
     if not isinstance(graph, tf.Graph):
-        raise TypeError(f"Input graph needs to be a Graph: {graph}")
+        raise TypeError(f"{graph} is no tf.Graph")
     return [op.outputs[0] for op in graph.get_operations() if op.type == "Placeholder"]
 
 
@@ -89,7 +87,7 @@ def print_op(input_, data=None, message=None, first_n=None, summarize=20, print_
 def reduce_sum_n(tensors, name=None):
     """The sum of all numbers in a list of tensors."""
     if not tensors:
-        raise ValueError("No tensors provided.")
+        raise ValueError("tensors is empty")
     with tf.name_scope(name, "reduce_sum_n", tensors) as scope:
         sums = [tf.reduce_sum(tensor, name=f"{tensor.op.name}/sum") for tensor in tensors]
         return sums[0] if len(sums) == 1 else tf.add_n(sums, name=scope)
@@ -115,19 +113,19 @@ def with_shape(expected_shape, tensor):
         ValueError: it has another, it is sparse, or `expected_shape` is no shape.
     """
     if isinstance(tensor, tf.SparseTensor):
-        raise ValueError("SparseTensor not supported.")
+        raise ValueError("tensor is sparse, and has no shape to be checked")
     if tf.is_tensor(expected_shape):
         if expected_shape.dtype.base_dtype != tf.int32:
-            raise ValueError(f"Invalid dtype {expected_shape.dtype} for shape expected of tensor {tensor.name}.")
+            raise ValueError(f"{tensor.name}: expected_shape is of {expected_shape.dtype.name}, and not of int32")
         with tf.control_dependencies([tf.assert_equal(tf.shape(tensor), expected_shape)]):
             return tf.identity(tensor)
     sides = np.asarray(expected_shape)
     if sides.ndim > 1 or (sides.size and sides.dtype.kind != "i"):
-        raise ValueError(f"Invalid shape {expected_shape} expected of tensor {tensor.name}.")
+        raise ValueError(f"{tensor.name}: expected_shape {expected_shape} is no shape")
     if not sides.size and tensor.shape.is_compatible_with([1]):
         return tf.reshape(tensor, [])
     if not tensor.shape.is_compatible_with(sides.tolist()):
-        raise ValueError(f"Invalid shape for tensor {tensor.name}, expected {expected_shape}, got {tensor.shape}.")
+        raise ValueError(f"Invalid shape of {tensor.name}: {tensor.shape}, and not {expected_shape}")
     if tensor.shape.is_fully_defined():
         return tensor
     with tf.control_dependencies([tf.assert_equal(tf.shape(tensor), sides.astype(np.int32))]):

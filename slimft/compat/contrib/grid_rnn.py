@@ -60,7 +60,7 @@ class GridRNNCell(rnn.RNNCell):
         default = functools.partial(rnn.LSTMCell, state_is_tuple=state_is_tuple)
         cells = [(cell_fn or default)(num_units) for _ in range(1 if tied else num_dims)]
         if not isinstance(cells[0], rnn.RNNCell):
-            raise TypeError(f"cell_fn must return an RNNCell instance, saw: {type(cells[0])}")
+            raise TypeError(f"cell_fn gives a {type(cells[0]).__name__}, and no RNNCell")
         self._grid = cells * num_dims if tied else cells
 
     @property
@@ -102,7 +102,9 @@ class GridRNNCell(rnn.RNNCell):
         size = self._size()
         has_c = size > self._num_units
         if self._state_is_tuple and len(state) != len(self._recurrent):
-            raise ValueError(f"Expected state as a tuple of {len(self._recurrent)} element")
+            raise ValueError(
+                f"the state has {len(state)} parts, and {len(self._recurrent)} dimensions are recurrent"
+            )
         for place, i in enumerate(self._recurrent):
             if self._state_is_tuple:
                 whole = state[place]
@@ -118,7 +120,7 @@ class GridRNNCell(rnn.RNNCell):
             return
         parts = inputs if isinstance(inputs, tuple) else tf.split(inputs, len(self._inputs), 1)
         if len(parts) != len(self._inputs):
-            raise ValueError(f"Expect inputs as a tuple of {len(self._inputs)} tensors")
+            raise ValueError(f"there are {len(parts)} inputs for {len(self._inputs)} input dimensions")
         has_c = self._size() > self._num_units
         for part, i in zip(parts, self._inputs):
             shape = [int(part.shape[1]), self._num_units]

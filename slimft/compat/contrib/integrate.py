@@ -73,7 +73,7 @@ def _dopri5(
         checks = [
             tf.Assert(start + length > start, ["underflow in dt", length]),
             tf.Assert(count < max_num_steps, ["max_num_steps exceeded"]),
-            tf.Assert(tf.reduce_all(tf.is_finite(tf.abs(y))), ["non-finite values in state `y`", y]),
+            tf.Assert(tf.reduce_all(tf.is_finite(tf.abs(y))), ["y is not finite", y]),
         ]
         with tf.control_dependencies(checks):
             new_y, error, stages = _stages(func, y, slope, start, length)
@@ -222,7 +222,7 @@ def odeint_fixed(func, y0, t, dt=None, method="rk4", name=None):
 
 
 def _increasing(t):
-    return tf.Assert(tf.reduce_all(t[1:] > t[:-1]), ["`t` must be monotonic increasing"])
+    return tf.Assert(tf.reduce_all(t[1:] > t[:-1]), ["t has to increase"])
 
 
 def _check_types(**tensors):

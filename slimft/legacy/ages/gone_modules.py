@@ -18,6 +18,7 @@ import sys
 import types
 import urllib.parse
 
+from slimft.imports import module_of
 from slimft.legacy.ages.script import Script
 
 _YES, _NO = ("y", "yes", "t", "true", "on", "1"), ("n", "no", "f", "false", "off", "0")
@@ -37,7 +38,7 @@ def put_in(script: Script) -> None:
         ("distutils", _distutils, "gone since Python 3.12, setuptools' or what scripts use of it stands for it"),
         ("imghdr", _imghdr, "gone since Python 3.13, a function stands for it"),
         ("imp", lambda: _imp(script), "gone since Python 3.12, importlib stands for it"),
-        ("pipes", lambda: _module("pipes", quote=shlex.quote), "gone since Python 3.13, shlex stands for it"),
+        ("pipes", lambda: module_of("pipes", quote=shlex.quote), "gone since Python 3.13, shlex stands for it"),
     ):
         script.modules[name] = (make, line)
     for name, make in _DISTUTILS.items():
@@ -49,12 +50,6 @@ def put_in(script: Script) -> None:
     script.later["imp"] = lambda module: script.patches.set(
         module, "load_source", _load_source(script, module.load_source)
     )
-
-
-def _module(name, **names):
-    module = types.ModuleType(name)
-    vars(module).update(names)
-    return module
 
 
 def _escape(text, quote=False):
@@ -69,7 +64,7 @@ _CGI = {
 
 
 def _cgi():
-    return _module("cgi", **{name: value for name, (value, _) in _CGI.items()})
+    return module_of("cgi", **{name: value for name, (value, _) in _CGI.items()})
 
 
 def _cgi_of_then(script, module):
@@ -90,7 +85,7 @@ def _imghdr():
                     h = opened.read(32)
         return next((kind for kind, begin in _IMAGES if re.match(begin, h, re.DOTALL)), None)
 
-    return _module("imghdr", what=what)
+    return module_of("imghdr", what=what)
 
 
 def _load_source(script, function=None):
@@ -151,7 +146,7 @@ def _imp(script):
         return [(".py", "r", _PY_SOURCE), *((end, "rb", _C_EXTENSION)
                 for end in importlib.machinery.EXTENSION_SUFFIXES)]  # fmt: skip
 
-    return _module(
+    return module_of(
         "imp", load_source=load_source, load_module=load_module, load_dynamic=load_dynamic, find_module=find_module,
         new_module=types.ModuleType, reload=importlib.reload, get_suffixes=get_suffixes,
         acquire_lock=lambda: None, release_lock=lambda: None, lock_held=lambda: False,
@@ -243,16 +238,16 @@ def _copy_file(src, dst, *_, **__):
 
 
 _DISTUTILS = {
-    "dir_util": lambda: _module(
+    "dir_util": lambda: module_of(
         "distutils.dir_util", copy_tree=_copy_tree, mkpath=_mkpath,
         remove_tree=lambda directory, *_, **__: shutil.rmtree(directory),
     ),
-    "file_util": lambda: _module("distutils.file_util", copy_file=_copy_file),
-    "spawn": lambda: _module(
+    "file_util": lambda: module_of("distutils.file_util", copy_file=_copy_file),
+    "spawn": lambda: module_of(
         "distutils.spawn", find_executable=lambda executable, path=None: shutil.which(executable, path=path)
     ),
-    "util": lambda: _module("distutils.util", strtobool=_strtobool),
-    "version": lambda: _module(
+    "util": lambda: module_of("distutils.util", strtobool=_strtobool),
+    "version": lambda: module_of(
         "distutils.version", LooseVersion=LooseVersion, StrictVersion=StrictVersion, Version=LooseVersion
     ),
 }  # fmt: skip
@@ -264,4 +259,4 @@ def _distutils():
         importlib.import_module("setuptools")
         if "distutils" in sys.modules:
             return sys.modules["distutils"]
-    return _module("distutils", __path__=[], __version__=".".join(map(str, sys.version_info[:3])))
+    return module_of("distutils", __path__=[], __version__=".".join(map(str, sys.version_info[:3])))

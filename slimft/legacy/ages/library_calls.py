@@ -33,7 +33,7 @@ def put_in(script: Script) -> None:
     if not hasattr(configparser, "SafeConfigParser"):
         parsers = {"SafeConfigParser": (configparser.ConfigParser, "configparser.ConfigParser stands for it")}
         script.answer(configparser, "configparser", "python", parsers)
-    _add(script, configparser.RawConfigParser, "readfp", _readfp, "read_file")
+    _add(script, configparser.RawConfigParser, "readfp", readfp, "read_file")
     script.later["unittest"] = functools.partial(_assertions, script)
 
 
@@ -55,7 +55,8 @@ def _add(script, kind, name, function, new):
     script.patches.set(kind, name, called)
 
 
-def _readfp(self, fp, filename=None):
+def readfp(self, fp, filename=None):
+    """`configparser.RawConfigParser.readfp`, until Python 3.12."""
     self.read_file(fp, source=filename)
 
 

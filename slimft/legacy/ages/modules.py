@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import io
 import pickle
-import types
 from typing import Any
 
-from slimft.legacy.ages import gone_modules
+from slimft.imports import module_of
+from slimft.legacy.ages import gone_modules, library_calls
 from slimft.legacy.ages.script import Script
 
 # Python's own, also when the script's calls of pickle.load come here.
@@ -54,15 +54,13 @@ def _config_parser():
     import configparser
 
     class SafeConfigParser(configparser.ConfigParser):
-        def readfp(self, fp, filename=None):
-            self.read_file(fp, source=filename)
+        readfp = library_calls.readfp
 
     class RawConfigParser(configparser.RawConfigParser):
-        def readfp(self, fp, filename=None):
-            self.read_file(fp, source=filename)
+        readfp = library_calls.readfp
 
     names = {name: value for name, value in vars(configparser).items() if name[0] != "_"}
-    return _with(
+    return module_of(
         "ConfigParser",
         **{
             **names,
@@ -73,14 +71,8 @@ def _config_parser():
     )
 
 
-def _with(name, **names):
-    module = types.ModuleType(name)
-    vars(module).update(names)
-    return module
-
-
 def _string_io():
-    return _with("StringIO", StringIO=_StringIO)
+    return module_of("StringIO", StringIO=_StringIO)
 
 
 class _StringIO:
@@ -131,12 +123,12 @@ def _urllib2():
         names.update(
             {name: value for name, value in vars(importlib.import_module(module)).items() if name[0] != "_"}
         )
-    return _with("urllib2", **names)
+    return module_of("urllib2", **names)
 
 
 def _pickle(script):
     names = {name: getattr(pickle, name) for name in pickle.__all__}
-    return _with("cPickle", **{**names, **pickle_of_python_2(script)})
+    return module_of("cPickle", **{**names, **pickle_of_python_2(script)})
 
 
 def pickle_of_python_2(script: Script) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import types
 
 import numpy as np
 
+from slimft.imports import module_of
 from slimft.legacy.ages.script import Script
 
 _WINDOWS = (
@@ -96,6 +96,4 @@ _made_misc.__name__ = "made"
 
 
 def _without_scipy():
-    module = types.ModuleType("scipy")
-    module.__path__ = []
-    return module
+    return module_of("scipy", __path__=[])

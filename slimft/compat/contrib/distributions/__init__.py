@@ -96,7 +96,6 @@ def kl_divergence(distribution_a, distribution_b, allow_nan_stats=True, name=Non
         return _kl_divergence(*both, allow_nan_stats=allow_nan_stats, name=name)
     if all(isinstance(one, Distribution) for one in both):
         raise NotImplementedError(
-            f"No KL(distribution_a || distribution_b) registered for {type(both[0]).__name__} and "
-            f"{type(both[1]).__name__}"
+            f"No KL divergence is known between {type(both[0]).__name__} and {type(both[1]).__name__}"
         )
     return importlib.import_module(f"{__name__}.probability").kl_divergence(*both, allow_nan_stats, name)

@@ -150,7 +150,7 @@ def remove_control_inputs(op, cops):
     before = list(op.control_inputs)
     for cop in cops:
         if cop not in before:
-            raise ValueError(f"{cop.name} is not a control input of {op.name}")
+            raise ValueError(f"{cop.name} is not a control input, as seen from {op.name}")
     op._remove_all_control_inputs()
     op._add_control_inputs([cop for cop in before if cop not in cops])
 

@@ -103,7 +103,7 @@ class SubGraphView:
         for op in self._ops:
             if op.name == op_name:
                 return op
-        raise ValueError(f"{op_name} is not in the subgraph")
+        raise ValueError(f"the subgraph has no operation {op_name}")
 
     def __str__(self):
         if not self:

@@ -124,7 +124,7 @@ class TransformerInfo:
         else:
             lines.append(f"  graph[{id(self._graph)}] => graph[{id(self._graph_)}]")
         if self._scope:
-            lines.append(f"  Relative to source scope: {self._scope}")
+            lines.append(f"  from the scope: {self._scope}")
         if self._scope_:
             lines.append(f"  Scope destination: {self._scope_}")
         lines.append("Operations mapping:")
@@ -163,7 +163,7 @@ class _TmpInfo:
     def new_name(self, name):
         """The name of a copy; ValueError if `name` is not in the source scope."""
         if not name.startswith(self.scope):
-            raise ValueError(f"{name} does not belong to the source scope {self.scope}")
+            raise ValueError(f"{name} lies outside of the scope {self.scope} that is copied")
         return self.scope_ + name[len(self.scope) :]
 
 

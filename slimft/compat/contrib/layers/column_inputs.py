@@ -25,7 +25,7 @@ def create_feature_spec_for_parsing(feature_columns):
     spec = {}
     for column in feature_columns:
         if not isinstance(column, columns._FeatureColumn):
-            raise TypeError(f"feature_columns should only contain tf.contrib.layers' columns. Given: {column}")
+            raise TypeError(f"feature_columns: {column} is no column of tf.contrib.layers")
         spec.update(column.config)
     return spec
 
@@ -44,11 +44,11 @@ def make_place_holder_tensors_for_base_features(feature_columns):
 def check_feature_columns(feature_columns):
     """Raises ValueError for a dictionary, and for columns that are there twice."""
     if isinstance(feature_columns, dict):
-        raise ValueError("Expected feature_columns to be iterable, found dict.")
+        raise ValueError("feature_columns is a dict: give its values")
     keys = set()
     for column in feature_columns:
         if column.key in keys:
-            raise ValueError(f"Duplicate feature column key found for column: {column.name}.")
+            raise ValueError(f"feature_columns has {column.name} twice")
         keys.add(column.key)
 
 
@@ -104,7 +104,7 @@ def infer_real_valued_columns(features):
 def _input_layer(tensors, feature_columns, collections, trainable, scope, rank, default_name, cols_to_outs):
     ordered, outputs = _sorted(feature_columns), []
     if cols_to_outs is not None and not isinstance(cols_to_outs, dict):
-        raise ValueError("cols_to_outs must be a dict unless None")
+        raise ValueError("cols_to_outs has to be a dict, or None")
     if collections:
         collections = sorted({*collections, tf.GraphKeys.GLOBAL_VARIABLES})
     features = columns.Features(tensors.copy())
@@ -152,7 +152,7 @@ def sequence_input_from_feature_columns(
         parent = getattr(column, "sparse_id_column", None)
         parent = getattr(parent, "sparse_id_column", parent)
         if not isinstance(column, _FOR_SEQUENCES) or not isinstance(parent, (columns._SparseColumn, type(None))):
-            raise ValueError(f"{column.name}: {type(column).__name__} is not supported for sequence data.")
+            raise ValueError(f"{column.name}: sequences take no {type(column).__name__}")
     return _input_layer(
         columns_to_tensors, feature_columns, weight_collections, trainable, scope, 3,
         "sequence_input_from_feature_columns", None,
@@ -210,7 +210,7 @@ def weighted_sum_from_feature_columns(
 def _dense(column, tensor):
     """The numbers that a linear model gives weights to."""
     if not isinstance(column, _RealValuedColumn):
-        raise ValueError(f"{column.name}: {type(column).__name__} is not supported in linear models")
+        raise ValueError(f"{column.name}: linear models take no {type(column).__name__}")
     return tensor
 
 
@@ -229,13 +229,13 @@ def joint_weighted_sum_from_feature_columns(
             arguments = column.linear_arguments(features.get(column))
             if arguments is None:
                 raise NotImplementedError(
-                    "Real-valued columns are not supported. Use weighted_sum_from_feature_columns instead, or "
-                    "bucketize these columns."
+                    f"{column.name}: joint sums take no columns of numbers; put them into buckets, or use "
+                    "weighted_sum_from_feature_columns"
                 )
             if arguments.weight_tensor is not None or arguments.combiner != "sum":
                 raise ValueError(
-                    f"{column.name}: weights, and combiners other than sum, are not supported for joint sums. "
-                    "Please use weighted_sum_from_feature_columns instead."
+                    f"{column.name}: joint sums take no weights, and no combiner but sum; use "
+                    "weighted_sum_from_feature_columns"
                 )
             ids = tf.cast(arguments.input_tensor.values, tf.int64)
             tensors.append(

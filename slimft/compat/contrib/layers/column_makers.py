@@ -24,7 +24,7 @@ def sparse_column_with_hash_bucket(column_name, hash_bucket_size, combiner="sum"
             isinstance(pair, list) and len(pair) == 2 for pair in hash_keys
         )
         if not hash_keys or not is_list or not all(isinstance(key, int) for pair in hash_keys for key in pair):
-            raise ValueError("hash_keys must be a non-empty list of pairs of integers.")
+            raise ValueError("hash_keys has to be a list of pairs of ints, with one at least")
     column = columns._SparseColumnHashed(column_name, False, hash_bucket_size, combiner=combiner, dtype=dtype)
     column.hash_keys = hash_keys
     return column
@@ -44,7 +44,7 @@ def sparse_column_with_vocabulary_file(
 ):  # fmt: skip
     """Ids that are the lines of a file with the values."""
     if vocab_size is None:
-        raise ValueError(f"vocab_size should be defined. column_name: {column_name}")
+        raise ValueError(f"{column_name}: vocab_size is missing")
     config = columns._SparseIdLookupConfig(vocabulary_file, None, num_oov_buckets, vocab_size, default_value)
     return columns._SparseColumnVocabulary(column_name, lookup_config=config, combiner=combiner, dtype=dtype)
 
@@ -52,7 +52,7 @@ def sparse_column_with_vocabulary_file(
 def weighted_sparse_column(sparse_id_column, weight_column_name, dtype=tf.float32):
     """The ids of a column with the weights of a feature that has the same indices."""
     if not (dtype.is_integer or dtype.is_floating):
-        raise ValueError(f"dtype is not convertible to float. Given {dtype}")
+        raise ValueError(f"dtype {dtype} is no number")
     return columns._WeightedSparseColumn(sparse_id_column, weight_column_name, dtype)
 
 
@@ -83,19 +83,17 @@ def shared_embedding_columns(
         ValueError: it is empty, or its columns have other ids.
     """
     if not isinstance(sparse_id_columns, (list, tuple)):
-        raise TypeError(f"sparse_id_columns must be a list or tuple instead of type {type(sparse_id_columns)}.")
+        raise TypeError(f"sparse_id_columns is a {type(sparse_id_columns).__name__}, and has to be a list")
     if not sparse_id_columns:
-        raise ValueError("The input sparse_id_columns should have at least one element.")
+        raise ValueError("sparse_id_columns is empty")
     for column in sparse_id_columns:
         if not isinstance(column, (columns._SparseColumn, columns._WeightedSparseColumn)):
-            raise TypeError(
-                f"Elements of sparse_id_columns must be _SparseColumn or _WeightedSparseColumn: {column}"
-            )
+            raise TypeError(f"sparse_id_columns: {column} is no sparse column, weighted or not")
     first = sparse_id_columns[0]
     size = None
     if len(sparse_id_columns) > 1:
         if not all(column.is_compatible(getattr(first, "sparse_id_column", first)) for column in sparse_id_columns):
-            raise ValueError("The input sparse id columns are not compatible.")
+            raise ValueError(f"sparse_id_columns: not all are like {first.name}, so that they cannot share")
         size = first.length
         shared_embedding_name = shared_embedding_name or _shared_name(sparse_id_columns)
     shared = [
@@ -120,14 +118,9 @@ def _shared_name(sparse_id_columns):
 def scattered_embedding_column(column_name, size, dimension, hash_key, combiner="mean", initializer=None):
     """Embeddings that are found by hashes among `size` weights."""
     if dimension < 1 or size < 1:
-        raise ValueError(
-            "Dimension and size must be greater than 0. "
-            f"dimension: {dimension}, size: {size}, column_name: {column_name}"
-        )
+        raise ValueError(f"{column_name}: dimension {dimension} and size {size} have to be 1 at least")
     if combiner not in ("mean", "sqrtn", "sum"):
-        raise ValueError(
-            f"Combiner must be one of 'mean', 'sqrtn' or 'sum'. combiner: {combiner}, column_name: {column_name}"
-        )
+        raise ValueError(f"{column_name}: the combiner is mean, sqrtn or sum, and not {combiner!r}")
     return _ScatteredEmbeddingColumn(column_name, size, dimension, hash_key, combiner, initializer)
 
 
@@ -145,20 +138,19 @@ def real_valued_column(column_name, dimension=1, default_value=None, dtype=tf.fl
         TypeError: `dimension` is no int, or `default_value` does not fit `dtype`.
         ValueError: `dimension` is below 1, `dtype` no number, or `default_value` of another length.
     """
-    where = f"column_name: {column_name}"
     if not isinstance(dimension, int):
-        raise TypeError(f"dimension must be an integer. dimension: {dimension}, {where}")
+        raise TypeError(f"{column_name}: dimension {dimension!r} is no int")
     if dimension < 1:
-        raise ValueError(f"dimension must be greater than 0. dimension: {dimension}, {where}")
+        raise ValueError(f"{column_name}: dimension {dimension} is not greater than 0")
     if not (dtype.is_integer or dtype.is_floating):
-        raise ValueError(f"dtype must be convertible to float. dtype: {dtype}, {where}")
+        raise ValueError(f"{column_name}: dtype {dtype} is no number")
     values = default_value
     if default_value is not None:
         values = tuple(default_value) if isinstance(default_value, (list, tuple)) else (default_value,) * dimension
         if len(values) != dimension:
-            raise ValueError(f"The length of default_value must be equal to dimension: {default_value}, {where}")
+            raise ValueError(f"{column_name}: the length of default_value {default_value} is not {dimension}")
         if not all(isinstance(value, int if dtype.is_integer else (int, float)) for value in values):
-            raise TypeError(f"default_value must be compatible with dtype: {default_value}, {dtype}, {where}")
+            raise TypeError(f"{column_name}: default_value {default_value} is not compatible with dtype {dtype}")
         values = tuple(value if dtype.is_integer else float(value) for value in values)
     return _RealValuedColumn(column_name, dimension, values, dtype, normalizer)
 

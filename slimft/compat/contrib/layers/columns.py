@@ -37,7 +37,7 @@ class Features:
         """The feature of that name, or of that column."""
         if key not in self._tensors:
             if not isinstance(key, _FeatureColumn):
-                raise ValueError(f"features dictionary doesn't contain key ({key})")
+                raise ValueError(f"features doesn't contain key {key}")
             self._tensors[key] = key._transform_feature(self)
         return self._tensors[key]
 
@@ -74,7 +74,7 @@ class _FeatureColumn:
 
     def _check_checkpoint(self):
         if (self.ckpt_to_load_from is None) != (self.tensor_name_in_ckpt is None):
-            raise ValueError("Must specify both `ckpt_to_load_from` and `tensor_name_in_ckpt` or none of them.")
+            raise ValueError("ckpt_to_load_from and tensor_name_in_ckpt go together: give both, or neither")
 
     def input_layer(self, tensor, weight_collections=None, trainable=True, output_rank=2):
         """What a network gets of the column's `tensor`: ``[batch, n]``, or ``[batch, steps, n]``."""
@@ -130,15 +130,14 @@ class _SparseColumn(_Categorical, collections.namedtuple("_SparseColumn", _SPARS
         cls, column_name, is_integerized=False, bucket_size=None, lookup_config=None, combiner="sum",
         dtype=tf.string,
     ):  # fmt: skip
-        where = f"column_name: {column_name}"
         if is_integerized and not dtype.is_integer:
-            raise ValueError(f"dtype must be an integer if is_integerized is True. dtype: {dtype}, {where}")
+            raise ValueError(f"{column_name}: with is_integerized the dtype is one of ints, and not {dtype}")
         if dtype != tf.string and not dtype.is_integer:
-            raise ValueError(f"dtype must be string or integer. dtype: {dtype}, {where}")
+            raise ValueError(f"{column_name}: the dtype is string or one of ints, and not {dtype}")
         if (bucket_size is None) == (lookup_config is None):
-            raise ValueError(f"one of bucket_size or lookup_config must be set. {where}")
+            raise ValueError(f"{column_name}: give bucket_size, or lookup_config")
         if bucket_size is not None and bucket_size < 1:
-            raise ValueError(f"bucket_size must be at least 1. bucket_size: {bucket_size}, {where}")
+            raise ValueError(f"{column_name}: bucket_size {bucket_size} is below 1")
         return super().__new__(cls, column_name, is_integerized, bucket_size, lookup_config, combiner, dtype)
 
     @property
@@ -296,7 +295,7 @@ class _EmbeddingColumn(
         tensor_name_in_ckpt=None, shared_embedding_name=None, shared_vocab_size=None, max_norm=None, trainable=True,
     ):  # fmt: skip
         if initializer is not None and not callable(initializer):
-            raise ValueError(f"initializer must be callable if specified. column_name: {sparse_id_column.name}")
+            raise ValueError(f"{sparse_id_column.name}: the initializer cannot be called")
         if initializer is None:
             initializer = tf.truncated_normal_initializer(0.0, 1 / math.sqrt(sparse_id_column.length))
         column = super().__new__(
@@ -319,7 +318,7 @@ class _EmbeddingColumn(
         return inputs.get(self.sparse_id_column)
 
     def linear_arguments(self, tensor):
-        raise ValueError(f"Column {self.name} is not supported in linear models. Please use sparse_column.")
+        raise ValueError(f"{self.name}: linear models take its sparse column instead")
 
     def input_layer(self, tensor, weight_collections=None, trainable=True, output_rank=2):
         weights = self.sparse_id_column.weight_tensor(tensor)
@@ -362,8 +361,8 @@ def reshaped(tensor, rank, name):
     own = tensor.dense_shape.shape[0] if is_sparse else tensor.shape.ndims
     if own is not None and rank > own + 1:
         raise ValueError(
-            f"column {name}: rank of input Tensor ({own}) should be the same as output_rank ({rank}); sequence "
-            "data should typically be of rank 3, other data of rank 2"
+            f"column {name}: a tensor of rank {own} cannot become one of rank {rank}; sequences are mostly of rank "
+            "3, others of rank 2"
         )
     if own == rank:
         return tensor

@@ -25,7 +25,7 @@ class _ScatteredEmbeddingColumn(
 
     def __new__(cls, column_name, size, dimension, hash_key, combiner="sqrtn", initializer=None):
         if initializer is not None and not callable(initializer):
-            raise ValueError(f"initializer must be callable if specified. column_name: {column_name}")
+            raise ValueError(f"{column_name}: the initializer cannot be called")
         initializer = initializer or tf.truncated_normal_initializer(0.0, 0.1)
         return super().__new__(cls, column_name, size, dimension, hash_key, combiner, initializer)
 
@@ -87,13 +87,11 @@ class _BucketizedColumn(
 
     def __new__(cls, source_column, boundaries):
         if not isinstance(source_column, _RealValuedColumn):
-            raise TypeError(
-                f"source_column must be an instance of _RealValuedColumn. source_column: {source_column}"
-            )
+            raise TypeError(f"source_column: {source_column} is no real_valued_column")
         if not isinstance(boundaries, (list, tuple)) or not boundaries:
-            raise ValueError(f"boundaries must be a non-empty list or tuple. boundaries: {boundaries}")
+            raise ValueError(f"boundaries has to be a list with one at least, and is {boundaries}")
         if any(a > b for a, b in zip(boundaries, boundaries[1:])):
-            raise ValueError(f"boundaries must be a sorted list. boundaries: {boundaries}")
+            raise ValueError(f"boundaries are not sorted: {boundaries}")
         return super().__new__(cls, source_column, tuple(dict.fromkeys(boundaries)))
 
     @property
@@ -121,7 +119,7 @@ class _BucketizedColumn(
 
     def input_layer(self, tensor, weight_collections=None, trainable=True, output_rank=2):
         if output_rank != 2:
-            raise ValueError("BucketizedColumn currently only supports output_rank=2")
+            raise ValueError(f"{self.name}: buckets are of rank 2, and output_rank is {output_rank}")
         return tf.reshape(tf.one_hot(tensor, self.length), [-1, self._num_buckets])
 
     def id_tensor(self, tensor):
@@ -152,13 +150,13 @@ class _CrossedColumn(
         for column in columns:
             if not isinstance(column, (_SparseColumn, _CrossedColumn, _BucketizedColumn)):
                 raise TypeError(
-                    "columns must be a set of _SparseColumn, _CrossedColumn, or _BucketizedColumn instances. "
-                    f"(column {column} is a {type(column).__name__})"
+                    f"columns must be a set of sparse, crossed or bucketized ones, and {column} is a "
+                    f"{type(column).__name__}"
                 )
         if len(columns) < 2:
-            raise ValueError(f"columns must contain at least 2 elements. columns: {columns}")
+            raise ValueError(f"columns: a cross is of two at least, and there is {columns}")
         if hash_bucket_size < 2:
-            raise ValueError(f"hash_bucket_size must be at least 2. hash_bucket_size: {hash_bucket_size}")
+            raise ValueError(f"hash_bucket_size {hash_bucket_size} is below 2")
         columns = tuple(sorted(columns, key=lambda column: column.name))
         cross = super().__new__(
             cls, columns, hash_bucket_size, hash_key, combiner, ckpt_to_load_from, tensor_name_in_ckpt

@@ -33,9 +33,9 @@ def sparse_feature_cross(inputs, hashed_output=False, num_buckets=0, name=None, 
         TypeError: `inputs` is no list, or has something else.
     """
     if not isinstance(inputs, list):
-        raise TypeError("Inputs must be a list")
+        raise TypeError("inputs has to be a list")
     if not all(isinstance(entry, (tf.SparseTensor, tf.Tensor)) for entry in inputs):
-        raise TypeError("All inputs must be SparseTensors or Tensors")
+        raise TypeError("inputs has to be of tensors, dense or sparse")
     with tf.name_scope(name, "SparseFeatureCross", inputs):
         # As in 1.15, sparse inputs come before dense ones.
         columns = sorted(inputs, key=lambda entry: not isinstance(entry, tf.SparseTensor))

@@ -41,7 +41,7 @@ def safe_embedding_lookup_sparse(
         ``[batch, ..., dimension]``.
     """
     if embedding_weights is None:
-        raise ValueError("Missing embedding_weights None")
+        raise ValueError("embedding_weights is None")
     return tf.nn.safe_embedding_lookup_sparse(
         parts(embedding_weights), sparse_ids, sparse_weights, combiner or "mean", default_id, name,
         partition_strategy, max_norm,
@@ -82,9 +82,9 @@ def scattered_embedding_lookup(params, values, dimension, name=None, hash_key=No
         The shape of `values` and `dimension`.
     """
     if dimension is None:
-        raise ValueError("You must specify dimension.")
+        raise ValueError("dimension is missing")
     if dimension <= 0:
-        raise ValueError(f"Dimension must be >0. Given is {dimension}")
+        raise ValueError(f"dimension {dimension} is below 1")
     params = parts(params)
     sizes = [part.shape.as_list() for part in params]
     if any(len(size) != 1 or size[0] is None for size in sizes):
@@ -93,7 +93,7 @@ def scattered_embedding_lookup(params, values, dimension, name=None, hash_key=No
     for i, (size,) in enumerate(sizes):
         expected = (total - i - 1) // len(sizes) + 1
         if size != expected:
-            raise ValueError(f"Tensor {i} in params has size {size}, expected {expected}.")
+            raise ValueError(f"params[{i}] has {size} weights, and {expected} are due to it")
     with tf.name_scope(name, "scattered_embedding_lookup", [*params, values]):
         values = tf.convert_to_tensor(values)
         column = tf.reshape(values, [-1, 1])
@@ -114,9 +114,9 @@ def scattered_embedding_lookup_sparse(
     """
     combiner = combiner or "mean"
     if combiner not in _COMBINERS:
-        raise ValueError("Combiner must be one of 'mean', 'sqrtn' or 'sum'.")
+        raise ValueError(f"the combiner is mean, sqrtn or sum, and not {combiner!r}")
     if not isinstance(sparse_values, tf.SparseTensor):
-        raise TypeError("sparse_values must be SparseTensor")
+        raise TypeError(f"sparse_values is a {type(sparse_values).__name__}, and no SparseTensor")
     with tf.name_scope(name, "scattered_embedding_lookup_sparse", [*parts(params), sparse_values]) as scope:
         if default_value is None:
             # 1.15's own, which no value is likely to be.
@@ -147,7 +147,7 @@ def bow_encoder(
     With `sparse_lookup`, ids of 0 are padding, and `ids` may be a `SparseTensor`.
     """
     if not vocab_size or not embed_dim:
-        raise ValueError("Must specify vocab size and embedding dimension")
+        raise ValueError("vocab_size and embed_dim are needed")
     with tf.variable_scope(scope, "bow_encoder", [ids], reuse=reuse):
         embeddings = tf_slim.model_variable(
             "embeddings", [vocab_size, embed_dim], initializer=initializer, regularizer=regularizer,
@@ -157,7 +157,7 @@ def bow_encoder(
             sparse = ids if isinstance(ids, tf.SparseTensor) else tf_slim.layers.dense_to_sparse(ids)
             return safe_embedding_lookup_sparse(embeddings, sparse, combiner="mean", default_id=0)
         if isinstance(ids, tf.SparseTensor):
-            raise TypeError(f"ids are expected to be dense Tensor, got: {ids}")
+            raise TypeError(f"ids has to be a dense tensor, and is {ids}")
         return tf.reduce_mean(tf.nn.embedding_lookup(embeddings, ids), axis=1)
 
 
@@ -179,10 +179,7 @@ def embed_sequence(
         reuse: whether the variable is there already.
     """
     if not (reuse or (vocab_size and embed_dim)):
-        raise ValueError(
-            "Must specify vocab size and embedding dimension when not reusing. "
-            f"Got vocab_size={vocab_size} and embed_dim={embed_dim}"
-        )
+        raise ValueError(f"without reuse, vocab_size ({vocab_size}) and embed_dim ({embed_dim}) are needed")
     with tf.variable_scope(scope, "EmbedSequence", [ids], reuse=reuse):
         shape = None if vocab_size is None or embed_dim is None else [vocab_size, embed_dim]
         embeddings = tf_slim.model_variable(

@@ -185,7 +185,7 @@ class ScipyOptimizerInterface(ExternalOptimizerInterface):
         if hasattr(result, "nit"):
             lines.append(f"  Number of iterations: {result.nit}")
         if hasattr(result, "nfev"):
-            lines.append(f"  Number of functions evaluations: {result.nfev}")
+            lines.append(f"  evaluations of the loss: {result.nfev}")
         tf.logging.info("%s", "\n".join(lines))
         return result["x"]
 

@@ -134,7 +134,24 @@ def clip_gradients_by_global_norm(gradients_variables, clip_norm=20.0):
     return list(zip(gradients, trained)), norm
 
 
-class VariableClippingOptimizer(tf.train.Optimizer):
+class _Around(tf.train.Optimizer):
+    """An optimizer around another, whose slots are that one's."""
+
+    def __init__(self, opt, use_locking, name):
+        super().__init__(use_locking, name)
+        self._opt = opt
+
+    def compute_gradients(self, *args, **kwargs):
+        return self._opt.compute_gradients(*args, **kwargs)
+
+    def get_slot(self, *args, **kwargs):
+        return self._opt.get_slot(*args, **kwargs)
+
+    def get_slot_names(self, *args, **kwargs):
+        return self._opt.get_slot_names(*args, **kwargs)
+
+
+class VariableClippingOptimizer(_Around):
     """Bounds the norms of variables after each step.
 
     Args:
@@ -155,20 +172,10 @@ class VariableClippingOptimizer(tf.train.Optimizer):
         colocate_clip_ops_with_vars=False,
         name="VariableClipping",
     ):
-        super().__init__(use_locking, name)
-        self._opt = opt
+        super().__init__(opt, use_locking, name)
         self._vars_to_clip_dims = {var: list(dims) for var, dims in vars_to_clip_dims.items()}
         self._max_norm = max_norm
         self._colocate_clip_ops_with_vars = colocate_clip_ops_with_vars
-
-    def compute_gradients(self, *args, **kwargs):
-        return self._opt.compute_gradients(*args, **kwargs)
-
-    def get_slot(self, *args, **kwargs):
-        return self._opt.get_slot(*args, **kwargs)
-
-    def get_slot_names(self, *args, **kwargs):
-        return self._opt.get_slot_names(*args, **kwargs)
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         grads_and_vars = list(grads_and_vars)
@@ -200,7 +207,7 @@ class VariableClippingOptimizer(tf.train.Optimizer):
         return tf.colocate_with(var) if self._colocate_clip_ops_with_vars else contextlib.nullcontext()
 
 
-class DropStaleGradientOptimizer(tf.train.Optimizer):
+class DropStaleGradientOptimizer(_Around):
     """Drops gradients of a step that others have left behind; the variable ``stale_counter`` counts them.
 
     Args:
@@ -211,21 +218,14 @@ class DropStaleGradientOptimizer(tf.train.Optimizer):
     """
 
     def __init__(self, opt, staleness, use_locking=False, name="DropStaleGradient"):
-        super().__init__(use_locking, name)
-        self._opt = opt
+        super().__init__(opt, use_locking, name)
         self._staleness = staleness
 
     def compute_gradients(self, loss, *args, **kwargs):
         with tf.colocate_with(loss):
             self._local_step = tf.train.get_global_step() + 0
         with tf.control_dependencies([self._local_step]):
-            return self._opt.compute_gradients(tf.identity(loss), *args, **kwargs)
-
-    def get_slot(self, *args, **kwargs):
-        return self._opt.get_slot(*args, **kwargs)
-
-    def get_slot_names(self, *args, **kwargs):
-        return self._opt.get_slot_names(*args, **kwargs)
+            return super().compute_gradients(tf.identity(loss), *args, **kwargs)
 
     def apply_gradients(self, grads_and_vars, global_step=None, name=None):
         grads_and_vars = list(grads_and_vars)

@@ -86,7 +86,7 @@ class MatchResult:
         self._found[pattern] = op, tensor
         if pattern.name is not None:
             if pattern.name in self._names:
-                raise ValueError(f"Name {pattern.name} is already bound to another pattern")
+                raise ValueError(f"two patterns are called {pattern.name}")
             self._names[pattern.name] = pattern
 
     def get_op(self, pattern_or_name):

@@ -64,7 +64,7 @@ class TimeFreqLSTMCell(RNNCell):
     def call(self, inputs, state):
         width, size, dtype = inputs.shape.with_rank(2)[1], self._num_units, inputs.dtype
         if width is None:
-            raise ValueError("Cannot infer input_size from static shape inference.")
+            raise ValueError("the size of the inputs has to be known")
         count = (int(width) - self._feature_size) // self._frequency_skip + 1
         weights = _sharded("W", [self._feature_size + 2 * size, 4 * size], dtype, self._shards)
         bias = tf.get_variable("B", [4 * size], dtype, tf.zeros_initializer())
@@ -165,7 +165,7 @@ class GridLSTMCell(RNNCell):
         """For each block the inputs ``[batch, feature_size]`` of its frequencies."""
         width = inputs.shape.with_rank(2)[1]
         if width is None:
-            raise ValueError("Cannot infer input_size from static shape inference.")
+            raise ValueError("the size of the inputs has to be known")
         if offset:
             inputs = tf.pad(inputs, [[0, 0], [max(-offset, 0), max(offset, 0)]])
         ranges = list(zip(self._starts, self._ends)) if self._starts else [(0, int(width))]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tensorflow.python.keras.layers.legacy_rnn.rnn_cell_impl import LayerRNNCell, LSTMStateTuple, RNNCell
+from tensorflow.python.keras.layers.legacy_rnn.rnn_cell_impl import LayerRNNCell, LSTMStateTuple
 
+from slimft.compat.contrib.rnn.wrappers import _Wrapper
 from slimft.compat.v1 import tf
 
 
@@ -29,7 +30,7 @@ class _Independent(LayerRNNCell):
 
     def build(self, inputs_shape):
         if inputs_shape[1] is None:
-            raise ValueError(f"Expected inputs.shape[-1] to be known, saw shape: {inputs_shape}")
+            raise ValueError(f"the last size of the inputs has to be known: {inputs_shape}")
         self._add(int(inputs_shape[1]))
         self.built = True
 
@@ -122,7 +123,7 @@ class SRUCell(_Independent):
         return r * self._activation(c) + (1.0 - r) * kept, c
 
 
-class CompiledWrapper(RNNCell):
+class CompiledWrapper(_Wrapper):
     """A cell as it is. TensorFlow 1 compiled its ops by XLA; today `TF_XLA_FLAGS` says what is compiled.
 
     Args:
@@ -131,20 +132,7 @@ class CompiledWrapper(RNNCell):
     """
 
     def __init__(self, cell, compile_stateful=False):
-        super().__init__()
-        self._cell = cell
-
-    @property
-    def state_size(self):
-        return self._cell.state_size
-
-    @property
-    def output_size(self):
-        return self._cell.output_size
-
-    def zero_state(self, batch_size, dtype):
-        with tf.name_scope("CompiledWrapperZeroState", values=[batch_size]):
-            return self._cell.zero_state(batch_size, dtype)
+        super().__init__(cell)
 
     def __call__(self, inputs, state, scope=None):
         return self._cell(inputs, state, scope=scope)

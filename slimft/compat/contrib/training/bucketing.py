@@ -51,7 +51,7 @@ def bucket(
     with tf.name_scope(name, "bucket", entries):
         entries = [tf.convert_to_tensor_or_sparse_tensor(entry) for entry in entries]
         if not entries:
-            raise ValueError("Expected at least one tensor in bucket().")
+            raise ValueError("tensors is empty")
         keep_input = inputs._validate_keep_input(keep_input, enqueue_many=False)
         entries, sparse = inputs._store_sparse_tensors(entries, enqueue_many=False, keep_input=keep_input)
         types = inputs._dtypes([entries])

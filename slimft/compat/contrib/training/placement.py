@@ -43,7 +43,7 @@ class GreedyLoadBalancingStrategy:
 def byte_size_load_fn(op):
     """The bytes of an operation's single output, or of the variable of which it is the handle."""
     if len(op.outputs) != 1:
-        raise ValueError(f"Op {op.name} must have a single output")
+        raise ValueError(f"{op.name} has {len(op.outputs)} outputs, and not one")
     (output,) = op.outputs
     shape, dtype = output.shape, output.dtype
     if op.type in ("VarHandleOp", "Variable", "VariableV2"):

@@ -87,7 +87,7 @@ def stratified_sample(
         else:
             initial = tf.convert_to_tensor(init_probs, tf.float32)
         if classes is None or initial.shape.with_rank(1)[0] != classes:
-            raise ValueError("Probability parameters must have the same length.")
+            raise ValueError("init_probs and target_probs are not of one length")
         for tensor in tensors:
             tensor.shape[:1].assert_is_compatible_with(labels.shape.with_rank(1))
         checks = [tf.assert_non_negative(labels), tf.assert_less(labels, tf.cast(int(classes), labels.dtype))]
@@ -95,7 +95,7 @@ def stratified_sample(
             checks.append(tf.assert_non_negative(probabilities))
             checks.append(tf.assert_less(tf.abs(tf.reduce_sum(probabilities) - 1), 1e-6))
         fits = tf.reduce_all((initial > 0) | tf.equal(targets, 0))
-        message = "All classes with zero initial probability must also have zero target probability: "
+        message = "a class that never comes is wanted: "
         checks.append(tf.Assert(fits, [message, initial, targets]))
         with tf.control_dependencies(checks):
             ratios = tf.where(tf.equal(targets, 0), tf.zeros_like(targets), targets / initial)
