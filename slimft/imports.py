@@ -79,8 +79,7 @@ class Given:
     def note(self, full_name: str) -> None:
         """Notes a module before Python puts it into sys.modules and makes it an attribute of its package."""
         package, _, name = full_name.rpartition(".")
-        names = vars(sys.modules[package]) if package in sys.modules else {}
-        self._before.setdefault(full_name, names.get(name, _UNSET))
+        self._before.setdefault(full_name, _names_in(package).get(name, _UNSET))
 
     def take_back(self) -> None:
         """Leaves sys.modules without these, and their packages as they were."""
@@ -88,11 +87,16 @@ class Given:
             full_name, before = self._before.popitem()
             sys.modules.pop(full_name, None)
             package, _, name = full_name.rpartition(".")
-            names = vars(sys.modules[package]) if package in sys.modules else {}
+            names = _names_in(package)
             if before is _UNSET:
                 names.pop(name, None)
             else:
                 names[name] = before
+
+
+def _names_in(package: str) -> dict[str, Any]:
+    """The names that a loaded package has now; some packages make more of them when they are asked by `vars`."""
+    return object.__getattribute__(sys.modules[package], "__dict__") if package in sys.modules else {}
 
 
 class Deferred:

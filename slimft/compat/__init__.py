@@ -86,7 +86,7 @@ from slimft.compat import (  # noqa: E402
     seeded_dropout,
     tf_layers,
 )
-from slimft.compat.batch_normalization import (  # noqa: E402
+from slimft.compat.batch_norm_contexts import (  # noqa: E402
     BatchNormMove,
     batch_norm_decay,
     batch_norm_of_replica,

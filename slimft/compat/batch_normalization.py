@@ -8,112 +8,17 @@ written here anew, with the same variables, collections, update ops and numbers.
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-import dataclasses
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import tf_slim as slim
 from tensorflow.compat import v1 as tf
 from tf_slim.layers import layers
 
+from slimft.compat.batch_norm_contexts import BatchNormMove, decays_here, freezes_here, move, replica_here
 from slimft.errors import UsageError
 
 _slims_batch_norm = slim.batch_norm.__wrapped__
-# What the enclosing `with` blocks of this thread say, the outermost first.
-_freezes: contextvars.ContextVar[tuple[Callable[[str], bool], ...]]
-_freezes = contextvars.ContextVar("frozen_batch_norm", default=())
-_decays: contextvars.ContextVar[tuple[Callable[[float], tf.Tensor], ...]]
-_decays = contextvars.ContextVar("batch_norm_decay", default=())
 # The least epsilon of cuDNN's kernels, and so of tf.nn.fused_batch_norm's.
 _LEAST_EPSILON = 1.001e-5
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchNormMove:
-    """What a moving average is to move towards, by the statistics of one replica.
-
-    Attributes:
-        average: the variable.
-        value: the replica's own mean or variance or, where layers are synchronised, that of the whole batch.
-        share: by how much of the way it moves.
-    """
-
-    average: tf.Variable
-    value: tf.Tensor
-    share: tf.Tensor
-
-    def update(self, value: tf.Tensor) -> tf.Operation:
-        """The op that moves it towards `value` instead, which is that of all replicas."""
-        return _move(self.average, value, self.share).op
-
-
-@dataclasses.dataclass(frozen=True)
-class _Replica:
-    moves: list[BatchNormMove]
-    ratio: float
-    together: Callable[[tf.Tensor], tf.Tensor] | None
-
-
-_replica: contextvars.ContextVar[_Replica | None] = contextvars.ContextVar("batch_norm_of_replica", default=None)
-
-
-@contextlib.contextmanager
-def batch_norm_of_replica(
-    ratio: float, together: Callable[[tf.Tensor], tf.Tensor] | None = None
-) -> Iterator[list[BatchNormMove]]:
-    """Builds the batch_norm layers of one of several replicas, without update ops of their own.
-
-    Args:
-        ratio: how many times the replica's examples the whole batch has.
-        together: makes of a mean over the replica's examples that over the whole batch, which then normalizes; None
-            to normalize by the replica's own statistics.
-
-    Yields:
-        What the layers' moving averages are to move towards; it grows while layers are built.
-    """
-    moves: list[BatchNormMove] = []
-    token = _replica.set(_Replica(moves, ratio, together))
-    try:
-        yield moves
-    finally:
-        _replica.reset(token)
-
-
-@contextlib.contextmanager
-def frozen_batch_norm(freezes: Callable[[str], bool]) -> Iterator[None]:
-    """Builds some batch_norm layers in inference mode, whatever their `is_training`.
-
-    Such a layer normalizes with its stored moving averages and does not update them. Other threads, which build
-    other graphs, do not see it.
-
-    Args:
-        freezes: takes the variable scope of a layer (``resnet_v1_50/conv1/BatchNorm``) and tells
-            whether to freeze it.
-    """
-    with _pushed(_freezes, freezes):
-        yield
-
-
-@contextlib.contextmanager
-def batch_norm_decay(decay_of: Callable[[float], tf.Tensor]) -> Iterator[None]:
-    """Builds batch_norm layers with another decay of their moving averages, in this thread.
-
-    Args:
-        decay_of: takes the decay that a layer was given and returns the one to use, a scalar.
-    """
-    with _pushed(_decays, decay_of):
-        yield
-
-
-@contextlib.contextmanager
-def _pushed(stack: contextvars.ContextVar[tuple], item) -> Iterator[None]:
-    token = stack.set((*stack.get(), item))
-    try:
-        yield
-    finally:
-        stack.reset(token)
 
 
 def batch_norm(
@@ -191,17 +96,17 @@ def batch_norm(
     rank = inputs.shape.ndims
     if not tf.is_tensor(is_training):
         is_training = bool(is_training)
-    if _freezes.get():
+    if freezes_here.get():
         with tf.variable_scope(scope, "BatchNorm", [inputs], reuse=reuse) as sc:
-            if any(freezes(sc.name) for freezes in _freezes.get()):
+            if any(freezes(sc.name) for freezes in freezes_here.get()):
                 is_training = False
             scope = sc
-    for decay_of in _decays.get():
+    for decay_of in decays_here.get():
         decay = decay_of(decay)
     own_kind_of_update = updates_collections is not tf.GraphKeys.UPDATE_OPS or zero_debias_moving_mean
     fusable = fused is not False and not renorm and adjustment is None
     fusable_here = fusable and rank in (4, 5) and inputs.dtype in (tf.float32, tf.float16, tf.bfloat16)
-    if _replica.get() is not None and is_training is not False and (own_kind_of_update or not fusable_here):
+    if replica_here.get() is not None and is_training is not False and (own_kind_of_update or not fusable_here):
         raise UsageError(
             "--num_replicas: a batch_norm layer of this network keeps statistics that several replicas cannot "
             "average; choose --num_replicas=1"
@@ -354,7 +259,7 @@ def _fused(inputs, variables, axis, decay, epsilon, is_training):
             is_training=False,
         )
 
-    replica = _replica.get()
+    replica = replica_here.get()
     if replica is not None and replica.together is not None and is_training is True:
         outputs, mean, variance = _synchronised(inputs, gamma, beta, epsilon, axis, replica)
     else:
@@ -367,7 +272,7 @@ def _fused(inputs, variables, axis, decay, epsilon, is_training):
         share = 1.0 - decay if tf.is_tensor(decay) else tf.constant(np.float32(1) - np.float32(decay))
         for average, value in ((variables.moving_mean, mean), (variables.moving_variance, variance)):
             if replica is None:
-                tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(average, value, share).op)
+                tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, move(average, value, share).op)
             else:
                 replica.moves.append(BatchNormMove(average, value, share))
     outputs.set_shape(inputs.shape)
@@ -391,12 +296,6 @@ def _synchronised(inputs, gamma, beta, epsilon, axis, replica):
     )
     number = tf.cast(tf.size(inputs), tf.float32) * replica.ratio / inputs.shape.as_list()[axis]
     return tf.cast(outputs, inputs.dtype), mean, variance * number / tf.maximum(number - 1, 1)
-
-
-def _move(average, value, share):
-    """Moves the variable `average` towards `value` by `share`; returns the assignment's result."""
-    share = tf.cast(share, average.dtype.base_dtype)
-    return tf.assign_sub(average, (average - value) * share, name="AssignMovingAvg")
 
 
 def _unfused(inputs, variables, axis, decay, epsilon, is_training, adjustment, renorm):
@@ -427,10 +326,10 @@ def _unfused(inputs, variables, axis, decay, epsilon, is_training, adjustment, r
             r, d, new_mean, new_variance = renorm.correction(mean, variance, if_training)
             scale, offset = _compose(along_channels(r), along_channels(d), scale, offset)
 
-        move_variance = _move if renorm is None else renorm.move_variance
+        move_variance = move if renorm is None else renorm.move_variance
         share = 1.0 - decay
         updates = (
-            if_training(lambda: _move(variables.moving_mean, new_mean, share), lambda: variables.moving_mean),
+            if_training(lambda: move(variables.moving_mean, new_mean, share), lambda: variables.moving_mean),
             if_training(
                 lambda: move_variance(variables.moving_variance, new_variance, share),
                 lambda: variables.moving_variance,
@@ -487,7 +386,7 @@ class _Renorm:
         d = if_training(lambda: d, lambda: tf.zeros_like(d))
 
         def moved(average, value):
-            return if_training(lambda: _move(average, value, self._share), lambda: tf.identity(average))
+            return if_training(lambda: move(average, value, self._share), lambda: tf.identity(average))
 
         with tf.control_dependencies([moved(self._renorm_mean, mean), moved(self._renorm_stddev, stddev)]):
             new_mean, new_variance = tf.identity(mean), tf.identity(variance)
@@ -495,5 +394,5 @@ class _Renorm:
 
     def move_variance(self, moving_variance, variance, share):
         """Moves the stored standard deviation and sets `moving_variance` to go with it."""
-        stddev = _move(self._stddev, tf.sqrt(variance + self._epsilon), share)
+        stddev = move(self._stddev, tf.sqrt(variance + self._epsilon), share)
         return tf.assign(moving_variance, tf.nn.relu(stddev * stddev - self._epsilon))

@@ -27,7 +27,6 @@ from slimft.training.loss_scale import LossScale
 from slimft.training.replicas import OneProcess, Replicas, Share
 from slimft.training.stages import Stage, parse_multipliers
 from slimft.training.towers import (
-    Scale,
     Tower,
     average_measured,
     build_towers,
@@ -36,11 +35,10 @@ from slimft.training.towers import (
     move_averages,
     scaled,
     sum_up,
+    total_loss_of,
 )
 from slimft.training.weight_decay import l2_losses, weight_decay
 
-# What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
-_AUXILIARY_WEIGHT = 0.4
 # Of VGG-16's fc6.
 _TAPS = 7
 
@@ -179,7 +177,7 @@ def build_graph(
                 with tower.share.placed():
                     loss_of = _loss_of(settings, network.task, dataset, tower.share.take(targets))
                     loss = loss_of(tower.outputs)
-                    total_loss = _total_loss(loss, loss_of, tower.end_points, other_losses, scale)
+                    total_loss = total_loss_of(loss, loss_of, tower.end_points, other_losses, scale)
                     if not by_itself:
                         total_loss = tf.add_n([total_loss, *l2_losses(decays, trained)])
                     measured = network.task.measure(tower.outputs, tower.share.take(labels), loss)
@@ -329,20 +327,6 @@ def _loss_of(settings: Settings, task: Task, dataset: Dataset, targets) -> Calla
     """What adds the loss of a batch's outputs."""
     weights = dataset.class_weights(settings.balance_beta) if settings.balance == "loss" else None
     return lambda outputs: task.loss(outputs, targets, weights, settings.focal_gamma, settings.label_smoothing)
-
-
-def _total_loss(
-    loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, other_losses, scale: Scale
-) -> tf.Tensor:
-    """What is minimized beside weight decay: the loss, and that of auxiliary logits where the network has some.
-
-    `other_losses`, of the weights, are the same for all replicas, and not scaled.
-    """
-    losses = [loss if scale is None else loss * scale, *other_losses]
-    if "AuxLogits" in end_points:
-        auxiliary = _AUXILIARY_WEIGHT * loss_of(end_points["AuxLogits"])
-        losses.append(auxiliary if scale is None else auxiliary * scale)
-    return tf.add_n(losses)
 
 
 def _factors(settings: Settings, spec: NetworkSpec, trained) -> list[float]:

@@ -14,6 +14,8 @@ from slimft.training.loss_scale import LossScale
 from slimft.training.remat import recomputed_gradients
 from slimft.training.replicas import Replicas, Share
 
+# What the loss of auxiliary logits counts: research/slim/train_image_classifier.py, for Inception V3.
+_AUXILIARY_WEIGHT = 0.4
 # What of a loss one replica counts: a number, a scalar tensor, or None for 1.
 Scale = Any
 
@@ -90,6 +92,20 @@ def loss_scales(replicas: Replicas, towers: Sequence[Tower], targets: tf.Tensor,
     ]
     (mean,) = replicas.average([[count] for count in counts])
     return [count / tf.maximum(mean, 1 / replicas.number) for count in counts]
+
+
+def total_loss_of(
+    loss, loss_of: Callable[[tf.Tensor], tf.Tensor], end_points, other_losses, scale: Scale
+) -> tf.Tensor:
+    """What is minimized beside weight decay: the loss, and that of auxiliary logits where the network has some.
+
+    `other_losses`, of the weights, are the same for all replicas, and not scaled.
+    """
+    losses = [loss if scale is None else loss * scale, *other_losses]
+    if "AuxLogits" in end_points:
+        auxiliary = _AUXILIARY_WEIGHT * loss_of(end_points["AuxLogits"])
+        losses.append(auxiliary if scale is None else auxiliary * scale)
+    return tf.add_n(losses)
 
 
 def scaled(values: Mapping[str, tf.Tensor], scale: Scale) -> Mapping[str, tf.Tensor]:

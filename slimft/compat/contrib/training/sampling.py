@@ -109,8 +109,12 @@ def stratified_sample(
 
 def _counted(labels, classes):
     """The proportions of classes seen so far, each of which begins with a count of 10."""
-    counts = tf.Variable([_SMOOTHING] * classes, trainable=False, name="class_count", dtype=tf.int64)
-    seen = tf.assign_add(counts, tf.reduce_sum(tf.one_hot(labels, classes, dtype=tf.int64), 0))
+    # A resource, read once: one state of it, whatever other threads add meanwhile.
+    counts = tf.Variable(
+        [_SMOOTHING] * classes, trainable=False, name="class_count", dtype=tf.int64, use_resource=True
+    )
+    added = tf.reduce_sum(tf.one_hot(labels, classes, dtype=tf.int64), 0)
+    seen = tf.identity(tf.assign_add(counts, added))
     return tf.cast(tf.truediv(seen, tf.reduce_sum(seen)), tf.float32)
 
 
