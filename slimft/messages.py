@@ -138,14 +138,32 @@ def is_redrawn(stream: SafeStream) -> bool:
     return stream.isatty() or is_of_notebook(stream)
 
 
-def say(*lines: str) -> None:
+# Whether only errors are said: another process says the rest.
+_is_quiet = False
+
+
+def quiet(quiet: bool) -> None:
+    """Lets `say` write nothing but errors, or everything again. One of several processes of a run says the rest."""
+    global _is_quiet
+    _is_quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether nothing but errors is said."""
+    return _is_quiet
+
+
+def say(*lines: str, error: bool = False) -> None:
     """Writes lines to standard error (in a notebook, the cell's output), above the progress bar if there is one.
 
     Never fails: what a closed or full standard error does not take is lost, and the work goes on.
 
     Args:
         lines: a line each; a line end inside one is escaped, because it may come from a file's name.
+        error: whether they say why the work has ended.
     """
+    if _is_quiet and not error:
+        return
     stream = SafeStream(sys.stderr)
     with _above_the_bar(stream):
         stream.write("".join(f"{printable(line)}\n" for line in lines))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tqdm
 
-from slimft.messages import is_of_notebook, printable, stream_for_bars
+from slimft.messages import is_of_notebook, is_quiet, printable, stream_for_bars
 
 # Columns and lines of text.
 _OF_A_CELL = {"ncols": 100, "nrows": 20}
@@ -22,6 +22,7 @@ class ProgressBar:
 
     def __init__(self, *, desc: str | None = None, **options):
         stream = stream_for_bars()
+        options["disable"] = options.get("disable") or is_quiet()
         of_tqdm = tqdm.tqdm
         if is_of_notebook(stream):
             from tqdm import notebook

@@ -64,28 +64,28 @@ def run(
             sys.stdout.flush()
             return status
         except SlimftError as error:
-            say(f"{name}: {_in_short(error)}")
+            say(f"{name}: {_in_short(error)}", error=True)
             return error.exit_status
         except flags.Error as error:
-            say(f"{name}: {_in_short(error)} (see {name} --help)")
+            say(f"{name}: {_in_short(error)} (see {name} --help)", error=True)
             return 2
         except BrokenPipeError:  # Who read the output, such as head, has seen enough.
             return 128 + 13  # As a shell reports a command that SIGPIPE ended.
         except OSError as error:
             if error.errno not in _OF_THE_DISK and error.filename != STANDARD_OUTPUT:
-                say(f"{name}: {_fault(error)}")
+                say(f"{name}: {_fault(error)}", error=True)
                 return _FAULT_STATUS
             at_fault = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-            say(f"{name}: {at_fault}{one_line(error.strerror or error)}")
+            say(f"{name}: {at_fault}{one_line(error.strerror or error)}", error=True)
             return 2
         except KeyboardInterrupt:
-            say(f"{name}: interrupted")
+            say(f"{name}: interrupted", error=True)
             return 130
         except Exception as error:
             if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's.
-                say(f"{name}: out of memory; try a smaller --batch_size")
+                say(f"{name}: out of memory; try a smaller --batch_size", error=True)
                 return 1
-            say(f"{name}: {_fault(error)}")
+            say(f"{name}: {_fault(error)}", error=True)
             return _FAULT_STATUS
 
 
@@ -115,7 +115,7 @@ def _fault(error: Exception) -> str:
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
     except OSError:
-        say(*text.splitlines())
+        say(*text.splitlines(), error=True)
         return f"{said}; please report it with the traceback above"
     return f"{said}; please report it with the traceback in {file}"
 

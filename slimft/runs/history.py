@@ -16,7 +16,7 @@ from typing import Any
 
 from slimft.errors import DataError
 from slimft.files import write_atomically
-from slimft.runs.history_file import HISTORY_FILE, read_history
+from slimft.runs.history_file import HISTORY_FILE, SavedHistory, read_history
 from slimft.tasks import Figure
 
 
@@ -95,7 +95,14 @@ class History:
         """
         if not os.path.lexists(self._file):
             return
-        saved = read_history(self._file)
+        self._take(read_history(self._file), step)
+
+    def copy(self, records: Mapping[str, Any], step: int) -> None:
+        """Takes what another process's `records` returned, up to `step`."""
+        sums = tuple(records["sums"])
+        self._take(SavedHistory(**{**records, "sums": sums}), step)
+
+    def _take(self, saved: SavedHistory, step: int) -> None:
         self.train = [record for record in saved.train if record["step"] <= step]
         self.validation = [record for record in saved.validation if record["step"] <= step]
         for record in self.validation:
@@ -106,8 +113,8 @@ class History:
         self.best_from, self.kept, self.saved = saved.best_from, saved.kept, saved.saved
         self._has_changed()
 
-    def save(self) -> None:
-        """Writes the file, whole or not at all."""
+    def records(self) -> dict[str, Any]:
+        """All of it, of what JSON has."""
         best = self.best()
         records = {
             "train": self.train,
@@ -119,7 +126,11 @@ class History:
             "kept": self.kept,
             "saved": self.saved,
         }
-        write_atomically(self._file, json.dumps(_finite(records), allow_nan=False) + "\n")
+        return _finite(records)
+
+    def save(self) -> None:
+        """Writes the file, whole or not at all."""
+        write_atomically(self._file, json.dumps(self.records(), allow_nan=False) + "\n")
         self._sums_before = self.sums.copy()
 
     @property

@@ -315,6 +315,21 @@ class Settings:
         "and 1 without. What --batch_size and --learning_rate say is of the whole batch.",
         least=1,
     )
+    wire_precision: str = _flag(
+        "float32",
+        "Of several processes (TF_CONFIG): the floats in which gradients go over the network. bfloat16 halves what "
+        "is sent, and rounds.",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    min_workers: int | None = _flag(
+        None,
+        "Of several processes: how many are enough to begin with, where the others do not come in time; by default "
+        "all.",
+        least=1,
+    )
+    cluster_timeout: float = _flag(
+        300.0, "Of several processes: how many seconds to wait for the others at the start.", least=1, most=86400
+    )
     sync_batch_norm: bool = _flag(
         False,
         "With several replicas, let batch_norm layers that train normalize by the statistics of the whole batch, "
@@ -380,6 +395,8 @@ OF_RECIPES = (
 )  # fmt: skip
 # What says where and how often something is written, and nothing of the training.
 OF_THE_DISK = ("train_dir", "cache", "cache_gb", "keep", "save_secs")
+# What says how the processes of a run find each other.
+OF_THE_CLUSTER = ("min_workers", "cluster_timeout")
 
 
 def out_of_bounds(field: dataclasses.Field, value: Any) -> str | None:

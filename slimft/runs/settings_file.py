@@ -18,6 +18,7 @@ from slimft.runs.settings import (
     DEFAULTS,
     NETWORK_OPTIONS,
     OF_RECIPES,
+    OF_THE_CLUSTER,
     OF_THE_DISK,
     Settings,
     kind_of,
@@ -33,7 +34,7 @@ _FIXED = (
     "train_examples", "labels_offset", "image_key", "label_key", "longest_side", "train_list", *NETWORK_OPTIONS,
 )  # fmt: skip
 # What a resumed run may have otherwise without a word.
-_OF_NO_CONSEQUENCE = (*OF_THE_DISK, "data_dir", "checkpoint", "averages", "recipe")
+_OF_NO_CONSEQUENCE = (*OF_THE_DISK, *OF_THE_CLUSTER, "data_dir", "checkpoint", "averages", "recipe")
 # By the kind of a field: what JSON has for it, and what that is called.
 _TYPES: dict[type, Any] = {str: str, int: int, float: (int, float), bool: bool, tuple: list}
 _CALLED = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 from slimft.checkpoint import open_checkpoint
 from slimft.data import Dataset
@@ -22,11 +23,13 @@ class CheckedData:
         splits: the splits, without what trained of those that do not train.
         record: what the run's directory is to keep of them; None of data that never changes.
         notes: what is to be said of them, a line each.
+        left_out: the digests of the images that were taken out.
     """
 
     splits: dict[str, Dataset]
     record: Fingerprint | None
     notes: tuple[str, ...]
+    left_out: frozenset[str] = frozenset()
 
 
 def check_data(settings: Settings, splits: dict[str, Dataset], resumes: bool, trains: bool) -> CheckedData:
@@ -62,15 +65,23 @@ def check_data(settings: Settings, splits: dict[str, Dataset], resumes: bool, tr
     if copies:
         notes.append(copies)
     trained = record.trained if trains or before is None else before.trained
-    checked = {}
+    tests = {digest for split, images in record.splits.items() if split != "train" for _, digest in images}
+    left_out = frozenset(trained & tests)
     for split, dataset in splits.items():
-        if split != "train":
-            dataset, number, examples = leave_out(dataset, trained)
-            if number:
-                images = f"{number} image{'s' * (number > 1)} of the {split} split"
-                notes.append(f"{images} left out, which the network trains on, such as {examples[0]}")
-        checked[split] = dataset
-    return CheckedData(checked, record, tuple(notes))
+        _, number, examples = leave_out(dataset, left_out if split != "train" else ())
+        if number:
+            images = f"{number} image{'s' * (number > 1)} of the {split} split"
+            notes.append(f"{images} left out, which the network trains on, such as {examples[0]}")
+    return CheckedData(without(splits, left_out), record, tuple(notes), left_out)
+
+
+def without(splits: dict[str, Dataset], left_out: Collection[str]) -> dict[str, Dataset]:
+    """The splits without the images of these digests, but for the training split, which keeps all.
+
+    Raises:
+        DataError: nothing is left of a split.
+    """
+    return {split: data if split == "train" else leave_out(data, left_out)[0] for split, data in splits.items()}
 
 
 def _record_of_start(settings: Settings) -> Fingerprint | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 from slimft.compat import tf
@@ -31,6 +32,8 @@ def interrupted(state: State) -> Interrupted:
     else:
         saved = "before there was anything to save"
     where = f"at step {state.step} of {run.total_steps}"
+    if stop.received is None:  # Another process has received it.
+        return Interrupted(f"stopped by a signal to another process {where}, {saved}", signal.SIGTERM)
     return Interrupted(f"stopped by {stop.received.name} {where}, {saved}", stop.received)
 
 
@@ -54,6 +57,7 @@ def explained(run: Run, error: Exception, state: State | None = None) -> SlimftE
         state: where the run stood, if it had begun.
     """
     saved = "" if state is None else _what_is_saved(state)
+    error = run.group.failure(error) or error
     if isinstance(error, SlimftError):
         error.args = (f"{error}{saved}",)
         return error

@@ -174,7 +174,7 @@ def cut_graph(run: Run) -> dict[str, Part]:
         if len(run.training.trained) < len(run.training.graph.get_collection("trainable_variables")):
             say("frozen layers are computed anew in each pass: what they make of masked images is not kept")
         return {}
-    parts = _parts_of(run)
+    parts = _parts_of(run) if run.group.number == 1 else {}
     number = run.training.replicas.number
     if number > 1 and len(run.training.trained) < len(run.training.graph.get_collection("trainable_variables")):
         say(f"{ANEW} train: what is kept is of whole batches, which {number} replicas split")

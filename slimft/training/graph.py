@@ -27,6 +27,7 @@ from slimft.training.loss_scale import LossScale
 from slimft.training.replicas import OneProcess, Replicas, Share
 from slimft.training.stages import Stage, parse_multipliers
 from slimft.training.towers import (
+    Inputs,
     Tower,
     average_measured,
     build_towers,
@@ -68,6 +69,7 @@ class TrainingGraph:
         parts: what of some kernels is trained instead of them: to be taken from them after a restore, and put back
             before they are saved.
         saver: saves all variables.
+        spreading: ops that give all processes the chief's variables, to be run in turn.
         notes: what is to be said of it before it trains, a line each.
     """
 
@@ -88,12 +90,19 @@ class TrainingGraph:
     averages: optimizers.MovingAverages | None
     parts: KernelParts
     saver: tf.train.Saver
+    spreading: list[tf.Operation]
     notes: tuple[str, ...] = ()
 
     @property
     def loss(self) -> tf.Tensor:
         """The loss among what is measured."""
         return self.measured["loss"]
+
+    def spread(self, session: tf.Session) -> None:
+        """Gives all processes the variables that the chief has restored or initialized, or made of such."""
+        for op in self.spreading:
+            session.run(op)
+        self.parts.take(session)
 
 
 def build_graph(
@@ -136,22 +145,22 @@ def build_graph(
         with tf.name_scope("training"):
             views = settings.cache_views and settings.augment != "none"
             plain = tf.placeholder_with_default(False, [], "plain") if views else None
-            batches, images, targets, labels, seed = _input(settings, network, dataset, plain)
+            inputs = _input(settings, network, dataset, plain)
         # In segmentation whole images reach what crops do not.
         is_map = network.task.targets.is_map
         parts = KernelParts(lambda name: not settings.ema and not is_map and trainable.selects(name))
 
-        def build(share: Share, reuse: bool) -> Tower:
-            own = share.take(images)
+        def build(share: Share, reuse: bool, inputs: Inputs) -> Tower:
+            own = share.take(inputs.images)
             with (
                 share.placed(),
                 # What reads a resource variable has what it held then: updates need not wait for each other.
                 tf.variable_scope(tf.get_variable_scope(), use_resource=True, reuse=reuse or None),
                 parts_by(parts),
                 convolution_gradients(),
-                dropout_seed(seed, None if share.is_whole else Part(share.rows.start, share.size, share.of)),
+                dropout_seed(inputs.seed, None if share.is_whole else Part(share.rows.start, share.size, share.of)),
                 frozen_batch_norm(freezes),
-                batch_norm_decay(_decay_so_far(batches.step)),
+                batch_norm_decay(_decay_so_far(inputs.batches.step)),
                 replicas.batch_norm(share, settings.sync_batch_norm) as moves,
             ):
                 outputs, end_points = spec.build(
@@ -165,7 +174,11 @@ def build_graph(
                 )
             return Tower(share, own, outputs, end_points, moves)
 
-        towers = build_towers(replicas, settings.batch_size, build)
+        def input_of(rows: Rows) -> Inputs:
+            with tf.name_scope("training/"):
+                return _input(settings, network, dataset, plain, rows)
+
+        towers, inputs = build_towers(replicas, settings.batch_size, build, inputs, input_of)
         trained = parts.instead(_trained_variables(trainable))
         averages = None
         if settings.ema:
@@ -173,14 +186,14 @@ def build_graph(
         with tf.name_scope("training/"):
             decays, other_losses = weight_decay(trained)
             by_itself = optimizers.decays_by_itself(settings)
-            for tower, scale in zip(towers, loss_scales(replicas, towers, targets, network.task)):
+            for tower, scale in zip(towers, loss_scales(replicas, towers, inputs.targets, network.task)):
                 with tower.share.placed():
-                    loss_of = _loss_of(settings, network.task, dataset, tower.share.take(targets))
+                    loss_of = _loss_of(settings, network.task, dataset, tower.share.take(inputs.targets))
                     loss = loss_of(tower.outputs)
                     total_loss = total_loss_of(loss, loss_of, tower.end_points, other_losses, scale)
                     if not by_itself:
                         total_loss = tf.add_n([total_loss, *l2_losses(decays, trained)])
-                    measured = network.task.measure(tower.outputs, tower.share.take(labels), loss)
+                    measured = network.task.measure(tower.outputs, tower.share.take(inputs.labels), loss)
                     tower.total_loss, tower.measured = total_loss, scaled(measured, scale)
             measured = average_measured(replicas, towers)
             step = global_step - stage.first_step
@@ -203,8 +216,8 @@ def build_graph(
         return TrainingGraph(
             graph=graph,
             replicas=replicas,
-            batches=batches,
-            images=images,
+            batches=inputs.batches,
+            images=inputs.images,
             plain=plain,
             add_gradients=add_gradients,
             train_op=train_op,
@@ -220,7 +233,8 @@ def build_graph(
             averages=averages,
             parts=parts,
             saver=tf.train.Saver(max_to_keep=0),
-            notes=(*_notes_on_xla(settings), *notes, *_notes_on_crops(network, images, dataset)),
+            spreading=replicas.spread(tf.global_variables()),
+            notes=(*_notes_on_xla(settings), *notes, *_notes_on_crops(network, inputs.images, dataset)),
         )
 
 
@@ -364,7 +378,7 @@ def _train_ops(settings: Settings, replicas: Replicas, rate, towers: Sequence[To
         update_ops = [add_gradients]
         with tf.control_dependencies(update_ops):
             gradients = [[total.read_value() / settings.accumulate for total in own] for own in sums]
-    averaged = replicas.average(gradients)
+    averaged = replicas.average(gradients, gradients=True)
     with tf.control_dependencies(update_ops):
         applied, own_variables = optimizers.apply_gradients(settings, rate, averaged, variables, factors, decays)
     with tf.control_dependencies([applied]):

@@ -39,24 +39,32 @@ def train_and_evaluate(run: Run, write_report: WriteReport | None = None) -> dic
         run: the run.
         write_report: is given the directory at the end, also where an error is the end; None for no report.
     """
-    run.say_notes()
-    run.check()
-    with run.directory.locked():
-        run.check_unchanged()
-        try:
-            result = _train_stages(run)
-        except Exception as error:
-            failure = explained(run, error)
-            # Not another error in its place: the disk may be full.
-            with contextlib.suppress(OSError, SlimftError):
-                if write_report:
-                    write_report(run.settings.train_dir)
-            raise failure from (error.__cause__ if failure is error else error)
-        if write_report is None:
-            return result
-        report = str(write_report(run.settings.train_dir))
-        say(f"see {report}")
-        return {**result, "report": report}
+    try:
+        run.say_notes()
+        run.check()
+        with run.directory.locked():
+            run.check_unchanged()
+            return _train_and_report(run, write_report if run.group.is_chief else None)
+    finally:
+        run.group.leave(together=False)
+
+
+def _train_and_report(run: Run, write_report: WriteReport | None) -> dict:
+    try:
+        result = _train_stages(run)
+    except Exception as error:
+        failure = explained(run, error)
+        run.group.leave(together=False)
+        # Not another error in its place: the disk may be full.
+        with contextlib.suppress(OSError, SlimftError):
+            if write_report:
+                write_report(run.settings.train_dir)
+        raise failure from (error.__cause__ if failure is error else error)
+    if write_report is None:
+        return result
+    report = str(write_report(run.settings.train_dir))
+    say(f"see {report}")
+    return {**result, "report": report}
 
 
 def _prepare_images(run: Run, features: Features) -> None:
@@ -100,11 +108,18 @@ def _train_stages(run: Run) -> dict:
                 except Exception as error:
                     failure = _with_what_is_saved(state, error)
                     raise failure from (error.__cause__ if failure is error else error)
-        run = prepare(run.settings, run.splits)
+        run = prepare(run.settings, run.splits, group=run.group)
 
 
 def _load_history(run: Run, history: History, step: int) -> None:
     """Reads what the run has measured up to `step`, and lets it agree with the checkpoints that are there."""
+    if run.group.is_chief:
+        _load_as_chief(run, history, step)
+    if run.group.number > 1:
+        history.copy(run.group.broadcast(history.records()), step)
+
+
+def _load_as_chief(run: Run, history: History, step: int) -> None:
     history.load(step)
     if not run.resumes:
         return
@@ -124,6 +139,8 @@ def _load_history(run: Run, history: History, step: int) -> None:
 def _say_how_it_starts(run: Run, step: int) -> None:
     """Says what was restored and what is trained, and keeps the former for the report."""
     settings = run.settings
+    if not run.group.is_chief:
+        return
     if not run.resumes:
         restored = run.plan.summary() if run.plan else "no --checkpoint: all variables start afresh"
         say(*restored.split("\n"))
@@ -176,14 +193,18 @@ def _train(state: State) -> float | None:
                 done = done or _is_to_stop_early(state)
 
             # Save.
-            stopping = state.is_to_stop()
+            received = state.stop.received is not None
+            stopping, saving = run.group.any(received, _is_to_save(state, done or schedule.saves()))
             if done:
                 meter.finish_point()
-            if _save_if_due(state, done or stopping or schedule.saves()):
+            if saving or (stopping and state.step and state.step != state.saved):
+                _save(state)
                 schedule.has_saved()
+            _keep_best(state)
 
             # Leave.
             if stopping:
+                run.group.leave()
                 raise interrupted(state)
             if done:
                 return meter.images_per_second
@@ -224,9 +245,16 @@ def _validate(state: State) -> None:
 def _evaluate(state: State, split: str) -> Scores | None:
     """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes."""
     state.features.compute((split,))
-    features = state.features.evaluation_batches(split)
+    features, group = state.features.evaluation_batches(split), state.run.group
     evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
-    return evaluator.run(state.session, dataset, state.is_to_stop, features=features)
+    part = group.index, group.number
+    scores = evaluator.run(state.session, dataset, state.is_to_stop, features=features, part=part)
+    if scores is None or group.number == 1:
+        return scores
+    task, total = state.run.settings.task, evaluator.task.scores(evaluator.num_classes)
+    for message in group.gather(scores.to_bytes()):
+        total.merge(task.scores_from(message))
+    return total
 
 
 def _write_events(state: State, split: str, step: int, figures: dict) -> None:
@@ -234,17 +262,26 @@ def _write_events(state: State, split: str, step: int, figures: dict) -> None:
     state.events.write(step, {f"{split}/{name}": figures[name] for name in chosen})
 
 
-def _save_if_due(state: State, due: bool) -> bool:
-    """Saves if it is due or the newest validation is the best, which is kept; returns whether it has saved."""
-    best, checkpoints = state.history.best(), state.run.directory.checkpoints
-    improved = best is not None and best["step"] == state.step != checkpoints.best_step()
-    is_saved = state.step == state.saved
-    # Time passes differently in each process, and only one of them sees what is on the disk.
-    if state.run.training.replicas.broadcast(not is_saved and (improved or bool(due and state.step))):
-        _save(state)
-    if improved:  # Also what another process saved, which was stopped before it could keep it as the best.
-        state.run.directory.keep_as_best(best)
-    return not is_saved and state.step == state.saved
+def _is_to_save(state: State, due: bool) -> bool:
+    """Whether to save: where it is due, or the newest validation is the best, which is kept; the chief's to say.
+
+    Time passes differently in each process, and only one of them sees what is on the disk.
+    """
+    if not state.run.group.is_chief or state.step == state.saved:
+        return False
+    return _is_improved(state) or bool(due and state.step)
+
+
+def _is_improved(state: State) -> bool:
+    """Whether the newest validation is the best, and not kept yet."""
+    best = state.history.best()
+    return best is not None and best["step"] == state.step != state.run.directory.checkpoints.best_step()
+
+
+def _keep_best(state: State) -> None:
+    """Keeps what is saved as the best if it is; also what another process saved, which was stopped before it could."""
+    if state.step == state.saved and state.run.group.is_chief and _is_improved(state):
+        state.run.directory.keep_as_best(state.history.best())
 
 
 def _save(state: State) -> None:
@@ -264,6 +301,9 @@ def _with_what_is_saved(state: State, error: Exception) -> Exception:
     """
     if isinstance(error, (Interrupted, TrainingError)):
         return error
+    lost = state.run.group.failure(error)
+    if lost is not None:
+        return explained(state.run, lost, state)
     if state.step and state.step != state.saved:
         # Whatever goes wrong now, it is the first error that counts.
         with contextlib.suppress(Exception):
@@ -277,23 +317,26 @@ def _with_what_is_saved(state: State, error: Exception) -> Exception:
 def _finish(state: State, images_per_second: float | None) -> dict:
     """Evaluates what the run ends with; returns the result."""
     run, settings, history, step = state.run, state.run.settings, state.history, state.step
-    task, best, checkpoints = settings.task, history.best(), run.directory.checkpoints
-    checkpoint = checkpoints.latest()
+    task, best = settings.task, history.best()
+    checkpoint = run.directory.checkpoints.latest()
     if settings.patience and best and best["step"] != step:
-        checkpoint, step = checkpoints.best(), best["step"]
+        checkpoint, step = run.directory.checkpoints.best(), best["step"]
         _restore_for_evaluation(state.session, run, checkpoint)
         say(f"the best validation was that of step {step}, which is what is evaluated")
+    checkpoint = run.group.broadcast(checkpoint)
     dataset = run.splits[run.final_split]
     if run.final_split != "test":
         say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
     if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
         state.features.forget()
     scores = _evaluate(state, run.final_split)
+    run.group.leave()
     if scores is None:
         raise interrupted(state)
     figures = scores.summary()
     _write_events(state, run.final_split, step, figures)
-    write_hparams(state.events.writer, dataclasses.asdict(settings))
+    if state.events.writer:
+        write_hparams(state.events.writer, dataclasses.asdict(settings))
     result = {
         "model": settings.model,
         "dataset": settings.dataset,
@@ -326,10 +369,11 @@ def _restored_at_first(run: Run) -> str:
 
 def _restore_for_evaluation(session: tf.Session, run: Run, checkpoint: str) -> None:
     """Restores the weights and their averages; not the optimizer's variables, which an earlier stage may lack."""
-    averages = run.training.averages
-    own = run.training.optimizer_variables
-    lacking = {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
-    variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
-    plan_restore(checkpoint, variables).apply(session)
-    run.training.parts.take(session)
-    session.run([averages.start[name] for name in lacking])
+    if run.group.is_chief:
+        averages = run.training.averages
+        own = run.training.optimizer_variables
+        lacking = {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
+        variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
+        plan_restore(checkpoint, variables).apply(session)
+        session.run([averages.start[name] for name in lacking])
+    run.training.spread(session)

@@ -62,31 +62,35 @@ class Events:
     """Writes scalars as TensorBoard events into a directory.
 
     Args:
-        directory: the run's directory.
+        directory: the run's directory; None to write nothing.
         step: the step the run starts at; TensorBoard forgets what an earlier run wrote from there on.
 
     Attributes:
-        writer: the `tf.summary.FileWriter`.
+        writer: the `tf.summary.FileWriter`; None where nothing is written.
     """
 
-    def __init__(self, directory: str, step: int):
-        self.writer = tf.summary.FileWriter(directory)
-        self.writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
+    def __init__(self, directory: str | None, step: int):
+        self.writer = None if directory is None else tf.summary.FileWriter(directory)
+        if self.writer:
+            self.writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        self.writer.close()
+        if self.writer:
+            self.writer.close()
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Adds one value for each tag in `values`."""
         summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()])
-        self.writer.add_summary(summary, step)
+        if self.writer:
+            self.writer.add_summary(summary, step)
 
     def flush(self) -> None:
         """Makes what was written visible to others."""
-        self.writer.flush()
+        if self.writer:
+            self.writer.flush()
 
 
 class Meter:

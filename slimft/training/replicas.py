@@ -1,8 +1,9 @@
 """Replicas: what computes the gradients of a step together.
 
-The graph and the loop know the seam, `Replicas`, and nothing of devices. `OneProcess` is a run on one device, and
+The graph knows the seam, `Replicas`, and nothing of devices and processes. `OneProcess` is a run on one device, and
 adds nothing to its graph. `Towers` are several devices in one graph: each computes its share of a batch, with the
-same variables. `replicas_of` chooses.
+same variables. `Workers` are the devices of several processes, each of which has the variables. `replicas_of`
+chooses. What the processes decide together is of another seam, `slimft.training.cluster.group.Group`.
 
 A mean over a batch is the average, over the replicas, of the means over their shares, each times the `scale` of its
 share. That is 1 where all shares are of a size.
@@ -14,19 +15,30 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from slimft.compat import BatchNormMove, batch_norm_of_replica, tf
+from slimft.data.rows import Rows
 from slimft.errors import UsageError
 from slimft.runs.settings import Settings
 from slimft.session import session_config
+from slimft.training.cluster.buckets import bucketed, fused, wire_type
+from slimft.training.cluster.collective import all_reduce
+from slimft.training.cluster.group import Group, Processes
 
 # How many devices a machine without GPUs shows as, to try towers out.
 CPU_DEVICES = "SLIMFT_CPU_DEVICES"
 _MOST_CPU_DEVICES = 64
-# Keys of collective ops: those of synchronised layers begin here, two a layer.
-_GROUP, _FIRST_OF_LAYERS = 1, 1 << 20
+# Keys of collective ops: so many are a graph's; those of synchronised layers, two a layer, begin in their middle.
+_KEYS_OF_A_GRAPH = 1 << 21
+_FIRST_OF_LAYERS = 1 << 20
+# Devices whose sizes are all told.
+_MOST_SIZES = 8
+# A graph's number: of several processes, all make the same ones in the same order.
+_GRAPHS = itertools.count(1)
+_MOST_GRAPHS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +51,7 @@ class Share:
         of: how many examples the batch has.
         scale: what a mean over its examples is multiplied by in the average over replicas.
         device: where it is computed; None for wherever TensorFlow places it.
+        read: the examples that its process reads; None for all.
     """
 
     number: int
@@ -46,6 +59,7 @@ class Share:
     of: int
     scale: float = 1.0
     device: str | None = None
+    read: Rows | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -58,8 +72,9 @@ class Share:
         return self.rows.stop - self.rows.start
 
     def take(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Its part of a tensor that has the batch as its first axis."""
-        return tensor if self.is_whole else tensor[self.rows]
+        """Its part of a tensor that has what is read of the batch as its first axis."""
+        first, size = (0, self.of) if self.read is None else (self.read.start, self.read.size)
+        return tensor if size == self.size else tensor[self.rows.start - first : self.rows.stop - first]
 
     def placed(self) -> contextlib.AbstractContextManager:
         """A context in which ops are placed where it is computed."""
@@ -71,8 +86,6 @@ class Replicas(Protocol):
 
     Attributes:
         number: how many there are, in all processes.
-        index: which of the processes this is, from 0.
-        is_chief: whether this process is the one that writes.
         target: the target of the session.
         config: its configuration.
     """
@@ -81,26 +94,27 @@ class Replicas(Protocol):
     def number(self) -> int: ...
 
     @property
-    def index(self) -> int: ...
-
-    @property
-    def is_chief(self) -> bool: ...
-
-    @property
     def target(self) -> str: ...
 
     @property
     def config(self) -> tf.ConfigProto: ...
 
     def shares(self, batch_size: int) -> list[Share]:
-        """The shares of a batch that are computed in this process; to be asked once for each graph."""
+        """The shares of a batch that are computed in this process."""
 
-    def average(self, values: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
+    def rows(self, batch_size: int) -> Rows | None:
+        """The examples of a batch that this process reads; None for all."""
+
+    def average(self, values: Sequence[Sequence[tf.Tensor]], gradients: bool = False) -> list[tf.Tensor]:
         """Adds the averages, over all replicas, to the graph: of gradients, and of whatever else is of a share.
 
         Args:
             values: float tensors, for each share of this process as many, and of the same shapes.
+            gradients: whether they are gradients, which may go over the wire in fewer bits.
         """
+
+    def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
+        """Adds ops that give the chief's values to the other processes; to be run one after the other, by all."""
 
     def batch_norm(
         self, share: Share, synchronised: bool
@@ -116,12 +130,6 @@ class Replicas(Protocol):
             stays empty: the layers add update ops of their own.
         """
 
-    def any(self, stop: bool) -> bool:
-        """Whether `stop` is true in any process. All ask at the same places of the loop."""
-
-    def broadcast(self, value: Any) -> Any:
-        """The chief's value, in each process. All ask at the same places of the loop."""
-
     def describe(self, settings: Settings, learning_rate: float) -> list[str]:
         """What is to be said of them before a run trains, a line each."""
 
@@ -134,7 +142,7 @@ class OneProcess:
         notes: what is to be said of it.
     """
 
-    number, index, is_chief, target = 1, 0, True, ""
+    number, target = 1, ""
 
     def __init__(self, config: tf.ConfigProto, notes: Sequence[str] = ()):
         self.config, self._notes = config, list(notes)
@@ -142,20 +150,23 @@ class OneProcess:
     def shares(self, batch_size: int) -> list[Share]:
         return [Share(0, slice(0, batch_size), batch_size)]
 
-    def average(self, values: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
+    def rows(self, batch_size: int) -> Rows | None:
+        del batch_size
+        return None
+
+    def average(self, values: Sequence[Sequence[tf.Tensor]], gradients: bool = False) -> list[tf.Tensor]:
+        del gradients
         (own,) = values
         return list(own)
+
+    def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
+        del variables
+        return []
 
     @contextlib.contextmanager
     def batch_norm(self, share: Share, synchronised: bool) -> Iterator[list[BatchNormMove]]:
         del share, synchronised
         yield []
-
-    def any(self, stop: bool) -> bool:
-        return stop
-
-    def broadcast(self, value: Any) -> Any:
-        return value
 
     def describe(self, settings: Settings, learning_rate: float) -> list[str]:
         del learning_rate
@@ -174,62 +185,87 @@ class Towers:
         kind: what the devices are called.
     """
 
-    index, is_chief, target = 0, True, ""
+    target = ""
 
     def __init__(
         self, devices: Sequence[str], config: tf.ConfigProto, collective: str | None = None, kind: str = "devices"
     ):
         self.number, self.config = len(devices), config
         self._devices, self._collective, self._kind = tuple(devices), collective, kind
-        self._keys = itertools.count()
+        self._first, self._wire = 0, tf.float32
+        self._graphs: weakref.WeakKeyDictionary[tf.Graph, Iterator[int]] = weakref.WeakKeyDictionary()
 
     def shares(self, batch_size: int) -> list[Share]:
-        self._keys = itertools.count()
-        least, more = divmod(batch_size, self.number)
-        sizes = [least + (tower < more) for tower in range(self.number)]
-        ends = list(itertools.accumulate(sizes))
+        ends = list(itertools.accumulate(self._sizes(batch_size)))
+        read = self.rows(batch_size)
         return [
-            Share(tower, slice(end - size, end), batch_size, size * self.number / batch_size, device)
-            for tower, (size, end, device) in enumerate(zip(sizes, ends, self._devices))
+            Share(number, slice(end - size, end), batch_size, size * self.number / batch_size, device, read)
+            for number, (size, end, device) in enumerate(
+                zip(self._sizes(batch_size)[self._first :], ends[self._first :], self._devices), self._first
+            )
         ]
 
-    def average(self, values: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-        add = self._add if self._collective is None else self._all_reduce
+    def _sizes(self, batch_size: int) -> list[int]:
+        least, more = divmod(batch_size, self.number)
+        return [least + (number < more) for number in range(self.number)]
+
+    def rows(self, batch_size: int) -> Rows | None:
+        del batch_size
+        return None
+
+    def average(self, values: Sequence[Sequence[tf.Tensor]], gradients: bool = False) -> list[tf.Tensor]:
         with tf.device(self._devices[0]):
-            return [add(of_all) / self.number for of_all in zip(*values)]
+            if self._collective is None:
+                return [tf.add_n(list(of_all)) / self.number for of_all in zip(*values)]
+            wire = self._wire if gradients else tf.float32
+            return fused(values, lambda buffers: self._mean(buffers, wire))
 
-    def _add(self, values: Sequence[tf.Tensor]) -> tf.Tensor:
-        return tf.add_n(list(values))
+    def _mean(self, buffers: Sequence[tf.Tensor], wire: tf.DType) -> tf.Tensor:
+        if wire != tf.float32:  # Divided first: a sum may be more than such a float can be.
+            return self._sum([tf.cast(buffer / self.number, wire) for buffer in buffers], tf.float32)
+        return self._sum(buffers, tf.float32) / self.number
 
-    def _all_reduce(self, values: Sequence[tf.Tensor]) -> tf.Tensor:
-        sums, key = [], next(self._keys)
-        for device, value in zip(self._devices, values):
+    def _sum(self, buffers: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
+        """The sum over all replicas of one tensor for each device of this process."""
+        sums, key = [], next(self._keys())
+        for device, buffer in zip(self._devices, buffers):
             with tf.device(device):
-                sums.append(all_reduce(value, self.number, key, self._collective))
+                sums.append(all_reduce(buffer, self.number, key, self._collective))
         # All of them have to run, though one is taken.
         with tf.control_dependencies(sums):
-            return tf.identity(sums[0])
+            return tf.cast(sums[0], dtype) if sums[0].dtype != dtype else tf.identity(sums[0])
+
+    def _keys(self) -> Iterator[int]:
+        """The keys of the graph that is being built."""
+        graph = tf.get_default_graph()
+        if graph not in self._graphs:
+            self._graphs[graph] = itertools.count(next(_GRAPHS) % _MOST_GRAPHS * _KEYS_OF_A_GRAPH)
+        return self._graphs[graph]
+
+    def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
+        del variables
+        return []
 
     @contextlib.contextmanager
     def batch_norm(self, share: Share, synchronised: bool) -> Iterator[list[BatchNormMove]]:
         if share.is_whole:
             yield []
             return
-        together = _mean_over_replicas(share, self.number, self._collective) if synchronised else None
+        together = None
+        if synchronised:
+            # Replicas build the same layers in the same order, and so they have the same keys.
+            first = next(self._keys()) // _KEYS_OF_A_GRAPH * _KEYS_OF_A_GRAPH + _FIRST_OF_LAYERS
+            together = _mean_over_replicas(share, self.number, self._collective, first)
         with batch_norm_of_replica(share.of / share.size, together) as moves:
             yield moves
 
-    def any(self, stop: bool) -> bool:
-        return stop
-
-    def broadcast(self, value: Any) -> Any:
-        return value
-
     def describe(self, settings: Settings, learning_rate: float) -> list[str]:
-        sizes = [share.size for share in self.shares(settings.batch_size)]
+        sizes = self._sizes(settings.batch_size)
         each = f"{sizes[0]} images each"
         if len(set(sizes)) > 1:
             each = f"{', '.join(map(str, sizes[:-1]))} and {sizes[-1]} images"
+            if len(sizes) > _MOST_SIZES:
+                each = f"{sizes[-1]} or {sizes[0]} images each"
         statistics = "the whole batch" if settings.sync_batch_norm else "each replica's images"
         return [
             f"{self.number} replicas, on {self._kind}: a batch of {settings.batch_size} is {each}; the learning "
@@ -237,31 +273,57 @@ class Towers:
         ]
 
 
-def all_reduce(value: tf.Tensor, number: int, key: int, hint: str | None) -> tf.Tensor:
-    """The sum of a tensor over all replicas, which have to run this alike.
+class Workers(Towers):
+    """The devices of several processes, each of which has the variables; as `Replicas`.
 
     Args:
-        value: this replica's.
-        number: of replicas.
-        key: the same for what is summed up, and for nothing else of the graph.
-        hint: how: ``ring``, ``nccl`` or ``auto``.
+        group: the processes.
+        devices: those of this one; all have as many.
+        config: the session's configuration.
+        collective: how gradients are averaged: a hint for collective ops.
+        kind: what all the devices are called.
+        wire: the floats in which gradients go over the wire.
     """
-    return tf.raw_ops.CollectiveReduceV2(
-        input=value,
-        group_size=number,
-        group_key=_GROUP,
-        instance_key=key,
-        ordering_token=[],
-        merge_op="Add",
-        final_op="Id",
-        communication_hint=hint or "ring",
-    )
+
+    def __init__(
+        self,
+        group: Processes,
+        devices: Sequence[str],
+        config: tf.ConfigProto,
+        collective: str,
+        kind: str,
+        wire: tf.DType,
+    ):
+        super().__init__(devices, config, collective, kind)
+        self.number, self._first = group.number * len(devices), group.index * len(devices)
+        self.target, self._wire, self._is_chief = group.target, wire, group.is_chief
+
+    def rows(self, batch_size: int) -> Rows | None:
+        sizes = self._sizes(batch_size)
+        first, end = self._first, self._first + len(self._devices)
+        return Rows(sum(sizes[:first]), sum(sizes[:end]), batch_size)
+
+    def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
+        ops = []
+
+        def sums(buffers: Sequence[tf.Tensor]) -> tf.Tensor:
+            own = buffers[0] if self._is_chief else tf.zeros_like(buffers[0])
+            others = [tf.zeros_like(own) for _ in self._devices[1:]]
+            return self._sum([own, *others], own.dtype)
+
+        with tf.device(self._devices[0]):
+            for group in ([variables[index] for index in bucket] for bucket in bucketed(variables)):
+                values = [tf.cast(variable.read_value(), wire_type(variable.dtype.base_dtype)) for variable in group]
+                received = fused([values], sums)
+                ops.append(tf.group(*(v.assign(tf.cast(one, v.dtype.base_dtype)) for v, one in zip(group, received))))
+        return ops
 
 
-def _mean_over_replicas(share: Share, number: int, hint: str | None) -> Callable[[tf.Tensor], tf.Tensor]:
+def _mean_over_replicas(
+    share: Share, number: int, hint: str | None, first_key: int
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """What makes of a mean over a share that over the whole batch; its gradient is that of all replicas' losses."""
-    # Replicas build the same layers in the same order.
-    keys, factor = itertools.count(_FIRST_OF_LAYERS), share.scale / number
+    keys, factor = itertools.count(first_key), share.scale / number
 
     def mean(value: tf.Tensor) -> tf.Tensor:
         key, key_of_gradient = next(keys), next(keys)
@@ -278,34 +340,70 @@ def _mean_over_replicas(share: Share, number: int, hint: str | None) -> Callable
     return mean
 
 
-def replicas_of(settings: Settings) -> Replicas:
-    """The replicas that ``--num_replicas`` asks for.
+def replicas_of(settings: Settings, group: Group | None = None) -> Replicas:
+    """The replicas that ``--num_replicas`` asks for, in each of the processes.
+
+    Args:
+        settings: the run's settings.
+        group: the processes; None for one.
 
     Raises:
-        UsageError: there are not so many devices.
+        UsageError: there are not so many devices, or not so many images in a batch.
     """
     gpus, config = len(tf.config.list_physical_devices("GPU")), session_config(settings.xla)
     number, notes = settings.num_replicas, []
+    several = group is not None and group.number > 1
     if number is None:
         reason = _reason_for_one(settings)
-        number = 1 if reason else max(1, min(gpus, settings.batch_size))
+        most = settings.batch_size // group.number if several else settings.batch_size
+        number = 1 if reason else max(1, min(gpus, most))
         if reason and gpus > 1:
             notes = [f"one of {gpus} GPUs trains: {reason}"]
+    if isinstance(group, Processes):
+        return _workers(settings, group, number, gpus)
     if number == 1:
         return OneProcess(config, notes)
+    _check_number(number, gpus)
+    if gpus:
+        return Towers([f"/gpu:{gpu}" for gpu in range(number)], config, "nccl", f"{number} GPUs")
+    config.device_count["CPU"] = number
+    return Towers([f"/cpu:{cpu}" for cpu in range(number)], config, None, f"{number} virtual devices of the CPU")
+
+
+def _workers(settings: Settings, group: Processes, number: int, gpus: int) -> Workers:
+    """The replicas of several processes, `number` in each."""
+    if number > 1:
+        _check_number(number, gpus)
+    if settings.batch_size < number * group.number:
+        raise UsageError(
+            f"--batch_size={settings.batch_size}: {group.number} workers with {number} replicas each have no image "
+            "for each; choose a larger one"
+        )
+    kind = "gpu" if gpus else "cpu"
+    each = f", {_counted(number, 'device')} each" if number > 1 else ""
+    return Workers(
+        group,
+        [f"/{kind}:{index}" for index in range(number)],
+        group.config(),
+        "nccl" if gpus else "ring",
+        f"{group.number} workers{each}",
+        tf.as_dtype(settings.wire_precision),
+    )
+
+
+def _check_number(number: int, gpus: int) -> None:
+    """Raises UsageError if this machine has not so many devices."""
     if gpus:
         if number > gpus:
             raise UsageError(f"--num_replicas={number}: this machine has {_counted(gpus, 'GPU')}; choose no more")
-        return Towers([f"/gpu:{gpu}" for gpu in range(number)], config, "nccl", f"{number} GPUs")
-    cpus = _cpu_devices()
+        return
+    cpus = cpu_devices()
     if number > cpus:
         has = f"{CPU_DEVICES}={cpus}" if cpus > 1 else "there is no GPU"
         raise UsageError(
             f"--num_replicas={number}: {has}; to try replicas out on the CPU, which makes nothing faster, set "
             f"{CPU_DEVICES}={number} in the environment"
         )
-    config.device_count["CPU"] = number
-    return Towers([f"/cpu:{cpu}" for cpu in range(number)], config, None, f"{number} virtual devices of the CPU")
 
 
 def _reason_for_one(settings: Settings) -> str | None:
@@ -320,7 +418,12 @@ def _reason_for_one(settings: Settings) -> str | None:
     return next((reason for reason, holds in reasons.items() if holds), None)
 
 
-def _cpu_devices() -> int:
+def cpu_devices() -> int:
+    """How many virtual devices the environment gives the CPU.
+
+    Raises:
+        UsageError: it gives no number.
+    """
     text = os.environ.get(CPU_DEVICES, "1")
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_CPU_DEVICES):
         raise UsageError(f"{CPU_DEVICES}={text!r:.40} in the environment must be a number from 1 to 64")

@@ -23,19 +23,25 @@ from slimft.messages import say
 from slimft.nets import get_network
 from slimft.renaming import parse_renames
 from slimft.restore import RestorePlan, plan_restore
-from slimft.runs.directory import check_free, find_checkpoint, older_checkpoints, step_of
-from slimft.runs.settings import OF_THE_DISK, Settings
-from slimft.runs.settings_file import differences, saved_settings
-from slimft.session import initialize
+from slimft.runs.directory import older_checkpoints
+from slimft.runs.settings import OF_THE_CLUSTER, OF_THE_DISK, Settings
+from slimft.runs.settings_file import differences
+from slimft.session import initialize, session_config
+from slimft.training.beginning import find_beginning
+from slimft.training.cluster.agreement import check_same_data, check_told_alike
+from slimft.training.cluster.group import Alone, Group, Processes
+from slimft.training.cluster.members import cluster_of
 from slimft.training.completion import complete, notes_on
-from slimft.training.data_checks import check_data
+from slimft.training.data_checks import check_data, without
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.precision import resolve_precision
 from slimft.training.progress import Measured
-from slimft.training.replicas import replicas_of
-from slimft.training.run_directory import RunDirectory
+from slimft.training.replicas import OneProcess, Replicas, cpu_devices, replicas_of
+from slimft.training.run_directory import NoDirectory, RunDirectory
 from slimft.training.stages import Stage, stages_of
 
+# What of a finished run is as it is told now, and not as it was.
+_OF_NOW = ("data_dir", "num_replicas", *OF_THE_DISK, *OF_THE_CLUSTER)
 # Classes whose weights are all told.
 _MOST_WEIGHTS = 30
 
@@ -54,6 +60,7 @@ class Run:
         resumes: whether `plan` continues an earlier run in the same directory.
         finished: whether that run has nothing left to train.
         directory: where it is written.
+        group: the processes that train it.
         newest: the directory's newest checkpoint when the run was prepared.
         notes: what is to be said before it starts, a line each.
         data_record: what its directory is to keep of its data, where that begins or changes.
@@ -68,6 +75,7 @@ class Run:
     resumes: bool
     finished: bool
     directory: RunDirectory
+    group: Group
     newest: str | None
     notes: tuple[str, ...] = ()
     data_record: Fingerprint | None = None
@@ -111,7 +119,7 @@ class Run:
         return "\n".join(lines)
 
     def restore(self, session: tf.Session) -> int:
-        """Restores or initializes every variable; returns the step to start at."""
+        """Restores or initializes every variable, in all processes as in the chief; returns the step to start at."""
         restored = self.plan.restored if self.plan else {}
         fresh = [variable for variable in tf.global_variables() if variable.op.name not in restored]
         initialize(session, [*fresh, *tf.local_variables()])
@@ -123,10 +131,10 @@ class Run:
                     raise
                 older = older_checkpoints(self.settings.train_dir, but=self.plan.checkpoint.path)
                 raise CheckpointError(f"{error}; {older}") from None
-        self.training.parts.take(session)
         if self.training.averages:
             start = self.training.averages.start
             session.run([op for name, op in start.items() if name not in restored])
+        self.training.spread(session)
         return int(session.run(self.training.global_step))
 
     def start_batches(self, session: tf.Session, step: int) -> None:
@@ -143,7 +151,9 @@ class Run:
 
     def new_session(self) -> tf.Session:
         """A session of its graph."""
-        return tf.Session(self.training.replicas.target, config=self.training.replicas.config)
+        session = tf.Session(self.training.replicas.target, config=self.training.replicas.config)
+        self.group.watch(session)
+        return session
 
     def take_step(self, session: tf.Session, feeds: Iterator[dict] | None = None) -> Measured:
         """Takes a step, of one batch or several; returns the means of what they measured.
@@ -178,7 +188,7 @@ class Run:
 
     def check_unchanged(self) -> None:
         """Raises UsageError if another process has trained in the directory since the run was prepared."""
-        if latest_in_state(self.directory.path) != self.newest:
+        if self.group.is_chief and latest_in_state(self.directory.path) != self.newest:
             raise UsageError(
                 f"--train_dir={self.settings.train_dir}: another process has just trained there; repeat the command"
             )
@@ -202,12 +212,30 @@ class Run:
             )
 
 
+def group_of(settings: Settings) -> Group:
+    """The processes that ``TF_CONFIG`` in the environment names, once they are there.
+
+    Raises:
+        UsageError: it names none that can be.
+        WorkerLost: too few came in time.
+    """
+    cluster = cluster_of()
+    if cluster is None:
+        return Alone()
+    if settings.min_workers is not None and settings.min_workers > len(cluster.addresses):
+        raise UsageError(
+            f"--min_workers={settings.min_workers}: TF_CONFIG names {len(cluster.addresses)} processes; choose no more"
+        )
+    return Processes(cluster, settings.min_workers, settings.cluster_timeout, cpu_devices())
+
+
 def prepare(
     settings: Settings,
     splits: dict[str, Dataset] | None = None,
     rate_at: Callable[[tf.Tensor], tf.Tensor] | None = None,
     resume_from: int | None = None,
     measures: bool = True,
+    group: Group | None = None,
 ) -> Run:
     """Loads the data, builds the graph of the next stage and plans the restore, without writing anything.
 
@@ -217,28 +245,49 @@ def prepare(
         rate_at: the learning rate at a step; None for the schedule of the settings.
         resume_from: the step of the checkpoint to go on from; None for the run's newest.
         measures: whether ``--precision=auto`` may measure, which takes seconds; else what is remembered counts.
+        group: the processes that train; None for those of ``TF_CONFIG``.
 
     Raises:
         SlimftError: some setting, file or pattern is bad.
     """
-    given, settings = settings, complete(settings)
+    completed = complete(settings)
+    if completed.deterministic:
+        enable_determinism()
+    group = group_of(completed) if group is None else group
+    try:
+        return _prepare(settings, completed, splits, rate_at, resume_from, measures, group)
+    except BaseException:
+        group.leave(together=False)
+        raise
+
+
+def _prepare(
+    given: Settings,
+    settings: Settings,
+    splits: dict[str, Dataset] | None,
+    rate_at: Callable[[tf.Tensor], tf.Tensor] | None,
+    resume_from: int | None,
+    measures: bool,
+    group: Group,
+) -> Run:
+    """As `prepare`; `settings` are those that were `given`, completed."""
     spec = get_network(settings.model)
     if settings.image_size is not None:
         spec.check_image_size(settings.image_size)
-    if splits is None:  # Else it is this process that trains there.
-        check_free(settings.train_dir)
-    saved = saved_settings(settings)
-    newest = latest_in_state(pathlib.Path(settings.train_dir))
-    latest = find_checkpoint(settings.train_dir, resume_from)
-    step = 0 if latest is None else step_of(latest)
-    starts, data, notes = splits is None, None, []
+    starts, notes, record = splits is None, [], None
+    if starts and group.number > 1:
+        check_told_alike(group, settings, replicas_of(settings, group).number // group.number)
+    beginning = find_beginning(settings, group, resume_from, starts)
+    saved, latest, step = beginning.saved, beginning.latest, beginning.step
     if saved and settings.precision == "auto":
         settings = dataclasses.replace(settings, precision=saved.precision)
     if saved and settings.grey_bits is None:
         settings = dataclasses.replace(settings, grey_bits=saved.grey_bits)
-    if starts:
+    if splits is None:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
-        _check_classes(settings, splits["train"])
+        check_same_data(group, splits)
+        if group.is_chief:
+            _check_classes(settings, splits["train"])
     if settings.image_size is None:
         suggested = spec.suggested_size(splits["train"].image_size) or spec.default_image_size
         settings = dataclasses.replace(settings, image_size=saved.image_size if saved else suggested)
@@ -246,8 +295,8 @@ def prepare(
     stages = stages_of(settings, spec, num_examples)
     finished = latest is not None and step >= stages[-1].last_step
     if starts:
-        data = check_data(settings, splits, resumes=latest is not None, trains=not finished)
-        splits, notes = data.splits, [*notes_on(given, settings), *data.notes]
+        splits, record, said = _checked(settings, splits, group, resumes=latest is not None, trains=not finished)
+        notes = [*notes_on(given, settings), *said]
         settings = dataclasses.replace(settings, grey_bits=splits["train"].grey_bits)
     if starts and saved:
         notes += differences(saved, settings)
@@ -256,22 +305,21 @@ def prepare(
             notes += _note_on_its_end(step, stages[-1].last_step, end_before)
     if finished and saved:
         # It is evaluated as it was trained, and its directory goes on saying how that was.
-        kept = {name: getattr(settings, name) for name in ("data_dir", "num_replicas", *OF_THE_DISK)}
+        kept = {name: getattr(settings, name) for name in _OF_NOW}
         settings = dataclasses.replace(saved, **kept)
         stages = stages_of(settings, spec, num_examples)
-    if settings.deterministic:
-        enable_determinism()
-    replicas = replicas_of(settings)
+    replicas = replicas_of(settings, group)
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
 
-    def run_in(precision: str, notes: Sequence[str] = ()) -> Run:
-        its = dataclasses.replace(settings, precision=precision)
+    def run_in(its: Settings, replicas: Replicas, notes: Sequence[str] = ()) -> Run:
         training = build_graph(its, spec, splits["train"], stage, rate_at, replicas)
-        with training.graph.as_default():
-            if latest is not None:
-                plan, said = _plan_to_resume(latest, training, begins=0 < step == stage.first_step), []
-            else:
-                plan, said = _plan_to_start(its)
+        plan, said = None, []
+        if group.is_chief:
+            with training.graph.as_default():
+                if latest is not None:
+                    plan = _plan_to_resume(latest, training, begins=0 < step == stage.first_step)
+                else:
+                    plan, said = _plan_to_start(its)
         return Run(
             settings=its,
             splits=splits,
@@ -281,27 +329,43 @@ def prepare(
             plan=plan,
             resumes=latest is not None,
             finished=finished,
-            directory=RunDirectory(its.train_dir, its.keep),
-            newest=newest,
+            directory=(RunDirectory if group.is_chief else NoDirectory)(its.train_dir, its.keep),
+            group=group,
+            newest=beginning.newest,
             notes=(*notes, *said),
-            data_record=data and data.record,
+            data_record=record,
         )
 
+    # Several processes would measure each other, too: the chief measures its share of a batch by itself.
+    several = group.number > 1
+    share = dataclasses.replace(settings, batch_size=settings.batch_size // group.number) if several else settings
+    by_itself = OneProcess(session_config(settings.xla)) if several else replicas
+
     def checked_graph(precision: str) -> TrainingGraph:
-        run = run_in(precision)
+        run = run_in(dataclasses.replace(share, precision=precision), by_itself)
         run.check()  # Not after seconds of measuring.
         return run.training
 
-    precision, said = resolve_precision(
-        settings,
-        spec,
-        splits["train"],
-        stage,
-        stages[-1].last_step,
-        replicas.number,
-        checked_graph if measures else None,
-    )
-    return run_in(precision, [*notes, *said])
+    precision, said = settings.precision, []
+    if group.is_chief:
+        graph_in = checked_graph if measures else None
+        precision, said = resolve_precision(
+            share, spec, splits["train"], stage, stages[-1].last_step, by_itself.number, graph_in
+        )
+    settings = dataclasses.replace(settings, precision=group.broadcast(precision))
+    return run_in(settings, replicas, [*notes, *said])
+
+
+def _checked(
+    settings: Settings, splits: dict[str, Dataset], group: Group, resumes: bool, trains: bool
+) -> tuple[dict[str, Dataset], Fingerprint | None, tuple[str, ...]]:
+    """The splits without what must not be in them, by what the chief knows; its record of them, and its notes."""
+    data = check_data(settings, splits, resumes, trains) if group.is_chief else None
+    if group.number > 1:
+        left_out = group.broadcast(data and sorted(data.left_out))
+    if data is None:
+        return without(splits, left_out), None, ()
+    return data.splits, data.record, data.notes
 
 
 def _few_weights(weights: list[tuple[str, float]]) -> str:

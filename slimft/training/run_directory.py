@@ -1,7 +1,8 @@
 """The directory of a run: whatever a run writes there is written here.
 
 Each file is written whole or not at all, and in such an order that a run can be killed at any instant: see
-`RunDirectory.save`. `slimft.runs` reads the files. A run on several machines will have one process that writes.
+`RunDirectory.save`. `slimft.runs` reads the files. Of several processes the chief writes, and the others have a
+`NoDirectory`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
@@ -134,3 +136,37 @@ class RunDirectory:
     def open_file(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
         """Another file of the run, to be written; it gets its name when the context is left."""
         return atomic_file(self.path / name)
+
+
+class NoDirectory(RunDirectory):
+    """What the processes of a run have that are not the chief: nothing is written."""
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def begin(self, settings: Settings, class_names: Sequence[str], data: Fingerprint | None) -> None:
+        pass
+
+    def write_restored(self, text: str) -> None:
+        pass
+
+    def restored(self) -> str | None:
+        return None
+
+    def events(self, step: int) -> Events:
+        return Events(None, step)
+
+    def save(self, session: tf.Session, saver: tf.train.Saver, history: History, step: int) -> None:
+        history.saved = step
+
+    def keep_as_best(self, validation: Mapping[str, object]) -> None:
+        pass
+
+    def write_result(self, result: Mapping[str, object], **details) -> None:
+        pass
+
+    def write_traceback(self, error: Exception) -> str:
+        descriptor, file = tempfile.mkstemp(prefix="slimft-traceback-", suffix=".txt", text=True)
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write("".join(traceback.format_exception(error)))
+        return f"its traceback is in {file}"

@@ -38,4 +38,5 @@ class State:
 
     def is_to_stop(self) -> bool:
         """Whether a signal has come, to whichever process."""
-        return self.run.training.replicas.any(self.stop.received is not None)
+        (stops,) = self.run.group.any(self.stop.received is not None)
+        return stops

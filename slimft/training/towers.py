@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from slimft.compat import BatchNormMove, tf
+from slimft.data.pipeline import Batches
+from slimft.data.rows import Rows
 from slimft.errors import UsageError
 from slimft.tasks import Task
 from slimft.training import optimizers
@@ -18,6 +20,24 @@ from slimft.training.replicas import Replicas, Share
 _AUXILIARY_WEIGHT = 0.4
 # What of a loss one replica counts: a number, a scalar tensor, or None for 1.
 Scale = Any
+
+
+class Inputs(NamedTuple):
+    """What a process reads of a batch, for the networks that train.
+
+    Attributes:
+        batches: the batches.
+        images: float ``[rows, height, width, channels]``.
+        targets: what the loss is of: ``[rows]`` and the shape of one.
+        labels: what is measured: likewise.
+        seed: int64 ``[2]``, that of the batch's randomness.
+    """
+
+    batches: Batches
+    images: tf.Tensor
+    targets: tf.Tensor
+    labels: tf.Tensor
+    seed: tf.Tensor
 
 
 @dataclasses.dataclass
@@ -45,8 +65,14 @@ class Tower:
     gradients: list[tf.Tensor | None] = dataclasses.field(default_factory=list)
 
 
-def build_towers(replicas: Replicas, batch_size: int, build: Callable[[Share, bool], Tower]) -> list[Tower]:
-    """Builds a network for each share of this process.
+def build_towers(
+    replicas: Replicas,
+    batch_size: int,
+    build: Callable[[Share, bool, Inputs], Tower],
+    whole: Inputs,
+    input_of: Callable[[Rows], Inputs],
+) -> tuple[list[Tower], Inputs]:
+    """Builds a network for each share of this process; returns them, and the input they have.
 
     What a fresh variable begins with depends, by TensorFlow's seeds, on how many ops are before it. So where a
     batch is shared, the network is built for all of it first, as one process builds it: its variables and their
@@ -56,6 +82,8 @@ def build_towers(replicas: Replicas, batch_size: int, build: Callable[[Share, bo
         replicas: the replicas.
         batch_size: images of a batch.
         build: builds the network of a share; is told whether its variables are there.
+        whole: the input of a whole batch.
+        input_of: adds the input of those rows of a batch that this process reads, where it does not read all.
 
     Raises:
         UsageError: something that the network updates cannot be averaged.
@@ -63,18 +91,19 @@ def build_towers(replicas: Replicas, batch_size: int, build: Callable[[Share, bo
     shares, updates = replicas.shares(batch_size), tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)
     regularizers = tf.get_collection_ref(tf.GraphKeys.REGULARIZATION_LOSSES)
     if all(share.is_whole for share in shares):
-        return [build(share, False) for share in shares]
-    build(Share(0, slice(0, batch_size), batch_size, device=shares[0].device), False)
+        return [build(share, False, whole) for share in shares], whole
+    build(Share(0, slice(0, batch_size), batch_size, device=shares[0].device), False, whole)
     del updates[:]
-    once = len(regularizers)
-    towers = [build(share, True) for share in shares]
+    once, rows = len(regularizers), replicas.rows(batch_size)
+    inputs = whole if rows is None else input_of(rows)
+    towers = [build(share, True, inputs) for share in shares]
     del regularizers[once:]  # Layers regularize their variables each time that they are built.
     if updates:
         raise UsageError(
             f"--num_replicas: {updates[0].name} updates what several replicas cannot average; choose "
             "--num_replicas=1"
         )
-    return towers
+    return towers, inputs
 
 
 def loss_scales(replicas: Replicas, towers: Sequence[Tower], targets: tf.Tensor, task: Task) -> list[Scale]:
