@@ -42,39 +42,46 @@ class Evaluator:
         interrupted: Callable[[], object] = lambda: False,
         keep: Callable[[dict[str, np.ndarray]], object] = lambda batch: None,
         features: Iterator[tuple[np.ndarray, dict]] | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> Scores | None:
-        """Evaluates all of `dataset`, in the memory of a batch.
+        """Evaluates all of `dataset`, or one process's part of it, in the memory of a batch.
 
         Args:
             session: a session of the graph, with its variables restored.
             dataset: the examples.
-            interrupted: asked before each batch whether to stop.
+            interrupted: asked before each batch whether to stop. Several processes ask as often as each other: one
+                that has no batch in the last round asks before it too.
             keep: gets each batch's predictions, with ``targets`` and ``examples``, their indices.
             features: the targets of each batch, and what to feed for it; None where images are read.
+            part: which process this is, from 0, and of how many. It evaluates the batch of this number, and from
+                there on each one that is as many further on.
 
         Returns:
-            The scores; None where `interrupted()` became true before the end.
+            The scores, of this part; None where `interrupted()` became true before the end.
 
         Raises:
             DataError: an image cannot be read.
         """
+        index, number = part
+        groups = self.batches.groups(dataset)
         if features is None:
-            self.batches.start(session, dataset)
-        scores, done = self.task.scores(self.num_classes), 0
+            self.batches.start(session, dataset, part=part)
+        scores = self.task.scores(self.num_classes)
         asked = {"targets": self.batches.targets, "examples": self.batches.examples, **self.predictions}
-        while done < dataset.num_examples:
+        for first in range(0, len(groups), number):
             if interrupted():
                 return None
+            if first + index >= len(groups):  # The last round has no batch for this process.
+                break
             if features is None:
                 with self.batches.errors():
                     batch = session.run(asked)
             else:
                 targets, feeds = next(features)
-                examples = np.arange(done, done + len(targets))
+                examples = groups[first + index]
                 batch = {"targets": targets, "examples": examples, **session.run(self.predictions, feeds)}
             scores.add(batch, batch["examples"])
             keep(batch)
-            done += len(batch["examples"])
         return scores
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from slimft import CheckpointError, DataError, write_checkpoint
 from slimft.compat import slim, tf
-from slimft.data import load_dataset
+from slimft.data import Dataset, load_dataset
 from slimft.evaluation import build_evaluator, evaluate, evaluate_in_full
 from slimft.inference import Architecture
 from slimft.metrics import Predictions
@@ -99,6 +99,70 @@ def test_stops_where_interrupted(tiny, digits):
         assert evaluator.run(session, digits, interrupted) is None
         assert len(asked) == 4
         assert evaluator.run(session, digits).examples == 360
+
+
+def part_of(evaluator, session, data, part):
+    """The scores of a process's part, the examples of its batches, and how many it had each time that it asked."""
+    asked, seen = [], []
+    scores = evaluator.run(session, data, lambda: asked.append(len(seen)), seen.append, part=part)
+    return scores, [batch["examples"].tolist() for batch in seen], asked
+
+
+def check_parts(evaluator, session, data, number, total):
+    """Each process has its own batches, all ask as often, and together they have what one process has."""
+    whole, batches, asked = part_of(evaluator, session, data, (0, 1))
+    assert len(batches) == total and asked == list(range(total))
+    parts = [part_of(evaluator, session, data, (index, number)) for index in range(number)]
+    rounds = -(-total // number)
+    for index, (scores, own, asked) in enumerate(parts):
+        assert own == batches[index::number] and scores.examples == sum(map(len, own))
+        assert asked == [min(turn, len(own)) for turn in range(rounds)]
+    # One that is to stop in the last round has no scores, also without a batch in it.
+    times = []
+    stops = lambda: times.append(1) or len(times) == rounds  # noqa: E731
+    assert evaluator.run(session, data, stops, part=(number - 1, number)) is None
+    merged = parts[0][0]
+    for other, _, _ in parts[1:]:
+        merged.merge(merged.from_bytes(other.to_bytes()))
+    names = data.class_names
+    assert merged.summary() == whole.summary() and merged.findings(names) == whole.findings(names)
+    assert str(merged.mistakes()) == str(whole.mistakes())
+
+
+@pytest.mark.parametrize("number, batch_size", [(2, 50), (3, 50), (3, 400), (5, 7)])
+def test_processes_share_the_batches(tiny, digits, number, batch_size):
+    with tf.Graph().as_default(), tf.Session() as session:
+        evaluator = build_evaluator(Architecture(get_network(tiny), 10, 32), (8, 8, 3), batch_size)
+        session.run(tf.global_variables_initializer())
+        check_parts(evaluator, session, digits, number, -(-360 // batch_size))
+
+
+def test_processes_share_the_batches_of_images_with_masks(tiny, voc):
+    data = load_dataset("voc", str(voc))["train"]
+    with tf.Graph().as_default(), tf.Session() as session:
+        evaluator = build_evaluator(Architecture(get_network("tiny_fcn"), 3, 32), (None, None, 3), 2)
+        session.run(tf.global_variables_initializer())
+        total = len(data.evaluation_batches(2))
+        assert total % 3  # So that the last round is not of all.
+        check_parts(evaluator, session, data, 3, total)
+
+
+def test_a_process_reads_its_part_only(tiny, digits):
+    read = []
+
+    class Watched(Dataset):
+        def read(self, indices, image_shape):
+            read.extend(np.asarray(indices).tolist())
+            return super().read(indices, image_shape)
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        evaluator = build_evaluator(Architecture(get_network(tiny), 10, 32), (8, 8, 3), 100)
+        session.run(tf.global_variables_initializer())
+        assert evaluator.run(session, Watched(**vars(digits)), part=(1, 3)).examples == 100
+        assert read == list(range(100, 200))
+        # And nothing where there is no batch for it.
+        assert evaluator.run(session, Watched(**vars(digits)), part=(4, 5)).examples == 0
+        assert read == list(range(100, 200))
 
 
 @pytest.mark.parametrize("resources", [False, True])

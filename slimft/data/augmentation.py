@@ -9,6 +9,7 @@ import math
 
 from slimft.compat import tf
 from slimft.data.preprocessing import GREY, PREPROCESSING, Transforms, resize
+from slimft.data.rows import Rows, batch_of, of_rows
 
 # How much larger than the network's input image files are read, so that crops have detail to show.
 _ZOOM = 1.15
@@ -50,6 +51,7 @@ def training_input(
     cutmix=0.0,
     label_smoothing=0.0,
     plain=None,
+    rows: Rows | None = None,
 ):
     """Makes a network's input and what it should say of a batch of training images.
 
@@ -71,14 +73,18 @@ def training_input(
         label_smoothing: share of the target that all classes get in equal parts, in [0, 1): section 7 of Szegedy et
             al. 2015, arXiv:1512.00567.
         plain: scalar bool tensor: where it is true, `augment` does as ``none`` does; None for never.
+        rows: which rows of the batch are made; `images` and `labels` are then of its `read`. None for all.
 
     Returns:
         float32 ``[batch, image_size, image_size, channels]``, preprocessed, and targets, float32
-        ``[batch, num_classes]`` that are not negative and add up to 1 for each image.
+        ``[batch, num_classes]`` that are not negative and add up to 1 for each image. With `rows` ``batch`` is
+        their number.
 
     Raises:
-        ValueError: `augment` is none of the four.
+        ValueError: `augment` is none of the four; `rows` lack the one that the last is mixed with.
     """
+    if rows and not rows.mixed and (mixup or cutmix):
+        raise ValueError("mixup and cutmix need rows that are mixed")
     if augment not in ("none", "flip", "standard", "strong"):
         raise ValueError(f"augment={augment!r}: choose none, flip, standard or strong")
     strong = augment == "strong"
@@ -89,16 +95,18 @@ def training_input(
             max_shift, min_area = (0.0, 1.0) if augment == "flip" else (max_shift, min_area)
             min_area = min(min_area, _STRONG_MIN_AREA) if strong else min_area
             degrees = _STRONG_DEGREES if strong else 0
-            transforms = _geometry(tf.shape(images)[0], seed, flip, max_shift, min_area, degrees)
+            transforms = _geometry(batch_of(images, rows), seed, flip, max_shift, min_area, degrees)
+            transforms = Transforms(*(one if one is None else of_rows(one, rows) for one in transforms))
             transforms = _unless(plain, transforms)
         images = resize(images, image_size, transforms)
         if strong:
-            images = _unless(plain, recoloured(images, _fold_in(seed, 3)), images)
+            images = _unless(plain, recoloured(images, _fold_in(seed, 3), rows), images)
         images = PREPROCESSING[preprocessing](images)
         if strong:
-            images = _unless(plain, _partly_erased(images, preprocessing, _fold_in(seed, 4)), images)
+            images = _unless(plain, _partly_erased(images, preprocessing, _fold_in(seed, 4), rows), images)
         targets = tf.one_hot(labels, num_classes) * (1 - label_smoothing) + label_smoothing / num_classes
-        return _mixed(images, targets, mixup, cutmix, _fold_in(seed, 5))
+        mixed = _mixed(images, targets, mixup, cutmix, _fold_in(seed, 5))
+        return mixed if rows is None else tuple(map(rows.made, mixed))
 
 
 def _still(transforms: Transforms) -> Transforms:
@@ -160,15 +168,22 @@ def log_uniform(draws, bound):
     return tf.exp(math.log(bound) * (2 * draws - 1))
 
 
-def recoloured(images, seed):
+def recoloured(images, seed, rows: Rows | None = None):
     """Random brightness, contrast and saturation, each by a factor of its own; in 0..255 before and after.
+
+    With `rows`, `images` are those of a batch that are read, and get what they would get in the whole of it.
 
     What Pillow's ImageEnhance does for each, one after the other, as one matrix: colours are cut off at the end.
     """
     batch = tf.shape(images)[0]
-    brightness, contrast, saturation = tf.split(uniform([batch, 3], seed, *_STRONG_COLOURS), 3, axis=1)
+    draws = uniform([batch if rows is None else rows.of, 3], seed, *_STRONG_COLOURS)
+    brightness, contrast, saturation = tf.split(of_rows(draws, rows), 3, axis=1)
     grey = tf.constant(GREY)
-    mean = tf.tensordot(tf.reduce_mean(images, axis=[1, 2]), grey, 1)[:, tf.newaxis] * brightness
+    mean = tf.reduce_mean(images, axis=[1, 2])
+    alone = rows is not None and len(rows.read) == 1 < rows.of
+    # A single row would be multiplied by another kernel than several are, which rounds otherwise.
+    mean = tf.tensordot(tf.tile(mean, [2, 1]) if alone else mean, grey, 1)[:, tf.newaxis]
+    mean = (mean[:1] if alone else mean) * brightness
     # The rows are what red, green and blue give to the new red, green and blue.
     to_grey = tf.tile(grey[:, tf.newaxis], [1, 3])
     matrix = saturation[:, tf.newaxis] * tf.eye(3) + (1 - saturation)[:, tf.newaxis] * to_grey
@@ -178,15 +193,16 @@ def recoloured(images, seed):
     return tf.reshape(tf.clip_by_value(pixels, 0, 255), tf.shape(images))
 
 
-def _partly_erased(images, preprocessing, seed):
+def _partly_erased(images, preprocessing, seed, rows):
     """Hides a rectangle of some of the preprocessed images: behind zeros, which are the mean, or behind noise."""
-    batch, side = tf.shape(images)[0], images.shape[1].value
+    batch, side = batch_of(images, rows), images.shape[1].value
     drawn, zeros, area, ratio, place = tf.split(uniform([batch, 6], seed), [1, 1, 1, 1, 2], axis=1)
     low, high = _ERASED_AREA
     area = (low + (high - low) * area) * tf.cast(drawn < _ERASED_SHARE, tf.float32)
     ratio = log_uniform(ratio, _ERASED_RATIO)
     sides = tf.concat([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=1)
     start = (1 - sides) * place
+    zeros, sides, start = (of_rows(one, rows) for one in (zeros, sides, start))
     centres = (tf.range(side, dtype=tf.float32) + 0.5) / side
     inside = tf.logical_and(
         centres >= start[:, :, tf.newaxis], centres < (start + sides)[:, :, tf.newaxis]

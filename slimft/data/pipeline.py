@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -84,7 +84,12 @@ class Batches:
         self.examples.set_shape([batch_size])
 
     def start(
-        self, session: tf.Session, dataset: Dataset, first_step: int = 0, sampler: Sampler | None = None
+        self,
+        session: tf.Session,
+        dataset: Dataset,
+        first_step: int = 0,
+        sampler: Sampler | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         """Sets which batches come: those of `dataset`, from number `first_step` on.
 
@@ -93,15 +98,22 @@ class Batches:
             dataset: its images have the shape given at first.
             first_step: the number of the first batch.
             sampler: which example each place of an epoch has; None for each example in its place.
+            part: of an evaluation, the number of the first batch, and of how many one comes: ``(1, 3)`` for the
+                second of each three. `first_step` and `step` count those that come.
         """
         if self._evaluated is None:
             examples, number = sampler or (lambda _, indices: indices), dataset.num_examples
         else:
-            groups = dataset.evaluation_batches(self._evaluated)
+            groups = self.groups(dataset)[part[0] :: part[1]]
             examples, number = (lambda _, batches: groups[int(batches[0])]), len(groups)
         self._current = _Start(next(self._starts), dataset, examples)
         feeds = {self._start: self._current.number, self._first_step: first_step, self._number: number}
         session.run(self._iterator.initializer, feeds)
+
+    def groups(self, dataset: Dataset) -> list[np.ndarray]:
+        """The examples of each batch of an evaluation of `dataset`."""
+        assert self._evaluated is not None, "training has no end"
+        return dataset.evaluation_batches(self._evaluated)
 
     def grey(self) -> dict[tf.Tensor, np.ndarray]:
         """What to feed for a batch of one grey image over and over, of the first class; to measure time with."""
@@ -205,7 +217,14 @@ def shuffled_places(
                 yield epochs[part], indices[part]
 
 
-def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS, device: str | None = None) -> Batches:
+def train_batches(
+    image_shape,
+    batch_size,
+    seed,
+    target: TargetSpec = CLASS,
+    device: str | None = None,
+    rows: Sequence[int] | None = None,
+) -> Batches:
     """Endless shuffled batches of exactly `batch_size` examples.
 
     Args:
@@ -215,13 +234,19 @@ def train_batches(image_shape, batch_size, seed, target: TargetSpec = CLASS, dev
         target: what the target of an example is.
         device: where the batches are wanted, such as ``/gpu:0``: the next one is copied there while a step runs.
             None for the host.
+        rows: which rows of each batch are read, in this order, where others are read elsewhere: each has the
+            example that it has in the whole batch. `Batches` are then of as many. None for all.
     """
+
+    def places(step, num_examples):
+        whole = shuffled_indices(step, batch_size, num_examples, seed)
+        return whole if rows is None else [tf.gather(of_all, list(rows)) for of_all in whole]
 
     def numbered_indices(first_step, num_examples):
         steps = tf.data.Dataset.range(first_step, tf.int64.max)
-        return steps.map(lambda step: (step, *shuffled_indices(step, batch_size, num_examples, seed)))
+        return steps.map(lambda step: (step, *places(step, num_examples)))
 
-    return Batches(image_shape, batch_size, numbered_indices, target, device)
+    return Batches(image_shape, batch_size if rows is None else len(rows), numbered_indices, target, device)
 
 
 def eval_batches(image_shape, batch_size, target: TargetSpec = CLASS) -> Batches:

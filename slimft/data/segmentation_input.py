@@ -9,6 +9,7 @@ from slimft.compat import tf
 from slimft.data.augmentation import log_uniform, recoloured, uniform
 from slimft.data.masks import VOID
 from slimft.data.preprocessing import PREPROCESSING, project
+from slimft.data.rows import Rows, batch_of, of_rows
 
 # By how much images are enlarged or reduced at most: the bounds of Chen et al. (arXiv:1606.00915, section 4.1) are
 # 0.5 and 1.5, those of their later papers 0.5 and 2.
@@ -28,7 +29,7 @@ def crop_of(image_size: int, image_shape: Sequence[int], least: int) -> tuple[in
     return max(min(image_size, height), least), max(min(image_size, width), least)
 
 
-def segmentation_input(images, masks, sizes, crop, preprocessing, seed, augment, flip):
+def segmentation_input(images, masks, sizes, crop, preprocessing, seed, augment, flip, rows: Rows | None = None):
     """Makes a network's input and its targets of a batch of training images and masks.
 
     Images and masks are moved alike; between pixels, images are interpolated linearly, and masks take the nearest
@@ -45,6 +46,7 @@ def segmentation_input(images, masks, sizes, crop, preprocessing, seed, augment,
             mirrored; ``standard``: that, enlarged or reduced by up to 2; ``strong``: that, turned by up to 10
             degrees and in other colours.
         flip: whether mirroring is allowed.
+        rows: which rows of the batch are made; `images`, `masks` and `sizes` are then of its `read`. None for all.
 
     Returns:
         float32 ``[batch, *crop, 3]``, preprocessed; and uint8 ``[batch, *crop]``.
@@ -52,21 +54,24 @@ def segmentation_input(images, masks, sizes, crop, preprocessing, seed, augment,
     with tf.name_scope("augmentation"):
         seed = tf.convert_to_tensor(seed)
         strong, zooms = augment == "strong", augment in ("standard", "strong")
-        rows = _places(sizes, crop, seed, augment != "none", flip, zooms, _STRONG_DEGREES if strong else 0)
+        degrees = _STRONG_DEGREES if strong else 0
+        places = _places(sizes, crop, seed, augment != "none", flip, zooms, degrees, rows)
         pixels = tf.cast(images, tf.float32)
         if strong:  # Before the mean, which is what lies outside, is taken off.
-            pixels = recoloured(pixels, tf.random.experimental.stateless_fold_in(seed, 2))
-        pixels = project(PREPROCESSING[preprocessing](pixels), rows, crop, fill=0.0)
-        masks = project(masks[..., tf.newaxis], rows, crop, "NEAREST", float(VOID))
-        return pixels, tf.squeeze(masks, 3)
+            pixels = recoloured(pixels, tf.random.experimental.stateless_fold_in(seed, 2), rows)
+        pixels = project(PREPROCESSING[preprocessing](pixels), places, crop, fill=0.0)
+        masks = project(masks[..., tf.newaxis], places, crop, "NEAREST", float(VOID))
+        masks = tf.squeeze(masks, 3)
+        return (pixels, masks) if rows is None else (rows.made(pixels), rows.made(masks))
 
 
-def _places(sizes, crop, seed, moves, flip, zooms, degrees):
+def _places(sizes, crop, seed, moves, flip, zooms, degrees, rows: Rows | None):
     """Where in an image each pixel of the result lies: `rows` of `slimft.data.preprocessing.project`."""
-    batch, sizes = tf.shape(sizes)[0], tf.cast(sizes, tf.float32)
+    batch, sizes = batch_of(sizes, rows), tf.cast(sizes, tf.float32)
     draws = uniform([batch, 4], seed)
     mirrored = draws[:, 0] > 0.5 if flip and moves else tf.fill([batch], False)
     step = 1 / log_uniform(draws[:, 1], _ZOOM) if zooms else tf.ones([batch])
+    draws, mirrored, step = (of_rows(one, rows) for one in (draws, mirrored, step))
     seen = tf.constant(crop, tf.float32) * step[:, tf.newaxis]
     # The part that is seen lies within the image; where that is smaller, the image lies within the part.
     room = sizes - seen
@@ -81,9 +86,9 @@ def _places(sizes, crop, seed, moves, flip, zooms, degrees):
     if degrees:
         bound = math.radians(degrees)
         angle = uniform([batch], tf.random.experimental.stateless_fold_in(seed, 1), -bound, bound)
-        cos, sin = step * tf.cos(angle), step * tf.sin(angle)
+        cos, sin = step * of_rows(tf.cos(angle), rows), step * of_rows(tf.sin(angle), rows)
     else:
-        cos, sin = step, tf.zeros([batch])
+        cos, sin = step, of_rows(tf.zeros([batch]), rows)
     # Pixel (y, x) of the result is (y, x) + 0.5 - crop / 2 from its middle.
     down, right = 0.5 - crop[0] / 2, 0.5 - crop[1] / 2
     column = [cos, -sin, middle[:, 1] - 0.5 + cos * right - sin * down]

@@ -79,7 +79,24 @@ class Scores(Protocol):
         """
 
     def merge(self, other: Any) -> None:
-        """Adds the scores of other examples of the same split."""
+        """Adds the scores of other examples of the same split.
+
+        Raises:
+            ValueError: they are of another number of classes.
+        """
+
+    def to_bytes(self) -> bytes:
+        """All of it, exactly, for another process: what merges is the same from the bytes as from the scores."""
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Scores:
+        """The scores that `to_bytes` of the same task made bytes of; to be asked of any scores of the task.
+
+        Bytes of any origin are safe to be read; the memory they take is a small multiple of them.
+
+        Raises:
+            ValueError: they are no such bytes.
+        """
 
     def summary(self) -> dict[str, Any]:
         """``examples``, how many there were, and each of the task's figures."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from slimft.tasks.exact_sum import ExactSum
+from slimft.tasks.packed import Packed, pack
 
 _BINS = 15
 # What a report shows.
@@ -88,7 +90,7 @@ class ClassificationScores:
             labels[wrong].astype(np.int64) * self.num_classes + predicted[wrong], return_counts=True
         )
         self._wrong.update(dict(zip(pairs.tolist(), numbers.tolist())))
-        surest = wrong[np.argsort(-confidence[wrong], kind="stable")[: self._most_mistakes]]
+        surest = wrong[np.lexsort((examples[wrong], -confidence[wrong]))[: self._most_mistakes]]
         self._keep(
             [_Mistake(int(examples[i]), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in surest]
         )
@@ -99,7 +101,9 @@ class ClassificationScores:
             sums += np.bincount(number, weights, minlength=self.bins)
 
     def merge(self, other: ClassificationScores) -> None:
-        """Adds the scores of other examples of the same split."""
+        """As of `Scores`."""
+        if (self.num_classes, self.bins) != (other.num_classes, other.bins):
+            raise ValueError(f"scores of {other.num_classes} classes do not add to scores of {self.num_classes}")
         self.examples += other.examples
         self._losses.merge(other._losses)
         self._labels += other._labels
@@ -110,8 +114,65 @@ class ClassificationScores:
         self._keep(other._mistakes)
 
     def _keep(self, mistakes: Sequence[_Mistake]) -> None:
-        found = sorted([*self._mistakes, *mistakes], key=lambda one: (-one.confidence, one.index))
+        found = sorted([*self._mistakes, *mistakes], key=_order)
         self._mistakes = found[: self._most_mistakes]
+
+    def to_bytes(self) -> bytes:
+        """As of `Scores`."""
+        pairs = sorted(self._wrong)
+        return pack(
+            self.task,
+            {
+                "num_classes": int(self.num_classes),
+                "bins": self.bins,
+                "most_mistakes": self._most_mistakes,
+                "examples": self.examples,
+                "losses": self._losses.packed(),
+                "labels": self._labels,
+                "predicted": self._predicted,
+                "right": self._right,
+                "pairs": np.array(pairs, np.int64),
+                "numbers": np.array([self._wrong[pair] for pair in pairs], np.int64),
+                "binned": self._binned,
+                "mistakes": [dataclasses.astuple(one) for one in self._mistakes],
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ClassificationScores:
+        """As of `Scores`."""
+        packed = Packed.of(data, cls.task)
+        # Of each there are eight bytes, so that nothing is made of numbers that are too large.
+        num_classes, bins = (packed[name].integer(len(data) // 8, 1) for name in ("num_classes", "bins"))
+        scores = cls(num_classes, bins, packed["most_mistakes"].integer())
+        scores.examples = number = packed["examples"].integer()
+        scores._losses = ExactSum.of(packed["losses"])
+        scores._labels = packed["labels"].counts((num_classes,), number)
+        scores._predicted = packed["predicted"].counts((num_classes,), number)
+        scores._right = right = packed["right"].counts((num_classes,))
+        if (right > np.minimum(scores._labels, scores._predicted)).any():
+            raise packed["right"].error("at most as many as there are")
+        pairs = packed["pairs"].array(np.int64)
+        numbers = packed["numbers"].counts(pairs.shape, number - int(right.sum()))
+        rows, columns = np.divmod(pairs, num_classes)
+        if (
+            (pairs < 0).any()
+            or (np.diff(pairs) <= 0).any()
+            or (rows >= num_classes).any()
+            or (rows == columns).any()
+        ):
+            raise packed["pairs"].error("pairs of classes")
+        scores._wrong.update(dict(zip(pairs.tolist(), numbers.tolist())))
+        scores._binned = packed["binned"].array(np.float64, (3, bins))
+        counts = scores._binned[::2]
+        if not (counts >= 0).all() or counts.sum(axis=1).tolist() != [number, right.sum()]:
+            raise packed["binned"].error("as many as there are")
+        for one in packed["mistakes"].items():
+            index, label, predicted, confidence = one.items(4)
+            classes = label.integer(num_classes), predicted.integer(num_classes)
+            scores._mistakes.append(_Mistake(index.integer(), *classes, confidence.number()))
+        scores._keep([])
+        return scores
 
     def mistakes(self) -> list[tuple[int, dict[str, Any]]]:
         """The wrong predictions of the highest confidence, with ``label``, ``predicted`` and ``confidence``."""
@@ -207,6 +268,11 @@ class ClassificationScores:
 
     def _f1(self) -> np.ndarray:
         return np.where(self._labels > 0, _share(2 * self._right, self._labels + self._predicted), np.nan)
+
+
+def _order(mistake: _Mistake) -> tuple[float, int]:
+    """By which mistakes are sorted: the surest first, and those whose confidence is NaN last, as NumPy sorts."""
+    return (math.inf if math.isnan(mistake.confidence) else -mistake.confidence), mistake.index
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,8 +6,12 @@ import fractions
 
 import numpy as np
 
+from slimft.tasks.packed import Packed
+
 # A float32 is a whole number of up to 24 bits times a power of two, of which 2**-148 / 2**24 is the least.
 _BITS, _LEAST = 24, -148
+# Beyond the sum of 2**64 of the largest, in units of the least.
+_BEYOND = 1 << (128 + 64 + _BITS - _LEAST)
 
 
 class ExactSum:
@@ -39,6 +43,17 @@ class ExactSum:
         """Adds another sum."""
         self._total += other._total
         self._not_finite += other._not_finite
+
+    def packed(self) -> list[int | float]:
+        """It, for `slimft.tasks.packed.pack`."""
+        return [self._total, self._not_finite]
+
+    @classmethod
+    def of(cls, packed: Packed) -> ExactSum:
+        """The same sum again; raises ValueError if it is none."""
+        made, (total, not_finite) = cls(), packed.items(2)
+        made._total, made._not_finite = total.integer(_BEYOND, 1 - _BEYOND), not_finite.number()
+        return made
 
     def mean(self, number: int) -> float:
         """The sum divided by `number`, rounded once."""

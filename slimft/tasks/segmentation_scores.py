@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from slimft.tasks.exact_sum import ExactSum
+from slimft.tasks.packed import Packed, pack
 
 # Images a report shows of the best, and of the worst.
 _SHOWN = 6
@@ -84,7 +85,9 @@ class SegmentationScores:
         self._keep(images)
 
     def merge(self, other: SegmentationScores) -> None:
-        """Adds the scores of other images of the same split."""
+        """As of `Scores`."""
+        if self.num_classes != other.num_classes:
+            raise ValueError(f"scores of {other.num_classes} classes do not add to scores of {self.num_classes}")
         self.examples += other.examples
         self.confusion += other.confusion
         self._losses.merge(other._losses)
@@ -96,6 +99,41 @@ class SegmentationScores:
             together = {one.index: one for one in [*getattr(self, name), *known]}.values()
             kept = heapq.nsmallest(self._shown, together, key=lambda one: (sign * one.mean_iou, one.index))
             setattr(self, name, [_reduced(one) for one in kept])
+
+    def to_bytes(self) -> bytes:
+        """As of `Scores`."""
+        kept = {one.index: one for one in [*self._best, *self._worst]}.values()
+        return pack(
+            self.task,
+            {
+                "num_classes": int(self.num_classes),
+                "shown": self._shown,
+                "examples": self.examples,
+                "losses": self._losses.packed(),
+                "confusion": self.confusion,
+                "images": [[one.index, one.mean_iou, one.pixel_accuracy, *_packed(one.predicted)] for one in kept],
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SegmentationScores:
+        """As of `Scores`."""
+        packed = Packed.of(data, cls.task)
+        num_classes = packed["num_classes"].integer(len(data), 1)
+        confusion = packed["confusion"].counts((num_classes, num_classes))
+        scores = cls(num_classes, packed["shown"].integer())
+        scores.examples, scores.confusion = packed["examples"].integer(), confusion
+        scores._losses = ExactSum.of(packed["losses"])
+        images = []
+        for one in packed["images"].items():
+            index, iou, accuracy, shape, predicted = one.items(5)
+            seen = None
+            if not shape.is_null():
+                height, width = (side.integer(_SHOWN_SIDE + 1, 1) for side in shape.items(2))
+                seen = predicted.array(np.uint8, (height, width))
+            images.append(ImageScore(index.integer(), iou.number(), accuracy.number(), seen))
+        scores._keep(images)
+        return scores
 
     def mistakes(self) -> list[tuple[int, dict[str, Any]]]:
         """The worst images, the worst first, then the best that are not among these, the best first.
@@ -193,6 +231,11 @@ def _ious(confusion: np.ndarray) -> np.ndarray:
     """Intersection over union, float ``[matrices, classes]``; NaN where a class is neither there nor predicted."""
     right = np.diagonal(confusion, axis1=1, axis2=2)
     return _share(right, confusion.sum(axis=1) + confusion.sum(axis=2) - right)
+
+
+def _packed(predicted: np.ndarray | None) -> tuple[list[int] | None, np.ndarray | None]:
+    """The shape of what is kept of a prediction, and its classes."""
+    return (None, None) if predicted is None else (list(predicted.shape), predicted.astype(np.uint8))
 
 
 def _reduced(one: ImageScore) -> ImageScore:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from slimft.compat import Part, batch_norm_decay, dropout_seed, frozen_batch_norm, tf
 from slimft.data import Dataset, pipeline
 from slimft.data.augmentation import read_side, training_input
+from slimft.data.rows import Rows
 from slimft.data.segmentation_input import crop_of, segmentation_input
 from slimft.errors import PatternError
 from slimft.evaluation import Evaluator, build_evaluator
@@ -266,20 +267,30 @@ def _all_finite() -> tf.Tensor:
     return tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in variables])
 
 
-def _input(settings: Settings, network: Architecture, dataset: Dataset, plain: tf.Tensor | None):
-    """The batches; the network's images, targets, and what is measured; and the seed of this batch's randomness."""
+def _input(
+    settings: Settings, network: Architecture, dataset: Dataset, plain: tf.Tensor | None, rows: Rows | None = None
+):
+    """The batches; the network's images, targets, and what is measured; and the seed of this batch's randomness.
+
+    With `rows` the batches are of what has to be read for these, and the images, targets and what is measured of
+    these alone.
+    """
     side = read_side(settings.image_size, settings.augment)
     image_shape, target = dataset.image_shape(side), network.task.targets
     device = "/gpu:0" if tf.config.list_physical_devices("GPU") else None
-    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target, device)
+    if rows:
+        mixes = not target.is_map and bool(settings.mixup or settings.cutmix)
+        rows = dataclasses.replace(rows, mixed=mixes)
+    read = rows and rows.read
+    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target, device, read)
     seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
     of_input = tf.random.experimental.stateless_fold_in(seed, 0)
     make = _maps_input if target.is_map else _labels_input
-    images, targets, measured = make(settings, network, dataset, batches, of_input, plain)
+    images, targets, measured = make(settings, network, dataset, batches, of_input, plain, rows)
     return batches, images, targets, measured, seed
 
 
-def _maps_input(settings, network, dataset, batches, seed, plain):
+def _maps_input(settings, network, dataset, batches, seed, plain, rows: Rows | None = None):
     """The network's images, and masks, which are what the loss is of and what is measured."""
     del plain
     images, masks = segmentation_input(
@@ -291,11 +302,12 @@ def _maps_input(settings, network, dataset, batches, seed, plain):
         seed,
         settings.augment,
         dataset.flip if settings.flip is None else settings.flip,
+        rows,
     )
     return images, masks, masks
 
 
-def _labels_input(settings, network, dataset, batches, seed, plain):
+def _labels_input(settings, network, dataset, batches, seed, plain, rows: Rows | None = None):
     """The network's images; targets, which may be mixed and smooth; and the labels, which are what is measured."""
     images, targets = training_input(
         batches.images,
@@ -312,8 +324,9 @@ def _labels_input(settings, network, dataset, batches, seed, plain):
         mixup=settings.mixup,
         cutmix=settings.cutmix,
         label_smoothing=settings.label_smoothing,
+        rows=rows,
     )
-    return images, targets, batches.targets
+    return images, targets, batches.targets if rows is None else rows.made(batches.targets)
 
 
 def _freezes(settings: Settings, spec: NetworkSpec, trainable: VariableFilter) -> Callable[[str], bool]:
