@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 
 from slimft.compat import tf
+from slimft.errors import UsageError
 
+# How many devices a machine without GPUs shows as, to try towers out.
+CPU_DEVICES = "SLIMFT_CPU_DEVICES"
+_MOST_CPU_DEVICES = 64
 # Elements of a variable that is initialized by itself: 16 MB in float32, 2 of VGG-16's.
 _LARGE = 4 << 20
 _HALF = {"bfloat16": tf.bfloat16, "float16": tf.float16}
@@ -23,6 +28,18 @@ def session_config(xla: bool = False) -> tf.ConfigProto:
     if xla:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     return config
+
+
+def cpu_devices() -> int:
+    """How many virtual devices the environment gives the CPU.
+
+    Raises:
+        UsageError: it gives no number.
+    """
+    text = os.environ.get(CPU_DEVICES, "1")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_CPU_DEVICES):
+        raise UsageError(f"{CPU_DEVICES}={text!r:.40} in the environment must be a number from 1 to 64")
+    return int(text)
 
 
 def initialize(session: tf.Session, variables: Sequence[tf.Variable]) -> None:

@@ -104,15 +104,15 @@ def finetune(
     step = step_from(resume_from)
     complete(told)  # So that what cannot work is said before TensorFlow is loaded.
     from slimft.api.reported import train_and_evaluate
-    from slimft.training.run import prepare
+    from slimft.training.run import prepare, prepare_alone
 
-    run = prepare(told, resume_from=step, measures=not dry_run)
     if dry_run:
+        run = prepare_alone(told, resume_from=step)
         run.say_notes()
         print(run.describe(), flush=True)
         run.check()
         return None
-    return Figures(train_and_evaluate(run))
+    return Figures(train_and_evaluate(prepare(told, resume_from=step)))
 
 
 @_front_door(_SLIMS_OF_EVALUATION)

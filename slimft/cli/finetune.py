@@ -85,15 +85,18 @@ def finetune(values: flags.FlagValues) -> None:
         return
     with common.quiet_standard_error():
         from slimft.api.reported import train_and_evaluate
-        from slimft.training.run import prepare
+        from slimft.training.run import prepare, prepare_alone
 
-    run = prepare(settings, resume_from=values.resume_from, measures=not values.dry_run)
     if values.dry_run:
+        run = prepare_alone(settings, resume_from=values.resume_from)
         run.say_notes()
         print(run.describe(), flush=True)
         run.check()
         return
-    common.print_result(train_and_evaluate(run))
+    run = prepare(settings, resume_from=values.resume_from)
+    result = train_and_evaluate(run)
+    if run.group.is_chief:  # Of several processes one tells.
+        common.print_result(result)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 
 from slimft.compat import Part, batch_norm_decay, dropout_seed, frozen_batch_norm, tf
 from slimft.data import Dataset, pipeline
-from slimft.data.augmentation import read_side, training_input
 from slimft.data.rows import Rows
-from slimft.data.segmentation_input import crop_of, segmentation_input
 from slimft.errors import PatternError
 from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
@@ -23,12 +21,12 @@ from slimft.session import session_config
 from slimft.tasks import Task
 from slimft.training import optimizers
 from slimft.training.gradients import convolution_gradients
+from slimft.training.inputs import Inputs, batch_input
 from slimft.training.kernel_parts import KernelParts
 from slimft.training.loss_scale import LossScale
 from slimft.training.replicas import OneProcess, Replicas, Share
 from slimft.training.stages import Stage, parse_multipliers
 from slimft.training.towers import (
-    Inputs,
     Tower,
     average_measured,
     build_towers,
@@ -146,7 +144,7 @@ def build_graph(
         with tf.name_scope("training"):
             views = settings.cache_views and settings.augment != "none"
             plain = tf.placeholder_with_default(False, [], "plain") if views else None
-            inputs = _input(settings, network, dataset, plain)
+            inputs = batch_input(settings, network, dataset, plain)
         # In segmentation whole images reach what crops do not.
         is_map = network.task.targets.is_map
         parts = KernelParts(lambda name: not settings.ema and not is_map and trainable.selects(name))
@@ -177,7 +175,7 @@ def build_graph(
 
         def input_of(rows: Rows) -> Inputs:
             with tf.name_scope("training/"):
-                return _input(settings, network, dataset, plain, rows)
+                return batch_input(settings, network, dataset, plain, rows)
 
         towers, inputs = build_towers(replicas, settings.batch_size, build, inputs, input_of)
         trained = parts.instead(_trained_variables(trainable))
@@ -265,68 +263,6 @@ def _notes_on_crops(network: Architecture, images: tf.Tensor, dataset: Dataset) 
 def _all_finite() -> tf.Tensor:
     variables = [variable for variable in tf.global_variables() if variable.dtype.is_floating]
     return tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in variables])
-
-
-def _input(
-    settings: Settings, network: Architecture, dataset: Dataset, plain: tf.Tensor | None, rows: Rows | None = None
-):
-    """The batches; the network's images, targets, and what is measured; and the seed of this batch's randomness.
-
-    With `rows` the batches are of what has to be read for these, and the images, targets and what is measured of
-    these alone.
-    """
-    side = read_side(settings.image_size, settings.augment)
-    image_shape, target = dataset.image_shape(side), network.task.targets
-    device = "/gpu:0" if tf.config.list_physical_devices("GPU") else None
-    if rows:
-        mixes = not target.is_map and bool(settings.mixup or settings.cutmix)
-        rows = dataclasses.replace(rows, mixed=mixes)
-    read = rows and rows.read
-    batches = pipeline.train_batches(image_shape, settings.batch_size, settings.seed, target, device, read)
-    seed = tf.stack([tf.constant(settings.seed, tf.int64), batches.step])
-    of_input = tf.random.experimental.stateless_fold_in(seed, 0)
-    make = _maps_input if target.is_map else _labels_input
-    images, targets, measured = make(settings, network, dataset, batches, of_input, plain, rows)
-    return batches, images, targets, measured, seed
-
-
-def _maps_input(settings, network, dataset, batches, seed, plain, rows: Rows | None = None):
-    """The network's images, and masks, which are what the loss is of and what is measured."""
-    del plain
-    images, masks = segmentation_input(
-        batches.images,
-        batches.targets,
-        batches.sizes,
-        crop_of(settings.image_size, batches.image_shape, network.spec.min_image_size),
-        network.spec.preprocessing,
-        seed,
-        settings.augment,
-        dataset.flip if settings.flip is None else settings.flip,
-        rows,
-    )
-    return images, masks, masks
-
-
-def _labels_input(settings, network, dataset, batches, seed, plain, rows: Rows | None = None):
-    """The network's images; targets, which may be mixed and smooth; and the labels, which are what is measured."""
-    images, targets = training_input(
-        batches.images,
-        batches.targets,
-        dataset.num_classes,
-        settings.image_size,
-        network.spec.preprocessing,
-        seed=seed,
-        augment=settings.augment,
-        plain=plain,
-        flip=dataset.flip if settings.flip is None else settings.flip,
-        max_shift=dataset.max_shift,
-        min_area=dataset.min_area,
-        mixup=settings.mixup,
-        cutmix=settings.cutmix,
-        label_smoothing=settings.label_smoothing,
-        rows=rows,
-    )
-    return images, targets, batches.targets if rows is None else rows.made(batches.targets)
 
 
 def _freezes(settings: Settings, spec: NetworkSpec, trainable: VariableFilter) -> Callable[[str], bool]:

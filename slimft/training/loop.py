@@ -251,9 +251,9 @@ def _evaluate(state: State, split: str) -> Scores | None:
     scores = evaluator.run(state.session, dataset, state.is_to_stop, features=features, part=part)
     if scores is None or group.number == 1:
         return scores
-    task, total = state.run.settings.task, evaluator.task.scores(evaluator.num_classes)
+    total = evaluator.task.scores(evaluator.num_classes)
     for message in group.gather(scores.to_bytes()):
-        total.merge(task.scores_from(message))
+        total.merge(total.from_bytes(message))
     return total
 
 
@@ -279,7 +279,7 @@ def _is_improved(state: State) -> bool:
 
 
 def _keep_best(state: State) -> None:
-    """Keeps what is saved as the best if it is; also what another process saved, which was stopped before it could."""
+    """Keeps what is saved as the best if it is; also what a process saved that was stopped before it could."""
     if state.step == state.saved and state.run.group.is_chief and _is_improved(state):
         state.run.directory.keep_as_best(state.history.best())
 
@@ -372,7 +372,9 @@ def _restore_for_evaluation(session: tf.Session, run: Run, checkpoint: str) -> N
     if run.group.is_chief:
         averages = run.training.averages
         own = run.training.optimizer_variables
-        lacking = {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
+        lacking = (
+            {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
+        )
         variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
         plan_restore(checkpoint, variables).apply(session)
         session.run([averages.start[name] for name in lacking])

@@ -18,7 +18,7 @@ from slimft.messages import say
 from slimft.runs.settings import Settings
 from slimft.training.failures import explained
 from slimft.training.progress import Progress
-from slimft.training.run import Run, prepare
+from slimft.training.run import Run, prepare_alone
 
 _SMALLEST, _LARGEST = 1e-6, 10.0
 _STEPS = 140
@@ -43,7 +43,7 @@ def find_learning_rate(settings: Settings) -> dict:
         SlimftError: bad settings, data or checkpoint.
         TrainingError: no rate lowers the loss.
     """
-    run = prepare(settings, rate_at=_rate_at)
+    run = prepare_alone(settings, rate_at=_rate_at)
     if run.resumes:
         raise UsageError(f"--train_dir={settings.train_dir} holds a run already; name another one for --find_lr")
     settings = run.settings

@@ -2,8 +2,9 @@
 
 The graph knows the seam, `Replicas`, and nothing of devices and processes. `OneProcess` is a run on one device, and
 adds nothing to its graph. `Towers` are several devices in one graph: each computes its share of a batch, with the
-same variables. `Workers` are the devices of several processes, each of which has the variables. `replicas_of`
-chooses. What the processes decide together is of another seam, `slimft.training.cluster.group.Group`.
+same variables. `slimft.training.cluster.workers.Workers` are the devices of several processes, each of which has
+the variables. `slimft.training.replica_choice` chooses. What the processes decide together is of another seam,
+`slimft.training.cluster.group.Group`.
 
 A mean over a batch is the average, over the replicas, of the means over their shares, each times the `scale` of its
 share. That is 1 where all shares are of a size.
@@ -14,23 +15,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from slimft.compat import BatchNormMove, batch_norm_of_replica, tf
 from slimft.data.rows import Rows
-from slimft.errors import UsageError
 from slimft.runs.settings import Settings
-from slimft.session import session_config
-from slimft.training.cluster.buckets import bucketed, fused, wire_type
+from slimft.training.cluster.buckets import fused
 from slimft.training.cluster.collective import all_reduce
-from slimft.training.cluster.group import Group, Processes
 
-# How many devices a machine without GPUs shows as, to try towers out.
-CPU_DEVICES = "SLIMFT_CPU_DEVICES"
-_MOST_CPU_DEVICES = 64
 # Keys of collective ops: so many are a graph's; those of synchronised layers, two a layer, begin in their middle.
 _KEYS_OF_A_GRAPH = 1 << 21
 _FIRST_OF_LAYERS = 1 << 20
@@ -273,52 +267,6 @@ class Towers:
         ]
 
 
-class Workers(Towers):
-    """The devices of several processes, each of which has the variables; as `Replicas`.
-
-    Args:
-        group: the processes.
-        devices: those of this one; all have as many.
-        config: the session's configuration.
-        collective: how gradients are averaged: a hint for collective ops.
-        kind: what all the devices are called.
-        wire: the floats in which gradients go over the wire.
-    """
-
-    def __init__(
-        self,
-        group: Processes,
-        devices: Sequence[str],
-        config: tf.ConfigProto,
-        collective: str,
-        kind: str,
-        wire: tf.DType,
-    ):
-        super().__init__(devices, config, collective, kind)
-        self.number, self._first = group.number * len(devices), group.index * len(devices)
-        self.target, self._wire, self._is_chief = group.target, wire, group.is_chief
-
-    def rows(self, batch_size: int) -> Rows | None:
-        sizes = self._sizes(batch_size)
-        first, end = self._first, self._first + len(self._devices)
-        return Rows(sum(sizes[:first]), sum(sizes[:end]), batch_size)
-
-    def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
-        ops = []
-
-        def sums(buffers: Sequence[tf.Tensor]) -> tf.Tensor:
-            own = buffers[0] if self._is_chief else tf.zeros_like(buffers[0])
-            others = [tf.zeros_like(own) for _ in self._devices[1:]]
-            return self._sum([own, *others], own.dtype)
-
-        with tf.device(self._devices[0]):
-            for group in ([variables[index] for index in bucket] for bucket in bucketed(variables)):
-                values = [tf.cast(variable.read_value(), wire_type(variable.dtype.base_dtype)) for variable in group]
-                received = fused([values], sums)
-                ops.append(tf.group(*(v.assign(tf.cast(one, v.dtype.base_dtype)) for v, one in zip(group, received))))
-        return ops
-
-
 def _mean_over_replicas(
     share: Share, number: int, hint: str | None, first_key: int
 ) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -338,97 +286,3 @@ def _mean_over_replicas(
         return reduced(value)
 
     return mean
-
-
-def replicas_of(settings: Settings, group: Group | None = None) -> Replicas:
-    """The replicas that ``--num_replicas`` asks for, in each of the processes.
-
-    Args:
-        settings: the run's settings.
-        group: the processes; None for one.
-
-    Raises:
-        UsageError: there are not so many devices, or not so many images in a batch.
-    """
-    gpus, config = len(tf.config.list_physical_devices("GPU")), session_config(settings.xla)
-    number, notes = settings.num_replicas, []
-    several = group is not None and group.number > 1
-    if number is None:
-        reason = _reason_for_one(settings)
-        most = settings.batch_size // group.number if several else settings.batch_size
-        number = 1 if reason else max(1, min(gpus, most))
-        if reason and gpus > 1:
-            notes = [f"one of {gpus} GPUs trains: {reason}"]
-    if isinstance(group, Processes):
-        return _workers(settings, group, number, gpus)
-    if number == 1:
-        return OneProcess(config, notes)
-    _check_number(number, gpus)
-    if gpus:
-        return Towers([f"/gpu:{gpu}" for gpu in range(number)], config, "nccl", f"{number} GPUs")
-    config.device_count["CPU"] = number
-    return Towers([f"/cpu:{cpu}" for cpu in range(number)], config, None, f"{number} virtual devices of the CPU")
-
-
-def _workers(settings: Settings, group: Processes, number: int, gpus: int) -> Workers:
-    """The replicas of several processes, `number` in each."""
-    if number > 1:
-        _check_number(number, gpus)
-    if settings.batch_size < number * group.number:
-        raise UsageError(
-            f"--batch_size={settings.batch_size}: {group.number} workers with {number} replicas each have no image "
-            "for each; choose a larger one"
-        )
-    kind = "gpu" if gpus else "cpu"
-    each = f", {_counted(number, 'device')} each" if number > 1 else ""
-    return Workers(
-        group,
-        [f"/{kind}:{index}" for index in range(number)],
-        group.config(),
-        "nccl" if gpus else "ring",
-        f"{group.number} workers{each}",
-        tf.as_dtype(settings.wire_precision),
-    )
-
-
-def _check_number(number: int, gpus: int) -> None:
-    """Raises UsageError if this machine has not so many devices."""
-    if gpus:
-        if number > gpus:
-            raise UsageError(f"--num_replicas={number}: this machine has {_counted(gpus, 'GPU')}; choose no more")
-        return
-    cpus = cpu_devices()
-    if number > cpus:
-        has = f"{CPU_DEVICES}={cpus}" if cpus > 1 else "there is no GPU"
-        raise UsageError(
-            f"--num_replicas={number}: {has}; to try replicas out on the CPU, which makes nothing faster, set "
-            f"{CPU_DEVICES}={number} in the environment"
-        )
-
-
-def _reason_for_one(settings: Settings) -> str | None:
-    """Why several replicas would do worse, or not at all; None where they would not."""
-    frozen = bool(settings.trainable) and "all" not in settings.trainable
-    keeps = settings.cache != "off" and frozen and settings.augment == "none"
-    reasons = {
-        "what frozen layers make of images is kept, and of whole batches": keeps or bool(settings.cache_views),
-        "--xla compiles the graph of one device": settings.xla,
-        "--sync_batch_norm and --remat do not go together": settings.sync_batch_norm and settings.remat,
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
-
-
-def cpu_devices() -> int:
-    """How many virtual devices the environment gives the CPU.
-
-    Raises:
-        UsageError: it gives no number.
-    """
-    text = os.environ.get(CPU_DEVICES, "1")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _MOST_CPU_DEVICES):
-        raise UsageError(f"{CPU_DEVICES}={text!r:.40} in the environment must be a number from 1 to 64")
-    return int(text)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number > 1 else ''}"

@@ -5,12 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from slimft.checkpoint import Checkpoint, open_checkpoint
-from slimft.checkpoint.averages import averaged, has_averages
 from slimft.checkpoint.locate import latest_in_state
-from slimft.checkpoint.narrow import narrowed
 from slimft.compat import enable_determinism, tf
 from slimft.data import Dataset, load_dataset
 from slimft.data.class_names import LABELS_FILE, read_labels
@@ -21,22 +18,23 @@ from slimft.errors import CheckpointError, RestoreError, UsageError
 from slimft.filters import VariableFilter
 from slimft.messages import say
 from slimft.nets import get_network
-from slimft.renaming import parse_renames
-from slimft.restore import RestorePlan, plan_restore
+from slimft.restore import RestorePlan
 from slimft.runs.directory import older_checkpoints
 from slimft.runs.settings import OF_THE_CLUSTER, OF_THE_DISK, Settings
 from slimft.runs.settings_file import differences
 from slimft.session import initialize, session_config
 from slimft.training.beginning import find_beginning
 from slimft.training.cluster.agreement import check_same_data, check_told_alike
-from slimft.training.cluster.group import Alone, Group, Processes
-from slimft.training.cluster.members import cluster_of
+from slimft.training.cluster.group import Alone, Group
+from slimft.training.cluster.members import VARIABLE, cluster_of
 from slimft.training.completion import complete, notes_on
 from slimft.training.data_checks import check_data, without
 from slimft.training.graph import TrainingGraph, build_graph
+from slimft.training.plans import plan_to_resume, plan_to_start
 from slimft.training.precision import resolve_precision
 from slimft.training.progress import Measured
-from slimft.training.replicas import OneProcess, Replicas, cpu_devices, replicas_of
+from slimft.training.replica_choice import group_of, replicas_of
+from slimft.training.replicas import OneProcess, Replicas
 from slimft.training.run_directory import NoDirectory, RunDirectory
 from slimft.training.stages import Stage, stages_of
 
@@ -119,7 +117,7 @@ class Run:
         return "\n".join(lines)
 
     def restore(self, session: tf.Session) -> int:
-        """Restores or initializes every variable, in all processes as in the chief; returns the step to start at."""
+        """Restores or initializes every variable, in all processes alike; returns the step to start at."""
         restored = self.plan.restored if self.plan else {}
         fresh = [variable for variable in tf.global_variables() if variable.op.name not in restored]
         initialize(session, [*fresh, *tf.local_variables()])
@@ -212,23 +210,6 @@ class Run:
             )
 
 
-def group_of(settings: Settings) -> Group:
-    """The processes that ``TF_CONFIG`` in the environment names, once they are there.
-
-    Raises:
-        UsageError: it names none that can be.
-        WorkerLost: too few came in time.
-    """
-    cluster = cluster_of()
-    if cluster is None:
-        return Alone()
-    if settings.min_workers is not None and settings.min_workers > len(cluster.addresses):
-        raise UsageError(
-            f"--min_workers={settings.min_workers}: TF_CONFIG names {len(cluster.addresses)} processes; choose no more"
-        )
-    return Processes(cluster, settings.min_workers, settings.cluster_timeout, cpu_devices())
-
-
 def prepare(
     settings: Settings,
     splits: dict[str, Dataset] | None = None,
@@ -259,6 +240,20 @@ def prepare(
     except BaseException:
         group.leave(together=False)
         raise
+
+
+def prepare_alone(
+    settings: Settings,
+    rate_at: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    resume_from: int | None = None,
+) -> Run:
+    """As `prepare`, of one process, which does not train a whole run; ``--precision=auto`` does not measure unless
+    there is a `rate_at`.
+    """
+    run = prepare(settings, rate_at=rate_at, resume_from=resume_from, measures=rate_at is not None, group=Alone())
+    if cluster_of() is None:
+        return run
+    return dataclasses.replace(run, notes=(*run.notes, f"{VARIABLE} is left aside: this is done by one process"))
 
 
 def _prepare(
@@ -317,9 +312,9 @@ def _prepare(
         if group.is_chief:
             with training.graph.as_default():
                 if latest is not None:
-                    plan = _plan_to_resume(latest, training, begins=0 < step == stage.first_step)
+                    plan = plan_to_resume(latest, training, begins=0 < step == stage.first_step)
                 else:
-                    plan, said = _plan_to_start(its)
+                    plan, said = plan_to_start(its)
         return Run(
             settings=its,
             splits=splits,
@@ -392,56 +387,3 @@ def _check_classes(settings: Settings, data: Dataset) -> None:
             f"--train_dir={settings.train_dir} holds a run on other classes than those of the data (see its "
             f"{LABELS_FILE}); name another directory"
         )
-
-
-def _plan_to_resume(latest: str, training: TrainingGraph, begins: bool) -> RestorePlan:
-    """Everything comes from the run's own checkpoint, but at the beginning of a stage the optimizer's variables."""
-    variables = tf.global_variables()
-    if begins:
-        checkpoint = open_checkpoint(latest)
-        averages = {average.op.name for average in training.averages.of.values()} if training.averages else set()
-        fresh = training.optimizer_variables | {name for name in averages if name not in checkpoint}
-        variables = [variable for variable in variables if variable.op.name not in fresh]
-    return plan_restore(latest, variables)
-
-
-def _plan_to_start(settings: Settings) -> tuple[RestorePlan | None, list[str]]:
-    """What is restored first, and what is to be said of it."""
-    if settings.checkpoint is None:
-        return None, []
-    exclude = settings.exclude
-    if settings.head != "linear":
-        # The network's own last layer is not there to be excluded, and a new head is in no other's checkpoint.
-        exclude = [scope for scope in exclude if scope not in get_network(settings.model).logits_scopes]
-        names = open_checkpoint(settings.checkpoint)
-        if "head" not in exclude and not any(name.startswith("head/") for name in names):
-            exclude.append("head")
-    rename = parse_renames(settings.rename) or None
-    checkpoint, said = open_checkpoint(settings.checkpoint), []
-    if has_averages(checkpoint) if settings.averages is None else settings.averages:
-        checkpoint = averaged(checkpoint)
-        where = f"in {checkpoint.path} (--noaverages for the weights)"
-        said = [f"starting from the moving averages of the weights {where}"]
-    spec = get_network(settings.model)
-    if settings.fc_width is not None:
-        whole, checkpoint = checkpoint, narrowed(checkpoint, settings.fc_width, spec.scope)
-        if checkpoint is not whole:
-            said.append(f"fc6 and fc7 start from {settings.fc_width} filters of {whole.path}, every so many-th")
-    if spec.task == "segmentation" and rename is None:  # Else what is missing is told, with what to exclude.
-        fresh = _lacking(checkpoint, [scope for scope in spec.logits_scopes if scope not in exclude])
-        exclude = [*exclude, *fresh]
-        if fresh:
-            said.append(f"{', '.join(fresh)} start afresh: {checkpoint.path} has nothing of them")
-    plan = plan_restore(checkpoint, include=settings.include, exclude=exclude, rename=rename, cast=settings.cast)
-    return plan, said
-
-
-def _lacking(checkpoint: Checkpoint, scopes: Sequence[str]) -> list[str]:
-    """The scopes, of those that the graph has, in which a checkpoint has nothing."""
-    there = [variable.op.name for variable in tf.global_variables()]
-
-    def is_in(scope: str, names: Iterable[str]) -> bool:
-        return any(name.startswith(f"{scope}/") for name in names)
-
-    names = {*checkpoint, *checkpoint.aliases()}
-    return [scope for scope in scopes if is_in(scope, there) and not is_in(scope, names)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from slimft.compat import BatchNormMove, tf
-from slimft.data.pipeline import Batches
 from slimft.data.rows import Rows
 from slimft.errors import UsageError
 from slimft.tasks import Task
 from slimft.training import optimizers
+from slimft.training.inputs import Inputs
 from slimft.training.loss_scale import LossScale
 from slimft.training.remat import recomputed_gradients
 from slimft.training.replicas import Replicas, Share
@@ -20,24 +20,6 @@ from slimft.training.replicas import Replicas, Share
 _AUXILIARY_WEIGHT = 0.4
 # What of a loss one replica counts: a number, a scalar tensor, or None for 1.
 Scale = Any
-
-
-class Inputs(NamedTuple):
-    """What a process reads of a batch, for the networks that train.
-
-    Attributes:
-        batches: the batches.
-        images: float ``[rows, height, width, channels]``.
-        targets: what the loss is of: ``[rows]`` and the shape of one.
-        labels: what is measured: likewise.
-        seed: int64 ``[2]``, that of the batch's randomness.
-    """
-
-    batches: Batches
-    images: tf.Tensor
-    targets: tf.Tensor
-    labels: tf.Tensor
-    seed: tf.Tensor
 
 
 @dataclasses.dataclass

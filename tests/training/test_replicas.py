@@ -8,12 +8,13 @@ from slimft.cli.finetune import main
 from slimft.compat import slim, tf
 from slimft.errors import UsageError
 from slimft.runs.settings import Settings
-from slimft.session import session_config
+from slimft.session import CPU_DEVICES, session_config
 from slimft.tasks import get_task
 from slimft.training import finetune
-from slimft.training import replicas as module
+from slimft.training.cluster.group import Alone
 from slimft.training.loss_scale import LossScale
-from slimft.training.replicas import OneProcess, Share, Towers, replicas_of
+from slimft.training.replica_choice import replicas_of
+from slimft.training.replicas import OneProcess, Share, Towers
 from slimft.training.run import prepare
 from slimft.training.towers import Tower, loss_scales, move_averages
 
@@ -22,7 +23,7 @@ FAST = {"dataset": "digits", "precision": "float32", "batch_size": 16}
 
 @pytest.fixture(autouse=True)
 def _devices(monkeypatch):
-    monkeypatch.setenv(module.CPU_DEVICES, "4")
+    monkeypatch.setenv(CPU_DEVICES, "4")
 
 
 def towers(number=2, collective=None):
@@ -221,7 +222,9 @@ def test_one_process_adds_nothing():
     assert one.average([gradients])[0] is gradients[0]
     (share,) = one.shares(8)
     assert share.is_whole and share.take(gradients) is gradients and share.device is None
-    assert one.any(True) is True and one.any(False) is False and one.broadcast("value") == "value"
+    alone = Alone()
+    assert alone.any(True, False) == [True, False] and alone.broadcast("value") == "value"
+    assert alone.gather(b"message") == [b"message"]
 
 
 def finetune_tiny(folder, number, steps=4, **changes):
@@ -284,14 +287,14 @@ def test_what_cannot_work_is_told_in_a_line(tmp_path, capsys, flags, told):
 
 @pytest.mark.parametrize("value", ["", "0", "two", "1000", "-1"])
 def test_a_bad_number_of_devices(monkeypatch, value):
-    monkeypatch.setenv(module.CPU_DEVICES, value)
-    with pytest.raises(UsageError, match=module.CPU_DEVICES):
+    monkeypatch.setenv(CPU_DEVICES, value)
+    with pytest.raises(UsageError, match=CPU_DEVICES):
         replicas_of(Settings(num_replicas=2))
 
 
 def test_without_a_gpu_one_trains_but_where_more_are_asked_for(monkeypatch):
     assert replicas_of(Settings()).number == 1
-    monkeypatch.delenv(module.CPU_DEVICES)
+    monkeypatch.delenv(CPU_DEVICES)
     with pytest.raises(UsageError, match="there is no GPU"):
         replicas_of(Settings(num_replicas=2))
 

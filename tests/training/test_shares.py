@@ -12,7 +12,7 @@ from slimft.inference import Architecture
 from slimft.nets import get_network
 from slimft.runs.settings import Settings
 from slimft.training.completion import complete
-from slimft.training.graph import _input
+from slimft.training.inputs import batch_input
 
 BATCH, STEPS = 6, 3
 
@@ -23,7 +23,7 @@ def inputs(settings, dataset, rows=None):
         get_network(settings.model), dataset.num_classes, settings.image_size, settings.head, "float32"
     )
     with tf.Graph().as_default(), tf.Session() as session:
-        batches, *made = _input(settings, network, dataset, None, rows=rows)
+        batches, *made = batch_input(settings, network, dataset, None, rows=rows)
         images, targets, measured, _ = made
         number = BATCH if rows is None else rows.size
         assert [tensor.shape.as_list()[0] for tensor in (images, targets, measured)] == [number] * 3

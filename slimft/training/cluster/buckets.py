@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from slimft.compat import tf
 
-# A buffer is sent as soon as all that is in it is computed, while the rest is still being computed; a small one costs
+# A buffer is sent as soon as all that is in it is computed, while the rest is still being computed; small ones are
 # more messages. Of PyTorch's and Horovod's buffers, 25 and 64 MB are the defaults.
 _BUCKET_BYTES = 32 << 20
 

@@ -8,9 +8,7 @@ from slimft.compat import tf
 DEVICES, PROCESSES = 1, 2
 
 
-def all_reduce(
-    value: tf.Tensor, number: int, key: int, hint: str | None = None, group: int = DEVICES
-) -> tf.Tensor:
+def all_reduce(value: tf.Tensor, number: int, key: int, hint: str | None = None, group: int = DEVICES) -> tf.Tensor:
     """The sum of a tensor over all members of a group, who have to run this alike.
 
     Args:

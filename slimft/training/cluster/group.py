@@ -23,7 +23,7 @@ from slimft.training.cluster.peers import Peers
 
 # How long it may take to find out who is lost, and to leave what waits for it.
 _SECONDS_TO_FIND, _SECONDS_TO_LEAVE = 9.0, 60.0
-# How long one that has lost another still answers, so that the others find out who it was, and do not take it for it.
+# How long one that has lost another still answers, so that nobody takes it for the one that is lost.
 _SECONDS_TO_LINGER = 3.0
 
 

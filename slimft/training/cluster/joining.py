@@ -1,8 +1,8 @@
 """How the processes of a cluster find each other: each starts its server, and the chief says who is in.
 
-All wait until everybody's server answers. Where some do not come in time and fewer are enough, the chief goes on with
-those who are there. It keeps the list of members as a variable of its server, where the others read it. In the list
-is each member's incarnation, so that nobody takes an earlier group's list for its own.
+All wait until everybody's server answers. Where some do not come in time and fewer are enough, the chief goes on
+with those who are there. It keeps the list of members as a variable of its server, where the others read it. In the
+list is each member's incarnation, so that nobody takes an earlier group's list for its own.
 """
 
 from __future__ import annotations

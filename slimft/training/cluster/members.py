@@ -1,4 +1,4 @@
-"""Who is to train together: ``TF_CONFIG``, as Kubernetes operators, launchers and TensorFlow's own guides write it."""
+"""Who is to train together: ``TF_CONFIG``, as Kubernetes operators and TensorFlow's own launchers write it."""
 
 from __future__ import annotations
 
