@@ -56,8 +56,10 @@ def explained(run: Run, error: Exception, state: State | None = None) -> SlimftE
         error: what was raised.
         state: where the run stood, if it had begun.
     """
+    lost = run.group.failure(error)
+    if lost is not None:
+        return type(lost)(f"{lost}{'' if state is None else _what_is_lost(state)}")
     saved = "" if state is None else _what_is_saved(state)
-    error = run.group.failure(error) or error
     if isinstance(error, SlimftError):
         error.args = (f"{error}{saved}",)
         return error
@@ -80,6 +82,15 @@ def _what_is_saved(state: State) -> str:
     if state.saved != state.step:
         what = f"the newest checkpoint is that of step {state.saved}, {state.step} could not be saved"
     return f"; {what}, and the command goes on from there with --train_dir={state.run.settings.train_dir}"
+
+
+def _what_is_lost(state: State) -> str:
+    """What of the work another process took with it; the same command takes it up again."""
+    if state.saved == state.step:
+        return f"; step {state.step} is saved"
+    first = 1 if state.saved is None else state.saved + 1
+    steps = f"step {first} is" if first == state.step else f"steps {first} to {state.step} are"
+    return f"; {steps} to be done again"
 
 
 def _is_of_memory(error: Exception) -> bool:

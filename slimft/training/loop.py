@@ -19,6 +19,7 @@ from slimft.runs.directory import BEST
 from slimft.runs.history import History
 from slimft.tasks import Scores
 from slimft.tasks.base import show
+from slimft.training.cluster.joining import WorkerLost
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
 from slimft.training.features import Features, cut_graph
 from slimft.training.hparams import write_hparams
@@ -55,9 +56,9 @@ def _train_and_report(run: Run, write_report: WriteReport | None) -> dict:
     except Exception as error:
         failure = explained(run, error)
         run.group.leave(together=False)
-        # Not another error in its place: the disk may be full.
+        # Not another error in its place: the disk may be full. Who has lost another process is started anew.
         with contextlib.suppress(OSError, SlimftError):
-            if write_report:
+            if write_report and not isinstance(failure, WorkerLost):
                 write_report(run.settings.train_dir)
         raise failure from (error.__cause__ if failure is error else error)
     if write_report is None:

@@ -24,7 +24,7 @@ from slimft.training.cluster.peers import Peers
 # How long it may take to find out who is lost, and to leave what waits for it.
 _SECONDS_TO_FIND, _SECONDS_TO_LEAVE = 9.0, 60.0
 # How long one that has lost another still answers, so that nobody takes it for the one that is lost.
-_SECONDS_TO_LINGER = 3.0
+_SECONDS_TO_LINGER = 2.0
 
 
 class Group(Protocol):
@@ -169,7 +169,7 @@ class Processes:
         lost = self._peers.find(_SECONDS_TO_FIND)
         if lost:
             self._lost_at = self._lost_at or time.monotonic()
-            return WorkerLost(f"{lost}; all have to start anew, and go on from the last checkpoint")
+            return WorkerLost(f"{lost}: all workers have to start anew, and go on from the last checkpoint")
         if "ollective" not in str(error):
             return None
         lines = str(error).strip().splitlines()
