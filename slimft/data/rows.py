@@ -12,7 +12,9 @@ from slimft.compat import tf
 class Rows:
     """Which rows of a batch are made here; the others are made elsewhere.
 
-    What each of them becomes is what it becomes where the batch is made as a whole.
+    What each of them becomes is what it becomes where the batch is made as a whole, bit for bit on a CPU. Only what
+    cifarnet's preprocessing makes of images whose side is no multiple of 4 differs in its last bits: where in
+    the batch an image begins decides in which order TensorFlow adds it up.
 
     Attributes:
         start: the first of them, from 0.
@@ -43,8 +45,8 @@ class Rows:
     def read(self) -> tuple[int, ...]:
         """The rows that have to be read, in this order: those that are made, then perhaps the one after them.
 
-        In each row's place but the last is the one before the next, so that `tf.roll` finds it. Where all rows are
-        made, that is so of the last one too, and none is read twice.
+        So `tf.roll` by -1 brings to each row that is made its next one. Where all are made it does so anyway: the
+        last one's next is the first, which is not read twice.
         """
         after = [self.stop % self.of] if self.mixed and self.size < self.of else []
         return (*range(self.start, self.stop), *after)

@@ -146,6 +146,22 @@ def test_evaluation_can_start_at_a_later_batch():
         assert take() == ([1, 2], [[4, 5, 6, 7], [8, 9]])
 
 
+@pytest.mark.parametrize("examples", [1, 10, 13])
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_evaluation_in_parts(examples, number):
+    data = numbered(examples)
+    batches = [batch.tolist() for batch in data.evaluation_batches(4)]
+    with tf.Graph().as_default(), tf.Session() as session:
+        reader = pipeline.eval_batches((3, 2, 3), 4)
+        assert [batch.tolist() for batch in reader.groups(data)] == batches
+        for index in range(number):
+            reader.start(session, data, part=(index, number))
+            for own in batches[index::number]:
+                assert session.run(reader.examples).tolist() == own
+            with pytest.raises(tf.errors.OutOfRangeError):
+                session.run(reader.examples)
+
+
 @both
 def test_batches_can_start_again_with_another_dataset(make, arguments):
     with running(make, *arguments) as (start, take):
