@@ -12,9 +12,9 @@ from slimft.compat import tf
 class Rows:
     """Which rows of a batch are made here; the others are made elsewhere.
 
-    What each of them becomes is what it becomes where the batch is made as a whole, bit for bit on a CPU. An
-    exception are the last bits of what cifarnet's preprocessing makes of images whose side is no multiple of 4:
-    where in a batch an image begins decides in which order TensorFlow adds it up.
+    What each of them becomes is what it becomes where the batch is made as a whole, bit for bit on a CPU. Only what
+    cifarnet's preprocessing makes of images whose side is no multiple of 4 differs in its last bits: where in
+    the batch an image begins decides in which order TensorFlow adds it up.
 
     Attributes:
         start: the first of them, from 0.
