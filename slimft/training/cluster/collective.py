@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from slimft.compat import tf
 
-# All devices that train, and all processes, for each of which one device stands.
-DEVICES, PROCESSES = 1, 2
+# All processes, for each of which one device stands; and from here on all devices that train, by how many they are.
+PROCESSES, _DEVICES = 1, 2
 
 
-def all_reduce(value: tf.Tensor, number: int, key: int, hint: str | None = None, group: int = DEVICES) -> tf.Tensor:
+def all_reduce(
+    value: tf.Tensor, number: int, key: int, hint: str | None = None, group: int | None = None
+) -> tf.Tensor:
     """The sum of a tensor over all members of a group, who have to run this alike.
 
     Args:
@@ -16,12 +18,12 @@ def all_reduce(value: tf.Tensor, number: int, key: int, hint: str | None = None,
         number: of members.
         key: the same for what is summed up, and for nothing else that these members ever sum up.
         hint: how: ``ring``, ``nccl`` or ``auto``; None for ``ring``.
-        group: `DEVICES` or `PROCESSES`.
+        group: `PROCESSES`; None for all devices.
     """
     return tf.raw_ops.CollectiveReduceV2(
         input=value,
         group_size=number,
-        group_key=group,
+        group_key=_DEVICES + number if group is None else group,
         instance_key=key,
         ordering_token=[],
         merge_op="Add",
