@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from slimft.cli import launch
+from slimft.cli import launch, workers
 from slimft.cli.finetune import main
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -105,12 +105,12 @@ def test_worker_0_has_the_streams_of_the_supervisor(launched):
 
 def test_workers_know_each_other(launched, folder, monkeypatch):
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
-    monkeypatch.setattr(launch.system, "processors", lambda: 7)
+    monkeypatch.setattr(workers.system, "processors", lambda: 7)
     launched([DONE, DONE, DONE])
     found = environments(folder)
     clusters = [json.loads(one["TF_CONFIG"]) for one in found]
-    (workers,) = {tuple(one["cluster"]["worker"]) for one in clusters}
-    assert len(set(workers)) == 3 and all(worker.startswith("127.0.0.1:") for worker in workers)
+    (addresses,) = {tuple(one["cluster"]["worker"]) for one in clusters}
+    assert len(set(addresses)) == 3 and all(address.startswith("127.0.0.1:") for address in addresses)
     assert [one["task"] for one in clusters] == [{"type": "worker", "index": index} for index in range(3)]
     assert {one["TF_NUM_INTRAOP_THREADS"] for one in found} == {"2"}
     assert {one["SLIMFT_LOCAL_PROCESSES"] for one in found} == {"3"}
@@ -383,7 +383,7 @@ def test_the_supervisor_loads_no_tensorflow():
 def test_ports_are_free_and_differ():
     import socket
 
-    ports = launch.free_ports(8)
+    ports = workers.free_ports(8)
     assert len(set(ports)) == 8
     for port in ports:
         with socket.socket() as one:
