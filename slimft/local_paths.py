@@ -59,7 +59,9 @@ def address_advice(path: object) -> str | None:
     if scheme == "file":
         return f"write the path itself, /{text[match.end() :].lstrip('/')}"
     if scheme == "hf":
-        return "a checkpoint of the Hugging Face Hub is hf:OWNER/NAME; download anything else, with hf download"
+        return (
+            "write hf:OWNER/NAME for a checkpoint of the Hugging Face Hub; download anything else, with hf download"
+        )
     only = "slimft reads and writes local files only"
     if scheme in _WEB:
         return f"{only}; download it, such as with curl -LO, and give the path of that"

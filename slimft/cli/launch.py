@@ -83,6 +83,8 @@ def supervise(
                 ending = group.run_to_end(stop)
             if ending.status is not None:
                 return ending.status
+            if stop.received is not None:
+                return 128 + stop.received
             attempt, has_saved = attempt + 1, _state_of(train_dir) != state
             failures = 1 if has_saved else failures + 1
             if failures > max_restarts:
@@ -93,14 +95,14 @@ def supervise(
                 return LOST
             again = not has_saved and ending.culprit is not None and ending.culprit == before
             before = None if has_saved else ending.culprit
-            what = f"all {number} workers start" if number > 1 else "it starts"
+            what = f"all {number} workers start again" if number > 1 else "it starts again"
             if again and min_workers is not None and number > min_workers:
                 number, before = number - 1, None
-                what = f"twice in a row, so {number} of {number + 1} workers (--min_workers={min_workers}) start"
+                what = f"as before, so {number} of {number + 1} workers go on (--min_workers={min_workers})"
             where = (
                 "from the last checkpoint" if _state_of(train_dir) else "from the beginning: nothing is saved yet"
             )
-            tell(f"{NAME}: {ending.how}; {what} again {where} (restart {failures} of {max_restarts})")
+            tell(f"{NAME}: {ending.how}; {what} {where} (restart {failures} of {max_restarts})")
 
 
 def _times(restarts: int) -> str:

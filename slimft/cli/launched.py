@@ -23,6 +23,8 @@ def stop_when_alone(longest: float = _LONGEST_SECONDS) -> None:
 
 if __name__ == "__main__":
     threading.Thread(target=stop_when_alone, daemon=True).start()
-    from slimft.cli.finetune import main
-
+    try:
+        from slimft.cli.finetune import main
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(main(["finetune", *sys.argv[1:]]))

@@ -99,7 +99,7 @@ class Group:
                 ending = self._done()
             elif any(ended.values()):
                 ending = self._failed(stop)
-                if ending is None:  # A signal has come meanwhile.
+                if ending is None:
                     continue
             else:
                 time.sleep(self._patience.poll)
@@ -161,11 +161,11 @@ class Group:
         for worker, process in enumerate(self._processes):
             if process.returncode != 0:
                 how = "had to be ended" if worker not in ended else _how_it_ended(process.returncode)
-                tell(f"{NAME}: the run is done; worker {worker} {how} after it")
+                tell(f"{NAME}: the run is done; after that, worker {worker} {how}")
         return Ending(0)
 
     def _failed(self, stop: StopSignals) -> Ending | None:
-        """A worker has ended otherwise than with its work done; None if the supervisor is to stop meanwhile."""
+        """A worker has ended otherwise than with its work done; None if a signal has stopped the run."""
 
         def is_plain(ended: Mapping[int, int]) -> bool:
             return stop.received is not None or _first(ended, _is_fault) is not None
@@ -178,8 +178,9 @@ class Group:
             self.end(ended)
             return Ending(ended[_first(ended, _is_fault)])
         stopped = _first(ended, _is_stop)
-        if stopped is not None:
-            return self._stopped(ended[stopped] - 128)
+        if stopped is not None:  # The signal came to a worker alone.
+            stop.received = signal.Signals(ended[stopped] - 128)
+            return None
         self.end(ended)
         culprit = _first(ended, lambda status: status not in (0, LOST))
         worker = _first(ended, bool) if culprit is None else culprit

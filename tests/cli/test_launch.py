@@ -195,7 +195,9 @@ def test_the_run_is_done_though_a_worker_fails_after_it(launched, folder):
         [[["out", "result"], ["mark", "done"], ["exit", 0]], [["reached", "done"], *KILLED]]
     )
     assert status == 0 and out == "result\n" and attempts(folder) == 1
-    assert lines == ["finetune: the run is done; worker 1 was ended by SIGKILL, as where memory is short after it"]
+    assert lines == [
+        "finetune: the run is done; after that, worker 1 was ended by SIGKILL, as where memory is short"
+    ]
 
 
 def test_fewer_workers_go_on(launched, folder):
@@ -203,7 +205,7 @@ def test_fewer_workers_go_on(launched, folder):
     status, _, lines = launched(bad, bad, [DONE, DONE, DONE], min_workers=2)
     assert status == 0
     assert [len(environments(folder, attempt)) for attempt in range(3)] == [3, 3, 2]
-    assert "2 of 3 workers (--min_workers=2) start again" in lines[-1]
+    assert "2 of 3 workers go on (--min_workers=2)" in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -226,10 +228,12 @@ def test_all_workers_start_again(launched, folder, plan, min_workers):
 
 
 @contextlib.contextmanager
-def supervisor(folder, *plan, patience="launch.Patience(poll=0.01, saves=0.2)"):
+def supervisor(folder, *plan, patience="launch.Patience(poll=0.01, saves=0.2)", terminal=""):
     """A process that supervises workers, and waits until all of these have begun."""
     script = (
-        "import sys\nfrom slimft.cli import launch\n"
+        "import os, sys\nfrom slimft.cli import launch\n"
+        # Who leads a session and opens a terminal has it.
+        f"if {terminal!r}: os.close(os.open({terminal!r}, os.O_RDWR))\n"
         f"command = [sys.executable, {str(folder / 'worker.py')!r}, {json.dumps(plan)!r}, {str(folder)!r}]\n"
         f"sys.exit(launch.supervise(command, {len(plan[0])}, {str(folder)!r}, patience={patience}))\n"
     )
@@ -238,6 +242,7 @@ def supervisor(folder, *plan, patience="launch.Patience(poll=0.01, saves=0.2)"):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=bool(terminal),
     ) as process:
         try:
             until(lambda: all((folder / f"begun-{worker}").exists() for worker in range(len(plan[0]))))
@@ -276,6 +281,17 @@ def test_a_signal_reaches_each_worker_once(folder, number):
     assert attempts(folder) == 1
 
 
+def test_ctrl_c_in_a_terminal_reaches_each_worker_once(folder):
+    ours, its = os.openpty()
+    plan = [begun(0, "stops", "hang"), begun(1, "stops", "hang")]
+    with supervisor(folder, plan, terminal=os.ttyname(its)) as process:
+        os.write(ours, b"\x03")
+        assert process.wait() == 128 + signal.SIGINT
+    os.close(ours)
+    os.close(its)
+    assert [(folder / f"signals-{worker}").read_text() for worker in (0, 1)] == [f"{signal.SIGINT:d} "] * 2
+
+
 def test_a_second_signal_ends_all_at_once(folder):
     with supervisor(folder, [begun(0, "notes", "hang"), begun(1, "notes", "hang")]) as process:
         process.send_signal(signal.SIGINT)
@@ -291,6 +307,16 @@ def test_a_result_counts_though_a_signal_came(folder):
     with supervisor(folder, [first, begun(1, "stops", "hang")]) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
+
+
+def test_a_signal_while_a_broken_group_ends_starts_no_other(folder):
+    plan = [begun(0, "notes", "hang"), [["mark", "begun-1"], ["reached", "begun-0"], *KILLED]]
+    patience = "launch.Patience(poll=0.01, ends=0.1, terminates=1)"
+    with supervisor(folder, plan, patience=patience) as process:
+        until((folder / "signals-0").exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 128 + signal.SIGTERM
+    assert attempts(folder) == 1
 
 
 def test_a_signal_that_one_worker_gets_stops_all(folder):
