@@ -32,7 +32,7 @@ _STORES = (
     _Store(
         ("az", "abfs", "abfss", "adl", "wasb", "wasbs"),
         "mount the container with blobfuse2",
-        "azcopy copy --recursive",
+        "azcopy copy",
     ),
     _Store(("hdfs", "viewfs", "webhdfs"), "mount it through HDFS's NFS gateway", "hdfs dfs -get (-put)"),
     _Store(("sftp", "ssh", "scp"), "mount it with sshfs", "rsync -a"),
