@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from slimft import system
 from slimft.errors import DataError
+from slimft.local_paths import address_advice
 
 try:
     import fcntl
@@ -212,6 +213,9 @@ def _digest_of(file: pathlib.Path, digest: hashlib._Hash) -> str:
 
 def open_regular(file: str | os.PathLike, buffering: int = -1) -> BinaryIO:
     """Opens a file for reading; raises OSError, also of a pipe, which could hang, and of a device without end."""
+    advice = address_advice(file)
+    if advice:
+        raise OSError(errno.EINVAL, advice, os.fspath(file))
     stream = open(file, "rb", buffering, opener=system.open_descriptor)
     if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         stream.close()

@@ -23,6 +23,7 @@ from slimft.conversion import conversion_advice
 from slimft.data.class_names import IMAGENET_CLASSES, LABELS_FILE, ClassNames, imagenet_class_names, read_labels
 from slimft.errors import CheckpointError, DataError, UsageError
 from slimft.filters import compile_pattern
+from slimft.local_paths import check_local
 from slimft.messages import say
 from slimft.nets import NetworkSpec, get_network
 from slimft.nets.heads import HEAD_SCOPE
@@ -290,6 +291,7 @@ def find_network(
     for name, value in given.items():
         if isinstance(value, str) and not value:
             raise UsageError(f"--{name}= is empty; give it a value, or leave it out")
+        check_local(value, f"--{name}")
     if checkpoint is None and train_dir is None:
         missing = "model" if model is None else "checkpoint"
         raise UsageError(f"--{missing} is missing; give it, or --train_dir of a run of bin/finetune")

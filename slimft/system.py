@@ -12,6 +12,7 @@ import hashlib
 import os
 import pathlib
 import platform
+import re
 import threading
 from collections.abc import Callable
 
@@ -24,6 +25,8 @@ _POSITION = threading.Lock()
 # A named pipe without a writer would hang; Windows would translate line ends.
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
+# In the environment: how many processes of a run are on this machine; bin/finetune --launch sets it.
+LOCAL_PROCESSES = "SLIMFT_LOCAL_PROCESSES"
 # glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -86,11 +89,19 @@ def unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def local_processes() -> int:
+    """How many processes of a run share this machine's processors and memory."""
+    text = os.environ.get(LOCAL_PROCESSES, "")
+    return max(1, int(text)) if re.fullmatch("[0-9]{1,4}", text) else 1
+
+
 def processors() -> int:
-    """How many processors this process may use."""
+    """How many processors this process may use: its share of them, where several of a run are on the machine."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        number = len(os.sched_getaffinity(0))
+    else:
+        number = os.cpu_count() or 1
+    return max(1, number // local_processes())
 
 
 @functools.cache

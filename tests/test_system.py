@@ -99,3 +99,12 @@ def test_without_a_home_folder(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     with pytest.raises(UsageError, match="set HOME, or XDG_CACHE_HOME"):
         system.cache_folder("images")
+
+
+@pytest.mark.parametrize("text, share", [(None, 8), ("", 8), ("3", 2), ("99", 1), ("0", 8), ("-1", 8), ("²", 8)])
+def test_processes_of_a_run_share_the_processors(monkeypatch, text, share):
+    monkeypatch.setattr(system.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    monkeypatch.delenv(system.LOCAL_PROCESSES, raising=False)
+    if text is not None:
+        monkeypatch.setenv(system.LOCAL_PROCESSES, text)
+    assert system.processors() == share

@@ -12,6 +12,7 @@ from slimft.checkpoint.base import Checkpoint, reason
 from slimft.checkpoint.locate import Found, locate
 from slimft.checkpoint.write import write_checkpoint
 from slimft.errors import CheckpointError
+from slimft.local_paths import check_local
 from slimft.wire.binary_file import Malformed
 
 __all__ = ["Checkpoint", "open_checkpoint", "write_checkpoint"]
@@ -50,6 +51,7 @@ def open_checkpoint(
     """
     if isinstance(path, Checkpoint):
         return path
+    check_local(path, error=CheckpointError)
     path = os.path.expanduser(os.fspath(path))
     found = locate(path)
     if found is not None:

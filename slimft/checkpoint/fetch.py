@@ -13,6 +13,7 @@ from slimft.checkpoint.official import Release, checkpoint_directory, find_relea
 from slimft.download import Unreachable, download, unpack
 from slimft.errors import CheckpointError, DataError
 from slimft.files import sync_directory, sync_file, temporary_directory
+from slimft.local_paths import check_local
 from slimft.messages import say
 
 
@@ -33,6 +34,7 @@ def fetch(name: str, directory: str | os.PathLike | None = None) -> pathlib.Path
             its checksum.
     """
     release = find_release(name)
+    check_local(directory)
     folder = checkpoint_directory() if directory is None else pathlib.Path(directory).expanduser()
     path = folder / release.file
     try:

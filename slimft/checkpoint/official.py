@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from slimft import system
 from slimft.errors import CheckpointError
+from slimft.local_paths import check_local
 
 # A wheel has the file beside this module, a checkout in its folder checkpoints/.
 _INSTALLED = pathlib.Path(__file__).with_name("official.json")
@@ -127,6 +128,7 @@ def checkpoint_directory() -> pathlib.Path:
     """
     chosen = os.environ.get("SLIMFT_CHECKPOINTS")
     if chosen:
+        check_local(chosen, "SLIMFT_CHECKPOINTS")
         return pathlib.Path(chosen).expanduser()
     if not _INSTALLED.is_file():
         return _CHECKOUT.parent

@@ -13,6 +13,7 @@ from slimft.checkpoint import kinds
 from slimft.checkpoint.base import Checkpoint, reason
 from slimft.checkpoint.view import ArraysInMemory
 from slimft.errors import CheckpointError
+from slimft.local_paths import check_local
 from slimft.wire.binary_file import Malformed
 
 _V2_FILE = re.compile(r"(\.index|\.meta|\.data-\d{5}-of-\d{5})$")
@@ -61,6 +62,7 @@ def write_checkpoint(path: str | os.PathLike, variables: Checkpoint | Mapping[st
         CheckpointError: a variable cannot be read, or its dtype is not one of the format; or the files cannot be
             written. What was there is still there then.
     """
+    check_local(path, error=CheckpointError)
     path = os.path.expanduser(os.fspath(path))
     if not isinstance(variables, Checkpoint):
         variables = ArraysInMemory(variables)

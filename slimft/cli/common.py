@@ -21,6 +21,7 @@ from slimft.cli.flag_files import check_flag_files
 from slimft.cli.slim_flags import ForeignFlag
 from slimft.errors import SlimftError, UsageError
 from slimft.imports import left_out
+from slimft.local_paths import check_local
 from slimft.messages import SafeStream, one_line, say
 
 # Of an error that nobody foresaw (EX_SOFTWARE of sysexits.h). Python's own is 1, which some commands use.
@@ -206,13 +207,17 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:
 
 
 def _parsed(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
-    """Parses the flags in `argv`; returns the other arguments."""
+    """Parses the flags in `argv`; returns the other arguments. No flag of a command takes an address."""
     try:
-        return values(list(argv))[1:]
+        rest = values(list(argv))[1:]
     except flags.Error:
         raise
     except ValueError as error:  # absl's for a --noflag=value.
         raise UsageError(str(error)) from None
+    for name in values:
+        if not isinstance(values[name], ForeignFlag):
+            check_local(values[name].value, f"--{name}")
+    return rest
 
 
 def help_text(name: str, description: str, values: flags.FlagValues, positional: str | None = None) -> str:

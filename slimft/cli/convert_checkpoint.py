@@ -22,6 +22,7 @@ from slimft.cli.read_progress import ReadProgress
 from slimft.cli.text_table import dtype_text
 from slimft.errors import CheckpointError, UsageError
 from slimft.filters import VariableFilter
+from slimft.local_paths import check_local
 from slimft.messages import say
 from slimft.renaming import parse_renames, renamed
 
@@ -92,6 +93,7 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
     """Runs the command on parsed flags and paths."""
     if len(paths) != 2:
         raise UsageError(f"give two paths, SRC and DST, not {len(paths)}")
+    check_local(paths[1])
     destination = os.path.expanduser(paths[1])
     kind = format_to_write(destination)
     # By pread, not mapped: a file that changes meanwhile is an error then.

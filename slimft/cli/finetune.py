@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from slimft.cli import common
+from slimft.cli import common, launch
 from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
+from slimft.errors import UsageError
 from slimft.runs.settings import Settings, kind_of
 from slimft.training.completion import complete, over_file
 
@@ -21,6 +22,8 @@ DESCRIPTION = (
     "is the result as JSON; a --train_dir that holds an unfinished run is continued. --flagfile=FILE reads flags "
     "from a file, such as a run's flags.txt."
 )
+
+_MOST_LAUNCHED = 64
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -50,6 +53,24 @@ def define_flags(values: flags.FlagValues) -> None:
         "the losses to lr_finder.png in the run's directory.",
         **define,
     )
+    flags.DEFINE_integer(
+        "launch",
+        None,
+        "Start so many processes on this machine, which train one run together, each on its share of every batch "
+        "and of the processors (TF_NUM_INTRAOP_THREADS, where you have not set it). When one is lost, all start "
+        "again from the last checkpoint.",
+        lower_bound=1,
+        upper_bound=_MOST_LAUNCHED,
+        **define,
+    )
+    flags.DEFINE_integer(
+        "max_restarts",
+        3,
+        "With --launch: how often to start again before the run has saved a new checkpoint, which sets the count "
+        "back; then the exit status is 75.",
+        lower_bound=0,
+        **define,
+    )
     define_slim_flags(values)
 
 
@@ -71,34 +92,61 @@ def _value(values: flags.FlagValues, field: dataclasses.Field):
     return tuple(value) if kind_of(field) is tuple and value is not None else value
 
 
-def finetune(values: flags.FlagValues) -> None:
-    """Runs the command on parsed flags."""
+def _supervise(values: flags.FlagValues, settings: Settings, arguments: Sequence[str]) -> int:
+    """Lets workers run the command; returns the exit status."""
+    min_workers = settings.min_workers
+    launch.check(values.launch, min_workers)
+    if values.find_lr:
+        raise UsageError(f"--launch={values.launch}: --find_lr tries rates in one process; leave --launch out")
+    train_dir = complete(settings).train_dir
+    # One for all workers and restarts. In front: after "--" it would be no flag.
+    chosen = [] if values.train_dir is not None else [f"--train_dir={train_dir}"]
+    command = launch.worker_command([*chosen, *arguments])
+    return launch.supervise(command, values.launch, train_dir, values.max_restarts, min_workers)
+
+
+def finetune(values: flags.FlagValues, arguments: Sequence[str]) -> int | None:
+    """Runs the command on parsed flags; returns the exit status, if it is not 0.
+
+    Args:
+        values: the flags.
+        arguments: what they were parsed from.
+    """
     if values.list_models:
         print(models_table(), flush=True)
-        return
+        return None
     settings = settings_from(values)
+    if not launch.is_worker():
+        if values.launch is not None and not values.dry_run:
+            return _supervise(values, settings, arguments)
+        if values.launch is None and values["max_restarts"].present:
+            raise UsageError(f"--max_restarts={values.max_restarts} is for --launch=N; give that too")
     if values.find_lr:
         with common.quiet_standard_error():
             from slimft.training.lr_finder import find_learning_rate
 
         common.print_result(find_learning_rate(settings))
-        return
+        return None
     with common.quiet_standard_error():
         from slimft.api.reported import train_and_evaluate
         from slimft.training.run import prepare, prepare_alone
 
+    # What was saved since goes on from where that was.
+    resume_from = None if launch.has_saved() else values.resume_from
     if values.dry_run:
-        run = prepare_alone(settings, resume_from=values.resume_from)
+        run = prepare_alone(settings, resume_from=resume_from)
         run.say_notes()
         print(run.describe(), flush=True)
         run.check()
-        return
-    run = prepare(settings, resume_from=values.resume_from)
+        return None
+    run = prepare(settings, resume_from=resume_from)
     result = train_and_evaluate(run)
     if run.group.is_chief:  # Of several processes one tells.
         common.print_result(result)
+    return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    return common.run(sys.argv if argv is None else argv, define_flags, finetune, DESCRIPTION)
+    argv = sys.argv if argv is None else argv
+    return common.run(argv, define_flags, lambda values: finetune(values, argv[1:]), DESCRIPTION)

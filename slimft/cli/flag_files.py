@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from slimft.errors import UsageError
 from slimft.files import read_bounded
+from slimft.local_paths import check_local
 
 # Of all files together, each as often as it is named; a run's flags.txt has some hundreds.
 _MOST_BYTES = 1 << 20
@@ -43,6 +44,7 @@ def _check(lines: list[str], above: tuple[str, ...], left: int) -> int:
         file = os.path.expanduser((value if equals else following).strip())
         if name not in _SPELLINGS or not file:
             continue
+        check_local(file, "--flagfile")
         if file in above or len(above) == _MOST_DEPTH:
             raise UsageError(f"--flagfile={file}: files of flags name each other too deeply, or in a circle")
         data = read_bounded(file, _MOST_BYTES)

@@ -20,6 +20,7 @@ from slimft.data.file_dataset import PassedOver
 from slimft.data.image_formats import READABLE, SOME_SUFFIXES, find_images
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
+from slimft.local_paths import address_advice
 from slimft.messages import printable, say, stream_for_bars
 
 DESCRIPTION = (
@@ -164,7 +165,9 @@ def _find(arguments: list[str]) -> tuple[list[str], bool]:
         elif os.path.lexists(argument):
             paths.append(argument)
         else:
-            report(DataError(f"{argument} is not there; name a file or a folder"))
+            advice = address_advice(argument)
+            missing = f"{argument} is not there; name a file or a folder"
+            report(DataError(f"{argument}: {advice}" if advice else missing))
     return paths, not wrong
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from slimft.cli import common
 from slimft.errors import UsageError
+from slimft.local_paths import check_local
 
 DESCRIPTION = (
     "Runs a Python script (or Jupyter notebook) of TensorFlow 1 and TF-Slim as it is: tensorflow is tf.compat.v1 "
@@ -113,6 +114,7 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
     """
     name, folder = path, os.getcwd()
     if not options.is_module:
+        check_local(path)
         if not os.path.isfile(path):
             raise UsageError(f"{path} is {'a folder, not a script' if os.path.isdir(path) else 'not there'}")
         folder = os.path.dirname(os.path.realpath(path))

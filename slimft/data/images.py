@@ -67,7 +67,7 @@ _UPRIGHT = {
     8: (Image.Transpose.ROTATE_90, True, False, True),
 }
 
-_budget = PixelBudget(MOST_PIXELS_AT_A_TIME)
+_budget = PixelBudget(MOST_PIXELS_AT_A_TIME // system.local_processes())
 # As many decode as there are processors; more would take Python's lock from each other, while others read files.
 _processors = threading.BoundedSemaphore(system.processors())
 

@@ -13,6 +13,7 @@ import numpy as np
 from slimft.data.dataset import OF_MASKS, OF_RECORDS, DataOptions, Dataset
 from slimft.data.splits import subset
 from slimft.errors import UsageError
+from slimft.local_paths import check_local
 
 # Name to the module of slimft.data whose `load(data_dir, options)` returns splits that never change.
 _FIXED = {"cifar10": "cifar10", "digits": "digits"}
@@ -142,6 +143,7 @@ def _check_reading(name: str, options: DataOptions) -> None:
 
 
 def _expanded(data_dir: str | pathlib.Path | None) -> pathlib.Path | None:
+    check_local(data_dir, "--data_dir")
     return None if data_dir is None else pathlib.Path(os.path.expanduser(data_dir))
 
 

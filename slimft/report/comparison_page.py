@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from slimft.files import write_atomically
+from slimft.local_paths import check_local
 from slimft.report.comparison import Comparison, Row, common, read_comparison
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, join, section, table, tag
@@ -27,6 +28,7 @@ def compare(train_dirs: Sequence[str | pathlib.Path], output: str | pathlib.Path
         UsageError: a directory is no run's, or is named twice; or the runs are of several tasks.
         DataError: a file in one is not as a run writes it.
     """
+    check_local(output, "--output")
     output = pathlib.Path(output).expanduser()
     check_output(output)
     comparison = read_comparison(train_dirs)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from slimft.errors import DataError, UsageError
+from slimft.local_paths import check_local
 from slimft.runs.checked_json import Value, read_json
 from slimft.runs.history_file import HISTORY_FILE, Record, SavedHistory, read_history
 from slimft.runs.result import RESULT_FILE, Result, parse_result
@@ -198,6 +199,7 @@ def read_run(train_dir: str | pathlib.Path) -> RunFiles:
         UsageError: it is no run's directory.
         DataError: a file in it cannot be read, or is not as a run writes it.
     """
+    check_local(train_dir)
     train_dir = pathlib.Path(train_dir).expanduser()
     if not os.path.lexists(train_dir / SETTINGS_FILE):
         what = f"{SETTINGS_FILE} is missing in it" if os.path.isdir(train_dir) else "it is no directory"

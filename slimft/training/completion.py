@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from slimft.errors import UsageError
 from slimft.filters import split_patterns
+from slimft.local_paths import check_local
 from slimft.nets import get_network
 from slimft.runs.settings import DEFAULTS, OF_RECIPES, Settings, kind_of
 from slimft.runs.settings_file import read_settings
@@ -38,6 +39,8 @@ def complete(settings: Settings) -> Settings:
         settings,
         **{field.name: _typed(field, getattr(settings, field.name)) for field in dataclasses.fields(Settings)},
     )
+    for name in ("checkpoint", "data_dir", "train_dir"):
+        check_local(getattr(settings, name), f"--{name}")
     if settings.model is None:
         raise UsageError("--model is missing; --list_models shows which there are")
     spec = get_network(settings.model)
@@ -61,6 +64,7 @@ def over_file(given: Mapping[str, object], file: str | os.PathLike | None) -> Se
     Raises:
         DataError: the file is missing or not as a run writes it.
     """
+    check_local(file, "--settings")
     saved = {} if file is None else read_settings(os.path.expanduser(file))
     left = ("train_dir", *(OF_RECIPES if "recipe" in given else ()))
     return Settings(**{**{name: value for name, value in saved.items() if name not in left}, **given})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
 # SIGHUP comes when a terminal or an ssh connection is closed; Windows has none.
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# In the environment of a worker of bin/finetune --launch, which its supervisor ends if need be. What signals all
+# processes of a job, as Slurm does, reaches it twice: by itself and from the supervisor.
+LAUNCHED = "SLIMFT_LAUNCHED"
 
 
 class StopSignals:
-    """Notes SIGINT, SIGTERM and SIGHUP instead of dying; the second one acts as ever.
+    """Notes SIGINT, SIGTERM and SIGHUP instead of dying; the second one acts as ever, but for a launched worker.
 
     What was ignored before stays ignored, as SIGHUP is under nohup. Used as a context manager. Outside the main
     thread, where Python takes no signals, it notes nothing.
@@ -36,8 +40,9 @@ class StopSignals:
 
     def _note(self, number, frame):
         del frame
-        self.received = signal.Signals(number)
-        self._restore()
+        self.received = self.received or signal.Signals(number)
+        if LAUNCHED not in os.environ:
+            self._restore()
 
     def _restore(self):
         while self._previous:
