@@ -59,6 +59,8 @@ class TrainingGraph:
         measured: scalars of the batch by the names of the task's `measured`. The loss is the mean as class weights,
             label smoothing, mixing and focal loss make it, without auxiliary logits and weight decay.
         learning_rate: the rate of this step.
+        ready: scalar float64, in seconds since 1970, when this process had computed its part of a batch, and begins
+            to wait for others; None where there are none.
         global_step: the variable that counts steps.
         all_finite: whether every variable is finite: also batch_norm's statistics, averages and slots.
         evaluator: evaluates with the same variables, or their moving averages.
@@ -81,6 +83,7 @@ class TrainingGraph:
     train_op: tf.Operation
     measured: dict[str, tf.Tensor]
     learning_rate: tf.Tensor
+    ready: tf.Tensor | None
     global_step: tf.Variable
     all_finite: tf.Tensor
     evaluator: Evaluator
@@ -222,6 +225,7 @@ def build_graph(
             train_op=train_op,
             measured=measured,
             learning_rate=rate,
+            ready=replicas.ready([one for tower in towers for one in tower.gradients if one is not None]),
             global_step=global_step,
             all_finite=_all_finite(),
             evaluator=evaluator,

@@ -20,6 +20,7 @@ from slimft.runs.history import History
 from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.cluster.joining import WorkerLost
+from slimft.training.cluster.pace import Pace
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
 from slimft.training.features import Features, cut_graph
 from slimft.training.hparams import write_hparams
@@ -177,6 +178,7 @@ def _train(state: State) -> float | None:
     run, history = state.run, state.history
     schedule = Schedule(run.settings, run.splits["train"].num_examples, run.total_steps)
     meter = Meter(history, state.events, schedule.images_per_step, schedule.log_steps)
+    pace = Pace(run.group, schedule.log_steps, state.events.write)
     if not run.finished:
         state.features.compute(("train", "validation"))
     feeds = state.features.training_batches(state.step * run.settings.accumulate)
@@ -217,6 +219,7 @@ def _train(state: State) -> float | None:
                 raise diverged(run, state.step + 1, f"the loss is {measured.values['loss']}")
             state.step += 1
             meter.step(state.step, time.monotonic() - began, measured)
+            pace.step(state.step, measured.own_seconds)
             progress.step(state.step, measured.values)
 
 

@@ -21,10 +21,12 @@ class Measured(NamedTuple):
     Attributes:
         values: the means over its batches, by the names of `slimft.tasks.Task.measured`.
         learning_rate: its learning rate.
+        own_seconds: what this process computed before it had to wait for others; None where there are none.
     """
 
     values: dict[str, float]
     learning_rate: float
+    own_seconds: float | None = None
 
 
 class Progress(ProgressBar):

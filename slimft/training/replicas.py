@@ -107,6 +107,13 @@ class Replicas(Protocol):
             gradients: whether they are gradients, which may go over the wire in fewer bits.
         """
 
+    def ready(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor | None:
+        """Adds what tells when this process has computed its gradients, and begins to wait for other processes.
+
+        Returns:
+            scalar float64, in seconds since 1970; None where there is no other process.
+        """
+
     def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
         """Adds ops that give the chief's values to the other processes; to be run one after the other, by all."""
 
@@ -152,6 +159,10 @@ class OneProcess:
         del gradients
         (own,) = values
         return list(own)
+
+    def ready(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor | None:
+        del gradients
+        return None
 
     def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
         del variables
@@ -235,6 +246,10 @@ class Towers:
         if graph not in self._graphs:
             self._graphs[graph] = itertools.count(next(_GRAPHS) % _MOST_GRAPHS * _KEYS_OF_A_GRAPH)
         return self._graphs[graph]
+
+    def ready(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor | None:
+        del gradients
+        return None
 
     def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
         del variables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from slimft.checkpoint.locate import latest_in_state
@@ -161,14 +162,19 @@ class Run:
             feeds: what to feed for each batch; None where batches are read (`start_batches`).
         """
         training, batches = self.training, self.settings.accumulate
-        fetches = [training.measured, training.learning_rate]
+        fetches, own_seconds = [training.measured, training.learning_rate], None
+        if training.ready is not None:
+            fetches, own_seconds = [*fetches, training.ready], 0.0
         means = dict.fromkeys(training.measured, 0.0)
         for number in range(batches):
             op = training.train_op if number == batches - 1 else training.add_gradients
+            began = time.time()
             with training.batches.errors():
-                measured, rate, _ = session.run([*fetches, op], feeds and next(feeds))
+                _, measured, rate, *ready = session.run([op, *fetches], feeds and next(feeds))
+            if own_seconds is not None:
+                own_seconds += ready[0] - began
             means = {name: mean + float(measured[name]) / batches for name, mean in means.items()}
-        return Measured(means, float(rate))
+        return Measured(means, float(rate), own_seconds)
 
     def check(self) -> None:
         """Raises RestoreError or UsageError if the plan cannot be carried out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -20,6 +21,7 @@ from slimft.training.cluster.exchange import Exchange
 from slimft.training.cluster.joining import LEADER, WorkerLost, join, start_server
 from slimft.training.cluster.members import Cluster
 from slimft.training.cluster.peers import Peers
+from slimft.training.cluster.stall import Stall
 
 # How long it may take to find out who is lost, and to leave what waits for it.
 _SECONDS_TO_FIND, _SECONDS_TO_LEAVE = 9.0, 60.0
@@ -126,8 +128,11 @@ class Processes:
         self.number, self.index = len(members), self._members.index(cluster.index)
         self.is_chief = self.index == 0
         quiet(not self.is_chief)
+        # Python's end and a thread in the middle of a call of TensorFlow's do not go together.
+        atexit.register(self.leave, together=False)
         others = {index: one for index, one in members.items() if index != cluster.index}
         self._peers = Peers(cluster, others, self._abandon)
+        self._stall = Stall(cluster.index, {index: cluster.addresses[index] for index in members}, cluster.name)
         with self._errors():
             self._exchange = Exchange(self.number, self.index, self.target, self.config())
             self.watch(self._exchange.session)
@@ -145,6 +150,7 @@ class Processes:
         return self._cluster.name(self._members[index])
 
     def any(self, *flags: bool) -> list[bool]:
+        self.note()
         with self._errors():
             return self._exchange.any(flags)
 
@@ -153,11 +159,17 @@ class Processes:
         return json.loads(self.gather(message)[0])
 
     def gather(self, message: bytes) -> list[bytes]:
+        self.note()
         with self._errors():
             return self._exchange.gather(message)
 
     def watch(self, session: tf.Session) -> None:
         self._sessions.add(session)
+
+    def note(self) -> float:
+        """Notes that this process has come to where it waits for the others; returns the time, since 1970."""
+        self._stall.note()
+        return time.time()
 
     def failure(self, error: Exception) -> SlimftError | None:
         if isinstance(error, WorkerLost):
@@ -184,9 +196,11 @@ class Processes:
             with contextlib.suppress(tf.errors.OpError, RuntimeError):
                 self._exchange.any([True])
         self._left = True
+        atexit.unregister(self.leave)
         if self._lost_at is not None:
             time.sleep(max(0.0, self._lost_at + _SECONDS_TO_LINGER - time.monotonic()))
         self._peers.end()
+        self._stall.end()
         quiet(False)
 
     @contextlib.contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from slimft.compat import tf
 from slimft.data.rows import Rows
 from slimft.training.cluster.buckets import bucketed, fused, wire_type
@@ -35,6 +37,11 @@ class Workers(Towers):
         super().__init__(devices, config, collective, kind)
         self.number, self._first = group.number * len(devices), group.index * len(devices)
         self.target, self._wire, self._is_chief = group.target, wire, group.is_chief
+        self._note = group.note
+
+    def ready(self, gradients: Sequence[tf.Tensor]) -> tf.Tensor:
+        with tf.control_dependencies(gradients):
+            return tf.numpy_function(lambda: np.float64(self._note()), [], tf.float64)
 
     def rows(self, batch_size: int) -> Rows | None:
         sizes = self._sizes(batch_size)
