@@ -27,6 +27,17 @@ def _caches_of_their_own(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="module")
+def plain_charts():
+    """The charts of reports are empty: they take half of the time of a short run, and are tested elsewhere."""
+    from slimft.report import figures
+    from slimft.report.markup import tag
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_svg", lambda figure, identity, title: tag("svg", role="img", aria_label=title))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder with real checkpoints and data; the tests that need it are skipped without it."""
@@ -195,6 +206,7 @@ def warm_python():
             python = pathlib.Path(folder, "python")
             python.write_text(f'#!/bin/sh\nexec {shlex.join(client)} "$@"\n')
             python.chmod(0o700)
+            python.with_name("python3").symlink_to(python)  # As the scripts in bin/ name it.
             yield str(python)
 
 
