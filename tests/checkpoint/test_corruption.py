@@ -176,7 +176,7 @@ def test_memory_is_bounded_by_the_size_of_the_file(tiny, version, file, verify):
     most = 0
     victim.outcome(verify)
     assert ml_dtypes.bfloat16  # Imported before memory is measured: a changed byte can ask for it.
-    for _ in changes(path, range(path.stat().st_size), lambda value: [value ^ 1, value ^ 0x80, 0x7F, 0xFF]):
+    for _ in changes(path, range(path.stat().st_size), lambda value: [value ^ 0x80, 0x7F, 0xFF]):
         most = max(most, peak(lambda: victim.outcome(verify)))
     print(f"{version} {file}: at most {most} bytes of memory")
     assert most < 64 << 10
