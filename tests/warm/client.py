@@ -2,8 +2,8 @@
 
     python -S -E client.py SOCKET ARGUMENT...
 
-Signals are passed on. SIGKILL, which is not, ends the command as soon as the server sees that its client is gone: what
-has to be over before a test goes on is waited for by the end of its standard output.
+Signals are passed on. SIGKILL, which is not, ends the command as soon as the server sees that its client is gone: a
+test that goes on when the command is over waits for the end of its standard output or error.
 """
 
 import os

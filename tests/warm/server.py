@@ -2,9 +2,9 @@
 
     python server.py DESCRIPTOR
 
-The descriptor is of a socket that listens. Such a process is as any other (it has its own arguments, environment,
-folder, streams, exit status, and is killed alone), but begins with TensorFlow and slimft.compat imported, which takes
-seconds. The server ends when its standard input does.
+The descriptor is of a socket that listens. Such a process is as any other (it has arguments, an environment, a
+folder, streams and an exit status of its own, and is killed alone), but begins with TensorFlow and slimft.compat
+imported, which takes seconds. The server ends when its standard input does.
 """
 
 import atexit
@@ -92,6 +92,7 @@ def streams():
 
 def run(arguments):
     """Runs a script, ``-m module`` or ``-c code``, as Python does."""
+    sys.orig_argv = [sys.executable, *arguments]
     if arguments[0] == "-c":
         sys.argv, sys.path[0] = ["-c", *arguments[2:]], ""
         module = sys.modules["__main__"] = types.ModuleType("__main__")
@@ -105,7 +106,7 @@ def run(arguments):
 
 
 def leave(status):
-    """Ends the process as Python does, but leaves TensorFlow's modules as they are: to take them apart takes a second.
+    """Ends the process as Python does, but leaves the modules as they are: to take them apart takes a second.
 
     Args:
         status: what SystemExit has: a number, None or a message.
@@ -125,7 +126,10 @@ def leave(status):
 
 if __name__ == "__main__":
     sys.path.insert(1, ROOT)
-    import slimft.compat  # noqa: F401
+    from slimft.cli.common import quiet_standard_error
+
+    with quiet_standard_error():  # As the commands do, which leave Keras out.
+        import slimft.compat  # noqa: F401
 
     gc.freeze()  # A collection does not touch, and so copy, what all forks share.
     arguments, environment, folder = serve(int(sys.argv[1]))
