@@ -4,8 +4,11 @@ import contextlib
 import http.server
 import os
 import pathlib
+import shlex
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import types
 
@@ -21,6 +24,17 @@ def _caches_of_their_own(tmp_path_factory):
     """What the tests cache is not the user's, nor in the commands they run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def plain_charts():
+    """The charts of reports are empty: they take half of the time of a short run, and are tested elsewhere."""
+    from slimft.report import figures
+    from slimft.report.markup import tag
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_svg", lambda figure, identity, title: tag("svg", role="img", aria_label=title))
         yield
 
 
@@ -172,8 +186,33 @@ def voc(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_command(tmp_path_factory):
-    """A script that is bin/finetune but knows `--model=tiny`, to be run as a process of its own."""
+def warm_python():
+    """The path of what stands for `sys.executable`, but begins with TensorFlow imported: see tests/warm.
+
+    That saves seconds a process. Its number is another than that of the process that the test starts, and limits of
+    resources and signals that are ignored are not handed on: where these count, start `sys.executable`.
+    """
+    if not hasattr(os, "pidfd_open"):  # Python has it on Linux.
+        yield sys.executable
+        return
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/socket")
+        listener.listen(64)
+        server = [sys.executable, str(ROOT / "tests/warm/server.py"), str(listener.fileno())]
+        with subprocess.Popen(
+            server, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=[listener.fileno()]
+        ):
+            client = [sys.executable, "-S", "-E", str(ROOT / "tests/warm/client.py"), f"{folder}/socket"]
+            python = pathlib.Path(folder, "python")
+            python.write_text(f'#!/bin/sh\nexec {shlex.join(client)} "$@"\n')
+            python.chmod(0o700)
+            python.with_name("python3").symlink_to(python)  # As the scripts in bin/ name it.
+            yield str(python)
+
+
+@pytest.fixture(scope="session")
+def tiny_script(tmp_path_factory):
+    """A script that is bin/finetune but knows `--model=tiny`."""
     script = tmp_path_factory.mktemp("bin") / "finetune"
     script.write_text(
         "import importlib.util, sys\n"
@@ -185,7 +224,19 @@ def tiny_command(tmp_path_factory):
         "from slimft.cli.finetune import main\n"
         "sys.exit(main())\n"
     )
-    return [sys.executable, str(script)]
+    return script
+
+
+@pytest.fixture(scope="session")
+def tiny_command(tiny_script, warm_python):
+    """`tiny_script` to be run as a process of its own, which begins warm."""
+    return [warm_python, str(tiny_script)]
+
+
+@pytest.fixture(scope="session")
+def fresh_tiny_command(tiny_script):
+    """`tiny_script` to be run as a process of its own, by Python."""
+    return [sys.executable, str(tiny_script)]
 
 
 @pytest.fixture(scope="session")
@@ -193,13 +244,25 @@ def run_python():
     """Runs Python code in a fresh process at the project's root; returns its standard output."""
 
     def run(code, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return _printed([sys.executable, "-c", code, *arguments])
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_warm_python(warm_python):
+    """As `run_python`, in a process that begins with TensorFlow and slimft.compat imported."""
+
+    def run(code, *arguments):
+        return _printed([warm_python, "-c", code, *arguments])
+
+    return run
+
+
+def _printed(command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="session")

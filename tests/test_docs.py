@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -53,11 +52,11 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("file", RUN, ids=lambda file: file.name)
-def test_blocks_run_one_after_the_other(file, folder):
+def test_blocks_run_one_after_the_other(file, folder, warm_python):
     code = "\n".join(block for reason, block in blocks_of(file) if not reason)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        [warm_python, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     if file.name == "api.md":

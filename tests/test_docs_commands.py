@@ -209,11 +209,11 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
-def test_what_has_no_time_above_it_runs(page, folder):
+def test_what_has_no_time_above_it_runs(page, folder, warm_python):
     commands = [words for block in blocks_of(page) if block.runs for words in commands_of(block.code)]
     assert all(words[0].startswith("bin/") or words[:2] == ["python", "-c"] for words in commands)
     code = "\n".join(["set -ex", *(block.code for block in blocks_of(page) if block.runs)])
-    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    path = os.pathsep.join([os.path.dirname(warm_python), os.path.dirname(sys.executable), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         ["bash", "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=600

@@ -214,7 +214,7 @@ def test_a_note_that_is_damaged(serve, ranged_file, archive, folder, publish, ca
     assert json.loads(captured.out)[0]["compared_with"] == "nothing" and NOTE in captured.err
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=200), st.lists(st.from_regex(rb"[0-9a-f]{62,65} [ *].{0,9}")).map(b"\n".join)))
 def test_any_note_is_read_or_refused(tmp_path, text):
     release = official.Release("small", "net", "http://x/" + ARCHIVE, "small.ckpt", "tensorflow_v2", SHAPES)

@@ -13,7 +13,6 @@ import runpy
 import signal
 import string
 import subprocess
-import sys
 import time
 
 import hypothesis
@@ -65,7 +64,7 @@ def hub(v2_files):
 
 
 @pytest.fixture
-def command(hub, tmp_path):
+def command(hub, tmp_path, warm_python):
     """Starts a command of bin/, or Python, that finds `hub` for the Hub and its cache in ``tmp_path/home``."""
 
     def command(name, *arguments, **env):
@@ -74,7 +73,7 @@ def command(hub, tmp_path):
         places = {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url, "no_proxy": "*"}
         places["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
         return subprocess.Popen(
-            [sys.executable, *program, *map(str, arguments)],
+            [warm_python, *program, *map(str, arguments)],
             env={**kept, **places, **env},
             cwd=tmp_path,
             stdout=subprocess.PIPE,

@@ -82,3 +82,14 @@ def make_run(tiny, tmp_path, images):
         return run
 
     return make
+
+
+@pytest.fixture
+def object_based(run_warm_python, tmp_path):
+    """A checkpoint as TensorFlow 2 writes it, of one variable; in a process of its own, which has its behaviour."""
+    return run_warm_python(
+        "import sys, tensorflow as tf; tf.compat.v1.enable_v2_behavior(); model = tf.Module()\n"
+        "model.w = tf.Variable([1., 2.], name='dense/kernel')\n"
+        "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))",
+        str(tmp_path / "tf2"),
+    ).strip()

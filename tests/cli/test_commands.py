@@ -14,6 +14,8 @@ from slimft.cli import evaluate, finetune
 from slimft.compat import tf
 from slimft.nets import network_names
 
+pytestmark = pytest.mark.usefixtures("plain_charts")
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUN = ["--model=tiny", "--dataset=digits", "--batch_size=64", "--steps=3"]
 

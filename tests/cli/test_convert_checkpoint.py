@@ -202,25 +202,21 @@ def test_a_value_that_does_not_fit_is_an_error_that_names_its_variable(rejected,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ckpt.data-00000-of-00001", "a.ckpt.index"]
 
 
-def test_object_based_checkpoints(convert, rejected, checkpoint, tmp_path, run_python):
-    made = run_python(
-        "import sys, tensorflow as tf; model = tf.Module()\n"
-        "model.w = tf.Variable([1., 2.], name='dense/kernel')\n"
-        "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))",
-        str(tmp_path / "tf2"),
-    ).strip()
+def test_object_based_checkpoints(convert, rejected, checkpoint, object_based, tmp_path):
     kernel, step = np.float32([1, 2]), {"save_counter/.ATTRIBUTES/VARIABLE_VALUE": np.int64(0)}
-    step = {name: value for name, value in step.items() if name in slimft.open_checkpoint(made)}
+    step = {name: value for name, value in step.items() if name in slimft.open_checkpoint(object_based)}
     for suffix in ("npz", "safetensors"):
-        _, err = convert(made, tmp_path / f"a.{suffix}")
+        _, err = convert(object_based, tmp_path / f"a.{suffix}")
         assert "_CHECKPOINTABLE_OBJECT_GRAPH left out" in err
         assert_same(
             slimft.open_checkpoint(tmp_path / f"a.{suffix}"), {"model/w/.ATTRIBUTES/VARIABLE_VALUE": kernel, **step}
         )
-    convert(made, tmp_path / "copy.ckpt")
+    convert(object_based, tmp_path / "copy.ckpt")
     assert slimft.open_checkpoint(tmp_path / "copy.ckpt").aliases()["dense/kernel"].startswith("model/w/")
     for name in ("full.ckpt", "full.npz"):
-        _, err = convert(made, tmp_path / name, "--full_names", "--include=dense", "--rename=dense:net/dense")
+        _, err = convert(
+            object_based, tmp_path / name, "--full_names", "--include=dense", "--rename=dense:net/dense"
+        )
         assert "left out" not in err
         assert_same(slimft.open_checkpoint(tmp_path / name), {"net/dense/kernel": kernel})
     rejected([checkpoint, tmp_path / "b.npz", "--full_names"], "model.ckpt has no full names")

@@ -11,6 +11,8 @@ from slimft.cli import evaluate, finetune, predict
 from slimft.compat import tf
 from slimft.runs.settings_file import load_settings
 
+pytestmark = pytest.mark.usefixtures("plain_charts")
+
 RNG = np.random.default_rng(0)
 FLAGS = ["--model=tiny", "--image_size=16", "--batch_size=8", "--steps=6", "--cache=off", "--augment=none"]
 

@@ -15,6 +15,8 @@ from slimft.checkpoint import official
 from slimft.cli import fetch_checkpoint, finetune
 from slimft.compat import slim, tf
 
+pytestmark = pytest.mark.usefixtures("plain_charts")
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

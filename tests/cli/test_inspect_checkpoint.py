@@ -181,20 +181,14 @@ def test_scopes_hold_together_where_names_are_not_sorted(inspect, tmp_path):
     assert scopes(inspect(tmp_path / "a.npz", "--depth=2")[1]) == ["b", "b/x", "b/y", "a", "a/x"]
 
 
-def test_object_based_checkpoints_show_full_names(inspect, inspect_json, tmp_path, run_python):
-    made = run_python(
-        "import sys, tensorflow as tf; model = tf.Module()\n"
-        "model.w = tf.Variable([1., 2.], name='dense/kernel')\n"
-        "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))",
-        str(tmp_path / "tf2"),
-    ).strip()
-    _, out, _ = inspect(made)
+def test_object_based_checkpoints_show_full_names(inspect, inspect_json, object_based, tmp_path):
+    _, out, _ = inspect(object_based)
     line = next(line for line in out.splitlines() if line.startswith("model/w/.ATTRIBUTES/VARIABLE_VALUE "))
     assert line.split()[1] == "dense/kernel"
     string = next(line for line in out.splitlines() if line.startswith("_CHECKPOINTABLE_OBJECT_GRAPH "))
     assert string.split()[1:] == ["scalar", "string", "-", "-", "-"]
-    assert "1 variable, 2 parameters" in inspect(made, "--match=dense/kernel")[1]
-    [row] = inspect_json(made, "--match=dense")[1][0]["variables"]
+    assert "1 variable, 2 parameters" in inspect(object_based, "--match=dense/kernel")[1]
+    [row] = inspect_json(object_based, "--match=dense")[1][0]["variables"]
     assert (row["full_name"], row["parameters"]) == ("dense/kernel", 2)
 
 

@@ -98,9 +98,15 @@ if __name__ == '__main__':
 """
 
 
-def run(script, *arguments, cwd=None):
-    command = [sys.executable, str(ROOT / "bin" / "run_legacy"), str(script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+@pytest.fixture
+def run(warm_python):
+    """Runs the command in a process of its own; returns what `subprocess.run` does."""
+
+    def run(*arguments, cwd=None):
+        command = [warm_python, str(ROOT / "bin" / "run_legacy"), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+    return run
 
 
 def write(path, text):
@@ -137,7 +143,7 @@ def checkpoint(tmp_path):
         return tf.train.Saver(slim.get_model_variables()).save(session, str(tmp_path / "inception_v1.ckpt"))
 
 
-def test_a_script_of_2017_trains_and_evaluates(tmp_path, records, checkpoint):
+def test_a_script_of_2017_trains_and_evaluates(run, tmp_path, records, checkpoint):
     script = write(tmp_path / "train.py", TRAIN_AND_EVALUATE)
     run_dir = tmp_path / "run"
     done = run(
@@ -163,7 +169,7 @@ def test_a_script_of_2017_trains_and_evaluates(tmp_path, records, checkpoint):
     assert np.abs(after.get_tensor(f"{logits}/biases")).max() > 0
 
 
-def test_the_script_is_run_as_python_runs_it(tmp_path):
+def test_the_script_is_run_as_python_runs_it(run, tmp_path):
     (tmp_path / "nets").mkdir()
     write(tmp_path / "nets" / "__init__.py", "whose = 'its own'")
     write(tmp_path / "helper.py", "value = 7")
@@ -182,7 +188,7 @@ def test_the_script_is_run_as_python_runs_it(tmp_path):
     assert done.stdout.splitlines()[-1] == expected
 
 
-def test_the_scripts_error_is_shown_as_ever(tmp_path):
+def test_the_scripts_error_is_shown_as_ever(run, tmp_path):
     script = write(tmp_path / "script.py", "def f():\n    raise KeyError('its own')\n\nprint('before')\nf()\n")
     done = run(script)
     assert done.returncode == 1
@@ -247,7 +253,7 @@ def test_usage(as_script, tmp_path, capsys):
     assert all(flag in help_text for flag in ("--allow_pickle", "--tf_version", "-m MODULE"))
 
 
-def test_what_libraries_no_longer_have(tmp_path):
+def test_what_libraries_no_longer_have(run, tmp_path):
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -256,15 +262,7 @@ def test_what_libraries_no_longer_have(tmp_path):
         "import sys\nimport cPickle\nimport tensorflow as tf\nfrom package.names import found\n"
         "print(found, sys.argv[1:], tf.__version__, xrange(1))\n"
     )
-    command = [
-        sys.executable,
-        str(pathlib.Path(__file__).parents[2] / "bin" / "run_legacy"),
-        "--tf_version=1.15.0",
-        "-m",
-        "package",
-        "--own=flag",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = run("--tf_version=1.15.0", "-m", "package", "--own=flag", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "(<class 'float'>, [0, 1]) ['--own=flag'] 1.15.0 range(0, 1)\n"
     for word in ("np.float (names.py, line 2)", "xrange (__main__.py)", "import cPickle (__main__.py, line 2)"):

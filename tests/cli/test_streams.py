@@ -152,9 +152,17 @@ def test_an_unforeseen_error_is_one_line_and_no_status_of_its_own(checkpoint, tm
 
 
 @pytest.mark.parametrize("redirection", [*BAD_ERROR, "2>&1 | head -n 1"])
-def test_training_evaluation_and_prediction_go_on(tiny_command, tmp_path, redirection):
+def test_training_evaluation_and_prediction_go_on(warm_python, tiny_script, tmp_path, redirection):
     run = tmp_path / "run"
-    train = [*tiny_command, "--model=tiny", "--dataset=digits", "--steps=6", "--eval_every=3", f"--train_dir={run}"]
+    train = [
+        warm_python,
+        tiny_script,
+        "--model=tiny",
+        "--dataset=digits",
+        "--steps=6",
+        "--eval_every=3",
+        f"--train_dir={run}",
+    ]
     piped = "| head" in redirection
     done = shell(train, f"{redirection}; exit ${{PIPESTATUS[0]}}")
     assert done.returncode == (141 if piped else 0), done.stderr
@@ -169,8 +177,8 @@ def test_training_evaluation_and_prediction_go_on(tiny_command, tmp_path, redire
     PIL.Image.new("RGB", (8, 8)).save(tmp_path / "good.png")
     for name, arguments in (("evaluate", []), ("predict", [tmp_path / "bad.png", tmp_path / "good.png", "--json"])):
         script = tmp_path / name
-        script.write_text(pathlib.Path(tiny_command[1]).read_text().replace("cli.finetune", f"cli.{name}"))
-        done = shell([sys.executable, script, f"--train_dir={run}", *arguments], redirection)
+        script.write_text(tiny_script.read_text().replace("cli.finetune", f"cli.{name}"))
+        done = shell([warm_python, script, f"--train_dir={run}", *arguments], redirection)
         assert done.returncode == (1 if name == "predict" else 0), done.stderr
         assert json.loads(done.stdout.splitlines()[-1])
     if redirection == "2>&-":

@@ -1,8 +1,5 @@
 """Our batch_norm against slim's own: everything that a user could see has to be the same."""
 
-import os
-import subprocess
-import sys
 import zlib
 
 import numpy as np
@@ -369,7 +366,7 @@ def test_frozen_batch_norm_uses_and_keeps_stored_statistics(arguments):
         assert np.all(averages[f"{scope}/moving_mean"] != 0)
 
 
-def test_resnet_builds_without_tf_keras():
+def test_resnet_builds_without_tf_keras(run_warm_python):
     program = """
 import sys
 sys.modules["tf_keras"] = None
@@ -379,12 +376,7 @@ with slim.arg_scope(resnet_v1.resnet_arg_scope()):
     resnet_v1.resnet_v1_50(tf.placeholder(tf.float32, [None, 64, 64, 3]), 1000, is_training=True)
 print(len(slim.get_model_variables()), len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)))
 """
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), TF_CPP_MIN_LOG_LEVEL="3")
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["267", "106"]
+    assert run_warm_python(program).split() == ["267", "106"]
 
 
 def test_another_decay_inside_a_context():

@@ -52,9 +52,9 @@ def test_tensorflow_is_tensorflow_1(installed):
     assert {"contrib", "Session", "function"} <= set(dir(script_tf))
 
 
-def test_tensorflow_1_stays_itself_when_others_import_its_parts(run_python):
+def test_tensorflow_1_stays_itself_when_others_import_its_parts(run_warm_python):
     """`import tensorflow.compat.v1.logging` makes a second module of that name, which is not ours."""
-    run_python(
+    run_warm_python(
         "import slimft.compat, tensorflow.compat.v1.logging\n"
         "slimft.compat.install()\n"
         "import tensorflow\n"

@@ -69,8 +69,8 @@ def test_other_libraries_imports_change_nothing(installed, tmp_path, monkeypatch
     assert script_tf.train.Saver is tf.train.Saver
 
 
-def test_what_was_imported_before_is_back_afterwards(run_python):
-    run_python(
+def test_what_was_imported_before_is_back_afterwards(run_warm_python):
+    run_warm_python(
         "import sys, tensorflow.image as before\n"
         "import slimft.compat\n"
         "real = sys.modules['tensorflow']\n"

@@ -1,18 +1,20 @@
 """Writes Keras Applications' networks with random weights, as Keras saves them, and their logits.
 
-    python keras_files.py FOLDER IMAGES.npy NETWORK... [--outlines NETWORK...]
+    python keras_files.py FOLDER IMAGES.npy NETWORK...
+    python keras_files.py --outlines keras_outlines.json.gz
 
 For each network: NETWORK.h5 (Keras' legacy layout), NETWORK.weights.h5 (Keras 3's; not of VGG, which is large) and
 NETWORK.logits.npy, computed with TF-Slim's padding; of ResNet50 and DenseNet121 also NETWORK.65.npy, the logits of
-images of 65x65 pixels with Keras' own padding. For each outlined one only NETWORK.h5, without values. For all
-NETWORK.parameters, their number.
+images of 65x65 pixels with Keras' own padding. The outlines are, of all networks, the number of parameters and, by
+layer, the shape of each weight.
 Its own process, because Keras 3 cannot run in one in which TensorFlow 2's behaviour is off.
 """
 
+import gzip
+import json
 import pathlib
 import sys
 
-import h5py
 import keras
 import numpy as np
 from keras import applications
@@ -97,30 +99,28 @@ def with_slims_padding(model, images):
     return images
 
 
-def made(folder, name, size):
+def made(name, size):
     network, arguments, _ = NETWORKS[name]
-    model = network(
+    return network(
         weights=None, input_shape=(size, size, 3), classes=CLASSES, classifier_activation=None, **arguments
     )
-    (folder / f"{name}.parameters").write_text(str(model.count_params()))
-    return model
 
 
-def outline(folder, name):
-    """Keras' legacy layout with datasets that are never written to."""
-    model = made(folder, name, image_size(name))
-    with h5py.File(folder / f"{name}.h5", "w") as file:
-        for layer in model.layers:
-            group = file.create_group(layer.name)
-            group.attrs["weight_names"] = [weight.path for weight in layer.weights]
-            for weight in layer.weights:
-                group.create_dataset(weight.path, weight.shape, np.float32)
+def outlines():
+    """Of each network ``{"parameters": number, "layers": {layer: {path of a weight: shape}}}``."""
+    found = {}
+    for name in NETWORKS:
+        model = made(name, image_size(name))
+        layers = {layer.name: {one.path: list(one.shape) for one in layer.weights} for layer in model.layers}
+        found[name] = {"parameters": model.count_params(), "layers": layers}
+        keras.backend.clear_session()  # So that names of layers do not go on counting.
+    return found
 
 
 def write(folder, images, name):
     size = image_size(name)
     all_images, images = images, images[:, :size, :size]
-    model = made(folder, name, size + (5 if name.startswith("densenet") else 0))
+    model = made(name, size + (5 if name.startswith("densenet") else 0))
     rng = np.random.default_rng(20160831)
     # MobileNet has no shortcuts: what depends on the image would fade from layer to layer.
     gamma = 0.75 if name.startswith("mobilenet") else 0.5
@@ -133,7 +133,7 @@ def write(folder, images, name):
     preprocess = NETWORKS[name][2].preprocess_input
     np.save(folder / f"{name}.logits.npy", model(preprocess(inputs.copy()), training=False))
     if name in ("resnet_v1_50", "densenet_121"):
-        larger = made(folder, name, 65)
+        larger = made(name, 65)
         larger.set_weights(model.get_weights())
         np.save(folder / f"{name}.65.npy", larger(preprocess(all_images[:, :65, :65].copy()), training=False))
 
@@ -147,11 +147,12 @@ def image_size(name):
 def main(folder, images, *names):
     # Every weight is assigned; drawing VGG's from a distribution first takes seconds and a gigabyte.
     keras.initializers.GlorotUniform.__call__ = keras.initializers.Zeros.__call__
-    folder, images, written = pathlib.Path(folder), np.load(images), [*names, "--outlines"].index("--outlines")
-    for name in names[:written]:
-        write(folder, images, name)
-    for name in names[written + 1 :]:
-        outline(folder, name)
+    if folder == "--outlines":
+        with gzip.GzipFile(images, "wb", mtime=0) as file:
+            file.write(json.dumps(outlines(), separators=(",", ":")).encode())
+        return
+    for name in names:
+        write(pathlib.Path(folder), np.load(images), name)
 
 
 if __name__ == "__main__":

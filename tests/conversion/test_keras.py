@@ -1,7 +1,13 @@
-"""Weights of Keras Applications: its logits, the official releases' names and shapes, the kinds of its files."""
+"""Weights of Keras Applications: its logits, the official releases' names and shapes, the kinds of its files.
+
+`keras_outlines.json.gz` is keras_files.py's, of Keras 3.15.1.
+"""
 
 import functools
+import gzip
+import json
 import math
+import pathlib
 import shutil
 
 import h5py
@@ -25,15 +31,29 @@ WRITTEN = (
     "densenet_121",
     "nasnet_mobile",
 )
-OUTLINED = tuple(name for name in NETWORKS if name not in WRITTEN)
+OUTLINES_FILE = pathlib.Path(__file__).with_name("keras_outlines.json.gz")
+OUTLINES = json.loads(gzip.decompress(OUTLINES_FILE.read_bytes()))
 # How the scopes begin that depend on the number of classes.
 LOGITS = ("fc8/", "logits/", "Logits/", "FC/")
 
 
 @pytest.fixture(scope="module")
 def keras_files(run_keras):
-    """The folder with the files of WRITTEN and OUTLINED."""
-    return run_keras(*WRITTEN, "--outlines", *OUTLINED)
+    """The folder with the files of WRITTEN and, without values, of the others."""
+    folder = run_keras(*WRITTEN)
+    for name in OUTLINES.keys() - set(WRITTEN):
+        write_outline(folder / f"{name}.h5", OUTLINES[name]["layers"])
+    return folder
+
+
+def write_outline(path, layers):
+    """Keras' legacy layout with datasets that are never written to."""
+    with h5py.File(path, "w") as file:
+        for layer, weights in layers.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = list(weights)
+            for weight, shape in weights.items():
+                group.create_dataset(weight, shape, np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +88,12 @@ def test_logits_are_keras(name, request, run_keras, run_network, assert_close):
     folder = request.getfixturevalue("keras_files") if name in WRITTEN else run_keras(name)
     expected = np.load(folder / f"{name}.logits.npy")
     assert expected.shape == (2, 7)
+    with h5py.File(folder / f"{name}.h5") as file:
+        layers = [file["model_weights"][layer] for layer in file["model_weights"].attrs["layer_names"]]
+        shapes = [list(layer[weight].shape) for layer in layers for weight in layer.attrs["weight_names"]]
+    assert sorted(shapes) == sorted(
+        shape for layer in OUTLINES[name]["layers"].values() for shape in layer.values()
+    )
     checkpoint = converted(slimft.open_checkpoint(folder / f"{name}.h5"), name)
     result = run_network(name, checkpoint, image_size(name))
     parameters = sum(math.prod(checkpoint.shape(variable)) for variable in checkpoint)
@@ -105,7 +131,7 @@ def test_images_of_keras_resnet_v1_are_bgr(keras_files, opened, images, run_netw
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_names_and_shapes_are_those_of_the_official_release(name, opened, keras_files):
+def test_names_and_shapes_are_those_of_the_official_release(name, opened):
     checkpoint = opened(name)
     shapes = {variable: checkpoint.shape(variable) for variable in checkpoint}
     release = next((release for release in OFFICIAL.values() if release.network == name), None)
@@ -119,7 +145,7 @@ def test_names_and_shapes_are_those_of_the_official_release(name, opened, keras_
         assert shapes == official
     # All of Keras' parameters are there, but for the biases that became a part of the mean.
     biases = sum(shape[0] for variable, shape in shapes.items() if variable.endswith("BatchNorm/gamma"))
-    in_keras = int((keras_files / f"{name}.parameters").read_text())
+    in_keras = OUTLINES[name]["parameters"]
     assert sum(map(math.prod, shapes.values())) == in_keras - biases * name.startswith("resnet_v1")
 
 

@@ -1,10 +1,11 @@
 """Steps that take seconds: a narrow MobileNet V1 on a few digits."""
 
 import shutil
+import types
 
 import pytest
 
-from slimft.exercise import catalogue, conduct, plan
+from slimft.exercise import catalogue, conduct, plan, running
 from slimft.exercise.plan import Places
 from slimft.exercise.starts import Starts
 from slimft.exercise.steps import Start, Step
@@ -28,6 +29,14 @@ STEPS = (
         ),
     ),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm(warm_python):
+    """The processes of the runs begin warm."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "sys", types.SimpleNamespace(executable=warm_python))
+        yield
 
 
 @pytest.fixture

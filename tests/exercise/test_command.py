@@ -103,8 +103,20 @@ def test_a_step_is_run_told_of_and_not_run_again(smoke, capsys, tmp_path):
     assert json.loads(capsys.readouterr().out.rstrip().splitlines()[-1])["done"] == 1
 
 
-def test_a_signal_stops_it_and_nothing_is_left_running(smoke, tmp_path, number=signal.SIGINT):
-    command = [sys.executable, str(ROOT / "bin/exercise"), *smoke, "size32", "size64"]
+# Runs bin/exercise with the second argument for the interpreter of its steps.
+RUN = """
+import runpy, sys, types
+from slimft.exercise import running
+
+_, path, executable, *rest = sys.argv
+running.sys = types.SimpleNamespace(executable=executable)
+sys.argv = [path, *rest]
+runpy.run_path(path, run_name="__main__")
+"""
+
+
+def test_a_signal_stops_it_and_nothing_is_left_running(smoke, tmp_path, warm_python, number=signal.SIGINT):
+    command = [warm_python, "-c", RUN, str(ROOT / "bin/exercise"), warm_python, *smoke, "size32", "size64"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     settings = tmp_path / "exercise/digits-smoke/size32/settings.json"
     while not settings.exists() and process.poll() is None:

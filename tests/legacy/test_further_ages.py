@@ -1,7 +1,6 @@
 """What libraries besides NumPy and SciPy had: Matplotlib, gym, protobuf's files, TensorBoard."""
 
 import subprocess
-import sys
 import textwrap
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,14 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, warm_python):
     """Runs lines as a script, with bin/run_legacy; gives what it printed and what was said."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "MPLBACKEND"):
         monkeypatch.delenv(name, raising=False)
 
     def ran(lines, *flags):
         (tmp_path / "script.py").write_text(textwrap.dedent(lines))
-        command = [sys.executable, str(ROOT / "bin" / "run_legacy"), *flags, "script.py"]
+        command = [warm_python, str(ROOT / "bin" / "run_legacy"), *flags, "script.py"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         said = [line for line in done.stderr.splitlines() if line.startswith("slimft:")]
         assert done.returncode == 0, done.stderr[-2000:]

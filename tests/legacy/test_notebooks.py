@@ -94,7 +94,7 @@ def test_what_cannot_be_run_is_refused(tmp_path, text, says):
         notebooks.read(str(path))
 
 
-def test_a_module_of_a_package_that_needs_old_names_itself(tmp_path):
+def test_a_module_of_a_package_that_needs_old_names_itself(tmp_path, warm_python):
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("import numpy as np\nkind = np.float\n")
     (tmp_path / "package" / "go.py").write_text("import sys\nfrom package import kind\nprint(kind, sys.argv[1:])\n")
@@ -104,7 +104,7 @@ def test_a_module_of_a_package_that_needs_old_names_itself(tmp_path):
         ("package.gone", 2, "-m package.gone"),
     ):
         ran = subprocess.run(
-            [sys.executable, str(root / "bin" / "run_legacy"), "-m", module, "--a"],
+            [warm_python, str(root / "bin" / "run_legacy"), "-m", module, "--a"],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True,
         )  # fmt: skip
         assert ran.returncode == status and says in ran.stdout + ran.stderr

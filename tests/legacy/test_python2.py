@@ -48,6 +48,19 @@ def run(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+@pytest.fixture
+def as_command(warm_python):
+    """Runs bin/run_legacy in a process of its own; returns what `subprocess.run` does."""
+
+    def as_command(*arguments, cwd):
+        command = [warm_python, str(HERE.parents[2] / "bin" / "run_legacy"), *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, timeout=300)
+
+    return as_command
+
+
+@pytest.mark.filterwarnings("ignore:assertion is always true:SyntaxWarning")
 @pytest.mark.parametrize("name", sorted(path.stem for path in HERE.glob("*.txt")))
 def test_it_prints_what_python_2_printed(name, monkeypatch, capsys):
     monkeypatch.syspath_prepend(HERE)
@@ -93,7 +106,7 @@ Own().call()
 '''
 
 
-def test_lines_are_those_of_the_file(tmp_path):
+def test_lines_are_those_of_the_file(as_command, tmp_path):
     (tmp_path / "script.py").write_text("import helper\n")
     (tmp_path / "helper.py").write_text(LINES)
     done = as_command("--python2", "script.py", cwd=tmp_path)
@@ -109,12 +122,6 @@ def test_lines_are_those_of_the_file(tmp_path):
     ]
     assert done.stderr.count("slimft: ") == 1 and "what is run is Python 2" in done.stderr
     assert (tmp_path / "helper.py").read_text() == LINES
-
-
-def as_command(*arguments, cwd):
-    command = [sys.executable, str(HERE.parents[2] / "bin" / "run_legacy"), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, timeout=300)
 
 
 def test_every_line_of_a_long_file():
@@ -210,7 +217,7 @@ def test_without_fissix(run, monkeypatch):
         run("print 1")
 
 
-def test_module_of_a_package(tmp_path):
+def test_module_of_a_package(as_command, tmp_path):
     package = tmp_path / "package" / "part"
     package.mkdir(parents=True)
     for folder in (package, package.parent):

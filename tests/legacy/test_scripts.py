@@ -33,7 +33,7 @@ def narrow_vgg():
 
 
 @pytest.fixture(scope="module", params=["edited", "unedited"])
-def transfer(request, tmp_path_factory, run_python):
+def transfer(request, tmp_path_factory, run_warm_python):
     """The folder of the transfer learning script's run, what it started from and what it printed."""
     folder = tmp_path_factory.mktemp("transfer")
     arrays = narrow_vgg()
@@ -44,7 +44,7 @@ def transfer(request, tmp_path_factory, run_python):
         assert after in script.read_text()
         script, code = folder / "unedited.py", INSTALL + code
         script.write_text((HERE / "transfer_learning.py").read_text().replace(after, before))
-    printed = run_python(code, str(script), str(folder / "vgg_16.ckpt"), str(folder))
+    printed = run_warm_python(code, str(script), str(folder / "vgg_16.ckpt"), str(folder))
     return folder, arrays, printed
 
 
@@ -78,7 +78,7 @@ def test_what_the_script_saved(transfer, version):
         np.testing.assert_array_equal(value, trained[name])
 
 
-def test_train_and_evaluate(tmp_path, run_python):
+def test_train_and_evaluate(tmp_path, run_warm_python):
     """slim.assign_from_checkpoint_fn restores what slimft wrote, and slimft what slim.learning.train saved."""
     arrays = {}
     for layer, depth in (("conv1", 3), ("conv2", 8)):
@@ -87,7 +87,7 @@ def test_train_and_evaluate(tmp_path, run_python):
             arrays[f"net/{layer}/BatchNorm/{name}"] = rng.uniform(0.5, 1, 8).astype(np.float32)
     slimft.write_checkpoint(str(tmp_path / "start.ckpt"), arrays)
     logs = tmp_path / "logs"
-    printed = run_python(RUN, str(HERE / "train_and_evaluate.py"), str(tmp_path / "start.ckpt"), str(logs))
+    printed = run_warm_python(RUN, str(HERE / "train_and_evaluate.py"), str(tmp_path / "start.ckpt"), str(logs))
     assert float(re.search(r"accuracy (\S+)", printed)[1]) > 0.9
     last = slimft.open_checkpoint(str(logs))
     for name in ("weights", "BatchNorm/beta"):

@@ -13,11 +13,17 @@ from slimft.checkpoint.named import open_hed
 FC = ("vgg_16/fc6", "vgg_16/fc7", "vgg_16/fc8")
 
 
-def finetune(*flags):
-    command = [sys.executable, "bin/finetune", *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+@pytest.fixture
+def finetune(warm_python):
+    """Runs the command; returns its result and what it said."""
+
+    def finetune(*flags):
+        command = [warm_python, "bin/finetune", *flags]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+    return finetune
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def hed():
         pytest.skip(str(error))
 
 
-def test_only_the_last_layers_of_vgg_16_train(hed, tmp_path):
+def test_only_the_last_layers_of_vgg_16_train(finetune, hed, tmp_path):
     """From the real trunk, with fc6 to fc8 trained: conv1_1 to conv5_3 stay bit for bit.
 
     Of the taps of fc6, images of 32x32 reach one: it alone has momentum.
@@ -55,7 +61,7 @@ def test_only_the_last_layers_of_vgg_16_train(hed, tmp_path):
     assert all(np.any(trained[f"{name}/Momentum"]) for name in slots)
 
 
-def test_resnet_v1_50_to_another_number_of_classes(tmp_path):
+def test_resnet_v1_50_to_another_number_of_classes(finetune, tmp_path):
     """Trained briefly on ten classes, restored into 1000: all but the logits arrives bit for bit."""
     first = str(tmp_path / "first")
     flags = ["--model=resnet_v1_50", "--steps=2", "--batch_size=16"]
@@ -82,7 +88,7 @@ def test_resnet_v1_50_to_another_number_of_classes(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_readmes_first_command_learns(tmp_path):
+def test_the_readmes_first_command_learns(finetune, tmp_path):
     result, _ = finetune(
         "--model=vgg_16",
         f"--exclude={','.join(FC)}",
@@ -95,7 +101,7 @@ def test_the_readmes_first_command_learns(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.real
-def test_a_restored_trunk_is_ahead_of_a_fresh_one_on_cifar10(shared, tmp_path):
+def test_a_restored_trunk_is_ahead_of_a_fresh_one_on_cifar10(finetune, shared, tmp_path):
     data = tmp_path / "cifar10"
     subprocess.run([sys.executable, shared / "scripts" / "unpack_cifar10", data], check=True)
     flags = [

@@ -2,17 +2,22 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 
 pytestmark = pytest.mark.real
 
 
-def predict(shared, *arguments):
-    checkpoint = f"--checkpoint={shared}/checkpoints/mobilenet_v1_1.0_224.ckpt"
-    command = [sys.executable, "bin/predict", "--model=mobilenet_v1", checkpoint, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+@pytest.fixture
+def predict(shared, warm_python):
+    """Runs the command; returns what `subprocess.run` does."""
+
+    def predict(*arguments):
+        checkpoint = f"--checkpoint={shared}/checkpoints/mobilenet_v1_1.0_224.ckpt"
+        command = [warm_python, "bin/predict", "--model=mobilenet_v1", checkpoint, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+    return predict
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +34,8 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_a_cat_and_a_coffee(shared, photos):
-    done = predict(shared, photos, "--json")
+def test_a_cat_and_a_coffee(predict, photos):
+    done = predict(photos, "--json")
     assert done.returncode == 0 and done.stderr == ""
     found = {one["path"]: one["predictions"] for one in map(json.loads, done.stdout.splitlines())}
     assert list(found) == [str(photos / name) for name in ("cat.jpg", "cat.png", "coffee.jpg", "coffee.png")]
@@ -44,10 +49,10 @@ def test_a_cat_and_a_coffee(shared, photos):
         assert found[str(photos / f"{name}.jpg")][0]["class"] == found[str(photos / f"{name}.png")][0]["class"]
 
 
-def test_a_table_and_a_broken_file(shared, photos, tmp_path):
+def test_a_table_and_a_broken_file(predict, photos, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes((photos / "coffee.jpg").read_bytes()[:5000])
-    done = predict(shared, broken, photos / "coffee.png", "--top=2", "--crop=0.875", "--precision=bfloat16")
+    done = predict(broken, photos / "coffee.png", "--top=2", "--crop=0.875", "--precision=bfloat16")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"predict: {broken} cannot be read: ")
     lines = done.stdout.splitlines()

@@ -185,9 +185,13 @@ def test_the_library_checks_and_expands_what_the_command_does(tiny, tmp_path, ca
     assert not np.array_equal(before["tiny/logits/weights"], after["tiny/logits/weights"])
 
 
-def test_a_second_process_in_a_directory_is_refused(tiny_command, tmp_path):
-    command = [*tiny_command, "--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--steps=100000"]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_a_second_process_in_a_directory_is_refused(tiny_command, fresh_tiny_command, tmp_path):
+    flags = ["--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--steps=100000"]
+    command = [*tiny_command, *flags]
+    # The lock names this process itself.
+    first = subprocess.Popen(
+        [*fresh_tiny_command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         end = time.monotonic() + 120
         while not list(tmp_path.glob("events*")):

@@ -86,7 +86,7 @@ def test_anything_else_keeps_it_too_and_says_where_its_traceback_is(tiny, tmp_pa
     assert finetune(settings(tmp_path, dataset="digits"))["step"] == 30
 
 
-def test_too_little_memory_names_the_flags_that_help(tiny_command, tmp_path):
+def test_too_little_memory_names_the_flags_that_help(fresh_tiny_command, tmp_path):
     """More than the limit in one tensor: TensorFlow's allocator gets nothing from the system."""
     flags = ["--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--batch_size=6000", "--image_size=768"]
     limit = 16 << 30
@@ -94,7 +94,8 @@ def test_too_little_memory_names_the_flags_that_help(tiny_command, tmp_path):
     def limited():
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
-    done = subprocess.run([*tiny_command, *flags], capture_output=True, text=True, timeout=300, preexec_fn=limited)
+    command = [*fresh_tiny_command, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, preexec_fn=limited)
     assert done.returncode == 1, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert "step 0: out of memory; try --batch_size=3000 with --accumulate=2" in last
@@ -142,9 +143,9 @@ def test_a_closed_terminal_saves(tiny_command, tmp_path):
     assert slimft.open_checkpoint(tmp_path)["global_step"] == int(last.split("at step ")[1].split()[0]) > 0
 
 
-def test_a_signal_that_was_ignored_stays_ignored(tiny_command, tmp_path):
+def test_a_signal_that_was_ignored_stays_ignored(fresh_tiny_command, tmp_path):
     """As nohup has it."""
-    command = [*tiny_command, "--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--steps=400"]
+    command = [*fresh_tiny_command, "--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--steps=400"]
     ignoring = (
         "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     )

@@ -83,13 +83,13 @@ def test_sigkill_at_any_moment_changes_nothing(tiny_command, tmp_path, kills):
     assert not list(killed.rglob("*.partial"))
 
 
-def test_a_full_disk_costs_nothing_that_was_saved(tiny_command, tmp_path):
+def test_a_full_disk_costs_nothing_that_was_saved(tiny_command, fresh_tiny_command, tmp_path):
     """A limit on the size of files, of less than a checkpoint; with more room the same command goes on."""
     flags = ("--batch_size=64", "--eval_every=3")
     out, err = start(tiny_command, tmp_path, *flags, "--steps=3").communicate(timeout=120)
     good = {file.name: file.read_bytes() for file in tmp_path.glob("model.ckpt*")}
     assert len(good) == 2, err
-    limited = ["sh", "-c", 'ulimit -f 120 && exec "$0" "$@"', *tiny_command]  # Blocks of 512 bytes.
+    limited = ["sh", "-c", 'ulimit -f 120 && exec "$0" "$@"', *fresh_tiny_command]  # Blocks of 512 bytes.
     process = start(limited, tmp_path, *flags, "--steps=6")
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (1, "")

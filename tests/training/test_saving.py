@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -126,7 +125,7 @@ def test_a_run_clears_what_a_killed_one_left_but_not_what_is_being_written(run):
         assert {path.name for path in run.rglob(".*")} == {alive.name, ".mine"}
 
 
-def test_a_full_disk_says_so_in_one_line(run):
+def test_a_full_disk_says_so_in_one_line(run, warm_python):
     """As good as full: a limit on the size of files, in a process of its own, with TensorFlow's own Saver."""
     code = (
         "import resource, sys\n"
@@ -141,6 +140,6 @@ def test_a_full_disk_says_so_in_one_line(run):
         "    except TrainingError as error: print(error)\n"
     )
     before = names(run)
-    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([warm_python, "-c", code, str(run)], capture_output=True, text=True, timeout=200)
     assert done.stdout == f"cannot save step 9 in {run}: File too large\n", done.stderr
     assert names(run) == before and whole(run) == 8

@@ -87,7 +87,7 @@ NETWORKS = (
         shapes=V1_SHAPES,
         features="global_pool",
         channels=1024,
-        sizes=(32, 97, 224, 257),
+        sizes=(97, 257),
         tf_slim=TfSlim(logits_at=((224, False), (224, True)), adapt=called_average),
     ),
     Entry(

@@ -237,11 +237,11 @@ def _classifier(name, scope, trainable, ops, **arguments):
 # classes, all and the trainable ones.
 NETWORKS = (
     v1("mobilenet_v1", 1, 4_253_864, 4_231_976, shapes=V1_SHAPES),
-    v1("mobilenet_v1_075", 0.75, 2_601_976, 2_585_560),
-    v1("mobilenet_v1_050", 0.5, 1_342_536, 1_331_592),
-    v1("mobilenet_v1_025", 0.25, 475_544, 470_072, sizes=(32, 33, 223, 224, 225, 320)),
+    v1("mobilenet_v1_075", 0.75, 2_601_976, 2_585_560, slow=("ends",)),
+    v1("mobilenet_v1_050", 0.5, 1_342_536, 1_331_592, slow=("ends",)),
+    v1("mobilenet_v1_025", 0.25, 475_544, 470_072, sizes=(33, 225, 320)),
     v2("mobilenet_v2", 1280, 3_538_984, 3_504_872, shapes=V2_SHAPES),
-    v2("mobilenet_v2_140", 1792, 6_156_712, 6_108_776),
+    v2("mobilenet_v2_140", 1792, 6_156_712, 6_108_776, slow=("ends",)),
     v2("mobilenet_v2_050", 1280, 1_987_224, 1_968_680, slow=("ends",)),
     v2("mobilenet_v2_035", 1280, 1_691_208, 1_677_128, slow=("ends",)),
     v3("mobilenet_v3_large", LARGE, 1280, 5_483_032, 5_507_432, excited=8, slow=("ends",)),
