@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from slimft.cli.workers import CLUSTER, HAS_SAVED, LOST, NAME, Patience, started, tell
+from slimft.cli.workers import CLUSTER, HAS_SAVED, LOST, NAME, Patience, gpus_of, started, tell
 from slimft.errors import UsageError
 from slimft.training.signals import LAUNCHED, StopSignals
 
@@ -38,6 +38,7 @@ def check(number: int, min_workers: int | None) -> None:
             f"--launch={number}: {CLUSTER} is set in the environment, which is for workers that are started one by "
             "one; unset it, or leave --launch out"
         )
+    gpus_of(0, number)
     if min_workers is not None and min_workers > number:
         raise UsageError(f"--min_workers={min_workers} is more than --launch={number}; choose a smaller one")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -27,6 +28,7 @@ from slimft.training.signals import LAUNCHED, StopSignals
 # saved since the first time.
 HAS_SAVED = "SLIMFT_HAS_SAVED"
 CLUSTER = "TF_CONFIG"
+_GPUS = "CUDA_VISIBLE_DEVICES"
 _THREADS = "TF_NUM_INTRAOP_THREADS"
 # EX_TEMPFAIL of sysexits.h: of a worker that has lost the others, and of a run that was started again too often.
 LOST = 75
@@ -260,10 +262,32 @@ def environment_of(worker: int, ports: Sequence[int], attempt: int, has_saved: b
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
         CLUSTER: json.dumps(cluster),
+        **({_GPUS: ",".join(own)} if (own := gpus_of(worker, number)) else {}),
         system.LOCAL_PROCESSES: str(number),
         LAUNCHED: str(attempt),
         **({HAS_SAVED: "1"} if has_saved else {}),
     }
+
+
+def gpus_of(worker: int, number: int) -> list[str]:
+    """The GPUs of this machine that are a worker's: as many for each, and none for two.
+
+    Raises:
+        UsageError: there are GPUs, but not one for each.
+    """
+    told = os.environ.get(_GPUS)
+    if told is None:
+        nodes = pathlib.Path("/dev").glob("nvidia[0-9]*")
+        gpus = sorted((node.name.removeprefix("nvidia") for node in nodes), key=lambda name: (len(name), name))
+    else:
+        names = (name.strip() for name in told.split(","))
+        gpus = list(itertools.takewhile(lambda name: name not in ("", "-1"), names))
+    if 0 < len(gpus) < number:
+        raise UsageError(
+            f"--launch={number}: this machine has {len(gpus)} GPUs, and each worker needs one of its own; choose "
+            f"no more, or train on the CPU with {_GPUS}=-1 in the environment"
+        )
+    return gpus[worker::number][: len(gpus) // number]
 
 
 def free_ports(number: int) -> list[int]:

@@ -13,6 +13,7 @@ import pytest
 
 from slimft.cli import launch, workers
 from slimft.cli.finetune import main
+from slimft.errors import UsageError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 QUICK = launch.Patience(poll=0.01, ends=1.0, same=0.5, terminates=1.0, saves=0.2)
@@ -414,3 +415,28 @@ def test_ports_are_free_and_differ():
     for port in ports:
         with socket.socket() as one:
             one.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize(
+    "visible, number, own",
+    [
+        ("0,1,2,3", 2, [["0", "2"], ["1", "3"]]),
+        ("3, 5,7", 2, [["3"], ["5"]]),
+        ("GPU-a,MIG-b", 2, [["GPU-a"], ["MIG-b"]]),
+        ("-1", 2, [[], []]),
+        ("", 3, [[], [], []]),
+        ("4,-1,5", 1, [["4"]]),  # CUDA sees what comes before the first that is none.
+    ],
+)
+def test_gpus_are_shared_out(monkeypatch, visible, number, own):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [workers.gpus_of(worker, number) for worker in range(number)] == own
+    for worker in range(number):
+        told = workers.environment_of(worker, [1] * number, 0, False)["CUDA_VISIBLE_DEVICES"]
+        assert told == (",".join(own[worker]) or visible)
+
+
+def test_too_few_gpus(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(UsageError, match="--launch=3: this machine has 2 GPUs"):
+        launch.check(3, None)

@@ -80,3 +80,36 @@ def together(tmp_path_factory):
         return Left(folder, number)
 
     return run
+
+
+@pytest.fixture
+def addresses():
+    """The addresses of two processes."""
+    return free_addresses(2)
+
+
+@pytest.fixture
+def start(addresses):
+    """Starts one of two processes of ``bin/finetune`` that train on, in a directory, until something ends them."""
+    started = []
+
+    def run(index, folder, *flags):
+        code = "import sys; from slimft.cli.finetune import main; sys.exit(main(sys.argv))"
+        process = subprocess.Popen(
+            [
+                sys.executable, "-c", code, "--model=cifarnet", "--dataset=digits", "--precision=float32",
+                f"--train_dir={folder}", "--steps=100000", "--eval_every=20", *flags,
+            ],
+            env=environment_of(addresses, index),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
