@@ -34,7 +34,7 @@ RECORDS = {"results.md"}
 # Programs that are not ours, whose arguments are theirs.
 OTHERS = {
     ".", "cd", "git", "jupyter", "mkdocs", "mypy", "pip", "pre-commit", "pytest", "python3", "ruff", "tensorboard",
-    "docs/make_exercise.py", "docs/make_flags.py", "tests/fuzz/run",
+    "docs/make_exercise.py", "docs/make_flags.py", "export", "sbatch", "tests/fuzz/run",
 }  # fmt: skip
 _BLOCK = re.compile(
     r"^(?:\*Time: (?P<time>[^*\n]+)\.\*\n\n)?(?:<!--[^\n]*-->\n)?```bash\n(?P<code>.*?)^```$"
@@ -82,9 +82,9 @@ def commands_of(code):
             words = []
 
 
-def with_checked_settings(command):
+def with_checked_settings(name):
     """What takes parsed flags in the place of a command: looks at them as far as that needs no data."""
-    if command.__name__ != "finetune":
+    if name != "finetune":
         return lambda *_: 0
     module = importlib.import_module("slimft.cli.finetune")
     return lambda values: None if values.list_models else module.settings_from(values) and None
@@ -96,7 +96,7 @@ def parse(words, capsys):
     run = common.run
 
     def parsing(argv, define_flags, command, description, positional=None):
-        return run(argv, define_flags, with_checked_settings(command), description, positional)
+        return run(argv, define_flags, with_checked_settings(name), description, positional)
 
     module = importlib.import_module(f"slimft.cli.{name}")
     run_script = mock.patch.object(module, "run_script", lambda *_: 0) if name == "run_legacy" else mock.MagicMock()
