@@ -10,6 +10,7 @@ from slimft.training.cluster.group import Alone, Group, Processes
 from slimft.training.cluster.members import cluster_of
 from slimft.training.cluster.workers import Workers
 from slimft.training.replicas import OneProcess, Replicas, Towers
+from slimft.training.setting_checks import check_several
 
 
 def group_of(settings: Settings) -> Group:
@@ -63,11 +64,9 @@ def _workers(settings: Settings, group: Processes, number: int, gpus: int) -> Wo
     """The replicas of several processes, `number` in each."""
     if number > 1:
         _check_number(number, gpus)
-    if settings.batch_size < number * group.number:
-        raise UsageError(
-            f"--batch_size={settings.batch_size}: {group.number} workers with {number} replicas each have no image "
-            "for each; choose a larger one"
-        )
+    check_several(
+        settings, number * group.number, f"{group.number} workers with {_counted(number, 'replica')} each"
+    )
     kind = "gpu" if gpus else "cpu"
     each = f", {_counted(number, 'device')} each" if number > 1 else ""
     return Workers(

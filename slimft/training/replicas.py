@@ -176,7 +176,7 @@ class OneProcess:
     def describe(self, settings: Settings, learning_rate: float) -> list[str]:
         del learning_rate
         idle = ["--sync_batch_norm does nothing here: there is one replica"] if settings.sync_batch_norm else []
-        return [*self._notes, *idle]
+        return [*self._notes, *idle, *_idle_here(settings)]
 
 
 class Towers:
@@ -277,9 +277,23 @@ class Towers:
                 each = f"{sizes[-1]} or {sizes[0]} images each"
         statistics = "the whole batch" if settings.sync_batch_norm else "each replica's images"
         return [
-            f"{self.number} replicas, on {self._kind}: a batch of {settings.batch_size} is {each}; the learning "
-            f"rate of {learning_rate:g} is for the whole batch; batch_norm trains by the statistics of {statistics}"
+            f"{self.number} replicas, on {self._kind}: a batch of {settings.batch_size} is {each}; the learning rate "
+            f"of {learning_rate:g} is for the whole batch; batch_norm trains by the statistics of {statistics}",
+            *self._idle(settings),
         ]
+
+    def _idle(self, settings: Settings) -> list[str]:
+        """What is to be said of settings that do nothing here."""
+        return _idle_here(settings)
+
+
+def _idle_here(settings: Settings) -> list[str]:
+    """What is to be said in a single process of what is for several."""
+    given = {
+        f"--wire_precision={settings.wire_precision}": settings.wire_precision != "float32",
+        f"--min_workers={settings.min_workers}": settings.min_workers is not None,
+    }
+    return [f"{flag} does nothing here: there is one process" for flag, is_given in given.items() if is_given]
 
 
 def _mean_over_replicas(

@@ -146,22 +146,34 @@ def _contradictions(settings: Settings) -> list[tuple[bool, str]]:
     ]
 
 
-def _contradictions_of_replicas(settings: Settings, number: int) -> list[tuple[bool, str]]:
-    several = number > 1
+def check_several(settings: Settings, number: int, of: str) -> None:
+    """Raises UsageError if some settings do not go with several replicas.
+
+    Args:
+        settings: the settings.
+        number: of replicas.
+        of: what to say they come from.
+    """
+    for wrong, message in _contradictions_of_replicas(settings, number, of):
+        if wrong:
+            raise UsageError(message)
+
+
+def _contradictions_of_replicas(settings: Settings, number: int, of: str | None = None) -> list[tuple[bool, str]]:
+    several, of = number > 1, of or f"--num_replicas={number}"
     return [
         (
             settings.batch_size < number,
-            f"--num_replicas={number}: a --batch_size of {settings.batch_size} has no image for each; choose a "
-            "larger one",
+            f"{of}: a --batch_size of {settings.batch_size} has no image for each; choose a larger one",
         ),
         (
             several and bool(settings.cache_views),
-            f"--num_replicas={number}: what --cache_views keeps is of whole batches, which replicas split; leave "
-            "--cache_views out, or choose --num_replicas=1",
+            f"{of}: what --cache_views keeps is of whole batches, which replicas split; leave --cache_views out, "
+            "or train on one device",
         ),
         (
             several and settings.xla,
-            f"--num_replicas={number}: --xla compiles the graph of one device; leave it out",
+            f"{of}: --xla compiles the graph of one device; leave it out",
         ),
         (
             several and settings.remat and settings.sync_batch_norm,

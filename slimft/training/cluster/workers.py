@@ -8,6 +8,7 @@ import numpy as np
 
 from slimft.compat import tf
 from slimft.data.rows import Rows
+from slimft.runs.settings import Settings
 from slimft.training.cluster.buckets import bucketed, fused, wire_type
 from slimft.training.cluster.group import Processes
 from slimft.training.replicas import Towers
@@ -47,6 +48,10 @@ class Workers(Towers):
         sizes = self._sizes(batch_size)
         first, end = self._first, self._first + len(self._devices)
         return Rows(sum(sizes[:first]), sum(sizes[:end]), batch_size)
+
+    def _idle(self, settings: Settings) -> list[str]:
+        del settings
+        return []
 
     def spread(self, variables: Sequence[tf.Variable]) -> list[tf.Operation]:
         ops = []

@@ -13,6 +13,7 @@ from slimft.compat import tf
 from slimft.data import load_dataset
 from slimft.errors import UsageError
 from slimft.runs.settings import Settings
+from slimft.training import finetune, replica_choice
 from slimft.training.cluster import agreement, buckets, pace
 from slimft.training.cluster.group import Alone
 from slimft.training.completion import complete
@@ -153,3 +154,30 @@ def test_a_port_in_use_and_others_that_do_not_come(tmp_path, addresses, start):
     assert f"worker 1 ({addresses[1]}) cannot reach worker 0 ({addresses[0]})" in last
     assert "within --cluster_timeout=4 seconds" in last
     assert not (tmp_path / "run").exists()
+
+
+class Several(Alone):
+    number = 2
+
+
+@pytest.mark.parametrize(
+    "told, said",
+    [
+        ({"batch_size": 1}, "2 workers with 1 replica each: a --batch_size of 1 has no image for each"),
+        ({"cache_views": 2}, "what --cache_views keeps is of whole batches"),
+        ({"xla": True}, "--xla compiles the graph of one device"),
+        ({"remat": True, "sync_batch_norm": True}, "--sync_batch_norm lets each replica wait"),
+    ],
+)
+def test_what_workers_cannot_do(told, said):
+    settings = Settings(model="cifarnet", **told)
+    with pytest.raises(UsageError, match=said):
+        replica_choice._workers(settings, Several(), 1, 0)
+
+
+def test_what_is_for_several_processes_is_said_to_do_nothing(tmp_path, capsys):
+    settings = {"model": "cifarnet", "dataset": "digits", "steps": 1, "precision": "float32"}
+    finetune(Settings(**settings, train_dir=str(tmp_path), wire_precision="bfloat16", min_workers=2))
+    said = capsys.readouterr().err
+    assert "--wire_precision=bfloat16 does nothing here: there is one process" in said
+    assert "--min_workers=2 does nothing here" in said
