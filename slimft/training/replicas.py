@@ -277,8 +277,9 @@ class Towers:
                 each = f"{sizes[-1]} or {sizes[0]} images each"
         statistics = "the whole batch" if settings.sync_batch_norm else "each replica's images"
         return [
-            f"{self.number} replicas, on {self._kind}: a batch of {settings.batch_size} is {each}; the learning rate "
-            f"of {learning_rate:g} is for the whole batch; batch_norm trains by the statistics of {statistics}",
+            f"{self.number} replicas, on {self._kind}: a batch of {settings.batch_size} is {each}; the learning "
+            f"rate of {learning_rate:g} is for the whole batch; batch_norm trains by the statistics of "
+            f"{statistics}",
             *self._idle(settings),
         ]
 
