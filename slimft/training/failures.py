@@ -88,6 +88,8 @@ def _what_is_lost(state: State) -> str:
     """What of the work another process took with it; the same command takes it up again."""
     if state.saved == state.step:
         return f"; step {state.step} is saved"
+    if state.step == 0:
+        return ""
     first = 1 if state.saved is None else state.saved + 1
     steps = f"step {first} is" if first == state.step else f"steps {first} to {state.step} are"
     return f"; {steps} to be done again"

@@ -62,11 +62,12 @@ def _train_and_report(run: Run, write_report: WriteReport | None) -> dict:
             if write_report and not isinstance(failure, WorkerLost):
                 write_report(run.settings.train_dir)
         raise failure from (error.__cause__ if failure is error else error)
-    if write_report is None:
-        return result
-    report = str(write_report(run.settings.train_dir))
-    say(f"see {report}")
-    return {**result, "report": report}
+    if write_report is not None:
+        report = str(write_report(run.settings.train_dir))
+        say(f"see {report}")
+        result = {**result, "report": report}
+    run.group.finish()
+    return result
 
 
 def _prepare_images(run: Run, features: Features) -> None:
@@ -201,7 +202,7 @@ def _train(state: State) -> float | None:
             if done:
                 meter.finish_point()
             if saving or (stopping and state.step and state.step != state.saved):
-                _save(state)
+                _save(state, together=True)
                 schedule.has_saved()
             _keep_best(state)
 
@@ -288,13 +289,22 @@ def _keep_best(state: State) -> None:
         state.run.directory.keep_as_best(state.history.best())
 
 
-def _save(state: State) -> None:
-    """Saves what a run needs to go on from here."""
+def _save(state: State, together: bool = False) -> None:
+    """Saves what a run needs to go on from here.
+
+    Args:
+        state: where the run stands.
+        together: whether all processes are here: none says that a step is saved before the chief has saved it.
+    """
     run, step = state.run, state.step
     run.training.parts.put_back(state.session)
     if not state.session.run(run.training.all_finite):
         raise diverged(run, step, "a variable is not finite")
     run.directory.save(state.session, run.training.saver, state.history, step)
+    if run.group.is_chief:
+        state.saved = step
+    if together:
+        run.group.any()
     state.saved = step
 
 
@@ -334,8 +344,8 @@ def _finish(state: State, images_per_second: float | None) -> dict:
     if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
         state.features.forget()
     scores = _evaluate(state, run.final_split)
-    run.group.leave()
     if scores is None:
+        run.group.leave()
         raise interrupted(state)
     figures = scores.summary()
     _write_events(state, run.final_split, step, figures)

@@ -65,6 +65,13 @@ class Group(Protocol):
     def failure(self, error: Exception) -> SlimftError | None:
         """What an error means if it is about another process; else None."""
 
+    def finish(self) -> None:
+        """As `leave`, of all together, at the end of a run: the chief has written all that was to be written.
+
+        Raises:
+            WorkerLost: some process is lost. If it is started anew, it needs the others to come to its end.
+        """
+
     def leave(self, together: bool = True) -> None:
         """Ends what they have in common.
 
@@ -96,6 +103,9 @@ class Alone:
     def failure(self, error: Exception) -> SlimftError | None:
         del error
         return None
+
+    def finish(self) -> None:
+        pass
 
     def leave(self, together: bool = True) -> None:
         pass
@@ -188,6 +198,10 @@ class Processes:
         said = next((line for line in lines if "aborted" in line), lines[0]).strip()
         return WorkerLost(f"the workers have lost each other ({said[:200]}); all have to start anew")
 
+    def finish(self) -> None:
+        self.any()
+        self.leave(together=False)
+
     def leave(self, together: bool = True) -> None:
         if self._left:
             return
@@ -197,7 +211,7 @@ class Processes:
                 self._exchange.any([True])
         self._left = True
         atexit.unregister(self.leave)
-        if self._lost_at is not None:
+        if self._lost_at is not None and self.number > 2:  # Of two, nobody else is misled.
             time.sleep(max(0.0, self._lost_at + _SECONDS_TO_LINGER - time.monotonic()))
         self._peers.end()
         self._stall.end()

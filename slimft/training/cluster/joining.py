@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
 
 from slimft.compat import tf
 from slimft.errors import SlimftError, UsageError
@@ -24,6 +23,7 @@ _SECONDS_BETWEEN = 0.3
 _SECONDS_QUIET = 10.0
 # How long the list of members may take after all are there.
 _SECONDS_FOR_LIST = 15.0
+_TIMEOUT_MS = 5000
 _LIST = "slimft_members"
 # Who gives out the keys by which collective ops meet; a server is told when it starts.
 LEADER = "/job:worker/replica:0/task:0"
@@ -112,6 +112,7 @@ def _wait_for_all(cluster: Cluster, lines: list[Line], enough: int, timeout: flo
 def _list_variable() -> tuple[tf.Variable, tf.ConfigProto]:
     config = session_config()
     config.device_filters.append("/job:worker/task:0")
+    config.operation_timeout_in_ms = _TIMEOUT_MS
     with tf.device("/job:worker/task:0/cpu:0"):
         return tf.get_variable(_LIST, initializer=tf.constant(""), use_resource=True, trainable=False), config
 
@@ -131,15 +132,14 @@ def _read(cluster: Cluster, own: int, line: Line) -> dict[int, int]:
     chief, until, seen = cluster.name(0), time.monotonic() + _SECONDS_FOR_LIST, False
     with tf.Graph().as_default():
         variable, config = _list_variable()
-        with _session(f"grpc://{cluster.addresses[0]}", config) as run:
-            while True:
-                members = run(variable)
-                if members.get(cluster.index) == own:
-                    return members
-                seen = seen or bool(members)
-                if time.monotonic() >= until or line.ask()().incarnation is None:
-                    break
-                time.sleep(_SECONDS_BETWEEN)
+        while True:
+            members = _list_on(f"grpc://{cluster.addresses[0]}", config, variable)
+            if members.get(cluster.index) == own:
+                return members
+            seen = seen or bool(members)
+            if time.monotonic() >= until or line.ask()().incarnation is None:
+                break
+            time.sleep(_SECONDS_BETWEEN)
     if seen:
         raise WorkerLost(
             f"{cluster.name(cluster.index)} comes too late: {chief} has begun without it; it can join when "
@@ -148,17 +148,14 @@ def _read(cluster: Cluster, own: int, line: Line) -> dict[int, int]:
     raise WorkerLost(f"{cluster.name(cluster.index)} waits in vain for {chief} to say who trains")
 
 
-@contextlib.contextmanager
-def _session(target: str, config: tf.ConfigProto) -> Iterator[Callable[[tf.Variable], dict[int, int]]]:
-    """What reads the list of members; it is empty until there is one."""
-    options = tf.RunOptions(timeout_in_ms=5000)
-    with tf.Session(target, config=config) as session:
+def _list_on(target: str, config: tf.ConfigProto, variable: tf.Variable) -> dict[int, int]:
+    """The list of members that a server has; it is empty until there is one, and where the server is lost.
 
-        def run(variable: tf.Variable) -> dict[int, int]:
-            try:
-                text = session.run(variable, options=options)
-                return {int(index): int(one) for index, one in json.loads(text or "{}").items()}
-            except (tf.errors.OpError, ValueError, AttributeError):
-                return {}
-
-        yield run
+    The session is a new one each time: the server may have been started anew, and does not know an older one.
+    """
+    with (
+        contextlib.suppress(tf.errors.OpError, ValueError, AttributeError),
+        tf.Session(target, config=config) as session,
+    ):
+        return {int(index): int(one) for index, one in json.loads(session.run(variable) or "{}").items()}
+    return {}

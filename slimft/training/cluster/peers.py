@@ -22,7 +22,7 @@ _METHOD = "/tensorflow.WorkerService/GetStatus"
 _DEVICE, _INCARNATION = 1, 6
 _SECONDS_BETWEEN, _SECONDS_TO_ANSWER = 1.0, 2.0
 # Without an answer for so long, or with so many refused connections in a row, a process is lost.
-_SECONDS_WITHOUT, _MOST_REFUSED = 7.0, 2
+_SECONDS_WITHOUT, _MOST_REFUSED = 6.0, 2
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 300),
     ("grpc.min_reconnect_backoff_ms", 1000),
@@ -53,10 +53,19 @@ class Line:
     """
 
     def __init__(self, address: str):
-        self._channel = grpc.insecure_channel(address, _OPTIONS)
+        self._address = address
+        self._connect()
+
+    def _connect(self) -> None:
+        self._channel = grpc.insecure_channel(self._address, _OPTIONS)
         self._call = self._channel.unary_unary(
             _METHOD, request_serializer=bytes, response_deserializer=_incarnation
         )
+
+    def renew(self) -> None:
+        """Connects anew: after packets were lost for long, an old connection waits as long again."""
+        self._channel.close()
+        self._connect()
 
     def ask(self, timeout: float = _SECONDS_TO_ANSWER) -> Callable[[], Answer]:
         """Asks; the result waits for the answer, `timeout` seconds at most."""
@@ -135,7 +144,9 @@ class Peers:
             line.close()
 
     def _watch(self) -> None:
-        while not self._lost and not self._ended.wait(_SECONDS_BETWEEN):
+        next_time = time.monotonic()
+        while not self._lost and not self._ended.wait(next_time - time.monotonic()):
+            next_time = time.monotonic() + _SECONDS_BETWEEN
             self._ask_all()
         if self._lost and not self._ended.is_set():
             self._on_loss()
@@ -154,6 +165,8 @@ class Peers:
             self._heard[index], self._refused[index] = now, 0
             return
         self._refused[index] = self._refused[index] + 1 if answer.refused else 0
+        if answer.incarnation is None and not answer.refused:
+            self._lines[index].renew()
         how = None
         if answer.incarnation is not None:
             how = "was started anew"
