@@ -200,7 +200,8 @@ class Processes:
 
     def finish(self) -> None:
         self.any()
-        self.leave(together=False)
+        # Who is through with the first sum may not be gone while another still receives its part of it.
+        self.leave()
 
     def leave(self, together: bool = True) -> None:
         if self._left:
