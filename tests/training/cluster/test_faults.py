@@ -102,7 +102,7 @@ def test_nobody_ends_well_before_all_have(is_lost, monkeypatch):
             raise WorkerLost("worker 1 has ended")
 
     monkeypatch.setattr(group, "any", wait_for_all)
-    monkeypatch.setattr(group, "leave", lambda together: left.append(together))
+    monkeypatch.setattr(group, "leave", lambda together=True: left.append(together))
     with pytest.raises(WorkerLost) if is_lost else contextlib.nullcontext():
         group.finish()
-    assert left == ([] if is_lost else [False])
+    assert left == ([] if is_lost else [True])
