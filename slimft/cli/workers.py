@@ -175,6 +175,8 @@ class Group:
         ended = self._wait(self._patience.ends, is_plain)
         if stop.received is not None:
             return None
+        if ended.get(0) == 0:  # It ended while the others were looked at.
+            return self._done()
         if _first(ended, _is_fault) is not None:
             ended = self._wait(self._patience.same)
             self.end(ended)

@@ -328,7 +328,7 @@ class Settings:
         least=1,
     )
     cluster_timeout: float = _flag(
-        300.0, "Of several processes: how many seconds to wait for the others at the start.", least=1, most=86400
+        300.0, "Of several processes: how many seconds to wait for the others at the start.", least=0, most=86400
     )
     sync_batch_norm: bool = _flag(
         False,
