@@ -20,7 +20,7 @@ _SECONDS_BETWEEN = 2.0
 # From when on a wait is long; it is told of again after twice the time each time.
 _SECONDS = 30.0
 _TIMEOUT_MS = 3000
-_SECONDS_TO_END = 10.0
+_SECONDS_TO_END = 3.0
 
 
 class Stall:
@@ -56,7 +56,7 @@ class Stall:
         with contextlib.suppress(tf.errors.OpError, RuntimeError), tf.Graph().as_default():
             variable, count = _variable(), tf.placeholder(tf.int64, [])
             assign = variable.assign(count).op
-            with tf.Session(f"grpc://{self._addresses[self._own]}", config=session_config()) as session:
+            with self._session(self._own) as session:
                 self._publish(session, assign, count)
 
     def _publish(self, session: tf.Session, assign: tf.Operation, count: tf.Tensor) -> None:
@@ -72,7 +72,7 @@ class Stall:
                 self._tell(waited)
 
     def _tell(self, waited: float) -> None:
-        counts = {index: self._count_of(address) for index, address in self._addresses.items()}
+        counts = {index: self._count_of(index) for index in self._addresses}
         counts[self._own] = own = self._count
         known = {index: count for index, count in counts.items() if count is not None}
         behind = [index for index, count in known.items() if count < own]
@@ -81,14 +81,19 @@ class Stall:
             names = ", ".join(map(self._name, behind))
             say(f"waiting for {names} for {waited:.0f} seconds; it answers, but has not come as far", error=True)
 
-    def _count_of(self, address: str) -> int | None:
+    def _count_of(self, index: int) -> int | None:
         with contextlib.suppress(tf.errors.OpError, RuntimeError), tf.Graph().as_default():
             variable = _variable()
-            config = session_config()
-            config.operation_timeout_in_ms = _TIMEOUT_MS
-            with tf.Session(f"grpc://{address}", config=config) as session:
+            with self._session(index) as session:
                 return int(session.run(variable))
         return None
+
+    def _session(self, index: int) -> tf.Session:
+        """A session of one server, which has nothing to do with the others: to end, it would wait for them."""
+        config = session_config()
+        config.device_filters.append(f"/job:worker/task:{index}")
+        config.operation_timeout_in_ms = _TIMEOUT_MS
+        return tf.Session(f"grpc://{self._addresses[index]}", config=config)
 
 
 def _variable() -> tf.Variable:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import types
 
 import pytest
@@ -15,6 +16,7 @@ from slimft.training import failures, loop
 from slimft.training.cluster.group import Processes
 from slimft.training.cluster.joining import WorkerLost, join, start_server
 from slimft.training.cluster.members import Cluster
+from slimft.training.cluster.stall import Stall
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 # A chief that never says who trains, and is killed.
@@ -106,3 +108,23 @@ def test_nobody_ends_well_before_all_have(is_lost, monkeypatch):
     with pytest.raises(WorkerLost) if is_lost else contextlib.nullcontext():
         group.finish()
     assert left == ([] if is_lost else [True])
+
+
+def test_who_is_waited_for_is_named(capsys):
+    """Two servers of one process: the first has come further than the second, which answers."""
+    addresses = free_addresses(2)
+    servers = [start_server(Cluster(tuple(addresses), index), 1) for index in range(2)]
+    both = dict(enumerate(addresses))
+    watching = [Stall(index, both, lambda index: f"worker {index}", seconds=1.0) for index in range(2)]
+    for watch, times in zip(watching, (3, 2)):
+        for _ in range(times):
+            watch.note()
+    said, until = "", time.monotonic() + 60
+    while "waiting" not in said and time.monotonic() < until:
+        time.sleep(0.2)
+        said += capsys.readouterr().err
+    for watch in watching:
+        watch.end()
+        assert not watch._thread.is_alive()
+    assert "waiting for worker 1 for " in said and "worker 0" not in said
+    assert len(servers) == 2
