@@ -87,8 +87,11 @@ def test_anything_else_keeps_it_too_and_says_where_its_traceback_is(tiny, tmp_pa
 
 
 def test_too_little_memory_names_the_flags_that_help(fresh_tiny_command, tmp_path):
-    """More than the limit in one tensor: TensorFlow's allocator gets nothing from the system."""
-    flags = ["--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--batch_size=6000", "--image_size=768"]
+    """Many times the limit in one tensor: TensorFlow's allocator gets nothing from the system.
+
+    A tensor that just fits leaves nothing for the small things, of which C++ then ends the process.
+    """
+    flags = ["--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--batch_size=6000", "--image_size=4096"]
     limit = 16 << 30
 
     def limited():
