@@ -41,5 +41,11 @@ class TrainingError(SlimftError):
     exit_status = 1
 
 
+class ExportError(SlimftError):
+    """An exported network does not say what its session says, so it was not kept."""
+
+    exit_status = 1
+
+
 class LegacyNameError(UsageError, ValueError):
     """A name of research/slim that slimft does not have."""

@@ -75,12 +75,22 @@ class Architecture:
         from slimft.compat import tf
         from slimft.data.preprocessing import preprocess, preprocess_whole
 
-        is_map = self.task.targets.is_map
-        if is_map:
-            pixels = preprocess_whole(images, self.spec.min_image_size, self.spec.preprocessing)
-        else:
-            pixels = preprocess(images, self.image_size, self.spec.preprocessing)
-        outputs, _ = self.spec.build(
+        if not self.task.targets.is_map:
+            return self.build(preprocess(images, self.image_size, self.spec.preprocessing))[0]
+        outputs, _ = self.build(preprocess_whole(images, self.spec.min_image_size, self.spec.preprocessing))
+        height, width = tf.unstack(tf.shape(images)[1:3])
+        return outputs[:, :height, :width]
+
+    def build(self, pixels):
+        """Adds the network to the current graph, in inference mode.
+
+        Args:
+            pixels: float tensor, preprocessed, as of `NetworkSpec.build`.
+
+        Returns:
+            As `NetworkSpec.build`.
+        """
+        return self.spec.build(
             pixels,
             self.num_classes,
             is_training=False,
@@ -89,10 +99,6 @@ class Architecture:
             float32_variables=self.float32_variables,
             options=self.options,
         )
-        if is_map:
-            height, width = tf.unstack(tf.shape(images)[1:3])
-            outputs = outputs[:, :height, :width]
-        return outputs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 import pathlib
 import re
@@ -327,3 +328,9 @@ def _locate_v1_shards(file: pathlib.Path) -> Found | None:
         raise CheckpointError(f"{file}: {missing[0]} is missing beside {names[0]}; copy that too")
     pattern = file.parent / f"{prefix}-?????-of-{count}"
     return Found("tensorflow_v1", str(pattern), tuple(str(file.parent / name) for name in expected))
+
+
+def files_at(path: str) -> list[str]:
+    """The files that there are of the checkpoint at `path`: a file, shards of a V1 checkpoint, or a V2 prefix."""
+    prefix = glob.escape(path).replace("-" + 5 * "[?]" + "-of-", "-?????-of-")
+    return [file for pattern in (prefix, f"{prefix}.index", f"{prefix}.data-*") for file in glob.glob(pattern)]

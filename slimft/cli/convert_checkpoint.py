@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from absl import flags
 
 from slimft.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from slimft.checkpoint.dtypes import dtype_of_name
+from slimft.checkpoint.locate import files_at
 from slimft.checkpoint.object_graph import KEY as OBJECT_GRAPH
 from slimft.checkpoint.write import files_to_write, format_to_write
 from slimft.cli import common
@@ -117,7 +117,7 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
             **({"model": values.model} if values.model else {}),
             "variables": totals.variables,
             "parameters": totals.parameters,
-            "bytes": sum(map(os.path.getsize, _files_of(destination))),
+            "bytes": sum(map(os.path.getsize, files_at(destination))),
         }
     )
 
@@ -149,7 +149,7 @@ def _check_destination(source: Checkpoint, destination: str, overwrite: bool) ->
     if not os.path.isdir(folder):
         raise UsageError(f"cannot write {destination}: there is no directory {folder}; make it first")
     files = [file for file in files_to_write(destination) if os.path.lexists(file)]
-    sources = _files_of(source.path)
+    sources = files_at(source.path)
     for file in files:
         if os.path.exists(file) and any(os.path.samefile(file, other) for other in sources):
             raise UsageError(f"{destination} is the source itself; write to another name")
@@ -157,12 +157,6 @@ def _check_destination(source: Checkpoint, destination: str, overwrite: bool) ->
         raise UsageError(f"{destination} is a file that a V2 checkpoint of that name would hide; take another name")
     if files and not overwrite:
         raise UsageError(f"{files[0]} is there already; choose another name, or replace it with --overwrite")
-
-
-def _files_of(path: str) -> list[str]:
-    """The files there are of the checkpoint at `path`."""
-    prefix = glob.escape(path)
-    return [file for pattern in (prefix, f"{prefix}.index", f"{prefix}.data-*") for file in glob.glob(pattern)]
 
 
 def _names(source: Checkpoint, kind: str, values: flags.FlagValues) -> dict[str, str]:

@@ -9,7 +9,9 @@ from slimft.nets import network_names
 from slimft.runs.settings import PRECISIONS
 
 
-def define_network_flags(values: flags.FlagValues, *, train_dir: str, checkpoint: str, averages: str) -> None:
+def define_network_flags(
+    values: flags.FlagValues, *, train_dir: str, checkpoint: str, averages: str, precision: bool = True
+) -> None:
     """Defines the flags, and slim's spelling of them as aliases.
 
     Args:
@@ -17,6 +19,7 @@ def define_network_flags(values: flags.FlagValues, *, train_dir: str, checkpoint
         train_dir: what the command takes from a run's directory, a sentence.
         checkpoint: what of a checkpoint it needs, to go between two commas; or nothing.
         averages: what it does with the moving averages, a verb.
+        precision: whether it has a flag for the floats that the network computes in.
     """
     define = {"flag_values": values}
     flags.DEFINE_string("train_dir", None, train_dir, **define)
@@ -47,7 +50,8 @@ def define_network_flags(values: flags.FlagValues, *, train_dir: str, checkpoint
         "has them, as that of a run with --ema.",
         **define,
     )
-    flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
+    if precision:
+        flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
 
 
 def network_of(values: flags.FlagValues, labels: str | None = None) -> Network:
@@ -58,6 +62,6 @@ def network_of(values: flags.FlagValues, labels: str | None = None) -> Network:
         train_dir=values.train_dir,
         image_size=values.image_size,
         averages=values.averages,
-        precision=values.precision,
+        precision=values.precision if "precision" in values else None,
         labels=labels,
     )

@@ -53,3 +53,16 @@ def descendants(ops: Iterable[tf.Operation]) -> set[tf.Operation]:
             found.add(op)
             ahead += [reader for tensor in op.outputs for reader in tensor.consumers()]
     return found
+
+
+def with_folded_batch_norm(definition: tf.GraphDef) -> tf.GraphDef:
+    """A frozen graph in which batch normalization behind a convolution is part of its weights and a bias.
+
+    Args:
+        definition: the graph, without variables; it stays as it is.
+    """
+    from tensorflow.python.tools import optimize_for_inference_lib
+
+    copy = tf.GraphDef()
+    copy.CopyFrom(definition)
+    return optimize_for_inference_lib.fold_batch_norms(copy)

@@ -28,6 +28,7 @@ class Parts(Protocol):
 
 
 _parts: contextvars.ContextVar[Parts | None] = contextvars.ContextVar("parts", default=None)
+_plain: contextvars.ContextVar[bool] = contextvars.ContextVar("plain", default=False)
 _DEFAULTS = inspect.signature(slim.conv2d).parameters
 # What slim.conv2d and slim.fully_connected have in common and `_product` does not decide.
 _SHARED = ("normalizer_params", "weights_initializer", "biases_initializer", "biases_regularizer", "reuse",
@@ -44,6 +45,16 @@ def parts_by(parts: Parts) -> Iterator[None]:
         _parts.reset(token)
 
 
+@contextlib.contextmanager
+def as_convolutions() -> Iterator[None]:
+    """Leaves the layers built inside convolutions, so that the ops and their names are TF-Slim's."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
 def fully_connected_conv2d(net, num_outputs, size, padding, scope):
     """A `slim.conv2d` of a `size` x `size` kernel, computed as what it comes to on a map of known size.
 
@@ -53,7 +64,7 @@ def fully_connected_conv2d(net, num_outputs, size, padding, scope):
     taps around it are not computed with. Variables and results are the same.
     """
     height, width, depth = net.shape.as_list()[1:]
-    if height is None or width is None:
+    if height is None or width is None or _plain.get():
         return slim.conv2d(net, num_outputs, [size, size], padding=padding, scope=scope)
     taps = _reached(size, padding, max(height, width))
     side = taps.stop - taps.start

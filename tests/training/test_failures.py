@@ -91,7 +91,13 @@ def test_too_little_memory_names_the_flags_that_help(fresh_tiny_command, tmp_pat
 
     A tensor that just fits leaves nothing for the small things, of which C++ then ends the process.
     """
-    flags = ["--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--batch_size=6000", "--image_size=4096"]
+    flags = [
+        "--model=tiny",
+        "--dataset=digits",
+        f"--train_dir={tmp_path}",
+        "--batch_size=6000",
+        "--image_size=4096",
+    ]
     limit = 16 << 30
 
     def limited():

@@ -1,0 +1,139 @@
+"""What was trained, as files that are used elsewhere: written, tried in a fresh process, and described.
+
+`export_network` does what ``bin/export`` does. Importing this package imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from slimft.errors import DataError, UsageError
+from slimft.export.formats import FORMATS, Format, chosen_formats
+from slimft.files import sync_directory, sync_files_below, temporary_directory
+from slimft.inference import Network
+from slimft.local_paths import check_local
+from slimft.messages import say
+from slimft.runs.result import RESULT_FILE
+
+__all__ = ["FORMATS", "Format", "check_destination", "check_finished", "chosen_formats", "export_network"]
+
+LABELS = "labels.txt"
+# How many images each file is tried with.
+CHECKED_IMAGES = 200
+
+
+def check_destination(out: str | os.PathLike) -> pathlib.Path:
+    """The folder to write, found out before the work is done.
+
+    Raises:
+        UsageError: something is there already, or it cannot be written.
+    """
+    check_local(out, "OUT")
+    folder = pathlib.Path(os.path.expanduser(os.path.abspath(os.path.expanduser(out))))
+    if os.path.lexists(folder) and not (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
+        raise UsageError(f"{out} is there already; name another folder, or move it away")
+    parent = folder.parent
+    if not parent.is_dir():
+        raise UsageError(f"cannot write {out}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write {out}: the folder {parent} cannot be written to")
+    return folder
+
+
+def check_finished(network: Network, was_chosen: bool) -> None:
+    """Raises UsageError if the network's run has not come to its end.
+
+    Args:
+        network: the network.
+        was_chosen: whether someone chose the checkpoint, which may be one on the way.
+    """
+    if network.run is None or was_chosen or (network.run / RESULT_FILE).exists():
+        return
+    raise UsageError(
+        f"the run in {network.run} is not finished; finish it (bin/finetune --train_dir={network.run}), or name "
+        f"the checkpoint to export as it is: --checkpoint={network.checkpoint.path}"
+    )
+
+
+def export_network(
+    network: Network,
+    out: str | os.PathLike,
+    formats: Iterable[str] = ("saved_model",),
+    *,
+    images: str | None = None,
+    checked_images: int = CHECKED_IMAGES,
+    data_dir: str | None = None,
+    fold_batch_norm: bool = False,
+    quietly: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+) -> dict[str, Any]:
+    """Writes a network in some formats into a new folder, all of them checked, or nothing.
+
+    Args:
+        network: what `slimft.inference.find_network` found; the files compute in float32, or as their name says.
+        out: the folder, which must not be there, or be empty.
+        formats: names in `FORMATS`.
+        images: a folder with images to try the files with, and to fit an int8 network to; None for the run's.
+        checked_images: how many images each file is tried with, at most.
+        data_dir: where the run's data is now, if not where it was.
+        fold_batch_norm: of a frozen graph: whether batch normalization becomes part of the convolutions.
+        quietly: a context in which libraries write their files, which tell much that is of no use.
+
+    Returns:
+        The card, as in ``model_card.json``, with ``out``.
+
+    Raises:
+        UsageError: a format is unknown or lacks what it needs, or the folder is there or cannot be written.
+        DataError: images cannot be read.
+        ExportError: a file does not say what the session says; nothing is left.
+        CheckpointError, RestoreError: as of `Network.session`.
+    """
+    wanted = chosen_formats(formats)
+    folder = check_destination(out)
+    if any(form.kind == "onnx" for form in wanted):
+        from slimft.export.onnx import check_installed
+
+        check_installed()
+    if fold_batch_norm and all(form.kind != "frozen_graph" for form in wanted):
+        raise UsageError("--fold_batch_norm is for --format=frozen_graph")
+    return _export(network.sized(), out, folder, wanted, images, checked_images, data_dir, fold_batch_norm, quietly)
+
+
+def _export(network, out, folder, wanted, images, checked_images, data_dir, fold_batch_norm, quietly):
+    from slimft.data.dataset import DataOptions
+    from slimft.export.card import make_card, write_card
+    from slimft.export.check import Reference
+    from slimft.export.examples import find_examples
+    from slimft.export.labels import labels_text
+    from slimft.export.writing import Writer
+
+    own, network = network, dataclasses.replace(network, precision="float32")
+    network.say()
+    examples, training = find_examples(network, checked_images, images, data_dir)
+    if training is None and any(form.weights == "int8" for form in wanted):
+        raise DataError("--format=tflite_int8 needs images to fit its numbers to; give --images, a folder of some")
+    settings = network.settings
+    longest_side = settings.longest_side if settings else DataOptions.longest_side
+    with temporary_directory(folder.parent) as temporary:
+        made, tried = temporary / "made", temporary / "tried"
+        made.mkdir()
+        tried.mkdir()
+        with quietly():
+            reference = Reference(network, examples, tried, longest_side, own)
+        say(reference.describe())
+        writer = Writer(network, made, training, longest_side, fold_batch_norm, quietly)
+        exported = list(writer.write(wanted, reference))
+        (made / LABELS).write_text(labels_text(network.classes), encoding="utf-8", errors="surrogateescape")
+        card = make_card(network, exported, made)
+        write_card(card, network, made)
+        sync_files_below(made)
+        if folder.exists():
+            folder.rmdir()
+        os.rename(made, folder)
+        sync_directory(folder.parent)
+    say(f"written: {out}")
+    return {"out": os.fspath(out), **card}
