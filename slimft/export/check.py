@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,8 @@ class Reference:
         else:
             self._write_squares(network)
             if own.precision not in (network.precision, "auto"):
-                self._own_accuracy = self._accuracy(_probabilities(own, examples.squares))
+                batches = np.array_split(examples.squares, -(-len(examples) // _BATCH))
+                self._own_accuracy = self._accuracy(_probabilities(own, batches))
         self._encoded = [number for number, one in enumerate(examples.pictures) if one.encoded is not None]
         for place, number in enumerate(self._encoded):
             (folder / "encoded" / str(place)).write_bytes(examples.pictures[number].encoded or b"")
@@ -87,9 +89,12 @@ class Reference:
         of_pictures = np.stack([one.square for one in self.examples.pictures])
         of_arrays = np.stack([_square_of_array(one.pixels, network.image_size) for one in self.examples.pictures])
         np.save(self._folder / "images.npy", squares)
-        everything = np.concatenate([squares, of_pictures, of_arrays])
+        # In the same batches as there: the kernels round by the size of a batch.
+        batches = [squares[start : start + _BATCH] for start in range(0, len(squares), _BATCH)]
+        alone = [one[np.newaxis] for one in np.concatenate([of_pictures, of_arrays])]
+        found = _probabilities(network, [*batches, *alone])
         borders = np.cumsum([len(squares), len(of_pictures)])
-        self.images, self.encoded, self.raw = np.split(_probabilities(network, everything), borders)
+        self.images, self.encoded, self.raw = np.split(found, borders)
         with tf.Graph().as_default(), tf.Session() as session:
             fed = tf.placeholder(tf.uint8, [None, *squares.shape[1:]])
             preprocessed = PREPROCESSING[network.spec.preprocessing](tf.cast(fed, tf.float32))
@@ -204,15 +209,14 @@ class Reference:
         return np.load(to / f"{name}.npy") if name else [np.load(to / f"{n}.npy") for n in range(len(expected))]
 
 
-def _probabilities(network: Network, squares: np.ndarray) -> np.ndarray:
-    """What the session says: float32 ``[n, classes]``."""
+def _probabilities(network: Network, batches: Sequence[np.ndarray]) -> np.ndarray:
+    """What the session says of batches of squares: float32 ``[n, classes]``."""
     with tf.Graph().as_default():
         tf.set_random_seed(0)
-        fed = tf.placeholder(tf.uint8, [None, *squares.shape[1:]])
+        fed = tf.placeholder(tf.uint8, [None, *batches[0].shape[1:]])
         probabilities = tf.nn.softmax(network.architecture.outputs(fed))
         with network.session() as session:
-            parts = [squares[start : start + _BATCH] for start in range(0, len(squares), _BATCH)]
-            return np.concatenate([session.run(probabilities, {fed: part}) for part in parts])
+            return np.concatenate([session.run(probabilities, {fed: batch}) for batch in batches])
 
 
 def _square_of_array(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from slimft.export.squares import Extent, central_squares
 
 # Where EXIF is looked for: JPEG has it in its first segments, of at most 64 KB.
 _HEAD_BYTES = 1 << 17
+_PNG = b"\x89PNG\r\n\x1a\n"
 _EXIF = b"Exif\0\0"
 _ORIENTATION = 0x0112
 # No side of a JPEG is longer.
@@ -121,7 +122,9 @@ def _png(contents: Any) -> tuple[Any, Any, Any]:
     head = tf.pad(head, [[0, 32]])
     sides = tf.reduce_sum(tf.reshape(head[16:24], [2, 4]) * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)[::-1]
     is_grey_of_16_bits = tf.logical_and(tf.equal(head[24], 16), tf.equal(head[25] % 4, 0))
+    is_png = tf.equal(tf.strings.substr(contents, 0, len(_PNG)), _PNG)
     checks = [
+        tf.debugging.Assert(is_png, ["an image is neither JPEG nor PNG"]),
         _few_enough(sides),
         tf.debugging.Assert(tf.logical_not(is_grey_of_16_bits), ["a PNG has 16-bit grey; save it with 8 bits"]),
     ]
