@@ -28,7 +28,7 @@ PYTHON2 = ["fissix>=24.4"]
 DISTRIBUTIONS = ["tensorflow-probability>=0.25,<0.26", *KERAS_2]
 
 # For bin/serve.
-SERVE = ["prometheus-client>=0.20", "python-multipart>=0.0.20", "starlette>=0.46,<2", "uvicorn>=0.34,<1"]
+SERVE = ["prometheus-client>=0.20", "python-multipart>=0.0.20", "starlette>=1.7,<2", "uvicorn>=0.34,<1"]
 
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.

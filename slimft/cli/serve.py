@@ -71,7 +71,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "batch_wait_ms",
         5.0,
-        "Milliseconds that an image waits for others, of other requests too, to be classified with.",
+        "Milliseconds that an image waits for others that are being read, of other requests too, to be classified "
+        "with them.",
         lower_bound=0.0,
         upper_bound=10_000.0,
         **define,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from slimft.serving.served import Served
 
 # How long a client that is refused may go on sending what is thrown away, so that it comes to reading the answer.
-_LINGER_SECONDS = 1.0
+_LINGER_SECONDS = 3.0
 
 
 class Application:

@@ -26,8 +26,9 @@ class _Waiting(NamedTuple):
 class Batches:
     """Decodes images in threads and has the network classify them, in batches, in a thread of its own.
 
-    A batch begins when it is full, or `wait` seconds after its first image came; while the network has one, the
-    next one gathers. At most two batches of decoded images are in memory. A context manager, in a running loop.
+    A batch begins when it is full, when no other image is being decoded, or `wait` seconds after its first image
+    came; while the network has one, the next one gathers. At most two batches of decoded images are in memory. A
+    context manager, in a running loop.
 
     Args:
         probabilities: uint8 ``[batch, image_size, image_size, 3]`` to float32 ``[batch, classes]``.
@@ -57,6 +58,7 @@ class Batches:
         self._network = concurrent.futures.ThreadPoolExecutor(1, "serve-network")
         self._room = asyncio.Semaphore(2 * self._batch_size)
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._decoding = 0
         self._task = asyncio.create_task(self._classify_all())
         return self
 
@@ -80,10 +82,13 @@ class Batches:
             Exception: what `probabilities` raises, of the batch that the image was in.
         """
         async with self._room:
+            self._decoding += 1
             try:
                 square = await self.in_thread(self._read, image)
             except DataError as error:
                 return error
+            finally:
+                self._decoding -= 1
             loop = asyncio.get_running_loop()
             waiting = _Waiting(loop.time(), square, loop.create_future())
             self._queue.put_nowait(waiting)
@@ -111,6 +116,8 @@ class Batches:
             if not self._queue.empty():
                 batch.append(self._queue.get_nowait())
                 continue
+            if not self._decoding:
+                break
             try:
                 batch.append(await asyncio.wait_for(self._queue.get(), end - loop.time()))
             except asyncio.TimeoutError:

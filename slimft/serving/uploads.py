@@ -22,7 +22,7 @@ from starlette.requests import Request
 
 # Beside its files, a form may have a few fields; and the head of each part a few short lines.
 _MOST_FIELDS = 8
-_MOST_HEAD_BYTES = 8192
+_MOST_HEAD_BYTES = 4096
 _MOST_FIELD_BYTES = 256
 _WHOLE = re.compile(r"[0-9]{1,9}")
 HOW = (
@@ -118,14 +118,16 @@ async def read_body(request: Request, limits: Limits, share: Share) -> bytearray
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limits.body_bytes):
         raise Refused(413, too_large)
+    if declared.isdecimal():  # At once, so that of many the first come through, and not all half.
+        share.add(int(declared))
     body = bytearray()
 
     async def read() -> None:
         async for chunk in request.stream():
             if len(body) + len(chunk) > limits.body_bytes:
                 raise Refused(413, too_large)
-            share.add(len(chunk))
             body.extend(chunk)
+            share.add(max(len(body) - share.amount, 0))
 
     try:
         await asyncio.wait_for(read(), limits.seconds)
@@ -182,7 +184,7 @@ def _in_form(boundary: bytes, body: bytearray, limits: Limits) -> Upload:
         parts.append(_Part())
 
     def add_to_head(part: _Part, name: str, data: bytes) -> None:
-        part.head_bytes += len(data)
+        part.head_bytes += len(data) + 1  # An empty one counts too.
         if part.head_bytes > _MOST_HEAD_BYTES:
             raise Refused(400, "a part of the form has a head that is too long")
         setattr(part, name, getattr(part, name) + data)

@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from slimft.serving import server
+from slimft.serving import app, server
 from slimft.serving.uploads import Limits
 
 HEAD = b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
@@ -52,6 +52,12 @@ def test_two_gigabytes_are_refused_before_they_are_sent(start, kit):
         sock.sendall(HEAD + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % (2 << 30))
         assert answer_of(sock).startswith(b"HTTP/1.1 413")
     is_well(client, kit)
+
+
+@pytest.fixture(autouse=True)
+def _short_linger(monkeypatch):
+    """A client that keeps on sending, or waits for the end, is not waited for."""
+    monkeypatch.setattr(app, "_LINGER_SECONDS", 0.5)
 
 
 def test_who_sends_first_and_reads_later_still_gets_the_answer(start, kit):
@@ -183,6 +189,10 @@ def test_the_bodies_of_all_requests_together_are_bounded(start, kit):
             time.sleep(0.01)
         status, headers, _ = client.ask("POST", "/classify", bytes(1000), {"Content-Type": "image/png"})
         assert status == 503 and headers["Retry-After"] == "1"
+        # One of unknown length is let in while there is room.
+        with client.connect() as sock:
+            sock.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n10000\r\n" + bytes(65536) + b"\r\n")
+            assert error_of(answer_of(sock))[0] == 503
     # Those clients are gone, and so is what they sent.
     while client.metrics()["slimft_held_bytes",]:
         time.sleep(0.01)
