@@ -123,6 +123,7 @@ class Application:
                 body = await read_body(request, self._limits, share)
             except ClientDisconnect:
                 return Response(status_code=400)  # Nobody reads it.
+            request.state.is_read = True
             content_type = request.headers.get("content-type", "")
             in_turn = self._json if "json" in content_type.lower() else contextlib.nullcontext()
             async with in_turn:
@@ -158,7 +159,7 @@ def _busy() -> Refused:
     return Refused(503, "too many images wait for their classes; try again in a second", retry=1)
 
 
-class _Refusal(JSONResponse):
+class _EarlyAnswer(JSONResponse):
     """An answer before the request's body has been read, after which the connection ends.
 
     A client that does not read before it has sent everything would miss the answer if the connection was closed at
@@ -183,10 +184,10 @@ class _Refusal(JSONResponse):
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    headers = {"Connection": "close"}
-    if error.retry is not None:
-        headers["Retry-After"] = str(error.retry)
-    return _Refusal({"error": error.reason}, error.status, headers)
+    headers = {} if error.retry is None else {"Retry-After": str(error.retry)}
+    if getattr(request.state, "is_read", False):
+        return JSONResponse({"error": error.reason}, error.status, headers)
+    return _EarlyAnswer({"error": error.reason}, error.status, {**headers, "Connection": "close"})
 
 
 async def _tell(request: Request, error: Exception) -> Response:
