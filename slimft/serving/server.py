@@ -187,13 +187,14 @@ def address_of(bound: socket.socket) -> str:
 
 @contextlib.contextmanager
 def _logged() -> Iterator[None]:
-    """Says what goes wrong in the server; not what clients get wrong, of which there may be any amount."""
+    """Says what goes wrong in the server; not what clients get wrong, of which there may be any amount.
+
+    The latter is what uvicorn, python-multipart and Pillow log as warnings, which Python would write.
+    """
     handler = _Log(logging.ERROR)
-    loggers = [logging.getLogger(name) for name in ("uvicorn.error", "asyncio")]
-    for logger in loggers:
-        logger.addHandler(handler)
+    root = logging.getLogger()
+    root.addHandler(handler)
     try:
         yield
     finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
+        root.removeHandler(handler)

@@ -74,6 +74,13 @@ def test_it_serves_a_run_until_a_signal(run, started, number, status):
     answer = connection.getresponse()
     results = json.loads(answer.read())["results"]
     assert answer.status == (200 if image.suffix == ".png" else 422) and len(results) == 1
+    # What clients get wrong is not said: they could fill a log.
+    connection.request("POST", "/classify", b"--x\r\n\0", {"Content-Type": "multipart/form-data; boundary=x"})
+    answer = connection.getresponse()
+    assert answer.status == 400 and answer.read()
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(b"no HTTP\r\n\r\n")
+        assert sock.recv(100).startswith(b"HTTP/1.1 400")
     process.send_signal(number)
     assert process.wait(60) == status
     assert process.stderr.read() == f"serve: stopped by {signal.Signals(number).name}\n"
