@@ -1,16 +1,17 @@
 """bin/serve under load: images a second, and how long a request takes, beside bin/predict's classifier.
 
-    python bench/serving.py [--rounds=3] [--seconds=10] [--json FILE]
+    python bench/serving.py [--rounds=15] [--seconds=2] [--json FILE]
 
-Each process classifies the same JPEGs of 640x480 with MobileNet V1 at 224x224 (random weights, which take as long).
-``direct`` is `Classifier.classify_files`, with batches of 32 and of one image; ``clients`` is bin/serve, to which
-that many threads of another process post one image at a time, over connections that stay open. The clients need
-some of the same processors.
+All classify the same JPEGs of 640x480 with MobileNet V1 at 224x224 (random weights, which take as long). ``direct``
+is `Classifier.classify_files`, with batches of 32 and of one image, in this process; ``clients`` is bin/serve, to
+which that many threads of this process post one image at a time, over connections that stay open. They take turns
+every few seconds, so that what else the machine does is in both; ratios are of neighbours.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import http.client
 import os
 import pathlib
@@ -41,51 +42,31 @@ def make_pictures(folder):
         Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=90)
 
 
-def network(flags):
-    return ["--model=mobilenet_v1", f"--checkpoint={flags.checkpoint}"]
-
-
-def direct(flags):
-    """Images a second of the classifier, without a server."""
-    from slimft.prediction import Classifier
-
-    paths = sorted(map(str, pathlib.Path(flags.pictures).iterdir()))
-    with Classifier("mobilenet_v1", flags.checkpoint) as classifier:
-
-        def once():
-            began = time.perf_counter()
-            for _ in classifier.classify_files(paths, flags.batch):
-                pass
-            return time.perf_counter() - began
-
-        once()
-        seconds, began = [], time.perf_counter()
-        while not seconds or time.perf_counter() - began < flags.seconds:
-            seconds.append(once())
-    rounds.print_figures(images_per_second=len(paths) / statistics.median(seconds))
-
-
-def served(flags):
-    """Images a second of bin/serve, and how long a request takes."""
-    command = [sys.executable, rounds.ROOT / "bin" / "serve", *network(flags), "--port=0"]
-    pictures = [path.read_bytes() for path in sorted(pathlib.Path(flags.pictures).iterdir())]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+@contextlib.contextmanager
+def server(checkpoint):
+    """The port of a server, while the block runs."""
+    command = [sys.executable, rounds.ROOT / "bin" / "serve", "--model=mobilenet_v1", "--port=0"]
+    path = os.pathsep.join(filter(None, [str(rounds.ROOT), os.environ.get("PYTHONPATH")]))
+    with subprocess.Popen(
+        [*command, f"--checkpoint={checkpoint}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as process:
         try:
-            port = next(
-                int(found[1]) for line in server.stderr if (found := re.search(r"at http://.*:(\d+)/", line))
-            )
-            load(port, flags.clients, pictures, 2)
-            began = time.perf_counter()
-            taken = load(port, flags.clients, pictures, flags.seconds)
-            seconds = time.perf_counter() - began
+            found = (re.search(r"at http://.*:(\d+)/", line) for line in process.stderr)
+            yield next(int(one[1]) for one in found if one)
         finally:
-            server.terminate()
-    twentieths = statistics.quantiles(taken, n=20)
-    rounds.print_figures(
-        images_per_second=len(taken) / seconds,
-        median_ms=1e3 * statistics.median(taken),
-        p95_ms=1e3 * twentieths[-1],
-    )
+            process.terminate()
+
+
+def direct(classifier, paths, batch, seconds):
+    """Images a second of the classifier, without a server."""
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        chosen = [paths[(count + number) % len(paths)] for number in range(32)]
+        count += sum(1 for _ in classifier.classify_files(chosen, batch))
+    return count / (time.perf_counter() - began)
 
 
 def load(port, clients, pictures, seconds):
@@ -112,18 +93,12 @@ def load(port, clients, pictures, seconds):
 
 
 def main():
-    parser = rounds.parser(__doc__, 3)
-    parser.add_argument("--seconds", type=float, default=10, help="how long each process measures")
-    parser.add_argument("--worker", choices=("direct", "served"), help="to be one of the processes")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--clients", type=int, default=1)
-    parser.add_argument("--checkpoint")
-    parser.add_argument("--pictures")
+    parser = rounds.parser(__doc__, 15)
+    parser.add_argument("--seconds", type=float, default=2, help="how long a turn is")
     flags = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if flags.worker:
-        {"direct": direct, "served": served}[flags.worker](flags)
-        return
+    speed = {name: [] for name in ("direct 1", "direct 32", *(f"clients {count}" for count in CLIENTS))}
+    waits = {count: [] for count in CLIENTS}
     here = pathlib.Path(__file__).resolve()
     with tempfile.TemporaryDirectory() as folder:
         pictures, checkpoint = pathlib.Path(folder, "pictures"), f"{folder}/mobilenet_v1.ckpt"
@@ -131,20 +106,41 @@ def main():
         make_pictures(pictures)
         of = ["--model=mobilenet_v1", "--size=224", "--classes=1001", f"--checkpoint={checkpoint}"]
         rounds.run([here.with_name("worker.py"), "slimft", "checkpoint", *of])
-        common = [here, f"--seconds={flags.seconds}", f"--checkpoint={checkpoint}", f"--pictures={pictures}"]
-        commands = {f"direct {batch}": [*common, "--worker=direct", f"--batch={batch}"] for batch in (1, 32)}
-        commands |= {f"clients {count}": [*common, "--worker=served", f"--clients={count}"] for count in CLIENTS}
-        found = rounds.alternate(commands, flags.rounds)
-    speed = rounds.spreads(found, "images_per_second")
+        from slimft.prediction import Classifier
+
+        paths = sorted(map(str, pictures.iterdir()))
+        bodies = [pathlib.Path(path).read_bytes() for path in paths]
+        with Classifier("mobilenet_v1", checkpoint) as classifier, server(checkpoint) as port:
+            for number in range(-1, flags.rounds):  # The first does not count.
+                for name, found in speed.items():
+                    kind, count = name.split()
+                    if kind == "direct":
+                        found.append(direct(classifier, paths, int(count), flags.seconds))
+                    else:
+                        began = time.perf_counter()
+                        taken = load(port, int(count), bodies, flags.seconds)
+                        found.append(len(taken) / (time.perf_counter() - began))
+                        waits[int(count)] += taken
+                    if number < 0:
+                        found.clear()
+                        waits = {count: [] for count in CLIENTS}
     rows = []
-    for name in commands:
-        peer = speed["direct 1" if name.endswith(" 1") else "direct 32"].median
-        waits = ["", ""]
+    for name, found in speed.items():
+        peers = speed["direct 1" if name.endswith(" 1") else "direct 32"]
+        ratio = rounds.Spread.of([one / peer for one, peer in zip(found, peers)])
+        row = [
+            name,
+            rounds.Spread.of(found).show(),
+            f"{ratio.median:.2f} ({ratio.least:.2f}-{ratio.most:.2f})",
+            "",
+            "",
+        ]
         if name.startswith("clients"):
-            waits = [rounds.Spread.of([one[key] for one in found[name]]).show(2) for key in ("median_ms", "p95_ms")]
-        rows.append([name, speed[name].show(), f"{speed[name].median / peer:.2f}", *waits])
+            twentieths = statistics.quantiles(waits[int(name.split()[1])], n=20)
+            row[3:] = [rounds.shortly(1e3 * twentieths[place], 2) for place in (9, 18)]
+        rows.append(row)
     head = ("MobileNet V1, 640x480 JPEGs", "images/s", "/ direct", "median ms", "95% within ms")
-    rounds.finish(flags, {"speed": speed, "found": found}, rounds.table(head, rows))
+    rounds.finish(flags, {"speed": speed}, rounds.table(head, rows))
 
 
 if __name__ == "__main__":
