@@ -27,6 +27,9 @@ PYTHON2 = ["fissix>=24.4"]
 # The rest of tf.contrib.distributions for TF1 scripts. 0.25 was tried, with TensorFlow 2.21.
 DISTRIBUTIONS = ["tensorflow-probability>=0.25,<0.26", *KERAS_2]
 
+# For bin/serve.
+SERVE = ["prometheus-client>=0.20", "python-multipart>=0.0.20", "starlette>=1.7,<2", "uvicorn>=0.34,<1"]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -61,7 +64,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["slimft", "slimft.*"]),
-    package_data={"slimft": ["py.typed"], "slimft.data": ["imagenet_classes.txt"]},
+    package_data={"slimft": ["py.typed"], "slimft.data": ["imagenet_classes.txt"], "slimft.serving": ["page.html"]},
     cmdclass={"build_py": BuildPy},
     entry_points={
         "console_scripts": [
@@ -74,6 +77,7 @@ setup(
             "slimft-fetch-checkpoint = slimft.cli.fetch_checkpoint:main",
             "slimft-report = slimft.cli.report:main",
             "slimft-run-legacy = slimft.cli.run_legacy:main",
+            "slimft-serve = slimft.cli.serve:main",
         ]
     },
     install_requires=[
@@ -98,11 +102,14 @@ setup(
         "python2": PYTHON2,
         "legacy": [*DISTRIBUTIONS, *ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
         "distributions": DISTRIBUTIONS,
+        "serve": SERVE,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
         # What conversions of torchvision's and timm's weights are compared with, in tests marked slow.
         "test-torch": ["timm>=1.0", "torch>=2.4", "torchvision>=0.19"],
+        # Drives the Chromium of the system, for the tests of bin/serve's page.
+        "test-browser": ["playwright>=1.50"],
         # As references: tf-keras, on whose batch normalization slim used to stand; cramjam, another Snappy.
         # ipykernel, ipywidgets and nbclient: what a notebook shows. nbmake: runs those of docs/notebooks.
         "test": [
@@ -112,6 +119,7 @@ setup(
             *ESTIMATOR,
             *HUB,
             *PYTHON2,
+            *SERVE,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             *("pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),
             "tensorboard>=2.16",

@@ -82,7 +82,8 @@ class Classifier:
             tf.set_random_seed(0)  # As in evaluation.
             self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
             logits = network.architecture.outputs(self._images)
-            self._top = tf.nn.top_k(tf.nn.softmax(logits), min(top, network.num_classes))
+            self._probabilities = tf.nn.softmax(logits)
+            self._top = tf.nn.top_k(self._probabilities, min(top, network.num_classes))
             self._session = network.session()
             graph.finalize()
         if not network.is_plain:
@@ -124,10 +125,29 @@ class Classifier:
             CheckpointError: a probability is not finite.
         """
         probabilities, classes = self._session.run(self._top, {self._images: images})
+        self._check(probabilities)
+        return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """The probability of each class, of a batch.
+
+        Args:
+            images: as of `classify`.
+
+        Returns:
+            float32 ``[batch, classes]``, of which each row adds up to 1.
+
+        Raises:
+            CheckpointError: a probability is not finite.
+        """
+        probabilities = self._session.run(self._probabilities, {self._images: images})
+        self._check(probabilities)
+        return probabilities
+
+    def _check(self, probabilities: np.ndarray) -> None:
         if not np.isfinite(probabilities).all():
             path = self.network.checkpoint.path
             raise CheckpointError(f"{path}: the probabilities are not finite; nor are its weights")
-        return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
 
     def classify_files(
         self, paths: Iterable[str], batch_size: int = _BATCH_SIZE, crop: float = 1.0, grey_bits: int | None = None

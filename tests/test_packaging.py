@@ -22,6 +22,7 @@ def test_a_wheel_holds_what_the_package_reads(tmp_path):
     (wheel,) = tmp_path.glob("slimft-*.whl")
     held = zipfile.ZipFile(wheel).namelist()
     assert "slimft/py.typed" in held
-    assert {"slimft/checkpoint/official.json", "slimft/data/imagenet_classes.txt"} <= set(held)
+    read = ("checkpoint/official.json", "data/imagenet_classes.txt", "serving/page.html")
+    assert {f"slimft/{file}" for file in read} <= set(held)
     # And every module, of packages that are easily forgotten too.
     assert {f"slimft/{file.relative_to(ROOT / 'slimft')}" for file in (ROOT / "slimft").rglob("*.py")} <= set(held)
