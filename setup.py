@@ -30,6 +30,9 @@ DISTRIBUTIONS = ["tensorflow-probability>=0.25,<0.26", *KERAS_2]
 # For bin/serve.
 SERVE = ["prometheus-client>=0.20", "python-multipart>=0.0.20", "starlette>=1.7,<2", "uvicorn>=0.34,<1"]
 
+# For bin/export --format=onnx, which also runs what it writes. tf2onnx 1.17 was tried, with TensorFlow 2.21.
+ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -71,6 +74,7 @@ setup(
             "slimft-finetune = slimft.cli.finetune:main",
             "slimft-evaluate = slimft.cli.evaluate:main",
             "slimft-predict = slimft.cli.predict:main",
+            "slimft-export = slimft.cli.export:main",
             "slimft-exercise = slimft.cli.exercise:main",
             "slimft-inspect-checkpoint = slimft.cli.inspect_checkpoint:main",
             "slimft-convert-checkpoint = slimft.cli.convert_checkpoint:main",
@@ -103,6 +107,8 @@ setup(
         "legacy": [*DISTRIBUTIONS, *ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
         "distributions": DISTRIBUTIONS,
         "serve": SERVE,
+        # For bin/export --format=onnx.
+        "onnx": ONNX,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
@@ -118,9 +124,12 @@ setup(
             *DISTRIBUTIONS,
             *ESTIMATOR,
             *HUB,
+            *ONNX,
             *PYTHON2,
             *SERVE,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
+            # It reads frozen graphs.
+            "opencv-python-headless",
             *("pytest", "pytest-xdist", "pyyaml", "safetensors>=0.8", "scikit-image"),
             "tensorboard>=2.16",
             # Another version may find other faults.
