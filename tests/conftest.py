@@ -1,6 +1,7 @@
 """Fixtures of all tests: the material in ../shared, a network small enough to train in a test, a web server."""
 
 import contextlib
+import gc
 import http.server
 import os
 import pathlib
@@ -17,6 +18,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_collection_finish():
+    """Collects garbage less often than after every 700 objects: a graph has a hundred thousand, which stay."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session", autouse=True)

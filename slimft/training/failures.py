@@ -80,7 +80,8 @@ def _what_is_saved(state: State) -> str:
         return "; nothing was saved yet"
     what = f"step {state.saved} is saved"
     if state.saved != state.step:
-        what = f"the newest checkpoint is that of step {state.saved}, {state.step} could not be saved"
+        why = "could not be" if state.run.group.is_chief else "is not"  # Another process's to save.
+        what = f"the newest checkpoint is that of step {state.saved}, {state.step} {why} saved"
     return f"; {what}, and the command goes on from there with --train_dir={state.run.settings.train_dir}"
 
 

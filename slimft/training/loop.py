@@ -311,14 +311,15 @@ def _save(state: State, together: bool = False) -> None:
 def _with_what_is_saved(state: State, error: Exception) -> Exception:
     """Saves the last step that was done, where something unforeseen ends the run; returns the error to raise.
 
-    A step that fails has changed no weights, but may have moved batch_norm's statistics by a batch.
+    A step that fails has changed no weights, but may have moved batch_norm's statistics by a batch. Of several
+    processes, only the chief saves.
     """
     if isinstance(error, (Interrupted, TrainingError)):
         return error
     lost = state.run.group.failure(error)
     if lost is not None:
         return explained(state.run, lost, state)
-    if state.step and state.step != state.saved:
+    if state.run.group.is_chief and state.step and state.step != state.saved:
         # Whatever goes wrong now, it is the first error that counts.
         with contextlib.suppress(Exception):
             _save(state)

@@ -64,12 +64,16 @@ def test_a_checkpoint_in_a_run_is_evaluated_as_the_run_is(make_run, images, tmp_
     expected, names, _ = call(f"--train_dir={run}")
     (tmp_path / "link").symlink_to(images)
     flags = ["--model=tiny", "--dataset=image_folder"]
-    for checkpoint in (run, f"{run}/", run / "model.ckpt-7", run / "model.ckpt-7.index"):
-        for data_dir in (images, f"{images}/", f"{images}/../images"):
-            found, same, said = call(*flags, f"--data_dir={data_dir}", f"--checkpoint={checkpoint}")
-            assert {**found, "data_dir": str(images)} == expected
-            assert list(map(os.path.normpath, same)) == names
-            assert f"as in the run {run}" in said
+    for checkpoint, data_dir in (
+        (run, images),
+        (f"{run}/", f"{images}/"),
+        (run / "model.ckpt-7", f"{images}/../images"),
+        (run / "model.ckpt-7.index", images),
+    ):
+        found, same, said = call(*flags, f"--data_dir={data_dir}", f"--checkpoint={checkpoint}")
+        assert {**found, "data_dir": str(images)} == expected
+        assert list(map(os.path.normpath, same)) == names
+        assert f"as in the run {run}" in said
     found, _, _ = call(*flags, f"--data_dir={tmp_path}/link", f"--checkpoint={run}")
     assert {**found, "data_dir": str(images)} == expected
     figures = {name: value for name, value in expected.items() if name not in ("ece", "per_class")}

@@ -42,8 +42,8 @@ if len(sys.argv) == 1:
 """
 
 
-def run(arguments, folder):
-    command = [sys.executable, "-c", "import sys; from slimft.cli.run_legacy import main; sys.exit(main())"]
+def run(python, arguments, folder):
+    command = [python, "-c", "import sys; from slimft.cli.run_legacy import main; sys.exit(main())"]
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "-1"}
@@ -54,13 +54,13 @@ def run(arguments, folder):
 @pytest.mark.parametrize("arguments", [["main.py", "spawn"], ["-m", "main", "forkserver"]])
 def test_pools(tmp_path, arguments):
     (tmp_path / "main.py").write_text(SPAWNS)
-    found = run(["--tf_version=1.15.0", *arguments], tmp_path)
+    found = run(sys.executable, ["--tf_version=1.15.0", *arguments], tmp_path)
     assert found.stdout == "[(3, '1.15.0'), (4, '1.15.0')]\n", found.stderr
 
 
-def test_scripts_that_it_starts(tmp_path):
+def test_scripts_that_it_starts(warm_python, tmp_path):
     (tmp_path / "main.py").write_text(STARTS)
-    found = run(["main.py"], tmp_path)
+    found = run(warm_python, ["main.py"], tmp_path)
     assert found.stdout.split("\n") == [f"started {number}" for number in (1, 2, 3, 4)] + [""], found.stderr
     assert "is started as a process: by run_legacy, as this one" in found.stderr
 

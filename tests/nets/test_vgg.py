@@ -103,7 +103,7 @@ def test_logits_of_vgg_postech(build, random_weights, monkeypatch, assert_close)
 # Without its top, as tutorials of transfer learning have it.
 
 
-@pytest.mark.parametrize("name, layers", [("vgg_16", 13), ("vgg_19", 16)])
+@pytest.mark.parametrize("name, layers", [("vgg_16", 13), pytest.param("vgg_19", 16, marks=pytest.mark.slow)])
 def test_up_to_pool5_it_is_keras_network_without_top(
     build, random_weights, keras_logits, assert_close, name, layers
 ):

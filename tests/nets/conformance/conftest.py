@@ -12,9 +12,11 @@ def pytest_generate_tests(metafunc):
     """Gives the tests all networks, slow where the entry says so."""
     if "entry" not in metafunc.fixturenames:
         return
-    part = getattr(metafunc.module, "PART", None)
+    parts = {getattr(metafunc.module, "PART", None)}
+    if "both" in metafunc.fixturenames:
+        parts.add("tf_slim")
     entries = [
-        pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if part in entry.slow else [])
+        pytest.param(entry, id=entry.name, marks=[pytest.mark.slow] if parts & {*entry.slow} else [])
         for entry in NETWORKS.values()
     ]
     metafunc.parametrize("entry", entries, scope="session")

@@ -68,8 +68,8 @@ class Entry:
         keras: whether tests/nets/keras_logits.py knows it; its logits are then compared at the first of
             `tf_slim.logits_at`.
         slow: what of it is tested with ``-m slow`` only, because it takes long and a smaller network of its family
-            is tested always: ``graphs`` (test_graphs.py), ``ends`` (test_ends.py), ``logits`` (test_logits.py) or
-            ``final_endpoints`` (test_final_endpoints.py).
+            is tested always: ``graphs`` (test_graphs.py), ``tf_slim`` (its comparison with tf-slim's graph there),
+            ``ends`` (test_ends.py), ``logits`` (test_logits.py) or ``final_endpoints`` (test_final_endpoints.py).
     """
 
     name: str

@@ -5,7 +5,6 @@ import os
 import pathlib
 import socket
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -58,7 +57,7 @@ class Left:
 
 
 @pytest.fixture(scope="session")
-def together(tmp_path_factory):
+def together(tmp_path_factory, warm_python):
     """Runs cases in several processes, one case after the other; what it takes is `worker.py`'s."""
 
     def run(number, cases, **environment):
@@ -67,7 +66,7 @@ def together(tmp_path_factory):
         addresses = free_addresses(number)
         processes = [
             subprocess.Popen(
-                [sys.executable, str(WORKER), str(folder / "cases.json"), str(folder)],
+                [warm_python, str(WORKER), str(folder / "cases.json"), str(folder)],
                 env=environment_of(addresses, index, **environment),
                 stderr=subprocess.PIPE,
                 text=True,
@@ -89,7 +88,7 @@ def addresses():
 
 
 @pytest.fixture
-def start(addresses):
+def start(addresses, warm_python):
     """Starts one of two processes of ``bin/finetune`` that train on, in a directory, until something ends them."""
     started = []
 
@@ -97,7 +96,7 @@ def start(addresses):
         code = "import sys; from slimft.cli.finetune import main; sys.exit(main(sys.argv))"
         process = subprocess.Popen(
             [
-                sys.executable, "-c", code, "--model=cifarnet", "--dataset=digits", "--precision=float32",
+                warm_python, "-c", code, "--model=cifarnet", "--dataset=digits", "--precision=float32",
                 f"--train_dir={folder}", "--steps=100000", "--eval_every=20", *flags,
             ],
             env=environment_of(addresses, index),

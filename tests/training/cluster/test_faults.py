@@ -12,6 +12,7 @@ import types
 
 import pytest
 
+from slimft.errors import UsageError
 from slimft.training import failures, loop
 from slimft.training.cluster.group import Processes
 from slimft.training.cluster.joining import WorkerLost, join, start_server
@@ -71,7 +72,8 @@ def state_of(is_chief, lost):
     run = types.SimpleNamespace(
         training=training,
         directory=types.SimpleNamespace(save=lambda *_: None),
-        group=types.SimpleNamespace(is_chief=is_chief, any=any_of_all),
+        group=types.SimpleNamespace(is_chief=is_chief, any=any_of_all, failure=lambda _: None),
+        settings=types.SimpleNamespace(train_dir="runs/1"),
     )
     session = types.SimpleNamespace(run=lambda _: True)
     return types.SimpleNamespace(run=run, step=7, saved=3, session=session, history=None)
@@ -85,6 +87,17 @@ def test_a_step_is_saved_once_the_chief_has_saved_it(is_chief, lost, saved):
     except WorkerLost:
         assert lost
     assert state.saved == saved
+
+
+@pytest.mark.parametrize(
+    "is_chief, said",
+    [(True, "step 7 is saved"), (False, "the newest checkpoint is that of step 3, 7 is not saved")],
+)
+def test_only_the_chief_saves_and_says_so_when_an_error_of_its_own_ends_it(is_chief, said):
+    state = state_of(is_chief, lost=False)
+    failure = loop._with_what_is_saved(state, UsageError("a file is gone"))
+    assert str(failure) == f"a file is gone; {said}, and the command goes on from there with --train_dir=runs/1"
+    assert state.saved == (7 if is_chief else 3)
 
 
 def test_who_has_lost_another_before_the_first_step_has_nothing_to_do_again():

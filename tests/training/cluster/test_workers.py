@@ -1,6 +1,8 @@
 """Several processes train what one trains: their losses, their weights, their results."""
 
 import json
+import shutil
+import types
 
 import numpy as np
 import pytest
@@ -35,6 +37,28 @@ def steps_of_one(folder, settings, steps):
         measured = [run.take_step(session).values for _ in range(steps)]
         run.training.parts.put_back(session)
         return measured, {variable.op.name: session.run(variable) for variable in tf.global_variables()}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """What one process measures in each of fifty steps, and the variables after 3 of them and after all."""
+    run = prepare(Settings(**{"steps": 100, "train_dir": str(tmp_path_factory.mktemp("plain")), **PLAIN}))
+    measured, variables = [], {}
+    with run.training.graph.as_default(), run.new_session() as session:
+        run.restore(session)
+        run.start_batches(session, 0)
+        for steps in (3, 50):
+            measured += [run.take_step(session).values for _ in range(steps - len(measured))]
+            run.training.parts.put_back(session)
+            variables[steps] = {variable.op.name: session.run(variable) for variable in tf.global_variables()}
+    return types.SimpleNamespace(measured=measured, variables=variables)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The directory of a whole run of one process, which no test changes, and its result."""
+    folder = tmp_path_factory.mktemp("whole") / "one"
+    return folder, finetune(Settings(**WHOLE, train_dir=str(folder)))
 
 
 def assert_agree(one, other, losses, weights):
@@ -83,8 +107,8 @@ def several(together, tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [2, 4])
-def test_fifty_steps_are_those_of_one_process(several, tmp_path, number):
-    one = steps_of_one(tmp_path, PLAIN, 50)
+def test_fifty_steps_are_those_of_one_process(several, plain, number):
+    one = plain.measured, plain.variables[50]
     for measured, variables in zip(several[0][number].json("plain"), several[0][number].variables("plain")):
         assert_agree(one, (measured, variables), losses=5e-6, weights=1e-5)
 
@@ -108,13 +132,13 @@ def test_devices_of_processes(several, tmp_path):
         assert_agree(one, (measured, variables), losses=5e-6, weights=1e-5)
 
 
-def test_bfloat16_on_the_wire_rounds(several, tmp_path):
-    one = steps_of_one(tmp_path, PLAIN, 3)
+def test_bfloat16_on_the_wire_rounds(several, plain):
+    one = plain.variables[3]
     first, second = several[0][2].variables("wire")
-    for name, value in one[1].items():
+    for name, value in one.items():
         np.testing.assert_array_equal(first[name], second[name])  # All have what went over the wire.
         np.testing.assert_allclose(first[name], value, atol=2e-3)
-    differing = [name for name, value in one[1].items() if not np.allclose(first[name], value, rtol=1e-5)]
+    differing = [name for name, value in one.items() if not np.allclose(first[name], value, rtol=1e-5)]
     assert differing  # It was bfloat16.
 
 
@@ -125,10 +149,10 @@ def test_float16_agrees_roughly(several, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("number", [2, 4])
-def test_a_whole_run(several, tmp_path, number):
+def test_a_whole_run(several, whole, number):
     """Validations, the best checkpoint, early stopping and the result are those of one process; one writes."""
     found, folder = several
-    one = finetune(Settings(**WHOLE, train_dir=str(tmp_path / "one")))
+    of_one, one = whole
     results = found[number].json("whole")
     for result in results:
         for name in ("examples", "accuracy", "macro_f1", "step", "last_step", "best_validation_accuracy"):
@@ -136,22 +160,19 @@ def test_a_whole_run(several, tmp_path, number):
         assert result["loss"] == pytest.approx(one["loss"], rel=1e-4)
         assert result["checkpoint"].startswith(str(folder / f"whole{number}"))
     assert [("report" in result) for result in results] == [True] + [False] * (number - 1)
-    history = [
-        json.loads((run / "history.json").read_text()) for run in (tmp_path / "one", folder / f"whole{number}")
-    ]
+    history = [json.loads((run / "history.json").read_text()) for run in (of_one, folder / f"whole{number}")]
     for ours, theirs in zip(history[0]["validation"], history[1]["validation"]):  # Two have gone on since.
         assert ours == pytest.approx(theirs, rel=1e-4)
     report = (folder / f"whole{number}" / "report.html").read_text()
     assert "confusion" in report.lower()
 
 
-def test_what_several_saved_one_resumes_and_the_other_way_round(several, tmp_path):
+def test_what_several_saved_one_resumes_and_the_other_way_round(several, whole, tmp_path):
     found, folder = several
     assert [result["last_step"] for result in found[2].json("goes_on")] == [40, 40]
     one = finetune(Settings(**{**WHOLE, "steps": 40, "patience": 0, "train_dir": str(folder / "whole4")}))
-    whole = tmp_path / "whole"
-    finetune(Settings(**{**WHOLE, "train_dir": str(whole)}))
-    alone = finetune(Settings(**{**WHOLE, "steps": 40, "patience": 0, "train_dir": str(whole)}))
+    resumed = shutil.copytree(whole[0], tmp_path / "whole")
+    alone = finetune(Settings(**{**WHOLE, "steps": 40, "patience": 0, "train_dir": str(resumed)}))
     checkpoints = [
         slimft.open_checkpoint(result["checkpoint"]) for result in (one, alone, found[2].json("goes_on")[0])
     ]

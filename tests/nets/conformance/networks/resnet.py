@@ -108,7 +108,7 @@ def resnet(version, depth, **arguments):
         },
         features="global_pool",
         channels=2048,
-        slow=() if depth == 50 else ("ends", "logits") if depth < 200 else ("graphs", "ends", "logits"),
+        slow=() if depth == 50 else ("tf_slim", "ends", "logits") if depth < 200 else ("graphs", "ends", "logits"),
         **arguments,
     )
 
