@@ -45,7 +45,7 @@ _WHERE = {
     "check_inference": "slimft.legacy.checks",
     "check_images": "slimft.legacy.checks",
 }
-# `slimft.restore` is a module that can be called: see the end of slimft/restore.py.
+# `slimft.restore` and `slimft.export` are modules that can be called: see the end of slimft/restore.py.
 _MODULES = (
     "checkpoint",
     "compat",
@@ -53,6 +53,7 @@ _MODULES = (
     "data",
     "errors",
     "evaluation",
+    "export",
     "filters",
     "nets",
     "preprocessing",

@@ -11,7 +11,7 @@ from slimft.cli import common
 from slimft.cli.network_flags import define_network_flags, network_of
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.errors import UsageError
-from slimft.export import CHECKED_IMAGES, FORMATS, check_destination, check_finished, chosen_formats
+from slimft.export import CHECKED_IMAGES, FORMATS, check_destination, check_finished, chosen_formats, export_network
 
 DESCRIPTION = (
     "Writes a trained network into the folder OUT, which must not be there yet, in one or several formats: "
@@ -72,7 +72,7 @@ def export(values: flags.FlagValues, arguments: list[str]) -> None:
     network = network_of(values, labels=values.labels)
     check_finished(network, was_chosen=values.checkpoint is not None)
     with common.quiet_standard_error():
-        from slimft.export import export_network, writing  # noqa: F401 (With TensorFlow.)
+        from slimft.export import writing  # noqa: F401 (With TensorFlow.)
 
     card = export_network(
         network,

@@ -1,6 +1,6 @@
 """What was trained, as files that are used elsewhere: written, tried in a fresh process, and described.
 
-`export_network` does what ``bin/export`` does. Importing this package imports no TensorFlow.
+`export`, also as `slimft.export(...)`, does what ``bin/export`` does. Importing this package imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import sys
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from slimft.checkpoint import Checkpoint
 from slimft.errors import DataError, UsageError
 from slimft.export.formats import FORMATS, Format, chosen_formats
 from slimft.files import sync_directory, sync_files_below, temporary_directory
-from slimft.inference import Network
+from slimft.inference import Network, find_network
 from slimft.local_paths import check_local
 from slimft.messages import say
 from slimft.runs.result import RESULT_FILE
 
-__all__ = ["FORMATS", "Format", "check_destination", "check_finished", "chosen_formats", "export_network"]
+__all__ = ["FORMATS", "export", "Format", "check_destination", "check_finished", "chosen_formats", "export_network"]
 
 LABELS = "labels.txt"
 # How many images each file is tried with.
@@ -58,6 +61,42 @@ def check_finished(network: Network, was_chosen: bool) -> None:
         f"the run in {network.run} is not finished; finish it (bin/finetune --train_dir={network.run}), or name "
         f"the checkpoint to export as it is: --checkpoint={network.checkpoint.path}"
     )
+
+
+def export(
+    out: str | os.PathLike,
+    format: str | Iterable[str] = ("saved_model",),
+    *,
+    train_dir: str | os.PathLike | None = None,
+    model: str | None = None,
+    checkpoint: Checkpoint | str | os.PathLike | None = None,
+    image_size: int | None = None,
+    averages: bool | None = None,
+    labels: str | os.PathLike | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Writes a run's network, or that of a model and a checkpoint, into a new folder, as ``bin/export`` does.
+
+    Args:
+        out: the folder, which must not be there, or be empty.
+        format: names in `FORMATS`, a list or with commas between.
+        train_dir, model, checkpoint, image_size, averages, labels: as of `slimft.inference.find_network`.
+        options: as of `export_network`.
+
+    Returns:
+        The card, as in ``model_card.json``, with ``out``.
+
+    Raises:
+        SlimftError: as of `find_network`, `check_finished` and `export_network`.
+    """
+    wanted = format.split(",") if isinstance(format, str) else list(format)
+    chosen_formats(wanted)
+    check_destination(out)
+    network = find_network(
+        model, checkpoint, train_dir=train_dir, image_size=image_size, averages=averages, labels=labels
+    )
+    check_finished(network, was_chosen=checkpoint is not None)
+    return export_network(network, out, wanted, **options)
 
 
 def export_network(
@@ -137,3 +176,13 @@ def _export(network, out, folder, wanted, images, checked_images, data_dir, fold
         sync_directory(folder.parent)
     say(f"written: {out}")
     return {"out": os.fspath(out), **card}
+
+
+class _CallableModule(types.ModuleType):
+    """Makes `slimft.export(...)` work, as `slimft.restore` does: see the end of slimft/restore.py."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return export(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import slimft
 from slimft import Classifier, get_network, network_names, write_checkpoint
 from slimft.cli import export, predict
 from slimft.compat import tf
@@ -380,6 +381,13 @@ def test_a_half_precision_run_is_exported_in_float32_and_that_is_said(run_dir, t
     assert re.search(
         r"the session's accuracy is [\d.]+ in float32, and [\d.]+ in bfloat16, as the run computes", said
     )
+
+
+def test_the_library_does_what_the_command_does(run_dir, tmp_path, read_here):
+    card = slimft.export(tmp_path / "out", "frozen_graph", train_dir=run_dir, checked_images=2)
+    assert json.loads((tmp_path / "out" / "model_card.json").read_text())["formats"] == card["formats"]
+    with pytest.raises(slimft.UsageError, match="is there already"):
+        slimft.export(tmp_path / "out", train_dir=run_dir)
 
 
 def test_a_killed_export_leaves_nothing_for_the_next(run_dir, tmp_path):
