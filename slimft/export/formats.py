@@ -40,12 +40,12 @@ FORMATS = {
     for one in (
         Format("saved_model", "saved_model", "saved_model", 1e-5, 0.01, "TensorFlow, TensorFlow Serving"),
         # Other kernels round otherwise.
-        Format("frozen_graph", "frozen_graph.pb", "frozen_graph", 1e-4, 0.01, "TF1 code, OpenCV"),
-        Format("tflite", "model.tflite", "tflite", 1e-4, 0.01, "phones, in float32"),
+        Format("frozen_graph", "frozen_graph.pb", "frozen_graph", 1e-3, 0.01, "TF1 code, OpenCV"),
+        Format("tflite", "model.tflite", "tflite", 1e-3, 0.01, "phones, in float32"),
         Format("tflite_float16", "model_float16.tflite", "tflite", 0.2, 0.05, "phones with GPUs", "float16"),
         Format("tflite_dynamic", "model_dynamic.tflite", "tflite", None, 0.4, "phones, 8-bit weights", "dynamic"),
         Format("tflite_int8", "model_int8.tflite", "tflite", None, 0.5, "8-bit accelerators", "int8"),
-        Format("onnx", "model.onnx", "onnx", 1e-4, 0.01, "ONNX Runtime"),
+        Format("onnx", "model.onnx", "onnx", 1e-3, 0.01, "ONNX Runtime"),
     )
 }
 
