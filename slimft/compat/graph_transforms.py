@@ -29,6 +29,10 @@ _LARGEST_CONSTANT = 10 * 2**20
 # What does not give the same for the same inputs, or runs more than once, and is not stateful by its definition.
 _NEVER_FOLDED = {"Enter", "Exit", "LoopCond", "Merge", "NextIteration", "RefEnter", "RefExit", "RefMerge",
                  "RefNextIteration", "RefSwitch", "Switch"}  # fmt: skip
+# What made graphs faster, smaller or harder to read, and computed the same.
+_PASSED_OVER = {"flatten_atrous_conv", "fuse_convolutions", "fuse_pad_and_conv", "fuse_resize_and_conv",
+                "fuse_resize_pad_and_conv", "hoist_fake_quants", "obfuscate_names", "quantize_nodes",
+                "sparsify_gather"}  # fmt: skip
 
 
 class Request(NamedTuple):
@@ -60,7 +64,8 @@ def TransformGraph(  # noqa: N802 - TensorFlow's name
             passed over, which is said.
 
     Raises:
-        UsageError: an unknown transform, or one that needs TensorFlow 1's own code; a node that is not there.
+        UsageError: an unknown transform, or one that needs TensorFlow 1's own code; a node that is not there. Of
+            those that only made graphs faster, it is said that they are passed over.
     """
     graph = graph_pb2.GraphDef()
     graph.CopyFrom(input_graph_def)
@@ -102,6 +107,9 @@ def _parsed(text):
 
 
 def _found(name):
+    if name in _PASSED_OVER:
+        print(f"slimft: TransformGraph: {name} is passed over: the graph is right without it", file=sys.stderr)
+        return lambda graph, _: graph
     if name not in _TRANSFORMS:
         there_are = ", ".join(sorted(_TRANSFORMS))
         raise UsageError(f"TransformGraph: {name} was TensorFlow 1's own and is not here; there are {there_are}")
@@ -326,14 +334,6 @@ def _remove_attribute(node, request):
 
 
 @_for_each
-def _rename_attribute(node, request):
-    old = request.one("old_attribute_name")
-    if request.one("op_name", "*") in ("*", node.op) and old in node.attr:
-        node.attr[request.one("new_attribute_name")].CopyFrom(node.attr[old])
-        del node.attr[old]
-
-
-@_for_each
 def _rename_op(node, request):
     if node.op == request.one("old_op_name"):
         node.op = request.one("new_op_name")
@@ -404,7 +404,6 @@ _TRANSFORMS: dict[str, Callable[[graph_pb2.GraphDef, Request], graph_pb2.GraphDe
     "remove_attribute": _remove_attribute,
     "remove_device": _set_device,
     "remove_nodes": _remove_nodes,
-    "rename_attribute": _rename_attribute,
     "rename_node": _rename_node,
     "rename_op": _rename_op,
     "round_weights": _round_weights,

@@ -64,6 +64,7 @@ _PACKAGES = {
     "preprocessing": (),
     "tensorflow.contrib": (),
     "tensorflow.contrib.framework": ("tf_slim.ops.arg_scope", "tf_slim.ops.variables", "tf_slim.ops.framework_ops"),
+    "tensorflow.contrib.framework.python.ops.audio_ops": ("tensorflow.python.ops.gen_audio_ops",),
     "tensorflow.contrib.layers": (
         "tf_slim",
         "tf_slim.layers.layers",

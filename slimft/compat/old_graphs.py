@@ -36,7 +36,8 @@ _LATER = {
         "ScatterNdNonAliasingAdd ScatterNdSub ScatterNdUpdate TensorScatterAdd TensorScatterSub "
         "TensorScatterUpdate",
     "batch_padding_policy enable_large_batch_splitting low_priority_allowed_batch_sizes "
-    "low_priority_max_batch_size low_priority_batch_timeout_micros low_priority_max_enqueued_batches mixed_priority_policy":
+    "low_priority_max_batch_size low_priority_batch_timeout_micros low_priority_max_enqueued_batches "
+    "mixed_priority_policy":
         "BatchFunction",
     "blank_index": "CTCGreedyDecoder",
     "buffer_size_min": "PrefetchDataset",
@@ -82,6 +83,9 @@ _LATER = {
     "validate_shape": "AssignVariableOp",
 }  # fmt: skip
 
+# Of these, what computes nothing: they go whatever they hold.
+_HINTS = {"debug_name", "grad_a", "grad_b", "grad_x", "grad_y", "metadata"}
+
 
 @functools.cache
 def _later_defaults() -> dict[str, dict[str, bytes]]:
@@ -100,15 +104,19 @@ def _later_defaults() -> dict[str, dict[str, bytes]]:
 def leave_out_later_defaults(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """Takes out of `graph_def`, in place, the attributes that came after 1.15 and have their default.
 
-    What has another value stays: the operation would compute something else without it.
+    What has another value stays, but for names and hints: the operation would compute something else without it.
+    Types that were found of nodes go, too: 1.15 passes over them in bytes, and refuses them in text.
     """
     defaults = _later_defaults()
     functions = (function.node_def for function in graph_def.library.function)
     for nodes in (graph_def.node, *functions):
         for node in nodes:
             for name, default in defaults.get(node.op, {}).items():
-                if name in node.attr and node.attr[name].SerializeToString(deterministic=True) == default:
+                if name not in node.attr:
+                    continue
+                if name in _HINTS or node.attr[name].SerializeToString(deterministic=True) == default:
                     del node.attr[name]
+            node.ClearField("experimental_type")
     return graph_def
 
 
