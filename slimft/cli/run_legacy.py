@@ -133,6 +133,10 @@ def run_script(path: str, arguments: Sequence[str], options: Options = Options()
     script = children.begin((folder, os.getcwd()), settings)
     try:
         if options.is_module:
+            if name == "tensorflow.python.tools.freeze_graph":
+                from slimft.compat import old_graphs
+
+                sys.argv[1:] = old_graphs.freeze_graph_flags(arguments)
             # Its package is imported by this, and is TensorFlow 1's too.
             path = _file_of(name)
             if path:

@@ -66,13 +66,3 @@ def with_folded_batch_norm(definition: tf.GraphDef) -> tf.GraphDef:
     copy = tf.GraphDef()
     copy.CopyFrom(definition)
     return optimize_for_inference_lib.fold_batch_norms(copy)
-
-
-def without_default_attributes(definition: tf.GraphDef) -> tf.GraphDef:
-    """A graph whose ops do not say what goes without saying, so that older versions of TensorFlow can read it."""
-    from tensorflow.python.framework import meta_graph
-
-    wrapped = tf.MetaGraphDef()
-    wrapped.graph_def.CopyFrom(definition)
-    meta_graph.strip_graph_default_valued_attrs(wrapped)
-    return wrapped.graph_def

@@ -154,13 +154,14 @@ def install(version: str | None = None) -> None:
         if name in ("tensorflow", "tensorflow.keras") or name.startswith("tensorflow.keras.") or _part(name):
             _set_aside[name] = sys.modules.pop(name)
     sys.modules["tensorflow"] = _TensorFlow(_set_aside["tensorflow"], version)
-    from slimft.compat import old_calls, old_devices, old_internals, old_names, old_shapes, old_tensors
+    from slimft.compat import old_calls, old_devices, old_graphs, old_internals, old_names, old_shapes, old_tensors
 
     # `import tensorflow.compat.v1` is another module than `from tensorflow.compat import v1`.
     for name, module in list(sys.modules.items()):
         if name.startswith("tensorflow") and name.endswith("compat.v1"):
             _patches.set(module, "keras", sys.modules["tensorflow"].keras)
     old_names.put_in(_patches)
+    old_graphs.put_in(_patches)  # Before old_internals, which puts the same under other names.
     old_internals.put_in(_patches)
     old_calls.put_in(_patches)
     old_devices.put_in(_patches)

@@ -33,6 +33,8 @@ ROOTS = (
     "tensorflow.examples",
     "tensorflow.python.estimator",
     "tensorflow.python.keras",
+    "tensorflow.tools.graph_transforms",
+    "tensorflow_serving",
 )
 # PyPI's tensorflow-estimator: the folders of modules that TensorFlow 1 had below tensorflow.python.estimator, and
 # what tf.estimator was, with its parts.
@@ -44,9 +46,9 @@ _ESTIMATOR_PARTS = ("", ".experimental", ".export", ".inputs", ".tpu")
 _REST_OF_CONTRIB = (
     "all_reduce", "autograph", "bayesflow", "bigtable", "boosted_trees", "cloud", "constrained_optimization",
     "ffmpeg", "fused_conv", "gan", "hadoop", "ignite", "input_pipeline",
-    "kafka", "kernel_methods", "kinesis", "labeled_tensor", "libsvm", "linear_optimizer", "lite",
+    "kafka", "kernel_methods", "kinesis", "labeled_tensor", "libsvm", "linear_optimizer",
     "meta_graph_transform", "model_pruning", "nearest_neighbor", "optimizer_v2", "proto", "quantization",
-    "receptive_field", "recurrent", "reduce_slice_ops", "remote_fused_graph", "rpc", "session_bundle",
+    "receptive_field", "recurrent", "reduce_slice_ops", "remote_fused_graph", "rpc",
     "solvers", "specs", "tensor_forest", "testing", "text", "timeseries",
 )  # fmt: skip
 # Each package by its full name, and the modules in which its names are found; those of a package of tf.contrib also
@@ -62,6 +64,7 @@ _PACKAGES = {
     "preprocessing": (),
     "tensorflow.contrib": (),
     "tensorflow.contrib.framework": ("tf_slim.ops.arg_scope", "tf_slim.ops.variables", "tf_slim.ops.framework_ops"),
+    "tensorflow.contrib.framework.python.ops.audio_ops": ("tensorflow.python.ops.gen_audio_ops",),
     "tensorflow.contrib.layers": (
         "tf_slim",
         "tf_slim.layers.layers",
@@ -86,6 +89,9 @@ _PACKAGES = {
     "tensorflow.examples": (),
     "tensorflow.examples.tutorials": (),
     "tensorflow.examples.tutorials.mnist": (),
+    "tensorflow.tools.graph_transforms": ("slimft.compat.graph_transforms",),
+    "tensorflow_serving": (),
+    "tensorflow_serving.session_bundle": (),
     **{f"tensorflow.contrib.{name}": () for name in _REST_OF_CONTRIB},
     **{f"tensorflow.estimator{part}": (f"{estimator_repairs.NAMES}{part}",) for part in _ESTIMATOR_PARTS},
     **{f"{_ESTIMATOR}{folder}": () for folder in _ESTIMATOR_FOLDERS},
@@ -106,6 +112,7 @@ _MODULES = {
     "tensorflow.contrib.slim.python.slim": ("tf_slim",),
     "tensorflow.contrib.slim.python.slim.data": ("tf_slim.data",),
     "tensorflow.contrib.slim.python.slim.nets": ("slimft.nets", "tf_slim.nets"),
+    "tensorflow_serving.session_bundle": ("slimft.compat.contrib.session_bundle",),
     **{
         f"{_ESTIMATOR}{folder}": (f"tensorflow_estimator.python.estimator{folder}",)
         for folder in _ESTIMATOR_FOLDERS
@@ -144,8 +151,10 @@ _ADVICE = {
     "tensorflow.contrib.eager": "slimft.compat builds graphs; eager code runs on TensorFlow 2 without it",
     "tensorflow.contrib.gan": "it is the package tensorflow-gan",
     "tensorflow.contrib.tpu": "tf.estimator.Estimator trains without a TPU",
-    "tensorflow.contrib.lite": "it is tf.lite now",
+    "tensorflow.contrib.lite": "see tf.lite",
+    "tensorflow.contrib.session_bundle": "its exporter writes SavedModels here, and session_bundle reads them",
     "tensorflow.contrib.learn": "use tf.estimator, slim.learning.train or tf.train.MonitoredTrainingSession",
+    "tensorflow_serving": "the package tensorflow-serving-api has its apis",
     "tensorflow.estimator": "tensorflow-estimator 2.15 has the rest of tf.estimator; boosted trees, which it has "
     "not, are in the package tensorflow_decision_forests",
 }

@@ -10,12 +10,13 @@ import operator
 import sys
 
 from absl import flags
+from tensorflow.python import client as client_package
 from tensorflow.python import ops as ops_package
 from tensorflow.python import pywrap_tensorflow
 from tensorflow.python import training as training_package
 from tensorflow.python.client import _pywrap_events_writer
 from tensorflow.python.eager import context
-from tensorflow.python.framework import common_shapes, constant_op, graph_util, ops, tensor_shape
+from tensorflow.python.framework import common_shapes, constant_op, graph_util, graph_util_impl, ops, tensor_shape
 from tensorflow.python.layers import base
 from tensorflow.python.ops import gen_training_ops, rnn
 from tensorflow.python.platform import flags as tf_flags
@@ -30,7 +31,8 @@ _PUBLIC = (
     (rnn, "bidirectional_rnn", "nn.static_bidirectional_rnn"),
     (rnn, "rnn", "nn.static_rnn"),
     *(
-        (graph_util, name, f"graph_util.{name}")
+        (module, name, f"graph_util.{name}")
+        for module in (graph_util, graph_util_impl)
         for name in ("convert_variables_to_constants", "extract_sub_graph", "must_run_on_cpu",
                      "remove_training_nodes", "tensor_shape_from_node_def_name")
     ),
@@ -57,6 +59,7 @@ class _RegisterShape:
 # Names that are nowhere else.
 _WRITTEN = (
     (base, "_Layer", base.Layer),
+    (client_package, "graph_util", graph_util),  # Of 0.x.
     (common_shapes, "scalar_shape", lambda op: [tensor_shape.TensorShape([])]),
     (common_shapes, "unchanged_shape", lambda op: [op.inputs[0].get_shape()]),
     (common_shapes, "unknown_shape", lambda op: [tensor_shape.unknown_shape() for _ in op.outputs]),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pathlib
 
 from slimft.compat import tf
-from slimft.compat.graphs import with_folded_batch_norm, without_default_attributes
+from slimft.compat.graphs import with_folded_batch_norm
+from slimft.compat.old_graphs import leave_out_later_defaults
 from slimft.export.graph import inference_graph
 from slimft.export.signatures import Signature
 from slimft.inference import Network
@@ -45,7 +46,7 @@ def write(network: Network, file: pathlib.Path, fold_batch_norm: bool = False) -
         notes.append(f"frozen_graph: {before - after} of {before} layers of batch normalization are folded")
         if after:
             notes[-1] += f"; {after} do not follow a convolution"
-    file.write_bytes(without_default_attributes(frozen).SerializeToString())
+    file.write_bytes(leave_out_later_defaults(frozen).SerializeToString())
     return signature, notes
 
 
