@@ -16,6 +16,7 @@ from slimft.errors import CheckpointError
 from slimft.evaluation_data import choose_data
 from slimft.inference import Architecture, Network, find_network
 from slimft.messages import say
+from slimft.progress_bar import PassBar
 from slimft.tasks import Scores, Task
 
 
@@ -43,6 +44,7 @@ class Evaluator:
         keep: Callable[[dict[str, np.ndarray]], object] = lambda batch: None,
         features: Iterator[tuple[np.ndarray, dict]] | None = None,
         part: tuple[int, int] = (0, 1),
+        name: str | None = None,
     ) -> Scores | None:
         """Evaluates all of `dataset`, or one process's part of it, in the memory of a batch.
 
@@ -55,6 +57,7 @@ class Evaluator:
             features: the targets of each batch, and what to feed for it; None where images are read.
             part: which process this is, from 0, and of how many. It evaluates the batch of this number, and from
                 there on each one that is as many further on.
+            name: what its progress bar is called; None for no bar.
 
         Returns:
             The scores, of this part; None where `interrupted()` became true before the end.
@@ -68,20 +71,22 @@ class Evaluator:
             self.batches.start(session, dataset, part=part)
         scores = self.task.scores(self.num_classes)
         asked = {"targets": self.batches.targets, "examples": self.batches.examples, **self.predictions}
-        for first in range(0, len(groups), number):
-            if interrupted():
-                return None
-            if first + index >= len(groups):  # The last round has no batch for this process.
-                break
-            if features is None:
-                with self.batches.errors():
-                    batch = session.run(asked)
-            else:
-                targets, feeds = next(features)
-                examples = groups[first + index]
-                batch = {"targets": targets, "examples": examples, **session.run(self.predictions, feeds)}
-            scores.add(batch, batch["examples"])
-            keep(batch)
+        with PassBar(name or "", sum(map(len, groups[index::number])), disable=name is None) as bar:
+            for first in range(0, len(groups), number):
+                if interrupted():
+                    return None
+                if first + index >= len(groups):  # The last round has no batch for this process.
+                    break
+                if features is None:
+                    with self.batches.errors():
+                        batch = session.run(asked)
+                else:
+                    targets, feeds = next(features)
+                    examples = groups[first + index]
+                    batch = {"targets": targets, "examples": examples, **session.run(self.predictions, feeds)}
+                scores.add(batch, batch["examples"])
+                keep(batch)
+                bar.update(len(batch["examples"]))
         return scores
 
 
@@ -260,5 +265,6 @@ def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[Scores, 
         evaluator = build_evaluator(network.architecture, data.image_shape(size), batch_size)
         with network.session() as session:
             data.prepare(size, several_passes=False)
-            scores = evaluator.run(session, data, keep=lambda batch: notes.append(task.note(batch)))
+            name = f"evaluating {data.split}"
+            scores = evaluator.run(session, data, keep=lambda batch: notes.append(task.note(batch)), name=name)
     return scores, task.predictions(notes, network.num_classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tqdm
 
-from slimft.messages import is_of_notebook, is_quiet, printable, stream_for_bars
+from slimft.messages import is_of_notebook, is_quiet, is_redrawn, printable, stream_for_bars
 
 # Columns and lines of text.
 _OF_A_CELL = {"ncols": 100, "nrows": 20}
@@ -45,3 +45,30 @@ class ProgressBar:
 
     def __getattr__(self, name: str):
         return getattr(self.__dict__["_bar"], name)
+
+
+class PassBar(ProgressBar):
+    """The bar of one pass over something: nothing for three seconds, then how far it is and how long it will take.
+
+    On a terminal and in a notebook it is redrawn, and gone at the end; a log gets a line now and then.
+
+    Args:
+        desc: what is done.
+        total: of how much.
+        unit: of what.
+        options: as of `ProgressBar`.
+    """
+
+    QUIET_SECONDS = 3.0
+    LOG_SECONDS = 15.0
+
+    def __init__(self, desc: str, total: int, unit: str = " images", **options):
+        redrawn = is_redrawn(stream_for_bars())
+        ours = {
+            "delay": self.QUIET_SECONDS,
+            "leave": not redrawn,
+            "ascii": not redrawn,
+            "bar_format": None if redrawn else "{l_bar}{r_bar}\n",
+            "mininterval": 1.0 if redrawn else self.LOG_SECONDS,
+        }
+        super().__init__(desc=desc, total=total, unit=unit, **{**ours, **options})

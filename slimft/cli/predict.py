@@ -176,16 +176,21 @@ def _report(error: DataError) -> None:
 
 
 def _progress(total: int):
-    """A progress bar on standard error, where that is a terminal."""
-    from slimft.progress_bar import ProgressBar
+    """A progress bar on standard error; where that is no terminal, a line now and then."""
+    from slimft.progress_bar import PassBar, ProgressBar
 
-    terminal = stream_for_bars().isatty()
-    return ProgressBar(total=total, unit=" images", leave=False, disable=not terminal or total < _LEAST_PROGRESS)
+    if not stream_for_bars().isatty():
+        return PassBar("predicting", total)
+    return ProgressBar(total=total, unit=" images", leave=False, disable=total < _LEAST_PROGRESS)
 
 
 def _above(progress):
     """A context in which what is printed appears above the progress bar."""
-    return contextlib.nullcontext() if progress.disable else progress.external_write_mode(file=sys.stdout)
+    return (
+        contextlib.nullcontext()
+        if progress.disable or not stream_for_bars().isatty()
+        else progress.external_write_mode(file=sys.stdout)
+    )
 
 
 def _table(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:

@@ -23,7 +23,6 @@ from slimft.errors import DataError
 
 # Images a thread looks at before it comes back for more.
 _AT_A_TIME = 64
-_QUIET_SECONDS = 3
 # A file may have some bytes after its end.
 _TAIL_BYTES = 4096
 # TIFF's tags of where the strips, or the tiles, of the first picture are, and of how many bytes.
@@ -47,7 +46,7 @@ def check_images(splits: Mapping[str, Dataset]) -> tuple[str, ...]:
     Raises:
         DataError: images cannot be read; the message counts them, and names the first.
     """
-    from slimft.progress_bar import ProgressBar
+    from slimft.progress_bar import PassBar
 
     parts = []
     for dataset in splits.values():
@@ -56,8 +55,7 @@ def check_images(splits: Mapping[str, Dataset]) -> tuple[str, ...]:
     if not parts:
         return ()
     look = _Look(parts[0][0].grey_bits)
-    options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1}
-    with ProgressBar(desc="looking at images", total=sum(len(part) for _, part in parts), **options) as bar:
+    with PassBar("looking at images", sum(len(part) for _, part in parts)) as bar:
         for count in in_threads(look.at, parts):
             bar.update(count)
     raise_together([failure for _, failure in sorted(look.failures, key=lambda one: one[0])])

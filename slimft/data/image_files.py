@@ -31,8 +31,6 @@ _DIGESTS_AT_A_TIME = 64
 _LEAST_SHARED_BYTES = 1 << 20
 # Decoded images of one collection, where nobody asked for them.
 MOST_CACHED_BYTES = 10 << 30
-# A bar that would be gone at once is not shown.
-_QUIET_SECONDS = 3
 # Images that cannot be read, in one message.
 _NAMED = 3
 
@@ -279,7 +277,7 @@ class ImageFiles:
 
     def _fill(self, cache: record_cache.Cache, side: int, wanted: np.ndarray, progress: bool) -> None:
         """Decodes those of the images, of all sources, that the cache lacks; raises DataError if it cannot."""
-        from slimft.progress_bar import ProgressBar
+        from slimft.progress_bar import PassBar
 
         missing = cache.missing(wanted)
         if not len(missing):
@@ -302,8 +300,7 @@ class ImageFiles:
                     failures[index] = error
             return len(indices)
 
-        options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1, "disable": not progress}
-        with ProgressBar(desc="decoding", total=len(missing), **options) as bar, cache.filling():
+        with PassBar("decoding", len(missing), disable=not progress) as bar, cache.filling():
             looked = time.monotonic()
             for count in in_threads(decode, _parts(missing)):
                 bar.update(count)

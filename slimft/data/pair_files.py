@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -23,7 +23,6 @@ _BEYOND = (124, 117, 104)
 # In a table of numbers, what no mask can have.
 NO_CLASS = VOID - 1
 _AT_A_TIME = 16
-_QUIET_SECONDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +213,7 @@ def look_at_masks(
         DataError: files cannot be read, have numbers that are no classes, or another size than their image; the
             message counts them and names the first.
     """
-    from slimft.progress_bar import ProgressBar
+    from slimft.progress_bar import PassBar
 
     number = len(class_names)
     sizes, pixels = np.zeros((len(masks), 2), np.int32), np.zeros((len(masks), number), np.int64)
@@ -238,8 +237,7 @@ def look_at_masks(
             sizes[index], pixels[index] = mask.shape, counts[:number]
         return len(part)
 
-    options: dict[str, Any] = {"unit": " masks", "delay": _QUIET_SECONDS, "mininterval": 1}
-    with ProgressBar(desc="looking at masks", total=len(masks), **options) as bar:
+    with PassBar("looking at masks", len(masks), unit=" masks") as bar:
         for count in in_threads(look, parts_of(np.arange(len(masks)), _AT_A_TIME)):
             bar.update(count)
     raise_together([failures[index] for index in sorted(failures)], "images or masks cannot be used")

@@ -36,7 +36,6 @@ MOST_COMPRESSED_RECORD_BYTES = 64 << 20
 
 _FOOT = struct.Struct("<I")
 _BUFFER = 1 << 20
-_QUIET_SECONDS = 3
 # Places kept in compressed files, of all files together: 36 MB.
 _MOST_PLACES = 1024
 
@@ -212,14 +211,13 @@ def _numbers_of_copies(digests: np.ndarray) -> dict[int, int]:
 @contextlib.contextmanager
 def _progress(files: list[_File]):
     """A bar over the bytes of the files; gives what is to be called with how many more were read."""
-    from slimft.progress_bar import ProgressBar
+    from slimft.progress_bar import PassBar
 
     try:
         total = sum(os.path.getsize(file.path) for file in files)
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read: {error.strerror}") from None
-    options = {"unit": "B", "unit_scale": True, "delay": _QUIET_SECONDS, "mininterval": 1}
-    with ProgressBar(desc="reading records", total=total, **options) as bar:
+    with PassBar("reading records", total, unit="B", unit_scale=True) as bar:
         yield bar.update
 
 

@@ -23,13 +23,11 @@ from slimft.data.record_cache import LOOK_SECONDS, Cache, Kind, size_of
 from slimft.data.threads import in_threads, parts_of
 from slimft.errors import UsageError
 from slimft.messages import say
-from slimft.progress_bar import ProgressBar
+from slimft.progress_bar import PassBar
 from slimft.training.cut import Cut
 
 # Batches that are read from the disk before they are needed.
 _AHEAD = 4
-# A bar that would be gone at once is not shown.
-_QUIET_SECONDS = 3
 
 ANEW = "frozen layers are computed anew in each pass over"
 
@@ -158,13 +156,12 @@ class Records:
         if self._cache is not None:
             self._cache.make_room(np.arange(self.count))
             numbers = np.roll(numbers, random.SystemRandom().randrange(len(numbers)))
-        options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1}
         looked = time.monotonic()
 
         def is_needed(number: int) -> bool:
             return bool(self._lacking(self._records_of(number)).any())
 
-        with ProgressBar(desc=f"features of {self._split}", total=len(missing), **options) as bar:
+        with PassBar(f"features of {self._split}", len(missing)) as bar:
             with self._cache.filling() if self._cache is not None else contextlib.nullcontext():
                 for number, pixels in self._read_ahead(numbers.tolist(), is_needed):
                     if interrupted():

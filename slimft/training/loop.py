@@ -253,7 +253,8 @@ def _evaluate(state: State, split: str) -> Scores | None:
     features, group = state.features.evaluation_batches(split), state.run.group
     evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
     part = group.index, group.number
-    scores = evaluator.run(state.session, dataset, state.is_to_stop, features=features, part=part)
+    name = f"evaluating {split}"
+    scores = evaluator.run(state.session, dataset, state.is_to_stop, features=features, part=part, name=name)
     if scores is None or group.number == 1:
         return scores
     total = evaluator.task.scores(evaluator.num_classes)

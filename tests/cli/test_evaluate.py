@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from slimft.cli import evaluate, predict
 from slimft.data import load_dataset
 from slimft.data.dataset import DataOptions
 from slimft.evaluation import evaluate as evaluation_of
+from slimft.progress_bar import PassBar
 
 CLASSES = ("cat, tabby", "dog", 'the "red" panda')
 
@@ -61,6 +63,22 @@ def test_a_train_dir_is_all_it_takes(make_run, images, capsys, head, averages):
     assert ("moving averages" in lines[-1]) == averages
     assert call(f"--train_dir={run}", "--noaverages") == 0
     assert (result(capsys)[0]["loss"] == pytest.approx(found["loss"])) == (not averages)
+
+
+def test_what_takes_long_tells_how_far_it_is(make_run, images, capfd, monkeypatch):
+    """In a log a line now and then, with the speed and the time that is left; nothing where it is done soon."""
+    run = make_run()
+    assert call(f"--train_dir={run}") == 0
+    assert "evaluating" not in capfd.readouterr().err
+    monkeypatch.setattr(PassBar, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(PassBar, "LOG_SECONDS", 0)
+    assert call(f"--train_dir={run}") == 0
+    said = capfd.readouterr().err
+    assert re.search(r"evaluating test: 100%.* \[00:.*images/s\]$", said, re.MULTILINE)
+    assert predict.main(["predict", f"--train_dir={run}", "--json", str(images)]) == 0
+    captured = capfd.readouterr()
+    assert re.search(r"predicting: 100%.*images/s\]$", captured.err, re.MULTILINE)
+    assert all(json.loads(line)["predictions"] for line in captured.out.splitlines())
 
 
 def test_averages_that_are_not_there(make_run, capsys):

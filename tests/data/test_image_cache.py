@@ -19,6 +19,7 @@ from slimft import system
 from slimft.data import image_files, record_cache, record_shard
 from slimft.data.image_files import FileSource, ImageFiles
 from slimft.errors import DataError
+from slimft.progress_bar import PassBar
 
 RNG = np.random.default_rng(0)
 SIDE = 6
@@ -488,7 +489,7 @@ def test_where_files_cannot_be_locked_each_process_makes_its_own(paths, folder, 
 def test_the_bar_is_shown_only_if_it_takes_long(paths, capfd, monkeypatch):
     files_of(paths).prepare(SIDE, several_passes=True)
     assert capfd.readouterr().err == ""
-    monkeypatch.setattr(image_files, "_QUIET_SECONDS", 0)
+    monkeypatch.setattr(PassBar, "QUIET_SECONDS", 0)
     files_of(paths).prepare(4, several_passes=True, progress=False)
     assert capfd.readouterr().err == ""
     files_of(paths).prepare(5, several_passes=True)
