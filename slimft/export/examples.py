@@ -23,7 +23,9 @@ from slimft.messages import say
 # Pictures that are tried whole, as files and as arrays, whatever is tried as squares; and that are drawn.
 _WHOLE_PICTURES, _DRAWN = 8, 8
 # Bytes at the beginning of the files that a SavedModel decodes.
-_DECODED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+# Bits and kind of a PNG that it does not: grey of 16 bits, without opacity and with.
+_GREY_OF_16_BITS = (b"\x10\0", b"\x10\4")
 # Images that the numbers of an int8 network are fitted to: as many as TensorFlow's guide advises at least.
 _CALIBRATION = 100
 # A sample is that of this seed.
@@ -37,7 +39,7 @@ class Picture:
     Attributes:
         pixels: uint8 ``[height, width, 3]``, RGB.
         square: uint8 ``[size, size, 3]``, what bin/predict makes of its file; None for a segmentation.
-        encoded: its file; None where that is neither JPEG nor PNG.
+        encoded: its file; None where that is not one that a SavedModel decodes (see `slimft.export.decoding`).
     """
 
     pixels: np.ndarray
@@ -104,10 +106,15 @@ class _Collection:
         square = None
         if size is not None:
             square = read_square(io.BytesIO(encoded), size, name=source.name, grey_bits=self.grey_bits)
-        return Picture(pixels, square, encoded if encoded.startswith(_DECODED) else None)
+        return Picture(pixels, square, encoded if _is_decoded(encoded) else None)
 
     def _source(self, index: int) -> Source:
         return self.images[index] if isinstance(self.images, list) else self.images.source(index)
+
+
+def _is_decoded(encoded: bytes) -> bool:
+    """Whether a SavedModel decodes a file."""
+    return encoded.startswith(_JPEG) or (encoded.startswith(_PNG) and encoded[24:26] not in _GREY_OF_16_BITS)
 
 
 def find_examples(
