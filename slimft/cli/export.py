@@ -74,16 +74,17 @@ def export(values: flags.FlagValues, arguments: list[str]) -> None:
     with common.quiet_standard_error():
         from slimft.export import export_network, writing  # noqa: F401 (With TensorFlow.)
 
-    card = export_network(
-        network,
-        arguments[0],
-        [form.name for form in wanted],
-        images=values.images,
-        checked_images=values.checked_images,
-        data_dir=values.data_dir,
-        fold_batch_norm=values.fold_batch_norm,
-        quietly=common.quiet_standard_error,
-    )
+    with common.terminated_by_exception():
+        card = export_network(
+            network,
+            arguments[0],
+            [form.name for form in wanted],
+            images=values.images,
+            checked_images=values.checked_images,
+            data_dir=values.data_dir,
+            fold_batch_norm=values.fold_batch_norm,
+            quietly=common.quiet_standard_error,
+        )
     common.print_result(card)
 
 

@@ -139,6 +139,16 @@ class Reference:
         return said
 
     @property
+    def whole(self) -> int:
+        """How many files a SavedModel might be tried with."""
+        return len(self.examples.pictures)
+
+    @property
+    def not_decoded(self) -> int:
+        """How many of these are of a kind that it does not decode."""
+        return self.whole - len(self._encoded)
+
+    @property
     def accuracy(self) -> float | None:
         """The share of the examples whose likeliest class is right; None where labels are not known."""
         return self._accuracy(self.images)
@@ -272,6 +282,9 @@ def _run(form: Format, request: dict) -> dict:
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        lines = [line.strip() for line in done.stderr.splitlines()]
+        # TensorFlow's errors end with where in a graph they are.
+        told = [line for line in lines if line and not line.startswith("[[{{node ")]
+        last = told[-1] if told else f"its process ended with status {done.returncode}"
         raise ExportError(f"{form.name} was written, but cannot be run: {last[:500]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -23,6 +23,9 @@ import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if __name__ == "__main__":
+    # Python has put this folder before all others, where onnx.py is not what `import onnx` is for.
+    sys.path.pop(0)
 import numpy as np
 
 # Images that are timed, and before them some that are not.
