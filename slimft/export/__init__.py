@@ -116,8 +116,9 @@ def _export(network, out, folder, wanted, images, checked_images, data_dir, fold
 
     own, network = network, dataclasses.replace(network, precision="float32")
     network.say()
-    examples, training = find_examples(network, checked_images, images, data_dir)
-    if training is None and any(form.weights == "int8" for form in wanted):
+    calibrates = any(form.weights == "int8" for form in wanted)
+    examples, training = find_examples(network, checked_images, images, data_dir, calibrates)
+    if calibrates and training is None:
         raise DataError("--format=tflite_int8 needs images to fit its numbers to; give --images, a folder of some")
     settings = network.settings
     longest_side = settings.longest_side if settings else DataOptions.longest_side

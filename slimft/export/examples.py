@@ -118,7 +118,7 @@ def _is_decoded(encoded: bytes) -> bool:
 
 
 def find_examples(
-    network: Network, number: int, folder: str | None = None, data_dir: str | None = None
+    network: Network, number: int, folder: str | None = None, data_dir: str | None = None, calibrates: bool = False
 ) -> tuple[Examples, _Collection | None]:
     """The images to try a network with, and those that stand for all it may see.
 
@@ -128,9 +128,11 @@ def find_examples(
         folder: a folder with images; None for those of the run's data that are evaluated by default, or, where
             there is no run or no data, a few that are drawn.
         data_dir: where the run's data is now, if not where it was.
+        calibrates: whether the second result is needed.
 
     Returns:
-        The examples, and the run's training images or the folder's; None of drawn ones.
+        The examples; and, where that is asked for, the run's training images or the folder's; else, and of drawn
+        ones, None.
 
     Raises:
         DataError: an image cannot be read, or the folder holds none.
@@ -143,16 +145,20 @@ def find_examples(
         say("no run, so no data: tried with drawn pictures (give --images, a folder, to try real ones)")
         return _drawn(network), None
     try:
-        chosen = choose_data(network, data_dir=data_dir).dataset
-        if data_dir is not None or chosen.split == WHOLE:
-            training = None
-        training = choose_data(network, data_dir=data_dir, split="train").dataset
+        found = choose_data(network, data_dir=data_dir)
     except (DataError, UsageError) as error:
         if data_dir is not None:
             raise
         say(f"the run's data cannot be read, so the files are tried with drawn pictures: {error}")
         return _drawn(network), None
-    return _taken(network, _of_dataset(chosen), number), _of_dataset(training)
+    say(*found.notes)
+    chosen = found.dataset
+    training = None
+    if calibrates and chosen.split in ("train", WHOLE):  # There are no others.
+        training = _of_dataset(chosen)
+    elif calibrates:
+        training = _of_dataset(choose_data(network, data_dir=data_dir, split="train").dataset)
+    return _taken(network, _of_dataset(chosen), number), training
 
 
 def _of_folder(network: Network, folder: str) -> _Collection:

@@ -370,6 +370,20 @@ def test_data_that_is_gone_is_said(run_dir, pictures, tmp_path, capsys, read_her
     assert "2 of 7 test images" in capsys.readouterr().err
 
 
+def test_data_that_has_changed_is_said(run_dir, pictures, tmp_path, capsys, read_here):
+    """As bin/evaluate says it; the run has another name for its data, which is where it was."""
+    data, folder = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(pictures, data)
+    shutil.copytree(run_dir, folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps({**settings, "data_dir": str(data)}))
+    added = next(data.rglob("1.jpg"))
+    Image.fromarray(np.zeros([40, 40, 3], np.uint8)).save(added.with_name("added.jpg"))
+    assert call(f"--train_dir={folder}", "--format=frozen_graph", "--checked_images=2", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "since the run trained, its data has changed" in said and "split test" in said
+
+
 def test_a_half_precision_run_is_exported_in_float32_and_that_is_said(run_dir, tmp_path, capsys, read_here):
     folder = tmp_path / "run"
     shutil.copytree(run_dir, folder)
