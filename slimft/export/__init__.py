@@ -34,8 +34,16 @@ def check_destination(out: str | os.PathLike) -> pathlib.Path:
     Raises:
         UsageError: something is there already, or it cannot be written.
     """
+    if not os.fspath(out):
+        raise UsageError("OUT is empty; name the folder to write")
     check_local(out, "OUT")
     folder = pathlib.Path(os.path.expanduser(os.path.abspath(os.path.expanduser(out))))
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # Too long a name, or one with a NUL.
+        raise UsageError(f"cannot write {out}: {getattr(error, 'strerror', None) or error}") from None
     if os.path.lexists(folder) and not (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
         raise UsageError(f"{out} is there already; name another folder, or move it away")
     if os.path.ismount(folder):

@@ -105,6 +105,7 @@ def test_the_consumer_imports_libraries_and_not_its_neighbours(monkeypatch):
     folder = os.path.dirname(consumer.__file__)
     monkeypatch.setattr(sys, "path", [folder, *sys.path])
     monkeypatch.setattr(sys, "argv", ["consumer", "{}"])
+    monkeypatch.setitem(sys.modules, "keras", None)  # As the consumer has it, which is undone with this.
     with pytest.raises(KeyError):
         runpy.run_path(consumer.__file__, run_name="__main__")
     assert folder not in sys.path
