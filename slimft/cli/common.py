@@ -8,9 +8,11 @@ import errno
 import faulthandler
 import json
 import os
+import signal
 import sys
 import tempfile
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
@@ -195,6 +197,23 @@ def quiet_standard_error() -> Iterator[None]:
             with contextlib.suppress(OSError):
                 os.write(before, kept.read())
             raise
+
+
+@contextlib.contextmanager
+def terminated_by_exception() -> Iterator[None]:
+    """Makes SIGTERM an exception meanwhile, so that no temporary file is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number, frame):
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> None:

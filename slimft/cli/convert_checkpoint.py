@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -105,7 +102,7 @@ def convert_checkpoint(values: flags.FlagValues, paths: list[str]) -> None:
         raise UsageError("--mean and --std say what images a network takes; give --model too")
     names = _names(source, kind, values)
     dtype = dtype_of_name(values.dtype) if values.dtype else None
-    with _terminated_by_exception(), ReadProgress(source, names, dtype) as variables:
+    with common.terminated_by_exception(), ReadProgress(source, names, dtype) as variables:
         write_checkpoint(destination, variables)
     _check_written(destination, variables)
     totals = Totals.of(rows_of(variables, variables, {}))
@@ -196,23 +193,6 @@ def _check_written(destination: str, variables: Checkpoint) -> None:
 
 def _described(checkpoint: Checkpoint) -> dict[str, tuple[tuple[int, ...], str]]:
     return {name: (checkpoint.shape(name), dtype_text(checkpoint.dtype(name))) for name in checkpoint}
-
-
-@contextlib.contextmanager
-def _terminated_by_exception() -> Iterator[None]:
-    """Makes SIGTERM an exception meanwhile, so that no temporary file is left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(number, frame):
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

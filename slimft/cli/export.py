@@ -38,7 +38,12 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_list(
         "format", ["saved_model"], f"The formats, with commas between: {', '.join(FORMATS)}.", **define
     )
-    flags.DEFINE_string("labels", None, "As in bin/predict.", **define)
+    flags.DEFINE_string(
+        "labels",
+        None,
+        "A file with the classes' names, one a line; by default those of the run, or ImageNet's.",
+        **define,
+    )
     flags.DEFINE_boolean(
         "fold_batch_norm",
         False,
@@ -74,16 +79,17 @@ def export(values: flags.FlagValues, arguments: list[str]) -> None:
     with common.quiet_standard_error():
         from slimft.export import writing  # noqa: F401 (With TensorFlow.)
 
-    card = export_network(
-        network,
-        arguments[0],
-        [form.name for form in wanted],
-        images=values.images,
-        checked_images=values.checked_images,
-        data_dir=values.data_dir,
-        fold_batch_norm=values.fold_batch_norm,
-        quietly=common.quiet_standard_error,
-    )
+    with common.terminated_by_exception():
+        card = export_network(
+            network,
+            arguments[0],
+            [form.name for form in wanted],
+            images=values.images,
+            checked_images=values.checked_images,
+            data_dir=values.data_dir,
+            fold_batch_norm=values.fold_batch_norm,
+            quietly=common.quiet_standard_error,
+        )
     common.print_result(card)
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from slimft.checkpoint import Checkpoint
-from slimft.errors import DataError, UsageError
+from slimft.errors import DataError, SlimftError, UsageError
 from slimft.export.formats import FORMATS, Format, chosen_formats
 from slimft.files import sync_directory, sync_files_below, temporary_directory
 from slimft.inference import Network, find_network
@@ -36,10 +37,20 @@ def check_destination(out: str | os.PathLike) -> pathlib.Path:
     Raises:
         UsageError: something is there already, or it cannot be written.
     """
+    if not os.fspath(out):
+        raise UsageError("OUT is empty; name the folder to write")
     check_local(out, "OUT")
     folder = pathlib.Path(os.path.expanduser(os.path.abspath(os.path.expanduser(out))))
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # Too long a name, or one with a NUL.
+        raise UsageError(f"cannot write {out}: {getattr(error, 'strerror', None) or error}") from None
     if os.path.lexists(folder) and not (folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())):
         raise UsageError(f"{out} is there already; name another folder, or move it away")
+    if os.path.ismount(folder):
+        raise UsageError(f"cannot write {out}: it is where a file system is mounted; name a folder in it")
     parent = folder.parent
     if not parent.is_dir():
         raise UsageError(f"cannot write {out}: there is no folder {parent}; make it first")
@@ -152,12 +163,13 @@ def _export(network, out, folder, wanted, images, checked_images, data_dir, fold
 
     own, network = network, dataclasses.replace(network, precision="float32")
     network.say()
-    examples, training = find_examples(network, checked_images, images, data_dir)
-    if training is None and any(form.weights == "int8" for form in wanted):
+    calibrates = any(form.weights == "int8" for form in wanted)
+    examples, training = find_examples(network, checked_images, images, data_dir, calibrates)
+    if calibrates and training is None:
         raise DataError("--format=tflite_int8 needs images to fit its numbers to; give --images, a folder of some")
     settings = network.settings
     longest_side = settings.longest_side if settings else DataOptions.longest_side
-    with temporary_directory(folder.parent) as temporary:
+    with _errors_name(out, folder), temporary_directory(folder.parent) as temporary:
         made, tried = temporary / "made", temporary / "tried"
         made.mkdir()
         tried.mkdir()
@@ -170,12 +182,35 @@ def _export(network, out, folder, wanted, images, checked_images, data_dir, fold
         card = make_card(network, exported, made)
         write_card(card, network, made)
         sync_files_below(made)
-        if folder.exists():
-            folder.rmdir()
-        os.rename(made, folder)
+        try:
+            if folder.exists():
+                folder.rmdir()
+            os.rename(made, folder)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {out}: {error.strerror}; it was free when this began, so another may have written it"
+            ) from None
         sync_directory(folder.parent)
     say(f"written: {out}")
     return {"out": os.fspath(out), **card}
+
+
+@contextlib.contextmanager
+def _errors_name(out: str | os.PathLike, folder: pathlib.Path) -> Iterator[None]:
+    """Has errors of the disk, by whatever library, say which folder could not be written and why."""
+    try:
+        yield
+    except SlimftError:
+        raise
+    except Exception as error:
+        reason = None
+        if not folder.parent.is_dir():
+            reason = f"the folder {folder.parent} is no more"
+        elif os.strerror(errno.ENOSPC) in str(error):  # As an OSError, or as TensorFlow tells it.
+            reason = f"{os.strerror(errno.ENOSPC)} (its files are written beside it first)"
+        if reason is None:
+            raise
+        raise UsageError(f"cannot write {out}: {reason}") from error
 
 
 class _CallableModule(types.ModuleType):

@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from slimft.export.labels import names_of
 from slimft.export.signatures import Signature
 from slimft.files import sha256_of
 from slimft.inference import Network
+from slimft.runs.of_checkpoint import run_of
 from slimft.runs.read import read_run
 from slimft.runs.result import versions
 from slimft.tasks.base import show
@@ -67,10 +69,11 @@ def make_card(network: Network, exported: list[Exported], folder: pathlib.Path) 
         "channels": network.spec.channels,
         "preprocessing": {"name": network.spec.preprocessing, "formula": formula, "blob": blob},
         "num_classes": classes.num_classes,
+        "grey_bits": network.settings and network.settings.grey_bits,
         "classes": None if classes.names is None else list(classes.names),
-        "classes_from": classes.source,
+        "classes_from": os.path.basename(classes.source),
         "checkpoint": {
-            "path": opened.path,
+            "name": os.path.basename(opened.path),
             "step": step,
             "averages": network.averages,
             "files": [
@@ -83,7 +86,7 @@ def make_card(network: Network, exported: list[Exported], folder: pathlib.Path) 
             ],
         },
         "run": _of_run(network, step),
-        "formats": [_of_format(one, folder) for one in exported],
+        "formats": [_of_format(one, folder, formula) for one in exported],
         "versions": versions(),
         "exported": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
@@ -95,26 +98,50 @@ def _of_run(network: Network, step: int | None) -> dict[str, Any] | None:
         return None
     settings = network.settings
     of_run: dict[str, Any] = {"name": os.path.basename(os.path.abspath(network.run)), "dataset": settings.dataset}
+    of_run["precision"] = settings.precision
     try:
         result = read_run(network.run).result
     except SlimftError:
         result = None
     measured = result is not None and step is not None and result.result.get("step") == step
+    measured = measured and _is_as_evaluated(network)
     names = ("split", "examples", *(figure.name for figure in network.task.figures))
     of_run["metrics"] = {name: result.result[name] for name in names if name in result.result} if measured else None
     return of_run
 
 
-def _of_format(one: Exported, folder: pathlib.Path) -> dict[str, Any]:
+def _is_as_evaluated(network: Network) -> bool:
+    """Whether the run's figures may be of this network: its own checkpoint, used as the run used it."""
+    settings, own = network.settings, run_of(network.checkpoint)
+    return (
+        own is not None
+        and os.path.samefile(own, network.run)
+        and network.averages == bool(settings.ema)
+        and settings.image_size in (None, network.image_size)
+    )
+
+
+def _of_format(one: Exported, folder: pathlib.Path, formula: str) -> dict[str, Any]:
     path = folder / one.form.file
     return {
         "format": one.form.name,
         "file": one.form.file,
         "bytes": one.bytes,
         "sha256": sha256_of(path) if path.is_file() else None,
+        "values": _values_of(one.form, formula),
         "signatures": {name: dataclasses.asdict(signature) for name, signature in one.signatures.items()},
         "check": {**dataclasses.asdict(one.check), "bound": one.form.bound, "mean_bound": one.form.mean_bound},
     }
+
+
+def _values_of(form: Format, formula: str) -> str:
+    """What the numbers of a file's inputs and outputs are, beside their shapes."""
+    if form.kind == "frozen_graph":
+        return f"takes preprocessed images: {formula}"
+    taken = "takes RGB in 0..255, preprocesses it itself"
+    if form.kind == "saved_model":
+        return f"{taken}, images of any size; jpeg_bytes takes whole JPEG and PNG files"
+    return f"{taken}; a probability is its byte / 256" if form.weights == "int8" else taken
 
 
 def write_card(card: Mapping[str, Any], network: Network, folder: pathlib.Path) -> None:
@@ -136,6 +163,7 @@ def _readme(card: Mapping[str, Any], network: Network) -> str:
         "\n".join(f"- {line}." for line in _facts(card, network)),
         _table(figures, [_figures_of(one) for one in card["formats"]]),
         tried,
+        _table(["file", "what it takes"], [[one["file"], one["values"]] for one in card["formats"]]),
         _table(["file", "input", "output"], [row for one in card["formats"] for row in _signatures_of(one)]),
         f"Written by {version}.",
     ]
@@ -153,7 +181,7 @@ def _facts(card: Mapping[str, Any], network: Network) -> Iterator[str]:
     checkpoint, run = card["checkpoint"], card["run"]
     step = "" if checkpoint["step"] is None else f", step {checkpoint['step']}"
     averages = ", the weights' moving averages" if checkpoint["averages"] else ""
-    yield f"Checkpoint: {_one_line(os.path.basename(checkpoint['path']))}{step}{averages}"
+    yield f"Checkpoint: {_one_line(checkpoint['name'])}{step}{averages}"
     if run is None:
         return
     yield f"Run: {_one_line(run['name'])}, trained on {_one_line(run['dataset'])}"
@@ -161,7 +189,8 @@ def _facts(card: Mapping[str, Any], network: Network) -> Iterator[str]:
     if metrics:
         known = [figure for figure in network.task.figures if metrics.get(figure.name) is not None]
         told = ", ".join(f"{figure.short} {show(metrics[figure.name])}" for figure in known)
-        yield f"On its {metrics['split']} split ({metrics['examples']} examples): {told}"
+        how = "" if network.settings.precision == "float32" else f", computed as in the run ({run['precision']})"
+        yield f"On its {metrics['split']} split ({metrics['examples']} examples{how}): {told}"
 
 
 def _figures_of(one: Mapping[str, Any]) -> list[str]:
@@ -189,4 +218,5 @@ def _table(titles: list[str], rows: list[list[str]]) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|")
+    """A text of anyone's in Markdown: in a line, and no mark-up."""
+    return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", " ".join(str(text).split()))

@@ -68,7 +68,6 @@ class Reference:
     ):
         self._own_precision, self._own_accuracy = own.precision, None
         self.examples, self._folder, self._is_map = examples, folder, network.task.targets.is_map
-        self._names = {"images": "images", "preprocessed": "preprocessed"}
         for name in ("raw", "encoded"):
             (folder / name).mkdir()
         if self._is_map:
@@ -114,7 +113,6 @@ class Reference:
         seen = [pixels if longest_side is None else scaled(pixels, longest_side) for pixels in pictures]
         for name in ("images", "preprocessed"):
             (self._folder / name).mkdir()
-            self._names[name] = name
         with Segmenter.of(network, longest_side) as segmenter:
             self.raw = [
                 segmenter.segment(part[np.newaxis], whole.shape[:2])[0] for part, whole in zip(seen, pictures)
@@ -137,6 +135,16 @@ class Reference:
         if self._own_accuracy is not None:
             said += f" in float32, and {self._own_accuracy:.4f} in {self._own_precision}, as the run computes"
         return said
+
+    @property
+    def whole(self) -> int:
+        """How many files a SavedModel might be tried with."""
+        return len(self.examples.pictures)
+
+    @property
+    def not_decoded(self) -> int:
+        """How many of these are of a kind that it does not decode."""
+        return self.whole - len(self._encoded)
 
     @property
     def accuracy(self) -> float | None:
@@ -189,9 +197,10 @@ class Reference:
         if not all(
             found <= bound for found, bound in bounds if found is not None and bound is not None
         ):  # Nor nan.
+            advice = "; leave it out of --format" if form.bound is None else ""  # Of 8 bits, which may be too few.
             raise ExportError(
                 f"{form.name} does not say what the session says of {self.examples.origin}: "
-                f"{told_difference(form, largest, mean)}"
+                f"{told_difference(form, largest, mean)}{advice}"
             )
         return Check(
             images=len(self.examples),
@@ -272,6 +281,9 @@ def _run(form: Format, request: dict) -> dict:
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        lines = [line.strip() for line in done.stderr.splitlines()]
+        # TensorFlow's errors end with where in a graph they are.
+        told = [line for line in lines if line and not line.startswith("[[{{node ")]
+        last = told[-1] if told else f"its process ended with status {done.returncode}"
         raise ExportError(f"{form.name} was written, but cannot be run: {last[:500]}")
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -8,11 +8,13 @@ from slimft.compat import tf
 from slimft.data.images import MAX_PIXELS
 from slimft.export.squares import Extent, central_squares
 
-# Where EXIF is looked for: JPEG has it in its first segments, of at most 64 KB.
+# Where EXIF is looked for: JPEG has it in its first segments, of at most 64 KB; PNG before its pixels or behind.
 _HEAD_BYTES = 1 << 17
 _PNG = b"\x89PNG\r\n\x1a\n"
-_EXIF = b"Exif\0\0"
+# What stands before EXIF in a JPEG, and in a PNG.
+_EXIF, _EXIF_CHUNK = b"Exif\0\0", b"eXIf"
 _ORIENTATION = 0x0112
+_SHORT, _LONG = 3, 4
 # No side of a JPEG is longer.
 _MOST_SIDE = 1 << 16
 # At which fractions of its size a JPEG can be decoded.
@@ -39,8 +41,8 @@ class Picture(NamedTuple):
 def decoded_squares(encoded: Any, size: int) -> Any:
     """The squares of encoded images, each of any size.
 
-    A JPEG is turned upright as its EXIF orientation says, and a large one decoded at a fraction of its size. What
-    is transparent of a PNG shows white behind it.
+    They are turned upright as their EXIF orientation says, and a large JPEG is decoded at a fraction of its size.
+    What is transparent of a PNG shows white behind it.
 
     Args:
         encoded: string ``[batch]``: JPEG and PNG files. Running it fails for others, for 16-bit grey, and for more
@@ -129,20 +131,36 @@ def _png(contents: Any) -> tuple[Any, Any, Any]:
         tf.debugging.Assert(tf.logical_not(is_grey_of_16_bits), ["a PNG has 16-bit grey; save it with 8 bits"]),
     ]
     with tf.control_dependencies(checks):
-        pixels = tf.cast(tf.io.decode_png(contents, channels=4), tf.int32)
+        pixels = tf.io.decode_png(contents, channels=4)
     colours, opacity = pixels[..., :3], pixels[..., 3:]
-    # Of grey of fewer bits than eight, TensorFlow makes what is opaque of as many.
-    most = tf.bitwise.left_shift(1, tf.cast(head[24], tf.int32)) - 1
-    is_of_few = tf.logical_and(tf.logical_and(tf.equal(head[25], 0), head[24] < 8), tf.reduce_max(opacity) <= most)
-    opacity *= tf.where(is_of_few, 255 // tf.maximum(most, 1), 1)
+    pixels = tf.cond(  # Most are opaque, and what is computed of others takes many times their memory.
+        tf.reduce_min(opacity) < 255, lambda: _over_white(colours, opacity, head[24]), lambda: colours
+    )
+    ends = tf.strings.substr(contents, 0, _HEAD_BYTES) + tf.strings.substr(
+        contents, tf.maximum(tf.strings.length(contents) - _HEAD_BYTES, 0), _HEAD_BYTES
+    )
+    orientation = orientation_of(ends, _EXIF_CHUNK)
+    return _upright(pixels, tf.cast(tf.shape(pixels)[:2], tf.float64), orientation)
+
+
+def _over_white(colours: Any, opacity: Any, bits: Any) -> Any:
+    """Pixels before white, of a PNG of so many bits."""
+    colours, opacity = tf.cast(colours, tf.int32), tf.cast(opacity, tf.int32)
+    # Of grey and of palettes of fewer bits than eight, TensorFlow makes what is opaque of as many.
+    most = tf.bitwise.left_shift(1, tf.cast(tf.minimum(bits, 8), tf.int32)) - 1
+    opacity *= tf.where(tf.reduce_max(opacity) <= most, 255 // tf.maximum(most, 1), 1)
     over_white = 255 * (255 - opacity) + colours * opacity + 128
-    pixels = tf.cast((over_white // 256 + over_white) // 256, tf.uint8)
-    return pixels, tf.cast(tf.shape(pixels)[:2], tf.float64), tf.zeros([2], tf.float64)
+    return tf.cast((over_white // 256 + over_white) // 256, tf.uint8)
 
 
-def orientation_of(contents: Any) -> Any:
-    """The EXIF orientation of a JPEG, int32 from 1 to 8; 1 where none is told."""
-    octets = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 0, _HEAD_BYTES), tf.uint8), tf.int32)
+def orientation_of(contents: Any, marker: bytes = _EXIF) -> Any:
+    """The EXIF orientation of a JPEG, int32 from 1 to 8; 1 where none is told.
+
+    Args:
+        contents: string ``[]``, of which the first bytes are looked at.
+        marker: what stands before EXIF.
+    """
+    octets = tf.cast(tf.io.decode_raw(tf.strings.substr(contents, 0, 2 * _HEAD_BYTES), tf.uint8), tf.int32)
     octets = tf.pad(octets, [[0, 64]])
     number = tf.shape(octets)[0]
 
@@ -151,10 +169,10 @@ def orientation_of(contents: Any) -> Any:
 
     starts = tf.range(tf.maximum(number - 64, 0))
     matches = tf.ones_like(starts, tf.bool)
-    for index, octet in enumerate(_EXIF):
+    for index, octet in enumerate(marker):
         matches &= tf.equal(at(starts + index), octet)
     found = tf.where(matches)[:1, 0]
-    tiff = tf.cast(tf.reduce_sum(found), tf.int32) + len(_EXIF)
+    tiff = tf.cast(tf.reduce_sum(found), tf.int32) + len(marker)
     little = tf.equal(at(tiff), ord("I"))
 
     def whole(place: Any, size: int) -> Any:
@@ -166,6 +184,9 @@ def orientation_of(contents: Any) -> Any:
     directory = tiff + tf.clip_by_value(whole(tiff + 4, 4), 0, number)
     entries = directory + 2 + 12 * tf.range(tf.minimum(whole(directory, 2), 512))
     is_orientation = tf.equal(whole(entries, 2), _ORIENTATION)
-    values = tf.boolean_mask(whole(entries + 8, 2), is_orientation)[:1]
+    types, places = whole(entries + 2, 2), entries + 8
+    values = tf.where(tf.equal(types, _LONG), whole(places, 4), whole(places, 2))
+    values *= tf.cast(tf.logical_or(tf.equal(types, _SHORT), tf.equal(types, _LONG)), tf.int32)
+    values = tf.boolean_mask(values, is_orientation)[:1]
     told = tf.reduce_sum(values) * tf.shape(found)[0]
     return tf.where(tf.logical_and(told >= 1, told <= 8), told, 1)

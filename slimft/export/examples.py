@@ -23,7 +23,9 @@ from slimft.messages import say
 # Pictures that are tried whole, as files and as arrays, whatever is tried as squares; and that are drawn.
 _WHOLE_PICTURES, _DRAWN = 8, 8
 # Bytes at the beginning of the files that a SavedModel decodes.
-_DECODED = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+# Bits and kind of a PNG that it does not: grey of 16 bits, without opacity and with.
+_GREY_OF_16_BITS = (b"\x10\0", b"\x10\4")
 # Images that the numbers of an int8 network are fitted to: as many as TensorFlow's guide advises at least.
 _CALIBRATION = 100
 # A sample is that of this seed.
@@ -37,7 +39,7 @@ class Picture:
     Attributes:
         pixels: uint8 ``[height, width, 3]``, RGB.
         square: uint8 ``[size, size, 3]``, what bin/predict makes of its file; None for a segmentation.
-        encoded: its file; None where that is neither JPEG nor PNG.
+        encoded: its file; None where that is not one that a SavedModel decodes (see `slimft.export.decoding`).
     """
 
     pixels: np.ndarray
@@ -81,6 +83,11 @@ class _Collection:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is of files that nobody has looked at yet."""
+        return isinstance(self.images, list)
+
     def sample(self, number: int) -> np.ndarray:
         """At most so many of them, the same each time."""
         if number >= len(self):
@@ -104,14 +111,19 @@ class _Collection:
         square = None
         if size is not None:
             square = read_square(io.BytesIO(encoded), size, name=source.name, grey_bits=self.grey_bits)
-        return Picture(pixels, square, encoded if encoded.startswith(_DECODED) else None)
+        return Picture(pixels, square, encoded if _is_decoded(encoded) else None)
 
     def _source(self, index: int) -> Source:
-        return self.images[index] if isinstance(self.images, list) else self.images.source(index)
+        return self.images[index] if self.is_folder else self.images.source(index)
+
+
+def _is_decoded(encoded: bytes) -> bool:
+    """Whether a SavedModel decodes a file."""
+    return encoded.startswith(_JPEG) or (encoded.startswith(_PNG) and encoded[24:26] not in _GREY_OF_16_BITS)
 
 
 def find_examples(
-    network: Network, number: int, folder: str | None = None, data_dir: str | None = None
+    network: Network, number: int, folder: str | None = None, data_dir: str | None = None, calibrates: bool = False
 ) -> tuple[Examples, _Collection | None]:
     """The images to try a network with, and those that stand for all it may see.
 
@@ -121,9 +133,11 @@ def find_examples(
         folder: a folder with images; None for those of the run's data that are evaluated by default, or, where
             there is no run or no data, a few that are drawn.
         data_dir: where the run's data is now, if not where it was.
+        calibrates: whether the second result is needed.
 
     Returns:
-        The examples, and the run's training images or the folder's; None of drawn ones.
+        The examples; and, where that is asked for, the run's training images or the folder's; else, and of drawn
+        ones, None.
 
     Raises:
         DataError: an image cannot be read, or the folder holds none.
@@ -136,16 +150,20 @@ def find_examples(
         say("no run, so no data: tried with drawn pictures (give --images, a folder, to try real ones)")
         return _drawn(network), None
     try:
-        chosen = choose_data(network, data_dir=data_dir).dataset
-        if data_dir is not None or chosen.split == WHOLE:
-            training = None
-        training = choose_data(network, data_dir=data_dir, split="train").dataset
+        found = choose_data(network, data_dir=data_dir)
     except (DataError, UsageError) as error:
         if data_dir is not None:
             raise
         say(f"the run's data cannot be read, so the files are tried with drawn pictures: {error}")
         return _drawn(network), None
-    return _taken(network, _of_dataset(chosen), number), _of_dataset(training)
+    say(*found.notes)
+    chosen = found.dataset
+    training = None
+    if calibrates and chosen.split in ("train", WHOLE):  # There are no others.
+        training = _of_dataset(chosen)
+    elif calibrates:
+        training = _of_dataset(choose_data(network, data_dir=data_dir, split="train").dataset)
+    return _taken(network, _of_dataset(chosen), number), training
 
 
 def _of_folder(network: Network, folder: str) -> _Collection:
@@ -168,14 +186,27 @@ def _taken(network: Network, collection: _Collection, number: int) -> Examples:
     is_map = network.task.targets.is_map
     indices = collection.sample(min(number, _WHOLE_PICTURES) if is_map else number)
     size = None if is_map else network.image_size
-    count, total = len(indices), len(collection)
+    squares, pictures, kept = [], [], []
+    for index in indices:
+        try:
+            if size is not None:
+                squares.append(collection.square(index, size))
+            if len(pictures) < _WHOLE_PICTURES:
+                pictures.append(collection.picture(index, size))
+        except DataError as error:
+            if not collection.is_folder:
+                raise
+            say(f"passed over: {error}")
+        else:
+            kept.append(index)
+    if not kept:
+        raise DataError(f"none of {len(indices)} images can be read; name a folder with others (--images)")
+    count, total = len(kept), len(collection)
     origin = f"{count} {collection.what}{'' if count == 1 else 's'}"
     if count < total:
         origin = f"{count} of {total} {collection.what}s, drawn with seed {_SEED}"
-    squares = None if size is None else np.stack([collection.square(index, size) for index in indices])
-    labels = None if collection.labels is None else collection.labels[indices]
-    pictures = [collection.picture(index, size) for index in indices[:_WHOLE_PICTURES]]
-    return Examples(origin, squares, labels, pictures)
+    labels = None if collection.labels is None else collection.labels[kept]
+    return Examples(origin, np.stack(squares) if squares else None, labels, pictures)
 
 
 def _drawn(network: Network) -> Examples:
@@ -212,8 +243,13 @@ def _square_of(pixels: np.ndarray, size: int) -> np.ndarray:
 def calibration_images(network: Network, collection: _Collection) -> Iterator[np.ndarray]:
     """Some images, float32 ``[1, height, width, 3]``, RGB in 0..255, as the network sees them."""
     for index in collection.sample(_CALIBRATION):
-        if network.task.targets.is_map:
-            pixels = collection.picture(index, None).pixels
-        else:
-            pixels = collection.square(index, network.image_size)
+        try:
+            if network.task.targets.is_map:
+                pixels = collection.picture(index, None).pixels
+            else:
+                pixels = collection.square(index, network.image_size)
+        except DataError:
+            if not collection.is_folder:
+                raise
+            continue  # It was said of those that are tried.
         yield pixels[np.newaxis].astype(np.float32)

@@ -28,6 +28,7 @@ def write(
     network: Network,
     files: dict[str, pathlib.Path],
     images: Callable[[], Iterator[np.ndarray]] | None,
+    scratch: pathlib.Path,
 ) -> dict[str, Signature]:
     """Writes a network as one or several TFLite files.
 
@@ -35,13 +36,14 @@ def write(
         network: the network, sized.
         files: where to, by the weights: ``float32``, ``float16``, ``dynamic``, ``int8``.
         images: for ``int8``: yields images, float32 ``[1, size, size, 3]``, RGB in 0..255, that stand for all.
+        scratch: a folder for what is needed meanwhile.
 
     Returns:
         What each takes and gives, by its weights.
     """
     is_map = network.task.targets.is_map
     signatures = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         plain = pathlib.Path(folder, "plain")
         with inference_graph(network, INPUT, batch=1) as built:
             if is_map:

@@ -25,7 +25,7 @@ class Writer:
 
     Args:
         network, fold_batch_norm, quietly: as of `slimft.export.export_network`.
-        folder: where to.
+        folder: where to; what is needed meanwhile goes beside it.
         training: what int8 networks are fitted to, or None.
         longest_side: of a segmentation, as of `saved_model.write`.
     """
@@ -57,6 +57,11 @@ class Writer:
             else:
                 with self._quietly():
                     signatures, notes = self._write(form, path)
+            if form.kind == "saved_model" and reference.not_decoded:
+                notes.append(
+                    f"saved_model: jpeg_bytes takes JPEG and PNG (grey of 8 bits), and was not tried with "
+                    f"{reference.not_decoded} of the {reference.whole} files, which are of another kind"
+                )
             checked = signatures.get(_CHECKED) or next(iter(signatures.values()))
             check = reference.check(form, path, _first(checked.inputs), _taken(checked.outputs))
             size = sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
@@ -75,7 +80,7 @@ class Writer:
         training = self._training
         images = None if training is None else lambda: calibration_images(self._network, training)
         with self._quietly():
-            return tflite.write(self._network, files, images)
+            return tflite.write(self._network, files, images, self._folder.parent)
 
 
 def _first(named: Mapping[str, str]) -> str:

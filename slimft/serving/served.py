@@ -96,8 +96,6 @@ class ServedExport:
         CheckpointError: the SavedModel cannot be loaded, or has no such signature.
     """
 
-    grey_bits: int | None = None
-
     def __init__(self, folder: str | os.PathLike):
         self._folder = pathlib.Path(folder)
         card = read_json(self._folder / CARD, _MOST_CARD_BYTES)
@@ -109,6 +107,8 @@ class ServedExport:
         self.image_size = card.get("image_size").integer(below=4097)
         if not self.image_size:
             raise card.get("image_size").wrong("a number above 0")
+        bits = card.get("grey_bits")
+        self.grey_bits = None if bits.raw is None else bits.integer(below=17)
         with tf.Graph().as_default():
             self._session = tf.Session(config=session_config())
             try:

@@ -266,6 +266,19 @@ def test_without_a_run_it_is_tried_with_what_there_is(tmp_path, capsys, pictures
     assert "tried with 5 of 42 images, drawn with seed 0" in capsys.readouterr().err
 
 
+def test_images_that_cannot_be_read_are_passed_over(run_dir, tmp_path, capsys, pictures, read_here):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shutil.copy(next(pictures.rglob("*.jpg")), folder / "good.jpg")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    flags = [f"--train_dir={run_dir}", "--format=frozen_graph", f"--images={folder}"]
+    assert call(*flags, tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert re.search(r"passed over: .*broken\.jpg", said) and "tried with 1 of 2 images" in said
+    (folder / "good.jpg").unlink()
+    rejects(capsys, [*flags, tmp_path / "other"], "none of 1 images can be read")
+
+
 def test_what_does_not_say_what_the_session_says_is_not_kept(run_dir, tmp_path, capsys, monkeypatch, read_here):
     """A frozen graph that was made of other weights."""
     from slimft.export import frozen_graph
@@ -310,6 +323,9 @@ def test_bad_input_is_one_line(run_dir, tmp_path, capsys):
     rejects(capsys, [run, "--fold_batch_norm", out], "--fold_batch_norm is for --format=frozen_graph")
     rejects(capsys, [run, tmp_path / "no" / "out"], "there is no folder")
     rejects(capsys, [run, "gs://bucket/out"], "gs://")
+    rejects(capsys, [run, ""], "OUT is empty")
+    rejects(capsys, [run, tmp_path / ("x" * 300)], "File name too long")
+    rejects(capsys, [run, f"{tmp_path}/a\0b"], "null")
     rejects(capsys, [run, f"--images={tmp_path / 'none'}", out], "is no folder")
     rejects(capsys, [run, f"--images={tmp_path}", out], "holds no images")
     rejects(capsys, [run, f"--data_dir={tmp_path}", out], str(tmp_path))
@@ -370,6 +386,20 @@ def test_data_that_is_gone_is_said(run_dir, pictures, tmp_path, capsys, read_her
     rejects(capsys, [*flags[:1], "--format=tflite_int8", tmp_path / "other"], "needs images")
     assert call(*flags, f"--data_dir={pictures}", tmp_path / "found") == 0
     assert "2 of 7 test images" in capsys.readouterr().err
+
+
+def test_data_that_has_changed_is_said(run_dir, pictures, tmp_path, capsys, read_here):
+    """As bin/evaluate says it; the run has another name for its data, which is where it was."""
+    data, folder = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(pictures, data)
+    shutil.copytree(run_dir, folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps({**settings, "data_dir": str(data)}))
+    added = next(data.rglob("1.jpg"))
+    Image.fromarray(np.zeros([40, 40, 3], np.uint8)).save(added.with_name("added.jpg"))
+    assert call(f"--train_dir={folder}", "--format=frozen_graph", "--checked_images=2", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "since the run trained, its data has changed" in said and "split test" in said
 
 
 def test_a_half_precision_run_is_exported_in_float32_and_that_is_said(run_dir, tmp_path, capsys, read_here):

@@ -106,6 +106,45 @@ def test_squares_of_pngs(graph, mode):
     np.testing.assert_array_equal(graph.of_files(file)[0], on_disk(file))
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("options", [{}, {"transparency": 1}], ids=["opaque", "transparent"])
+def test_squares_of_pngs_with_a_palette_of_few_bits(graph, bits, options):
+    image = Image.fromarray(picture(90, 70)).quantize(2**bits)
+    file = encoded(image, "PNG", bits=bits, **options)
+    assert file[24] == bits
+    np.testing.assert_array_equal(graph.of_files(file)[0], on_disk(file))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("behind", [False, True])
+def test_squares_of_pngs_that_are_stored_turned(graph, orientation, behind):
+    """With EXIF before the pixels or, as some programs write it, behind them."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = encoded(picture(90, 70), "PNG", exif=exif)
+    if behind:
+        start = file.index(b"eXIf") - 4
+        end = start + 12 + int.from_bytes(file[start : start + 4], "big")
+        file = file[:start] + file[end:-12] + file[start:end] + file[-12:]
+    np.testing.assert_array_equal(graph.of_files(file)[0], on_disk(file))
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize(("kind", "size"), [(1, 1), (3, 2), (4, 4)])
+def test_orientations_of_other_types(graph, order, kind, size):
+    """A byte, which is none; a short; and a long, as a few programs write it."""
+
+    def whole(value, octets):
+        return value.to_bytes(octets, order)
+
+    entry = whole(0x0112, 2) + whole(kind, 2) + whole(1, 4) + whole(6, size).ljust(4, b"\0")
+    mark = b"II" if order == "little" else b"MM"
+    exif = b"Exif\0\0" + mark + whole(42, 2) + whole(8, 4) + whole(1, 2) + entry + whole(0, 4)
+    file = encoded(picture(40, 30), exif=exif)
+    assert exif in file
+    np.testing.assert_array_equal(graph.of_files(file)[0], on_disk(file))
+
+
 def test_grey_and_cmyk_jpegs(graph):
     for mode in ("L", "CMYK"):
         file = encoded(Image.fromarray(picture(200, 130)).convert(mode), quality=90)

@@ -135,6 +135,13 @@ def test_the_names_of_an_exports_classes(export):
         ServedExport(folder)
 
 
+def test_an_export_tells_how_its_grey_images_are_read(export):
+    assert ServedExport(export("unknown")).grey_bits is None
+    assert ServedExport(export("known", grey_bits=12)).grey_bits == 12
+    with pytest.raises(DataError, match="grey_bits"):
+        ServedExport(export("wrong", grey_bits=17))
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
