@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from slimft.data import DataOptions, load_dataset, load_for_evaluation
+from slimft.data import WHOLE, DataOptions, load_dataset, load_for_evaluation
 from slimft.data.image_files import FileSource, Source, open_source
 from slimft.data.images import loaded, opened
 from slimft.errors import DataError
@@ -131,6 +131,11 @@ def open_data(name: str, data_dir: str | None, options: DataOptions) -> Data:
     except DataError:
         raise DataError(refused) from None
     return Data(splits, refused, _empty(name, data_dir))
+
+
+def has_own_splits(name: str, data_dir: str | None, options: DataOptions) -> bool:
+    """Whether data has a split to validate or test on, which are not drawn then; raises what `open_data` does."""
+    return WHOLE not in load_for_evaluation(name, data_dir, options)
 
 
 def _empty(name: str, data_dir: str | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from slimft.files import atomic_file
 from slimft.inspection.data import Data
 from slimft.inspection.findings import Group, shown_members
 from slimft.inspection.looks import ODD, Looks
-from slimft.inspection.text import ODD_TEXTS, about_balance, about_files
+from slimft.inspection.text import ODD_TEXTS, about_balance, about_files, advice
 from slimft.report.class_parts import OPEN_ROWS, long_table, with_bar
 from slimft.report.markup import Html, document, folded, join, section, table, tag, tiles
 from slimft.report.texts import count, percent
@@ -143,9 +143,9 @@ def _duplicates(data: Data, groups: list[Group], result: dict) -> Html:
         tag(
             "p",
             f"{counted}, the worst first: those in several splits, then those of several classes. "
-            f"Near duplicates are found by a perceptual hash ({how}); look before you remove one. What is the same "
-            "belongs in one split (--group, or a manifest's column group).",
+            f"Near duplicates are found by a perceptual hash ({how}); look before you remove one.",
         ),
+        tag("p", f"To {advice(result)}.") if result["duplicates"]["leaks"] else None,
         tag("div", parts[:_OPEN_GROUPS], class_="grid"),
         folded(f"{len(parts) - _OPEN_GROUPS} more", tag("div", parts[_OPEN_GROUPS:], class_="grid"))
         if len(parts) > _OPEN_GROUPS

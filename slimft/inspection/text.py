@@ -121,12 +121,19 @@ def _duplicates(result: dict[str, Any]) -> Iterator[str]:
     if total > _MOST_LINES:
         yield f"  and {total - _MOST_LINES:,} more groups"
     if twice["leaks"]:
-        yield "  keep what is the same in one split: --group, or a manifest's column group"
+        yield f"  {advice(result)}"
 
 
 def _images(found: dict[str, int], what: str) -> str:
     groups = "group" if found["groups"] == 1 else "groups"
     return f"{found['images']:,} images in {found['groups']:,} {groups} of {what}"
+
+
+def advice(result: dict[str, Any]) -> str:
+    """What to do where the same is in several splits."""
+    if result["dataset"] == "image_folder":
+        return "keep what is the same in one split: --manifest writes a list that does, --group goes by the paths"
+    return "keep what is the same in one split: a CSV manifest's column group does"
 
 
 def _extent(values: list[float]) -> str:

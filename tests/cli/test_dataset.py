@@ -1,5 +1,6 @@
 """bin/dataset as a command: what it finds in folders that have it, and what it leaves alone."""
 
+import csv
 import json
 import os
 import shutil
@@ -91,7 +92,7 @@ def test_copies_in_two_splits(look, folder):
     (group,) = result["duplicates"]["groups"]
     assert group["kind"] == "copies" and [one["split"] for one in group["images"]] == ["train", "test"]
     assert [str(folder / one["name"]) for one in group["images"]] == [train, test]
-    assert "--group" in said
+    assert "--manifest writes a list" in said
     # In one split it is no problem.
     os.remove(test)
     assert look(folder)[1]["duplicates"]["groups"] == []
@@ -206,6 +207,40 @@ def test_classes_of_unequal_size(look, folder):
     assert balance["smallest"]["name"] == "dog" and balance["largest"]["name"] == "cat"
     assert balance["ratio"] == balance["largest"]["count"] / balance["smallest"]["count"] > 3
     assert f"counts an example of dog {balance['weight_ratio']:.3g} times as much" in said
+
+
+def test_the_manifest_that_keeps_what_is_the_same_together(look, folder, tmp_path):
+    for number in range(8):
+        Image.open(folder / "cat" / f"{number}.png").resize((70, 60)).save(folder / "cat" / f"{number}_again.jpg")
+    (folder / "dog" / "broken.png").write_bytes(b"")
+    manifest = tmp_path / "lists" / "data.csv"
+    manifest.parent.mkdir()
+    status, result, said = look(folder, f"--manifest={manifest}")
+    assert status == 1 and result["duplicates"]["across_splits"] and result["manifest"] == str(manifest)
+    assert f"{manifest}: 48 images, 16 of them in groups" in said and "--manifest writes a list" in said
+    with open(manifest, newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 48 and {row["label"] for row in rows} == {"cat", "dog"}
+    groups = {row["path"]: row["group"] for row in rows if row["group"]}
+    assert groups["../data/cat/3_again.jpg"] == groups["../data/cat/3.png"] and len(set(groups.values())) == 8
+    for seed in range(3):
+        status, result, _ = look("--dataset=csv", manifest, f"--split_seed={seed}")
+        assert status == 0 and result["duplicates"]["near"] == {"groups": 8, "images": 16}
+
+
+def test_a_manifest_keeps_the_datas_own_splits(look, folder, tmp_path):
+    for split in ("train", "val"):
+        shutil.copytree(folder, tmp_path / "split" / split)
+    manifest = tmp_path / "data.csv"
+    look(tmp_path / "split", f"--manifest={manifest}")
+    _, result, _ = look("--dataset=csv", manifest)
+    assert result["splits"] == {"train": 40, "validation": 40} and result["duplicates"]["across_splits"] == 40
+    assert look(folder, "--group=cat", f"--manifest={manifest}")[0] == 2
+    assert look("--dataset=digits", f"--manifest={manifest}")[0] == 2
+    shutil.copytree(folder / "cat", folder / "cat ")
+    before = manifest.read_bytes()
+    status, _, said = look(folder, f"--manifest={manifest}")
+    assert status == 2 and "rename their folders" in said and manifest.read_bytes() == before
 
 
 def test_folders_of_splits_and_a_manifest(look, folder, tmp_path):
