@@ -23,8 +23,8 @@ _HASH_BITS = 64
 # Of a piece no more than 16 bits count as its number, of which there is a table.
 _LEAST_PIECES = 4
 _PAIRS_AT_A_TIME = 1 << 21
-# Minutes of work on two cores; so many are compared of a million pictures, or of fewer that are all alike.
-MOST_PAIRS = 20_000_000_000
+# Some minutes of work. Of a million pictures about half as many are compared; of fewer that are all alike, more.
+MOST_PAIRS = 10_000_000_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -165,7 +165,10 @@ class _Look:
             return names.index(name)
 
     def _failed(self, index: int, message: str, name: str) -> None:
-        wrong = message.removeprefix(name).strip().removeprefix("cannot be read: ")
+        # A message is one line, whatever the file is called.
+        wrong = (
+            message.removeprefix(name).removeprefix(" ".join(name.split())).strip().removeprefix("cannot be read: ")
+        )
         reason = next((kind for kind, words in _REASONS.items() if any(word in wrong for word in words)), OTHER)
         with self._lock:
             self._looks.reasons[reason] = self._looks.reasons.get(reason, 0) + 1

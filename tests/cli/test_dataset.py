@@ -132,6 +132,7 @@ def damaged(folder):
     (folder / "dog" / "empty.jpg").touch()
     (folder / "dog" / "page.png").write_text("<!DOCTYPE html><html></html>")
     (folder / "dog" / "noise.png").write_bytes(b"\x89" + RNG.bytes(3000))
+    (folder / "dog" / "two\nlines.png").write_bytes(b"GIF8")
     (folder / "dog" / "nowhere.png").symlink_to("there.png")
     os.mkfifo(folder / "dog" / "pipe.png")
     Image.new("1", (20_000, 6_000)).save(folder / "dog" / "vast.png")
@@ -140,6 +141,7 @@ def damaged(folder):
         "empty.jpg": "empty",
         "page.png": "web page",
         "noise.png": "no image of a kind",
+        "two\nlines.png": "is no image of a kind",
         "nowhere.png": "No such file",
         "pipe.png": "no regular file",
         "vast.png": "too many pixels",
@@ -153,9 +155,10 @@ def test_what_cannot_be_read(look, folder):
     found = {file["name"]: file["reason"] for file in result["unreadable_files"]}
     assert found.keys() == {f"dog/{name}" for name in words}
     assert all(word in found[f"dog/{name}"] for name, word in words.items())
+    assert not any(str(folder) in reason for reason in found.values())
     assert sum(result["unreadable_reasons"].values()) == len(words)
     assert {"cut off", "empty", "missing", "too large"} <= result["unreadable_reasons"].keys()
-    assert "cannot be read: 7 images" in said and "  dog/empty.jpg: is empty" in said
+    assert "cannot be read: 8 images" in said and "  dog/empty.jpg: is empty" in said
     # Files that could not be read are not each other's copies.
     assert result["duplicates"]["groups"] == []
 
