@@ -72,6 +72,7 @@ setup(
     entry_points={
         "console_scripts": [
             "slimft-finetune = slimft.cli.finetune:main",
+            "slimft-dataset = slimft.cli.dataset:main",
             "slimft-evaluate = slimft.cli.evaluate:main",
             "slimft-predict = slimft.cli.predict:main",
             "slimft-export = slimft.cli.export:main",

@@ -120,6 +120,13 @@ def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Seque
     )
 
 
+def folders_without_images(data_dir: str | os.PathLike) -> list[str]:
+    """The folders of classes that have no images, as paths below `data_dir`; of data that `find` accepts."""
+    root = _scan(pathlib.Path(os.path.expanduser(data_dir)))
+    around = _split_folders(root, set()).values() or [root]
+    return [folder.key.rstrip("/") for one in around for folder in one.folders if not folder.total]
+
+
 def _same(name: str) -> str:
     """A name as every file system has it: some take accents apart."""
     return unicodedata.normalize("NFC", name)
