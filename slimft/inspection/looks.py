@@ -21,7 +21,6 @@ from slimft.inspection.likeness import SIDE, SMALL_SIDE, likeness
 
 # Pictures a thread looks at before it comes back for more.
 _AT_A_TIME = 16
-_QUIET_SECONDS = 3
 # What is said of so many pictures; the others are counted.
 MOST_NAMED = 1000
 _MOST_LETTERS = 300
@@ -92,12 +91,11 @@ class Looks:
 
 def look_at(data: Data) -> Looks:
     """Reads all pictures, in threads, within the pixels that these may decode at a time; 228 bytes stay of each."""
-    from slimft.progress_bar import ProgressBar
+    from slimft.progress_bar import PassBar
 
     looks = Looks(np.zeros(len(data), _LOOK))
     look = _Look(data, looks)
-    options = {"unit": " images", "delay": _QUIET_SECONDS, "mininterval": 1}
-    with ProgressBar(desc="looking at images", total=len(data), **options) as bar:
+    with PassBar("looking at images", len(data)) as bar:
         for count in in_threads(look.at, parts_of(np.arange(len(data)), _AT_A_TIME)):
             bar.update(count)
     looks.unreadable = sorted(look.failures)[:MOST_NAMED]

@@ -12,7 +12,6 @@ from slimft.inspection.looks import BLANK, Looks
 
 # A smaller side has too little that a hash could tell: of 8 x 8 pixels all fives look alike.
 LEAST_SIDE = 16
-_QUIET_SECONDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Searched:
 
 def search(data: Data, looks: Looks, near: int) -> Searched:
     """Finds which pictures are the same; `near` is as of `find_groups`. What cannot be read is like no other."""
-    from slimft.progress_bar import ProgressBar
+    from slimft.progress_bar import PassBar
 
     table = looks.table
     digests = table["digest"].copy()
@@ -34,8 +33,7 @@ def search(data: Data, looks: Looks, near: int) -> Searched:
     digests[unread] = _unused(digests, int(unread.sum()))
     large = table["sides"].min(axis=1) >= LEAST_SIDE
     compared = table["read"] & large & ((table["odd"] & BLANK) == 0)
-    options = {"unit": " steps", "delay": _QUIET_SECONDS, "mininterval": 1}
-    with ProgressBar(desc="comparing images", total=steps(near), **options) as bar:
+    with PassBar("comparing images", steps(near), unit=" steps") as bar:
         groups = find_groups(digests, table["hash"], table["small"], compared, near, bar.update)
     notes = []
     small = int((table["read"] & ~large).sum())
