@@ -1,11 +1,13 @@
 """Fixtures of all tests: the material in ../shared, a network small enough to train in a test, a web server."""
 
 import contextlib
+import fcntl
 import gc
 import http.server
 import os
 import pathlib
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -244,6 +246,53 @@ def tiny_command(tiny_script, warm_python):
 def fresh_tiny_command(tiny_script):
     """`tiny_script` to be run as a process of its own, by Python."""
     return [sys.executable, str(tiny_script)]
+
+
+@pytest.fixture(scope="session")
+def built_once(tmp_path_factory):
+    """`built_once(name, make)`: a folder that `make(folder)` fills once for all of pytest-xdist's workers.
+
+    The others wait meanwhile, and the last of them removes it. If `make` fails, the next that wants it tries again.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # Each has a folder there.
+        base = base.parent
+    folders = {}
+    with contextlib.ExitStack() as stack:
+
+        def build(name, make):
+            if name not in folders:
+                with contextlib.ExitStack() as lets_go:  # Of the lock, if `make` fails.
+                    lock, folder = lets_go.enter_context(open(base / f"{name}.lock", "w")), base / name
+                    _fill_once(lock, folder, make)
+                    lets_go.callback(_remove_if_last, lock, folder)
+                    stack.push(lets_go.pop_all())
+                folders[name] = folder
+            return folders[name]
+
+        yield build
+
+
+def _fill_once(lock, folder, make):
+    """Leaves `folder` filled, and `lock` shared with all others that use it."""
+    done = folder.with_suffix(".done")
+    while True:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # What one has left that failed.
+            folder.mkdir()
+            make(folder)
+            done.touch()
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if done.exists():  # Between the two locks another worker may have ended, and removed it.
+            return
+
+
+def _remove_if_last(lock, folder):
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.with_suffix(".done").unlink()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

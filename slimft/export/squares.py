@@ -65,7 +65,8 @@ def central_squares(images: Any, size: int, extent: Extent | None = None) -> Any
         shape = tf.shape(images)[1:3]
         if extent is None:
             extent = Extent(tf.cast(shape, tf.float64), tf.zeros([2], tf.float64))
-        step = tf.reduce_min(extent.sides) / size
+        # Not by `/`: of a constant, TensorFlow's optimizer multiplies by the reciprocal, which rounds otherwise.
+        step = tf.math.divide_no_nan(tf.reduce_min(extent.sides), tf.constant(size, tf.float64))
         start = extent.origin + tf.ceil((extent.sides / step - size - 1) / 2 - _ROUNDING) * step
         first = tf.cast(tf.floor(start), tf.int32)
         last = tf.minimum(tf.cast(tf.ceil(start + step * size), tf.int32), shape)

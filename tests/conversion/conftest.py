@@ -1,7 +1,6 @@
 """What the tests of conversions share: files of Keras Applications with their logits, and files made by hand."""
 
 import pathlib
-import shutil
 import subprocess
 import sys
 import types
@@ -35,21 +34,16 @@ def large_images():
 
 
 @pytest.fixture(scope="session")
-def run_keras(images, tmp_path_factory):
-    """Runs keras_files.py; returns the folder with what it wrote, which is removed when all tests are done."""
-    folders = []
+def run_keras(images):
+    """Runs keras_files.py, which writes into a folder."""
 
-    def run(*arguments):
-        folders.append(tmp_path_factory.mktemp("keras"))
-        np.save(folders[-1] / "images.npy", images)
-        command = [sys.executable, KERAS_FILES, folders[-1], folders[-1] / "images.npy", *arguments]
+    def run(folder, *arguments):
+        np.save(folder / "images.npy", images)
+        command = [sys.executable, KERAS_FILES, folder, folder / "images.npy", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr
-        return folders[-1]
 
-    yield run
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    return run
 
 
 @pytest.fixture(scope="session")

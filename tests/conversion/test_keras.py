@@ -38,12 +38,15 @@ LOGITS = ("fc8/", "logits/", "Logits/", "FC/")
 
 
 @pytest.fixture(scope="module")
-def keras_files(run_keras):
+def keras_files(run_keras, built_once):
     """The folder with the files of WRITTEN and, without values, of the others."""
-    folder = run_keras(*WRITTEN)
-    for name in OUTLINES.keys() - set(WRITTEN):
-        write_outline(folder / f"{name}.h5", OUTLINES[name]["layers"])
-    return folder
+
+    def make(folder):
+        run_keras(folder, *WRITTEN)
+        for name in OUTLINES.keys() - set(WRITTEN):
+            write_outline(folder / f"{name}.h5", OUTLINES[name]["layers"])
+
+    return built_once("keras_files", make)
 
 
 def write_outline(path, layers):
@@ -84,8 +87,12 @@ def closeness(name):
 @pytest.mark.parametrize(
     "name", [name if name in WRITTEN else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
 )
-def test_logits_are_keras(name, request, run_keras, run_network, assert_close):
-    folder = request.getfixturevalue("keras_files") if name in WRITTEN else run_keras(name)
+def test_logits_are_keras(name, request, tmp_path, run_keras, run_network, assert_close):
+    if name in WRITTEN:
+        folder = request.getfixturevalue("keras_files")
+    else:
+        folder = tmp_path
+        run_keras(folder, name)
     expected = np.load(folder / f"{name}.logits.npy")
     assert expected.shape == (2, 7)
     with h5py.File(folder / f"{name}.h5") as file:

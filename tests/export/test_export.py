@@ -231,7 +231,7 @@ def make_checkpoint(path, model, num_classes, size=32):
     return path
 
 
-def test_a_segmentation_gives_masks_of_the_images_size(tiny, tmp_path, capsys):
+def test_a_segmentation_gives_masks_of_the_images_size(tiny, tmp_path, capsys, read_here):
     checkpoint = make_checkpoint(tmp_path / "fcn.ckpt", "tiny_fcn", 3)
     out = tmp_path / "out"
     formats = "saved_model,frozen_graph,tflite"
@@ -421,7 +421,7 @@ def test_the_library_does_what_the_command_does(run_dir, tmp_path, read_here):
         slimft.export(tmp_path / "out", train_dir=run_dir)
 
 
-def test_a_killed_export_leaves_nothing_for_the_next(run_dir, tmp_path):
+def test_a_killed_export_leaves_nothing_for_the_next(run_dir, tmp_path, read_here):
     """Whatever is under OUT's name is whole."""
     command = [sys.executable, ROOT / "bin" / "export", f"--train_dir={run_dir}", "--format=saved_model"]
     with subprocess.Popen([*command, tmp_path / "out"], stderr=subprocess.PIPE, text=True) as process:

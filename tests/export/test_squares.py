@@ -151,6 +151,14 @@ def test_grey_and_cmyk_jpegs(graph):
         np.testing.assert_array_equal(graph.of_files(file)[0], on_disk(file))
 
 
+@pytest.mark.parametrize("sides", [(5, 215), (215, 5), (7, 48 * 9), (49, 333)])
+def test_squares_whose_middle_is_between_two_steps(graph, sides):
+    """Where the last bit of the step decides which part is seen."""
+    image = picture(*sides)
+    expected = np.rint(central_square(image, SIZE, 1.0)).astype(np.uint8)
+    np.testing.assert_array_equal(graph("squares", images=image[np.newaxis])[0], expected)
+
+
 def test_a_batch_of_files_of_several_sizes(graph):
     files = [encoded(picture(rows, 61)) for rows in (30, 61, 300)] + [encoded(picture(20, 20), "PNG")]
     found = graph.of_files(*files)
