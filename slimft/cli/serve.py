@@ -127,8 +127,13 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
     with bind(values.host, values.port) as bound:
         address, where = bound.getsockname()[0], address_of(bound)
         with common.quiet_standard_error():
-            from slimft.serving.served import ServedExport, ServedNetwork, check
-        served = ServedExport(export) if found is None else ServedNetwork(found)
+            from slimft.serving.served import Served, ServedExport, ServedNetwork, check
+        served: Served
+        if found is None:
+            with common.quiet_standard_error():  # Of TensorFlow's notes on how it is loaded.
+                served = ServedExport(export)
+        else:
+            served = ServedNetwork(found)
         with contextlib.closing(served):
             check(served)
             application = Application(
