@@ -58,9 +58,9 @@ def test_every_way_to_import_it(legacy_tf, line, expected):
 def test_a_model_trains_in_the_session_beside_tf1_code(legacy_tf):
     K = legacy_tf.keras.backend  # noqa: N806 - as everyone calls it
     x = legacy_tf.placeholder(legacy_tf.float32, [None, 3])
-    hidden = legacy_tf.keras.layers.Dense(4, activation="relu", name="hidden")(x)
+    hidden = legacy_tf.keras.layers.Dense(4, activation="relu", kernel_initializer="ones", name="hidden")(x)
     loss = legacy_tf.reduce_mean(legacy_tf.square(legacy_tf.layers.dense(hidden, 1, name="out")))
-    step = legacy_tf.train.GradientDescentOptimizer(0.1).minimize(loss)
+    step = legacy_tf.train.GradientDescentOptimizer(0.001).minimize(loss)
     assert [v.op.name for v in legacy_tf.trainable_variables()][:2] == ["hidden/kernel", "hidden/bias"]
     with legacy_tf.Session() as session:
         K.set_session(session)

@@ -305,7 +305,7 @@ def test_dropout_and_augmentation_depend_on_the_step_and_seed_alone(tiny, tmp_pa
 
 
 def test_an_interrupt_during_evaluation_saves_too(tiny, tmp_path, monkeypatch):
-    def interrupted_evaluation(self, session, dataset, interrupted, features, part):
+    def interrupted_evaluation(self, session, dataset, interrupted, *args, **kwargs):
         signal.raise_signal(signal.SIGTERM)
         return None if interrupted() else {}
 
