@@ -96,6 +96,7 @@ def build_evaluator(
     batch_size: int,
     reuse: bool = False,
     averages: Callable[[tf.Variable], tf.Variable | None] | None = None,
+    in_full: bool = False,
 ) -> Evaluator:
     """Adds a network in inference mode, with its input and its predictions, to the graph.
 
@@ -107,6 +108,7 @@ def build_evaluator(
         reuse: whether the network's variables are in the graph already.
         averages: takes a variable and returns what to read in its place, such as
             `tf.train.ExponentialMovingAverage.average`; where that is None, the variable is read.
+        in_full: as of `slimft.tasks.Task.predict`.
     """
 
     def get(getter, *args, **kwargs):
@@ -122,7 +124,7 @@ def build_evaluator(
     with tf.variable_scope(scope, reuse=reuse or None, custom_getter=None if averages is None else get):
         outputs = network.outputs(batches.images)
     with tf.name_scope("evaluation/"):
-        return Evaluator(task, network.num_classes, batches, task.predict(outputs, batches.targets))
+        return Evaluator(task, network.num_classes, batches, task.predict(outputs, batches.targets, in_full))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,12 +219,19 @@ def evaluate_network(
     split: str | None = None,
     options: Mapping[str, object] | DataOptions | None = None,
     batch_size: int = 64,
+    in_full: bool = False,
 ) -> Evaluation:
-    """Evaluates a network that `find_network` found; as `evaluate_in_full`."""
+    """Evaluates a network that `find_network` found; as `evaluate_in_full`.
+
+    Args:
+        network: the network.
+        dataset, data_dir, split, options, batch_size: as of `evaluate_in_full`.
+        in_full: whether the predictions have the probabilities of all classes.
+    """
     chosen = choose_data(network, dataset, data_dir, split, options)
     data, opened = chosen.dataset, network.checkpoint
     network = network.sized(data.image_size).measured(batch_size)
-    scores, predictions = _predict(network, data, batch_size)
+    scores, predictions = _predict(network, data, batch_size, in_full)
     metrics = scores.summary()
     if not np.isfinite(metrics["loss"]):
         raise CheckpointError(f"{opened.path}: the loss is {metrics['loss']}; its weights are not finite")
@@ -256,13 +265,13 @@ def _sizes(network: Network, data: Dataset) -> dict[str, int]:
     return {"image_size": network.image_size}
 
 
-def _predict(network: Network, data: Dataset, batch_size: int) -> tuple[Scores, Any]:
+def _predict(network: Network, data: Dataset, batch_size: int, in_full: bool) -> tuple[Scores, Any]:
     """How good a network is on `data`, and what it makes of each example, in a graph of its own."""
     size, task, notes = network.image_size, network.task, []
     with tf.Graph().as_default():
         # The initializers never run, but after a deterministic run in this process they have to have a seed.
         tf.set_random_seed(0)
-        evaluator = build_evaluator(network.architecture, data.image_shape(size), batch_size)
+        evaluator = build_evaluator(network.architecture, data.image_shape(size), batch_size, in_full=in_full)
         with network.session() as session:
             data.prepare(size, several_passes=False)
             name = f"evaluating {data.split}"

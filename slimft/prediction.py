@@ -1,19 +1,23 @@
-"""Classifying image files with a network and a checkpoint."""
+"""Classifying image files with a network and a checkpoint, or with several of them."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from slimft.checkpoint import Checkpoint
 from slimft.compat import tf
+from slimft.compat.graphs import last_features
 from slimft.data.class_names import ClassNames
 from slimft.data.image_files import FileSource, read_in_order
+from slimft.data.views import Views
 from slimft.errors import CheckpointError, DataError, UsageError
 from slimft.inference import Network, find_network
+from slimft.messages import say
 
 # The classes of an image that are likeliest, with their probabilities.
 TopClasses = list[tuple[int, float]]
@@ -21,19 +25,34 @@ TopClasses = list[tuple[int, float]]
 _BATCH_SIZE = 32
 
 
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """What a classifier makes of images.
+
+    Attributes:
+        probabilities: float32 ``[images, classes]``, of which each row adds up to 1.
+        logs: float32 ``[images, classes]``, the natural logarithms of these, also where they are too small.
+    """
+
+    probabilities: np.ndarray
+    logs: np.ndarray
+
+
 class Classifier:
     """A network with a checkpoint's variables, in a graph and a session of its own; a context manager.
 
     What is not given comes from the run that the checkpoint is of, if it is of one. What was chosen is said on
-    standard error.
+    standard error. Several networks are an ensemble: their probabilities are averaged; see `of`.
 
     Args:
         model, checkpoint, image_size, precision, head, averages, train_dir, labels: as of
             `slimft.inference.find_network`. Without a run, the image size is by default the network's own.
         top: classes to return for each image, if there are as many.
+        tta: test-time augmentation, one of `slimft.data.views.TTA`: over which views the probabilities are
+            averaged.
 
     Attributes:
-        network: what was chosen.
+        networks: what was chosen.
 
     Raises:
         UsageError: the network is unknown, contradicts the run, or cannot take images that small.
@@ -54,6 +73,7 @@ class Classifier:
         averages: bool | None = None,
         train_dir: str | os.PathLike | None = None,
         labels: str | os.PathLike | None = None,
+        tta: str = "none",
     ):
         network = find_network(
             model,
@@ -65,33 +85,51 @@ class Classifier:
             precision=precision,
             labels=labels,
         )
-        self._start(network, top)
+        self._start([network], top, tta)
 
     @classmethod
-    def of(cls, network: Network, top: int = 5) -> Classifier:
-        """The classifier of a network that `find_network` found."""
+    def of(cls, networks: Network | Sequence[Network], top: int = 5, tta: str = "none") -> Classifier:
+        """The classifier of a network that `find_network` found, or of several.
+
+        Args:
+            networks: the networks. Each sees images in its own way and size; they have the same classes, whose
+                order is that of the first.
+            top, tta: as of the class.
+
+        Raises:
+            UsageError: a network is for segmentation, or they are of different classes.
+        """
         classifier = cls.__new__(cls)
-        classifier._start(network, top)
+        classifier._start([networks] if isinstance(networks, Network) else networks, top, tta)
         return classifier
 
-    def _start(self, network: Network, top: int) -> None:
-        if network.task.targets.is_map:
-            raise UsageError(f"{network.spec.name} says the class of each pixel, not of an image; use a Segmenter")
-        self.network = network = network.sized().measured(_BATCH_SIZE)
-        with tf.Graph().as_default() as graph:
-            tf.set_random_seed(0)  # As in evaluation.
-            self._images = tf.placeholder(tf.float32, [None, self.image_size, self.image_size, 3], "images")
-            logits = network.architecture.outputs(self._images)
-            self._probabilities = tf.nn.softmax(logits)
-            self._top = tf.nn.top_k(self._probabilities, min(top, network.num_classes))
-            self._session = network.session()
-            graph.finalize()
-        if not network.is_plain:
-            network.say()
+    def _start(self, networks: Sequence[Network], top: int, tta: str) -> None:
+        orders = _same_classes(networks)
+        self._top, self._views, self._members = top, Views(tta), []
+        with contextlib.ExitStack() as on_error:
+            for network, order in zip(networks, orders):
+                member = _Member(network, self._views, order)
+                on_error.callback(member.close)
+                self._members.append(member)
+            on_error.pop_all()
+        self.networks = tuple(member.network for member in self._members)
+        for network in self.networks:
+            if not (network.is_plain and len(self.networks) == 1):
+                network.say()
+        what = [f"{len(networks)} networks"] * (len(networks) > 1) + [f"{len(self._views)} views ({tta})"] * (
+            len(self._views) > 1
+        )
+        if what:
+            say(f"the probabilities are the means over {' and '.join(what)}")
+
+    @property
+    def network(self) -> Network:
+        """What was chosen; of an ensemble the first."""
+        return self.networks[0]
 
     @property
     def image_size(self) -> int:
-        """Height and width the network gets, in pixels."""
+        """Height and width the network gets, in pixels; of an ensemble the first."""
         return self.network.image_size
 
     @property
@@ -100,7 +138,7 @@ class Classifier:
         return self.network.classes
 
     def __repr__(self) -> str:
-        return f"<Classifier: {self.network.describe()}>"
+        return f"<Classifier: {'; '.join(network.describe() for network in self.networks)}>"
 
     def __enter__(self) -> Classifier:
         return self
@@ -110,73 +148,232 @@ class Classifier:
 
     def close(self) -> None:
         """Ends the session, and frees its memory; for who does not use the classifier in a ``with`` statement."""
-        self._session.close()
+        for member in self._members:
+            member.close()
 
     def classify(self, images: np.ndarray) -> list[TopClasses]:
         """Classifies a batch.
 
         Args:
-            images: ``[batch, image_size, image_size, 3]``, RGB in 0..255.
+            images: ``[batch, side, side, 3]``, RGB in 0..255; what a network needs of another size, it scales.
 
         Returns:
             For each image its likeliest classes, the likeliest first: index of the logit, probability.
 
         Raises:
             CheckpointError: a probability is not finite.
+            DataError: the images have another shape.
         """
-        probabilities, classes = self._session.run(self._top, {self._images: images})
-        self._check(probabilities)
-        return [list(zip(row.tolist(), shares.tolist())) for row, shares in zip(classes, probabilities)]
+        return [self.top_of(row) for row in self.probabilities(images)]
+
+    def top_of(self, probabilities: np.ndarray) -> TopClasses:
+        """The likeliest classes, with their probabilities, of those of all classes, float ``[classes]``."""
+        likeliest = np.argsort(-probabilities, kind="stable")[: self._top]
+        return list(zip(likeliest.tolist(), probabilities[likeliest].tolist()))
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """The probability of each class, of a batch.
-
-        Args:
-            images: as of `classify`.
+        """The probability of each class, of a batch; arguments and errors as of `classify`.
 
         Returns:
             float32 ``[batch, classes]``, of which each row adds up to 1.
+        """
+        return self.predict([images] * len(self._members)).probabilities
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """What the last layer gets, of a batch: embeddings; arguments and errors as of `classify`.
+
+        Returns:
+            float32 ``[batch, features]``, means over what is left of height and width.
+
+        Raises:
+            UsageError: it is an ensemble, has several views, or ends in no layer that has weights.
+        """
+        if len(self._members) > 1 or len(self._views) > 1:
+            raise UsageError("features are those of one network, of images as they are; leave out --tta")
+        return self._members[0].features(images)
+
+    def predict(self, images: Sequence[np.ndarray]) -> Predicted:
+        """What an ensemble makes of a batch that each of its networks is given in a size of its own.
+
+        Args:
+            images: for each network ``[batch, side, side, 3]``, RGB in 0..255.
 
         Raises:
             CheckpointError: a probability is not finite.
+            DataError: the images have another shape.
         """
-        probabilities = self._session.run(self._probabilities, {self._images: images})
-        self._check(probabilities)
-        return probabilities
+        return _mean([member.predict(its) for member, its in zip(self._members, images)])
 
-    def _check(self, probabilities: np.ndarray) -> None:
-        if not np.isfinite(probabilities).all():
-            path = self.network.checkpoint.path
-            raise CheckpointError(f"{path}: the probabilities are not finite; nor are its weights")
+    def sides(self) -> list[int]:
+        """Height and width, in pixels, at which each network had best be given images: with room for its views."""
+        return [self._views.side(network.image_size) for network in self.networks]
 
     def classify_files(
         self, paths: Iterable[str], batch_size: int = _BATCH_SIZE, crop: float = 1.0, grey_bits: int | None = None
     ) -> Iterator[tuple[str, TopClasses | DataError]]:
-        """Classifies image files; while the network has one batch, threads read the next.
+        """Classifies image files, of each its central square.
 
         Args:
-            paths: the files, which are read as evaluation reads them; only a few are open, or in memory, at a time.
-            batch_size: images at a time.
-            crop: as in `slimft.data.images.central_square`.
-            grey_bits: as in `slimft.data.images.read_image`; None for the run's.
+            paths: the files.
+            batch_size: images at a time; as many are read ahead, in threads.
+            crop: share of an image's shorter side that is the square's side, above 0, at most 1. Evaluation has 1.
+            grey_bits: as of `slimft.data.images.read_image`; None for what the run was trained with.
 
         Yields:
-            Each path in turn, with the image's predictions, as of `classify`, or with why it cannot be read.
+            Each path in turn, with what `classify` says of its image, or with the error where it cannot be read.
         """
-        settings = self.network.settings
-        grey_bits = grey_bits or (settings and settings.grey_bits)
-        squares = read_in_order(map(FileSource, paths), self.image_size, crop, batch_size, grey_bits)
-        with contextlib.closing(squares):
+        for path, found in self.predict_files(paths, batch_size, crop, grey_bits):
+            yield path, found if isinstance(found, DataError) else self.top_of(found)
+
+    def predict_files(
+        self, paths: Iterable[str], batch_size: int = _BATCH_SIZE, crop: float = 1.0, grey_bits: int | None = None
+    ) -> Iterator[tuple[str, np.ndarray | DataError]]:
+        """As `classify_files`, with the probabilities of all classes, float32 ``[classes]``."""
+
+        def of_batch(squares: list[list[np.ndarray]]) -> Iterable[np.ndarray]:
+            return self.predict([np.stack(its) for its in zip(*squares)]).probabilities
+
+        return self._files(paths, batch_size, crop, grey_bits, of_batch)
+
+    def predict_with_features(
+        self, paths: Iterable[str], batch_size: int = _BATCH_SIZE, crop: float = 1.0, grey_bits: int | None = None
+    ) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray] | DataError]]:
+        """As `predict_files`, with the probabilities and with the image's `features`, float32 ``[features]``."""
+
+        def of_batch(squares: list[list[np.ndarray]]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+            images = np.stack([square for [square] in squares])
+            return zip(self.probabilities(images), self.features(images))
+
+        return self._files(paths, batch_size, crop, grey_bits, of_batch)
+
+    def _files(self, paths, batch_size, crop, grey_bits, of_batch) -> Iterator:
+        """Reads files in batches; yields each path with what `of_batch` makes of it, or with the error."""
+        with contextlib.closing(self._read(paths, batch_size, crop, grey_bits)) as files:
             while True:
                 batch, readable = [], []
-                for source, square in squares:
-                    batch.append((source.path, square))
-                    if not isinstance(square, DataError):
-                        readable.append(square)
+                for path, squares in files:
+                    batch.append((path, squares))
+                    if not isinstance(squares, DataError):
+                        readable.append(squares)
                     if len(readable) == batch_size:
                         break
                 if not batch:
                     return
-                predictions = iter(self.classify(np.stack(readable)) if readable else ())
-                for path, square in batch:
-                    yield path, square if isinstance(square, DataError) else next(predictions)
+                made = iter(of_batch(readable) if readable else ())
+                for path, squares in batch:
+                    yield path, squares if isinstance(squares, DataError) else next(made)
+
+    def _read(
+        self, paths: Iterable[str], ahead: int, crop: float, grey_bits: int | None
+    ) -> Iterator[tuple[str, list[np.ndarray] | DataError]]:
+        """Yields each path with its square for each network; what several want alike is read once."""
+        wanted = [
+            (side, grey_bits or (network.settings and network.settings.grey_bits))
+            for side, network in zip(self.sides(), self.networks)
+        ]
+        kinds = list(dict.fromkeys(wanted))
+
+        def sources() -> Iterator[FileSource]:
+            return (FileSource(path) for path in paths for _ in kinds)
+
+        with contextlib.closing(read_in_order(sources(), kinds, crop, ahead * len(kinds))) as squares:
+            for source, first in squares:
+                found = [first, *(next(squares)[1] for _ in kinds[1:])]
+                failed = next((one for one in found if isinstance(one, DataError)), None)
+                yield source.path, failed or [found[kinds.index(kind)] for kind in wanted]
+
+
+class _Member:
+    """One network of a classifier, in a graph and a session of its own.
+
+    Args:
+        network: the network.
+        views: what it sees of each image.
+        order: where in its classes each of the classifier's is; None for the same order.
+    """
+
+    def __init__(self, network: Network, views: Views, order: np.ndarray | None):
+        self.network = network = network.sized().measured(_BATCH_SIZE)
+        self._views, self._order = views, order
+        with tf.Graph().as_default() as graph:
+            tf.set_random_seed(0)  # As in evaluation.
+            self._images = tf.placeholder(tf.float32, [None, None, None, 3], "images")
+            self._view = tf.placeholder_with_default(tf.constant(0), [], "view")
+            self._logits = network.architecture.outputs(views.see(self._images, network.image_size, self._view))
+            self._outputs = tf.nn.softmax(self._logits), tf.nn.log_softmax(self._logits)
+            self._features = last_features(self._logits)
+            self._session = network.session()
+            graph.finalize()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def predict(self, images: np.ndarray) -> Predicted:
+        """The means over the views."""
+        _check_shape(images)
+        seen = []
+        for view in range(len(self._views)):
+            found = Predicted(*self._session.run(self._outputs, {self._images: images, self._view: view}))
+            if not np.isfinite(found.probabilities).all():
+                path = self.network.checkpoint.path
+                raise CheckpointError(f"{path}: the probabilities are not finite; nor are its weights")
+            seen.append(found)
+        mean = _mean(seen)
+        if self._order is None:
+            return mean
+        return Predicted(mean.probabilities[:, self._order], mean.logs[:, self._order])
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        _check_shape(images)
+        if self._features is None:
+            raise UsageError(f"{self.network.spec.name} ends in no layer with weights: it has no features")
+        return self._session.run(self._features, {self._images: images})
+
+
+def _check_shape(images: np.ndarray) -> None:
+    shape = np.shape(images)
+    if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
+        raise DataError(f"images have the shape {list(shape)}; it has to be [batch, side, side, 3]")
+
+
+def _mean(of: Sequence[Predicted]) -> Predicted:
+    if len(of) == 1:
+        return of[0]
+    logs = np.logaddexp.reduce([one.logs.astype(np.float64) for one in of]) - np.log(len(of))
+    mean = np.mean([one.probabilities for one in of], axis=0, dtype=np.float64)
+    return Predicted(mean.astype(np.float32), logs.astype(np.float32))
+
+
+def _same_classes(networks: Sequence[Network]) -> list[np.ndarray | None]:
+    """Where in each network's classes those of the first are; None where they are the same.
+
+    Raises:
+        UsageError: a network is for segmentation, or has other classes.
+    """
+    for network in networks:
+        if network.task.targets.is_map:
+            several = "; an ensemble classifies" if len(networks) > 1 else ""
+            raise UsageError(
+                f"{network.spec.name} says the class of each pixel, not of an image; use a Segmenter{several}"
+            )
+    first, orders = networks[0], []
+    for network in networks:
+        ours, theirs = first.classes.names, network.classes.names
+        if network.num_classes != first.num_classes or (ours is None) != (theirs is None):
+            other = f"{network.num_classes} classes" + ("" if theirs else ", without names")
+            raise UsageError(
+                f"{network.checkpoint.path} has {other}, and {first.checkpoint.path} {first.num_classes}"
+                f"{'' if ours else ', without names'}; an ensemble's networks have the same classes"
+            )
+        if ours == theirs:
+            orders.append(None)
+            continue
+        unknown = sorted(set(theirs) ^ set(ours))
+        if unknown or len(set(ours)) < len(ours):
+            odd = unknown[0] if unknown else next(name for name in ours if ours.count(name) > 1)
+            raise UsageError(
+                f"{network.checkpoint.path} and {first.checkpoint.path} have different classes, such as {odd!r}; "
+                "an ensemble's networks have the same"
+            )
+        orders.append(np.array([theirs.index(name) for name in ours]))
+    return orders

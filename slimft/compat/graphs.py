@@ -55,6 +55,29 @@ def descendants(ops: Iterable[tf.Operation]) -> set[tf.Operation]:
     return found
 
 
+# What stands between a network's last layer with weights and its logits.
+_BEHIND_THE_LAST_LAYER = ("BiasAdd", "AddV2", "Add", "Cast", "Identity", "Mean", "AvgPool", "Reshape", "Squeeze")
+
+
+def last_features(logits: tf.Tensor) -> tf.Tensor | None:
+    """What the last layer with weights gets, as rows.
+
+    Args:
+        logits: ``[batch, classes]``.
+
+    Returns:
+        float32 ``[batch, features]``, means over the rows and columns that there are left; None where the graph
+        does not end in such a layer.
+    """
+    op = logits.op
+    while op.type in _BEHIND_THE_LAST_LAYER:
+        op = op.inputs[0].op
+    if op.type not in ("MatMul", "Conv2D"):
+        return None
+    features = tf.cast(op.inputs[0], tf.float32)
+    return tf.reduce_mean(features, [1, 2]) if features.shape.ndims == 4 else features
+
+
 def with_folded_batch_norm(definition: tf.GraphDef) -> tf.GraphDef:
     """A frozen graph in which batch normalization behind a convolution is part of its weights and a bias.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import random
 import time
@@ -371,21 +372,29 @@ def open_source(source: Source) -> BinaryIO:
 
 
 def read_in_order(
-    sources: Iterable[Source], side: int, crop: float, ahead: int, grey_bits: int | None = None
+    sources: Iterable[Source], kinds: Sequence[tuple[int, int | None]], crop: float, ahead: int
 ) -> Iterator[tuple[Source, np.ndarray | DataError]]:
     """Reads images in threads, at most `ahead` before they are asked for.
+
+    Args:
+        sources: the images.
+        kinds: pairs of a side and of ``grey_bits``, as of `read_source`: those of the first image, of the second,
+            and so on, and from the first again.
+        crop: as of `read_source`.
+        ahead: how many.
 
     Yields:
         Each source in turn, with what `read_source` makes of it, or with why it cannot be read.
     """
 
-    def read(source: Source) -> tuple[Source, np.ndarray | DataError]:
+    def read(one: tuple[Source, tuple[int, int | None]]) -> tuple[Source, np.ndarray | DataError]:
+        source, (side, grey_bits) = one
         try:
             return source, read_source(source, side, crop, grey_bits)
         except DataError as error:
             return source, error
 
-    return in_threads(read, sources, ahead)
+    return in_threads(read, zip(sources, itertools.cycle(kinds)), ahead)
 
 
 def _parts(indices: np.ndarray) -> Iterator[np.ndarray]:

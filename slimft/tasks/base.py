@@ -177,8 +177,14 @@ class Task(Protocol):
             loss: the batch's loss.
         """
 
-    def predict(self, outputs: Any, targets: Any) -> dict[str, Any]:
-        """Tensors with one entry an example, which are fetched batch by batch and given to `Scores.add`."""
+    def predict(self, outputs: Any, targets: Any, in_full: bool = False) -> dict[str, Any]:
+        """Tensors with one entry an example, which are fetched batch by batch and given to `Scores.add`.
+
+        Args:
+            outputs: the head's.
+            targets: the batch's targets.
+            in_full: whether there is to be all that the network says of an example, not only what is scored.
+        """
 
     def scores(self, num_classes: int) -> Scores:
         """Scores without any example."""

@@ -51,15 +51,18 @@ class Classification:
         correct = tf.equal(tf.argmax(outputs, axis=1, output_type=tf.int32), targets)
         return {"loss": loss, "accuracy": tf.reduce_mean(tf.cast(correct, tf.float32))}
 
-    def predict(self, outputs: Any, targets: Any) -> dict[str, Any]:
+    def predict(self, outputs: Any, targets: Any, in_full: bool = False) -> dict[str, Any]:
         """``predicted``, int32, the likeliest classes; ``confidence``, float32, the probabilities of these; and
-        ``losses``, float32, cross entropies in nats; each ``[batch]``.
+        ``losses``, float32, cross entropies in nats; each ``[batch]``. In full also ``probabilities``, float32
+        ``[batch, classes]``.
         """
         from slimft.compat import tf
 
+        probabilities = tf.nn.softmax(outputs)
         return {
+            **({"probabilities": probabilities} if in_full else {}),
             "predicted": tf.argmax(outputs, axis=1, output_type=tf.int32),
-            "confidence": tf.reduce_max(tf.nn.softmax(outputs), axis=1),
+            "confidence": tf.reduce_max(probabilities, axis=1),
             "losses": tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=outputs),
         }
 

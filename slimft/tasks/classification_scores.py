@@ -285,6 +285,7 @@ class Predictions:
         confidence: float32 ``[examples]``, the probabilities of these, in 0..1.
         losses: float32 ``[examples]``, cross entropies in nats.
         num_classes: number of classes; labels and predicted are below it.
+        probabilities: float32 ``[examples, classes]``; None where they are not kept.
     """
 
     labels: np.ndarray
@@ -292,6 +293,7 @@ class Predictions:
     confidence: np.ndarray
     losses: np.ndarray
     num_classes: int
+    probabilities: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.labels), len(self.predicted), len(self.confidence), len(self.losses)}
@@ -305,7 +307,9 @@ class Predictions:
         def all_of(name: str) -> np.ndarray:
             return np.concatenate([batch[name] for batch in batches])
 
-        return cls(all_of("targets"), all_of("predicted"), all_of("confidence"), all_of("losses"), num_classes)
+        labels, predicted, confidence, losses = map(all_of, ("targets", "predicted", "confidence", "losses"))
+        probabilities = all_of("probabilities") if "probabilities" in batches[0] else None
+        return cls(labels, predicted, confidence, losses, num_classes, probabilities)
 
     @property
     def correct(self) -> np.ndarray:

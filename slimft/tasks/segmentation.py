@@ -64,7 +64,7 @@ class Segmentation:
         number = tf.maximum(tf.reduce_sum(tf.cast(counts, tf.float32)), 1)
         return {"loss": loss, "pixel_accuracy": tf.reduce_sum(tf.cast(right, tf.float32)) / number}
 
-    def predict(self, outputs: Any, targets: Any) -> dict[str, Any]:
+    def predict(self, outputs: Any, targets: Any, in_full: bool = False) -> dict[str, Any]:
         """What `SegmentationScores.add` takes; outputs of another size than the masks are enlarged to theirs.
 
         Args:

@@ -106,7 +106,7 @@ before = peak()
 paths = sys.argv[1:] * 4
 files = ImageFiles([FileSource(path) for path in paths], "off")
 pixels = files.read(range(4), 32)
-assert [len(square) for _, square in read_in_order(map(FileSource, paths), 32, 1.0, 4)] == [32] * 4
+assert [len(square) for _, square in read_in_order(map(FileSource, paths), [(32, None)], 1.0, 4)] == [32] * 4
 print(peak() - before, *pixels[0, 0, 0], *pixels[3, 31, 31])
 """
 
