@@ -1,7 +1,8 @@
 """slimft: TF-Slim's networks, checkpoints and fine-tuning on today's TensorFlow.
 
-`finetune`, `evaluate` and `Classifier` do what the commands do; docs/api.md tells what else is public. All of it is
-listed below, and loaded when it is first used, so that `import slimft` costs nothing and imports no TensorFlow.
+`finetune`, `evaluate`, `predict` and `Classifier` do what the commands do; docs/api.md tells what else is public.
+All of it is listed below, and loaded when it is first used, so that `import slimft` costs nothing and imports no
+TensorFlow.
 """
 
 import importlib
@@ -11,6 +12,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "finetune": "slimft.api",
     "evaluate": "slimft.api",
+    "predict": "slimft.api",
     "load_run": "slimft.api",
     "Classifier": "slimft.prediction",
     "Segmenter": "slimft.segmenter",

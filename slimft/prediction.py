@@ -13,8 +13,9 @@ from slimft.checkpoint import Checkpoint
 from slimft.compat import tf
 from slimft.compat.graphs import last_features
 from slimft.data.class_names import ClassNames
-from slimft.data.image_files import FileSource, read_in_order
+from slimft.data.image_files import FileSource, Source, read_in_order
 from slimft.data.views import Views
+from slimft.ensemble import class_orders
 from slimft.errors import CheckpointError, DataError, UsageError
 from slimft.inference import Network, find_network
 from slimft.messages import say
@@ -104,7 +105,7 @@ class Classifier:
         return classifier
 
     def _start(self, networks: Sequence[Network], top: int, tta: str) -> None:
-        orders = _same_classes(networks)
+        orders = class_orders(networks)
         self._top, self._views, self._members = top, Views(tta), []
         with contextlib.ExitStack() as on_error:
             for network, order in zip(networks, orders):
@@ -233,10 +234,21 @@ class Classifier:
     ) -> Iterator[tuple[str, np.ndarray | DataError]]:
         """As `classify_files`, with the probabilities of all classes, float32 ``[classes]``."""
 
+        return self.predict_sources(map(FileSource, paths), batch_size, crop, grey_bits)
+
+    def predict_sources(
+        self,
+        sources: Iterable[Source],
+        batch_size: int = _BATCH_SIZE,
+        crop: float = 1.0,
+        grey_bits: int | None = None,
+    ) -> Iterator[tuple[str, np.ndarray | DataError]]:
+        """As `predict_files`, of any encoded images, each with its name."""
+
         def of_batch(squares: list[list[np.ndarray]]) -> Iterable[np.ndarray]:
             return self.predict([np.stack(its) for its in zip(*squares)]).probabilities
 
-        return self._files(paths, batch_size, crop, grey_bits, of_batch)
+        return self._images(sources, batch_size, crop, grey_bits, of_batch)
 
     def predict_with_features(
         self, paths: Iterable[str], batch_size: int = _BATCH_SIZE, crop: float = 1.0, grey_bits: int | None = None
@@ -248,11 +260,11 @@ class Classifier:
             self._check_features()
             return zip(*self._members[0].with_features(images))
 
-        return self._files(paths, batch_size, crop, grey_bits, of_batch)
+        return self._images(map(FileSource, paths), batch_size, crop, grey_bits, of_batch)
 
-    def _files(self, paths, batch_size, crop, grey_bits, of_batch) -> Iterator:
-        """Reads files in batches; yields each path with what `of_batch` makes of it, or with the error."""
-        with contextlib.closing(self._read(paths, batch_size, crop, grey_bits)) as files:
+    def _images(self, sources, batch_size, crop, grey_bits, of_batch) -> Iterator:
+        """Reads images in batches; yields each name with what `of_batch` makes of it, or with the error."""
+        with contextlib.closing(self._read(sources, batch_size, crop, grey_bits)) as files:
             while True:
                 batch, readable = [], []
                 for path, squares in files:
@@ -268,23 +280,21 @@ class Classifier:
                     yield path, squares if isinstance(squares, DataError) else next(made)
 
     def _read(
-        self, paths: Iterable[str], ahead: int, crop: float, grey_bits: int | None
+        self, sources: Iterable[Source], ahead: int, crop: float, grey_bits: int | None
     ) -> Iterator[tuple[str, list[np.ndarray] | DataError]]:
-        """Yields each path with its square for each network; what several want alike is read once."""
+        """Yields each name with its square for each network; what several want alike is read once."""
         wanted = [
             (side, grey_bits or (network.settings and network.settings.grey_bits))
             for side, network in zip(self.sides(), self.networks)
         ]
         kinds = list(dict.fromkeys(wanted))
 
-        def sources() -> Iterator[FileSource]:
-            return (FileSource(path) for path in paths for _ in kinds)
-
-        with contextlib.closing(read_in_order(sources(), kinds, crop, ahead * len(kinds))) as squares:
+        each = (source for source in sources for _ in kinds)
+        with contextlib.closing(read_in_order(each, kinds, crop, ahead * len(kinds))) as squares:
             for source, first in squares:
                 found = [first, *(next(squares)[1] for _ in kinds[1:])]
                 failed = next((one for one in found if isinstance(one, DataError)), None)
-                yield source.path, failed or [found[kinds.index(kind)] for kind in wanted]
+                yield source.name, failed or [found[kinds.index(kind)] for kind in wanted]
 
 
 class _Member:
@@ -352,38 +362,3 @@ def _mean(of: Sequence[Predicted]) -> Predicted:
     logs = np.logaddexp.reduce([one.logs.astype(np.float64) for one in of]) - np.log(len(of))
     mean = np.mean([one.probabilities for one in of], axis=0, dtype=np.float64)
     return Predicted(mean.astype(np.float32), logs.astype(np.float32))
-
-
-def _same_classes(networks: Sequence[Network]) -> list[np.ndarray | None]:
-    """Where in each network's classes those of the first are; None where they are the same.
-
-    Raises:
-        UsageError: a network is for segmentation, or has other classes.
-    """
-    for network in networks:
-        if network.task.targets.is_map:
-            several = "; an ensemble classifies" if len(networks) > 1 else ""
-            raise UsageError(
-                f"{network.spec.name} says the class of each pixel, not of an image; use a Segmenter{several}"
-            )
-    first, orders = networks[0], []
-    for network in networks:
-        ours, theirs = first.classes.names, network.classes.names
-        if network.num_classes != first.num_classes or (ours is None) != (theirs is None):
-            other = f"{network.num_classes} classes" + ("" if theirs else ", without names")
-            raise UsageError(
-                f"{network.checkpoint.path} has {other}, and {first.checkpoint.path} {first.num_classes}"
-                f"{'' if ours else ', without names'}; an ensemble's networks have the same classes"
-            )
-        if ours == theirs:
-            orders.append(None)
-            continue
-        unknown = sorted(set(theirs) ^ set(ours))
-        if unknown or len(set(ours)) < len(ours):
-            odd = unknown[0] if unknown else next(name for name in ours if ours.count(name) > 1)
-            raise UsageError(
-                f"{network.checkpoint.path} and {first.checkpoint.path} have different classes, such as {odd!r}; "
-                "an ensemble's networks have the same"
-            )
-        orders.append(np.array([theirs.index(name) for name in ours]))
-    return orders

@@ -1,7 +1,7 @@
 """The library's front door: what the commands do, as functions with keywords, for notebooks and scripts.
 
-`finetune`, `evaluate` and `load_run` are public as `slimft.finetune`, `slimft.evaluate` and `slimft.load_run`; what
-else is public, docs/api.md lists. Importing this package imports no TensorFlow; the functions do.
+`finetune`, `evaluate`, `predict` and `load_run` are public as `slimft.finetune` and so on; what else is public,
+docs/api.md lists. Importing this package imports no TensorFlow; the functions do.
 """
 
 from __future__ import annotations
@@ -11,18 +11,29 @@ import functools
 import inspect
 import os
 import pathlib
+import tempfile
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+import numpy as np
+
+from slimft.api.child import run_in_child
 from slimft.api.figures import Figures
 from slimft.api.keywords import read_keywords, step_from, without_slims_names
+from slimft.api.predictions import ImagePredictions
 from slimft.checkpoint import Checkpoint
 from slimft.data import DataOptions
-from slimft.errors import SlimftError, UsageError
+from slimft.data.given import image_sources, write_manifest
+from slimft.data.image_files import FileSource, Source
+from slimft.data.views import TTA
+from slimft.ensemble import TrainDirs, find_networks
+from slimft.errors import DataError, SlimftError, UsageError
+from slimft.messages import say
 from slimft.runs.settings import Settings
 from slimft.training.completion import complete, over_file
 
-__all__ = ["evaluate", "finetune", "load_run"]
+__all__ = ["evaluate", "finetune", "load_run", "predict"]
 
 # How data is split and read to evaluate on it.
 _DATA = tuple(field.name for field in dataclasses.fields(DataOptions) if field.name != "train_examples")
@@ -32,6 +43,13 @@ _SLIMS_OF_EVALUATION = {
     "dataset_split_name": "split",
     "eval_image_size": "image_size",
 }
+_SLIMS_OF_PREDICTION = {
+    alias: name
+    for alias, name in {**_SLIMS, "eval_image_size": "image_size"}.items()
+    if name in ("model", "checkpoint", "image_size")
+}
+# Where a run keeps data that a program handed over: in its directory.
+_GIVEN = "data"
 
 
 def _front_door(slims_names: Mapping[str, str]) -> Callable[[Callable], Callable]:
@@ -74,7 +92,13 @@ def _with_settings_as_keywords(function: Callable) -> Callable:
 @_with_settings_as_keywords
 @_front_door(_SLIMS)
 def finetune(
-    *, settings: str | os.PathLike | None = None, resume_from: int | None = None, dry_run: bool = False, **keywords
+    *,
+    data: Any = None,
+    settings: str | os.PathLike | None = None,
+    resume_from: int | None = None,
+    dry_run: bool = False,
+    child_process: bool = False,
+    **keywords,
 ) -> Figures | None:
     """Fine-tunes a network as ``bin/finetune`` does, and evaluates it.
 
@@ -83,13 +107,20 @@ def finetune(
     holds an unfinished run is continued. Interrupting the kernel (or Ctrl-C) saves the run and ends it.
 
     Messages and progress go to standard error. TensorFlow is used in its first version's mode, and set to that for
-    the whole process: eager execution is off from then on.
+    the whole process: eager execution is off from then on. With `child_process` it is not: another process does it.
 
     Args:
+        data: in place of `dataset` and `data_dir`: ``(images, labels)``, a dictionary of these by split (``train``,
+            ``validation``, ``test``), or a data frame with the columns ``path`` and ``label``, and perhaps
+            ``split``, ``group`` and ``fold``. Images are whole numbers in 0..255, ``[images, height, width]`` or
+            ``[images, height, width, channels]``, or a list of such arrays of any sizes, or a list of paths; labels
+            are names or numbers. It is kept as a manifest, and arrays as PNG files, in the folder ``data`` of the
+            run's directory, where the commands find it too.
         settings: a run's ``settings.json``: what it was told, but for its directory and for what you give.
         resume_from: the step of the checkpoint in `train_dir` to go on from, where its newest is damaged or not
             wanted; what comes after that step is forgotten.
         dry_run: print what would be restored and trained, and stop.
+        child_process: whether another process does the work, so that this one keeps its TensorFlow as it is.
         keywords: the settings.
 
     Returns:
@@ -100,9 +131,15 @@ def finetune(
         UsageError: a keyword is unknown, or a value cannot work.
         SlimftError: as `slimft.training.finetune`.
     """
+    if data is not None:
+        keywords = _with_data(keywords, settings, data)
     told = over_file(read_keywords("finetune", keywords), settings)
     step = step_from(resume_from)
     complete(told)  # So that what cannot work is said before TensorFlow is loaded.
+    if child_process:
+        more = {"settings": settings, "resume_from": step, "dry_run": dry_run}
+        result = run_in_child("finetune", {**keywords, **more})
+        return None if result is None else Figures(result)
     from slimft.api.reported import train_and_evaluate
     from slimft.training.run import prepare, prepare_alone
 
@@ -113,6 +150,18 @@ def finetune(
         run.check()
         return None
     return Figures(train_and_evaluate(prepare(told, resume_from=step)))
+
+
+def _with_data(keywords: Mapping[str, object], settings: str | os.PathLike | None, data: Any) -> dict[str, object]:
+    """The keywords with the data that was handed over, written where the run is."""
+    for name in ("dataset", "data_dir"):
+        if keywords.get(name) is not None:
+            raise UsageError(f"{name}={keywords[name]!r:.80} and data: give one of them")
+    told = over_file(read_keywords("finetune", {**keywords, "dataset": "csv", "data_dir": os.curdir}), settings)
+    train_dir = complete(told).train_dir
+    manifest = write_manifest(data, pathlib.Path(train_dir).expanduser().absolute() / _GIVEN)
+    say(f"the data is kept in {manifest.parent}")
+    return {**keywords, "dataset": "csv", "data_dir": str(manifest), "train_dir": train_dir}
 
 
 @_front_door(_SLIMS_OF_EVALUATION)
@@ -130,6 +179,8 @@ def evaluate(
     head: str | None = None,
     averages: bool | None = None,
     labels: str | os.PathLike | None = None,
+    data: Any = None,
+    child_process: bool = False,
     **options,
 ) -> Figures:
     """Evaluates a checkpoint on every example of a split, once, as ``bin/evaluate`` does.
@@ -140,6 +191,8 @@ def evaluate(
     Args:
         model, dataset, checkpoint, train_dir, data_dir, split: as of `slimft.evaluation.evaluate_in_full`.
         image_size, batch_size, precision, head, averages, labels: as of that, too.
+        data: in place of `dataset` and `data_dir`, as of `finetune`; what the run trained on is left out.
+        child_process: as of `finetune`.
         options: `validation_share, test_share, split_seed, folds, fold, group, cache, grey_bits, labels_offset,
             image_key, label_key, longest_side, train_list`: how the data is split and read, in place of how the run
             does. Also slim's names of all of these.
@@ -150,6 +203,26 @@ def evaluate(
     Raises:
         SlimftError: as `slimft.evaluation.evaluate_in_full`.
     """
+    if data is not None:
+        if dataset is not None or data_dir is not None:
+            raise UsageError("data, and dataset or data_dir: give one of them")
+        with tempfile.TemporaryDirectory(prefix="slimft-data-") as folder:
+            return evaluate(
+                model,
+                "csv",
+                checkpoint,
+                train_dir=train_dir,
+                data_dir=write_manifest(data, pathlib.Path(folder)),
+                split=split,
+                image_size=image_size,
+                batch_size=batch_size,
+                precision=precision,
+                head=head,
+                averages=averages,
+                labels=labels,
+                child_process=child_process,
+                **options,
+            )
     given = dict(
         model=model,
         dataset=dataset,
@@ -163,10 +236,115 @@ def evaluate(
     )
     given = {name: value for name, value in given.items() if value is not None}
     told = read_keywords("evaluate", given | options, (*given, *_DATA))
+    if child_process:
+        more = {"checkpoint": checkpoint, "split": split, "labels": labels}
+        return Figures(run_in_child("evaluate", {**given, **options, **more}))
     from slimft.evaluation import evaluate as run
 
     chosen = {name: told.pop(name) for name in _DATA if name in told}
     return Figures(run(**told, checkpoint=checkpoint, split=split, labels=labels, options=chosen))
+
+
+@_front_door(_SLIMS_OF_PREDICTION)
+def predict(
+    images: Any,
+    *,
+    train_dir: TrainDirs = None,
+    model: str | None = None,
+    checkpoint: Checkpoint | str | os.PathLike | None = None,
+    image_size: int | None = None,
+    averages: bool | None = None,
+    precision: str | None = None,
+    labels: str | os.PathLike | None = None,
+    tta: str = "none",
+    crop: float = 1.0,
+    batch_size: int = 32,
+    child_process: bool = False,
+) -> ImagePredictions:
+    """Classifies images as ``bin/predict`` does.
+
+    What cannot be read is said on standard error, and has no prediction. To classify time and again, use
+    `slimft.Classifier`, which loads the network once.
+
+    Args:
+        images: whole numbers in 0..255, ``[images, height, width]`` or ``[images, height, width, channels]``, or a
+            list of such arrays of any sizes; a list of paths; or a data frame with a column ``path``. Of each, the
+            network sees the central square.
+        train_dir: the directory of a run, or of several, which are an ensemble then.
+        model, checkpoint, image_size, averages, precision, labels: as of `slimft.inference.find_network`.
+        tta: one of `slimft.data.views.TTA`.
+        crop, batch_size: as of `slimft.Classifier.classify_files`.
+        child_process: as of `finetune`.
+
+    Raises:
+        UsageError: the images are none of these, or an argument has a value that cannot work.
+        SlimftError: as `slimft.Classifier`.
+    """
+    if not 0 < crop <= 1:
+        raise UsageError(f"crop={crop} must be above 0 and at most 1, a share of the image's shorter side")
+    if batch_size < 1:
+        raise UsageError(f"batch_size={batch_size} must be 1 or more")
+    if tta not in TTA:
+        raise UsageError(f"tta={tta!r} must be one of {', '.join(TTA)}")
+    sources = image_sources(images)
+    of_network = dict(
+        model=model,
+        checkpoint=checkpoint,
+        train_dir=train_dir,
+        image_size=image_size,
+        averages=averages,
+        precision=precision,
+        labels=labels,
+    )
+    more = dict(tta=tta, crop=crop, batch_size=batch_size)
+    if not child_process:
+        return _predict(sources, of_network, **more)
+    with tempfile.TemporaryDirectory(prefix="slimft-images-") as folder:
+        paths = [_in_a_file(source, folder, number) for number, source in enumerate(sources)]
+        file = os.path.join(folder, "probabilities.npy")
+        answer = run_in_child("predict_to_file", {"file": file, "paths": paths, "of_network": of_network, **more})
+        names = tuple(source.name for source in sources)
+        errors = {int(index): text for index, text in answer["errors"].items()}
+        return ImagePredictions(names, tuple(answer["class_names"]), np.load(file), errors)
+
+
+def predict_to_file(file: str, paths: list[str], of_network: dict, **more) -> dict:
+    """For the process that `predict` starts: writes the probabilities to a file; returns the rest."""
+    found = _predict([FileSource(path) for path in paths], of_network, **more)
+    np.save(file, found.probabilities)
+    return {"class_names": found.class_names, "errors": found.errors}
+
+
+def _in_a_file(source: Source, folder: str, number: int) -> str:
+    if isinstance(source, FileSource):
+        return os.path.abspath(source.path)
+    path = os.path.join(folder, f"{number}.png")
+    pathlib.Path(path).write_bytes(source.open())
+    return path
+
+
+def _predict(
+    sources: Iterable[Source], of_network: dict, tta: str, crop: float, batch_size: int
+) -> ImagePredictions:
+    networks = find_networks(**of_network)
+    from slimft.prediction import Classifier
+    from slimft.progress_bar import PassBar
+
+    names, rows, errors = [], [], {}
+    sources = list(sources)
+    with Classifier.of(networks, tta=tta) as classifier, PassBar("predicting", len(sources)) as bar:
+        classes = classifier.classes
+        for name, found in classifier.predict_sources(sources, batch_size, crop):
+            if isinstance(found, DataError):
+                say(str(found))
+                errors[len(names)] = str(found)
+                found = np.full(classes.num_classes, np.nan, np.float32)
+            names.append(name)
+            rows.append(found)
+            bar.update()
+    class_names = classes.names or tuple(map(str, range(classes.num_classes)))
+    probabilities = np.array(rows, np.float32).reshape(len(rows), classes.num_classes)
+    return ImagePredictions(tuple(names), tuple(class_names), probabilities, errors)
 
 
 @_front_door({})

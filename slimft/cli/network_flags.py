@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from absl import flags
 
-from slimft.errors import UsageError
+from slimft.ensemble import find_networks
 from slimft.inference import Network, find_network
 from slimft.nets import network_names
 from slimft.runs.settings import PRECISIONS
@@ -71,28 +69,13 @@ def network_of(values: flags.FlagValues, labels: str | None = None) -> Network:
 
 
 def networks_of(values: flags.FlagValues, labels: str | None = None) -> list[Network]:
-    """As `network_of`, of each of several runs in --train_dir: DIR,DIR,...
-
-    Raises:
-        UsageError: also where there are several runs and a --checkpoint, or a name is empty.
-    """
-    told = values.train_dir
-    if told is None or "," not in told or os.path.lexists(os.path.expanduser(told)):
-        return [network_of(values, labels)]
-    if values.checkpoint is not None:
-        raise UsageError(
-            f"--train_dir={told} and --checkpoint={values.checkpoint}: of several runs, each is used with what it "
-            "ended with; for another checkpoint of one, name its folder, such as DIR/best"
-        )
-    return [
-        find_network(
-            values.model,
-            None,
-            train_dir=train_dir.strip(),
-            image_size=values.image_size,
-            averages=values.averages,
-            precision=values.precision if "precision" in values else None,
-            labels=labels,
-        )
-        for train_dir in told.split(",")
-    ]
+    """As `network_of`, of each of several runs in --train_dir; errors are those of `find_networks`."""
+    return find_networks(
+        values.model,
+        values.checkpoint,
+        train_dir=values.train_dir,
+        image_size=values.image_size,
+        averages=values.averages,
+        precision=values.precision if "precision" in values else None,
+        labels=labels,
+    )

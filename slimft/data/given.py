@@ -1,0 +1,221 @@
+"""Images that a program hands over: arrays, lists of files, data frames; as sources, and as a CSV manifest."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from slimft.data.csv_text import COLUMNS
+from slimft.data.dataset import SPLITS
+from slimft.data.image_files import FileSource
+from slimft.data.threads import in_threads
+from slimft.errors import DataError, UsageError
+from slimft.files import atomic_file, write_atomically
+
+MANIFEST = "manifest.csv"
+_WHAT = (
+    "data is (images, labels), a dictionary of these by split, or a data frame with the columns path and label (or "
+    "split, group, fold too)"
+)
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+class ArraySource:
+    """An image of an array; as `slimft.data.image_files.Source`.
+
+    Args:
+        pixels: uint8 ``[height, width]`` or ``[height, width, channels]``, with 1, 3 or 4 channels.
+        name: what to call it.
+    """
+
+    def __init__(self, pixels: np.ndarray, name: str):
+        self._pixels = pixels
+        self.name = self.path = self.key = self.fingerprint = name
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.open()).hexdigest()
+
+    def open(self) -> bytes:
+        """The image as PNG, which loses nothing: it is read as any file is."""
+        stream = io.BytesIO()
+        Image.fromarray(self._pixels).save(stream, "PNG", compress_level=1)
+        return stream.getvalue()
+
+
+def image_sources(images: Any) -> Sequence[ArraySource | FileSource]:
+    """The images that a program hands over.
+
+    Args:
+        images: ``[images, height, width]`` or ``[images, height, width, channels]`` of whole numbers in 0..255, a
+            list of such arrays without the first dimension, a list of paths, or a data frame with a column ``path``
+            (or another of its names in a manifest).
+
+    Raises:
+        UsageError: it is none of these, or an array has other values or another shape.
+    """
+    if _is_frame(images):
+        images = _column(images, "path", required=True)
+    if hasattr(images, "__array__") and not isinstance(images, (list, tuple)):
+        images = np.asarray(images)
+        if images.dtype.kind in "OUS":
+            images = images.tolist()
+        elif images.ndim not in (3, 4):
+            raise UsageError(f"images have the shape {list(images.shape)}; it has to be {_SHAPE}")
+        else:
+            images = _as_bytes(images, "images")
+    if isinstance(images, (str, os.PathLike)) or not hasattr(images, "__len__"):
+        raise UsageError(f"images are arrays or a list of paths, not {type(images).__name__}")
+    return [_source(one, index) for index, one in enumerate(images)]
+
+
+_SHAPE = "[images, height, width] or [images, height, width, channels] with 1, 3 or 4 channels"
+
+
+def _source(image: Any, index: int) -> ArraySource | FileSource:
+    if isinstance(image, (str, os.PathLike)):
+        return FileSource(os.fspath(image))
+    if not hasattr(image, "__array__"):
+        raise UsageError(f"image {index} is neither an array nor a path, but a {type(image).__name__}")
+    pixels = _as_bytes(np.asarray(image), f"image {index}")
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1 if pixels.ndim == 2 else 0
+    if channels not in _MODES or 0 in pixels.shape:
+        first = pixels.ndim == 3 and pixels.shape[0] in _MODES
+        advice = "; its channels come first: transpose it" if first else ""
+        raise UsageError(f"image {index} has the shape {list(pixels.shape)}; it has to be {_SHAPE}{advice}")
+    return ArraySource(pixels[..., 0] if pixels.ndim == 3 and channels == 1 else pixels, f"image {index}")
+
+
+def _as_bytes(pixels: np.ndarray, what: str) -> np.ndarray:
+    """Pixels as uint8, whatever type has these numbers; raises UsageError for others."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype.kind not in "iuf":
+        raise UsageError(f"{what}: values of {pixels.dtype}; they have to be whole numbers in 0..255")
+    if pixels.size and not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 255):
+        raise UsageError(f"{what}: values from {pixels.min():g} to {pixels.max():g}; they have to be in 0..255")
+    as_bytes = pixels.astype(np.uint8)
+    if (as_bytes != pixels).any():
+        advice = "; multiply by 255 and round" if pixels.max() <= 1 else "; round them"
+        raise UsageError(f"{what}: values that are no whole numbers in 0..255{advice}")
+    return as_bytes
+
+
+def write_manifest(data: Any, folder: pathlib.Path) -> pathlib.Path:
+    """Writes what a program hands over as a manifest of ``--dataset=csv``.
+
+    Arrays become PNG files beside it, without loss; what is there already is not written again.
+
+    Args:
+        data: ``(images, labels)``, where images are as of `image_sources` and labels are names or numbers; a
+            dictionary of these by split; or a data frame.
+        folder: where to, which is made.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UsageError: it is none of these, or there are not as many labels as images.
+        DataError: it cannot be written.
+    """
+    rows = list(_rows(data))
+    if not rows:
+        raise UsageError(f"there are no images; {_WHAT}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = sum(isinstance(source, ArraySource) for source, _ in rows)
+        (folder / "images").mkdir(exist_ok=True) if arrays else None
+        written = list(in_threads(lambda row: _place(*row, folder), enumerate(source for source, _ in rows)))
+        columns = [
+            name for name in ("label", "split", "group", "fold") if any(name in values for _, values in rows)
+        ]
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["path", *columns])
+        for (_, values), path in zip(rows, written):
+            writer.writerow([path, *(values.get(name, "") for name in columns)])
+        write_atomically(folder / MANIFEST, stream.getvalue())
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}; the images are written there") from None
+    return folder / MANIFEST
+
+
+def _place(index: int, source: ArraySource | FileSource, folder: pathlib.Path) -> str:
+    """Where an image is, as a manifest in `folder` names it; written there if it is in no file."""
+    if isinstance(source, FileSource):
+        return os.path.abspath(os.path.expanduser(source.path))
+    data = source.open()
+    name = f"images/{index:07}-{hashlib.sha256(data).hexdigest()[:16]}.png"
+    if not (folder / name).exists():
+        with atomic_file(folder / name) as stream:
+            stream.write(data)
+    return name
+
+
+def _rows(data: Any) -> Iterator[tuple[ArraySource | FileSource, dict[str, str]]]:
+    """Each image, and what a manifest's columns say of it."""
+    if _is_frame(data):
+        columns = {name: _column(data, name, required=name == "label") for name in COLUMNS if name != "path"}
+        there = {name: column for name, column in columns.items() if column is not None}
+        sources = image_sources(data)
+        for source, *values in zip(sources, *there.values()):
+            yield source, {name: _text(value) for name, value in zip(there, values)}
+    elif isinstance(data, Mapping):
+        unknown = [name for name in data if name not in SPLITS]
+        if unknown:
+            raise UsageError(f"{unknown[0]!r} is no split; they are {', '.join(SPLITS)}. {_WHAT}")
+        for split, part in data.items():
+            yield from ((source, {**values, "split": split}) for source, values in _pairs(part))
+    else:
+        yield from _pairs(data)
+
+
+def _pairs(pair: Any) -> Iterator[tuple[ArraySource | FileSource, dict[str, str]]]:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise UsageError(_WHAT)
+    images, labels = pair
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:  # As Keras's CIFAR-10 has them.
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        advice = "; of one-hot rows, give labels.argmax(axis=1)" if labels.ndim == 2 else ""
+        raise UsageError(f"labels have the shape {list(labels.shape)}; there has to be one of each image{advice}")
+    sources = image_sources(images)
+    if len(sources) != len(labels):
+        raise UsageError(f"there are {len(sources)} images and {len(labels)} labels")
+    for source, label in zip(sources, labels.tolist()):
+        yield source, {"label": _text(label)}
+
+
+def _text(value: Any) -> str:
+    """A label, a group or a fold as text: 3.0, as data frames have it where a number is missing, is 3."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, float) and value == int(value):
+        value = int(value)
+    return str(value)
+
+
+def _is_frame(data: Any) -> bool:
+    """Whether it is a data frame of pandas, Polars or another: columns by name."""
+    return hasattr(data, "columns") and hasattr(data, "__getitem__") and not isinstance(data, Mapping)
+
+
+def _column(frame: Any, name: str, required: bool = False) -> list | None:
+    """A column by the names that a manifest knows it by; None if it has none."""
+    there = {str(column).strip().lower().replace(" ", "_"): column for column in frame.columns}
+    found = next((there[alias] for alias in COLUMNS[name] if alias in there), None)
+    if found is None:
+        if not required:
+            return None
+        listed = ", ".join(itertools.islice(there, 10))
+        raise UsageError(f"the data frame has no column {name}, only {listed}")
+    return list(frame[found])

@@ -1,0 +1,158 @@
+"""finetune, evaluate and predict on what a program has in its hands, in this process and in another."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import slimft
+from slimft.api import child
+from slimft.cli import evaluate as evaluate_command
+
+RANDOM = np.random.default_rng(0)
+LABELS = np.arange(60) % 3
+# Of three brightnesses.
+PIXELS = (RANDOM.integers(0, 40, (60, 12, 12, 3)) + 80 * LABELS[:, None, None, None]).astype(np.uint8)
+OPTIONS = {"steps": 8, "batch_size": 16, "image_size": 12, "precision": "float32"}
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    slimft.finetune(model=tiny, data=(PIXELS, LABELS), train_dir=tmp_path / "run", **OPTIONS)
+    return tmp_path / "run"
+
+
+def test_a_run_on_arrays_is_a_run_of_files(tiny, run, tmp_path, capsys):
+    capsys.readouterr()
+    result = slimft.load_run(run)
+    same = slimft.evaluate(train_dir=run)
+    assert same["accuracy"] == result["accuracy"] and same["loss"] == pytest.approx(result["loss"])
+    given = slimft.evaluate(train_dir=run, data=(PIXELS, LABELS))
+    assert "the run's own, split test" in capsys.readouterr().err and given["examples"] == result["examples"]
+    assert evaluate_command.main(["evaluate", f"--train_dir={run}"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] == result["accuracy"]
+    # Others of the same classes, none of which it has seen.
+    others = slimft.evaluate(train_dir=run, data=(255 - PIXELS[:30], LABELS[:30]))
+    assert others["examples"] == 30 and others["left_out"] == 0
+    longer = slimft.finetune(model=tiny, data=(PIXELS, LABELS), train_dir=run, **{**OPTIONS, "steps": 10})
+    assert longer["step"] == 10
+
+
+def test_predictions(run, tmp_path, capsys):
+    found = slimft.predict(PIXELS[:6], train_dir=run)
+    with slimft.Classifier(train_dir=run) as classifier:
+        np.testing.assert_allclose(found.probabilities, classifier.probabilities(PIXELS[:6]), atol=1e-6)
+    assert found.predicted == [str(label) for label in found.probabilities.argmax(1)] and len(found) == 6
+    paths = []
+    for number, pixels in enumerate(PIXELS[:2]):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n")
+    of_files = slimft.predict([paths[0], tmp_path / "cut.png", paths[1]], train_dir=run)
+    assert list(of_files.errors) == [1] and "cut.png" in of_files.errors[1]
+    assert np.isnan(of_files.probabilities[1]).all() and of_files.predicted[1] is None and of_files.labels[1] == -1
+    np.testing.assert_allclose(of_files.probabilities[::2], found.probabilities[:2], atol=1e-6)
+    assert "cut.png" in repr(of_files).splitlines()[2] and "<table>" in of_files._repr_html_()
+    assert [len(top) for top in of_files.top(2)] == [2, 0, 2] and of_files.top(1)[0][0][0] == found.predicted[0]
+    ensemble = slimft.predict(PIXELS[:6], train_dir=[run, run], tta="flips")
+    flipped = slimft.predict(PIXELS[:6, :, ::-1], train_dir=run)
+    mean = (found.probabilities + flipped.probabilities) / 2
+    np.testing.assert_allclose(ensemble.probabilities, mean, atol=1e-6)
+    frame = pytest.importorskip("pandas").DataFrame({"path": list(map(str, paths))})
+    table = slimft.predict(frame, train_dir=run).to_frame()
+    assert table["path"].tolist() == list(map(str, paths)) and set(table["predicted"]) <= {"0", "1", "2"}
+    assert len(slimft.predict([], train_dir=run)) == 0
+
+
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({"tta": "flip"}, "tta='flip' must be one of none, flips"),
+        ({"crop": 0}, "crop=0 must be above 0"),
+        ({"batch_size": 0}, "batch_size=0 must be 1 or more"),
+        ({"train_dir": "nowhere"}, "nowhere is not the directory of a run"),
+    ],
+)
+def test_what_cannot_work(more, said):
+    with pytest.raises(slimft.UsageError, match=said):
+        slimft.predict(PIXELS[:1], **{"train_dir": "x", **more})
+    with pytest.raises(slimft.UsageError, match="dataset='digits' and data: give one of them"):
+        slimft.finetune(model="lenet", data=(PIXELS, LABELS), dataset="digits")
+
+
+# A process that has TensorFlow 2's mode, and keeps it.
+_SCRIPT = """
+import sys
+import numpy as np
+import slimft
+labels = np.arange(60) % 3
+noise = np.random.default_rng(0).integers(0, 40, (60, 28, 28, 3))
+images = (noise + 80 * labels[:, None, None, None]).astype(np.uint8)
+options = {"steps": 4, "batch_size": 16, "precision": "float32", "child_process": True}
+result = slimft.finetune(model="lenet", data=(images, labels), train_dir="run", **options)
+found = slimft.predict(images[:5], train_dir="run", child_process=True)
+evaluated = slimft.evaluate(train_dir="run", child_process=True)
+assert found.probabilities.shape == (5, 3) and evaluated["accuracy"] == result["accuracy"]
+try:
+    slimft.predict(images[:5], train_dir="nowhere", child_process=True)
+except slimft.UsageError as error:
+    print("refused:", error)
+assert "tensorflow" not in sys.modules
+import tensorflow as tf
+assert tf.executing_eagerly()
+print("accuracy", result["accuracy"])
+"""
+
+
+def test_a_child_leaves_the_process_as_it_is(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "refused: --train_dir=nowhere is not the directory of a run" in done.stdout
+    assert "training lenet on csv" in done.stderr and (tmp_path / "run" / "report.html").exists()
+
+
+def test_what_another_process_cannot_be_told():
+    with pytest.raises(slimft.UsageError, match="child_process=True: a object cannot be given"):
+        child.run_in_child("evaluate", {"checkpoint": object()})
+
+
+def test_a_child_that_ends_without_a_word(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(slimft.SlimftError, match=r"ended without a word \(exit status"):
+        child.run_in_child("evaluate", {})
+
+
+def test_an_interrupt_lets_it_save(tmp_path):
+    """Which the notebook's kernel sends to its own process alone."""
+
+    def interrupt():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not list((tmp_path / "run").glob("events*")):
+            time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        with pytest.raises(KeyboardInterrupt, match="SIGINT at step"):
+            slimft.finetune(
+                model="lenet",
+                dataset="digits",
+                steps=200_000,
+                precision="float32",
+                train_dir=tmp_path / "run",
+                child_process=True,
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert list((tmp_path / "run").glob("model.ckpt-*.index"))
