@@ -9,6 +9,7 @@ from absl import flags
 from slimft.errors import UsageError
 from slimft.inference import Network, find_network
 from slimft.nets import network_names
+from slimft.runs.folds import runs_of
 from slimft.runs.settings import PRECISIONS
 
 
@@ -71,13 +72,19 @@ def network_of(values: flags.FlagValues, labels: str | None = None) -> Network:
 
 
 def networks_of(values: flags.FlagValues, labels: str | None = None) -> list[Network]:
-    """As `network_of`, of each of several runs in --train_dir: DIR,DIR,...
+    """As `network_of`, of each of several runs in --train_dir: DIR,DIR,..., where the folds of a cross-validation
+    stand for it.
 
     Raises:
-        UsageError: also where there are several runs and a --checkpoint, or a name is empty.
+        UsageError: also where there are several runs and a --checkpoint, or a name is empty, or a fold has not come
+            to its end.
     """
     told = values.train_dir
-    if told is None or "," not in told or os.path.lexists(os.path.expanduser(told)):
+    if told is None:
+        return [network_of(values, labels)]
+    given = [told] if os.path.lexists(os.path.expanduser(told)) else [one.strip() for one in told.split(",")]
+    runs = [run for one in given for run in runs_of(one)]
+    if len(runs) == 1:
         return [network_of(values, labels)]
     if values.checkpoint is not None:
         raise UsageError(
@@ -88,11 +95,11 @@ def networks_of(values: flags.FlagValues, labels: str | None = None) -> list[Net
         find_network(
             values.model,
             None,
-            train_dir=train_dir.strip(),
+            train_dir=run,
             image_size=values.image_size,
             averages=values.averages,
             precision=values.precision if "precision" in values else None,
             labels=labels,
         )
-        for train_dir in told.split(",")
+        for run in runs
     ]

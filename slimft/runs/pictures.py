@@ -20,6 +20,8 @@ from slimft.errors import DataError
 # The longer side, in pixels, of an example among mistakes, and of an image with its masks.
 _THUMBNAIL_SIDE = 160
 _PICTURE_SIDE = 320
+# Labels that are likely wrong, of which a report shows pictures.
+_MOST_ERRORS = 48
 JPEG_URL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
 PNG_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 
@@ -27,6 +29,28 @@ PNG_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 def mistakes(dataset: Any, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """What `slimft.tasks.Scores.mistakes` of a classifier returned, with each example's ``name`` and ``image``."""
     return [{"name": dataset.describe(index), **what, "image": thumbnail(dataset, index)} for index, what in found]
+
+
+def label_errors(dataset: Any, found: Any, probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+    """The first of what `slimft.data.label_errors.find_label_errors` found, as of `slimft.runs.result.Result`.
+
+    Args:
+        dataset: what has the examples: ``describe``, ``read`` and ``image_shape`` of a `slimft.data.Dataset`.
+        found: what was found.
+        probabilities: float ``[examples, classes]``.
+        labels: integers ``[examples]``.
+    """
+    return [
+        {
+            "name": dataset.describe(index),
+            "label": int(labels[index]),
+            "suggested": suggested,
+            "given": float(probabilities[index, labels[index]]),
+            "confidence": float(probabilities[index, suggested]),
+            "image": thumbnail(dataset, index),
+        }
+        for index, suggested in list(zip(found.examples.tolist(), found.suggested.tolist()))[:_MOST_ERRORS]
+    ]
 
 
 def thumbnail(dataset: Any, index: int) -> str | None:
