@@ -19,6 +19,7 @@ from slimft.api.keywords import read_keywords, step_from, without_slims_names
 from slimft.checkpoint import Checkpoint
 from slimft.data import DataOptions
 from slimft.errors import SlimftError, UsageError
+from slimft.runs.folds import ALL
 from slimft.runs.settings import Settings
 from slimft.training.completion import complete, over_file
 
@@ -90,18 +91,22 @@ def finetune(
         resume_from: the step of the checkpoint in `train_dir` to go on from, where its newest is damaged or not
             wanted; what comes after that step is forgotten.
         dry_run: print what would be restored and trained, and stop.
-        keywords: the settings.
+        keywords: the settings; ``fold="all"`` trains every one of the `folds`, as the command does.
 
     Returns:
-        The figures that the command prints, a dictionary: see `slimft.training.finetune`. A notebook shows the
+        The figures that the command prints, a dictionary: see `slimft.training.finetune`; of all folds, see
+        `slimft.cross_validation.out_of_fold.Outcome`. A notebook shows the
         run's report in its place. None of a dry run.
 
     Raises:
         UsageError: a keyword is unknown, or a value cannot work.
         SlimftError: as `slimft.training.finetune`.
     """
-    told = over_file(read_keywords("finetune", keywords), settings)
+    every_fold = keywords.get("fold") == ALL
+    told = over_file(read_keywords("finetune", {**keywords, "fold": 0} if every_fold else keywords), settings)
     step = step_from(resume_from)
+    if every_fold:
+        return _cross_validate(told, step, dry_run)
     complete(told)  # So that what cannot work is said before TensorFlow is loaded.
     from slimft.api.reported import train_and_evaluate
     from slimft.training.run import prepare, prepare_alone
@@ -113,6 +118,17 @@ def finetune(
         run.check()
         return None
     return Figures(train_and_evaluate(prepare(told, resume_from=step)))
+
+
+def _cross_validate(told: Settings, step: int | None, dry_run: bool) -> Figures | None:
+    if step is not None:
+        raise UsageError(f"resume_from={step} is a step of one run, and fold={ALL!r} is several; give fold=0")
+    from slimft.cross_validation import conduct
+
+    if not dry_run:
+        return Figures(conduct.cross_validate(told))
+    print(conduct.dry_run(told), flush=True)
+    return None
 
 
 @_front_door(_SLIMS_OF_EVALUATION)

@@ -30,7 +30,7 @@ def cross_validate(settings: Settings) -> dict:
         settings: what all folds are told; `fold` is of no meaning. `complete` fills in what they leave open.
 
     Returns:
-        What `slimft.cross_validation.out_of_fold.evaluate_folds` returns, and ``report``.
+        The figures of a `slimft.cross_validation.out_of_fold.Outcome`, and ``report``.
 
     Raises:
         UsageError: there are no folds, or the directory holds something else, or folds that were told otherwise.
@@ -48,10 +48,11 @@ def cross_validate(settings: Settings) -> dict:
         for fold in range(folds.number):
             _train(folds, fold)
         networks = [find_network(train_dir=folder) for folder in folds.finished()]
-        result = evaluate_folds(folds, networks, completed.data_dir)
+        outcome = evaluate_folds(folds, networks, completed.data_dir)
+        outcome.write()
         report = str(write_folds_report(folds.path))
         say(f"see {report}")
-    return {**result, "report": report}
+    return {**outcome.result, "report": report}
 
 
 def checked(settings: Settings) -> Settings:

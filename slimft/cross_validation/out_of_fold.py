@@ -7,7 +7,7 @@ import dataclasses
 import io
 import pathlib
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from slimft.runs.data_record import read_data_record
 from slimft.runs.folds import Folds
 from slimft.runs.read import read_run
 from slimft.runs.result import write_result
+from slimft.tasks import Task
+from slimft.tasks.base import show
 from slimft.tasks.classification_scores import Predictions
 
 PREDICTIONS_FILE = "predictions.csv"
@@ -102,9 +104,50 @@ class OutOfFold:
             yield [self.describe(index), names[self.predictions.labels[index]], names[suggested], _six(score)]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a cross-validation came to; made by `evaluate_folds`.
+
+    Attributes:
+        folds: the cross-validation.
+        pooled: all examples, each as the fold predicts it that did not train on it.
+        result: figures, for one line of JSON: ``model, dataset, data_dir, split`` (``test``), ``folds``,
+            ``examples``, ``accuracy, balanced_accuracy, macro_f1, loss`` over all examples, ``untested`` (how many
+            examples no fold tests), ``label_errors`` (how many are likely; None where they were not looked for),
+            ``train_dir``; ``mean`` and ``standard_deviation`` (of a sample) of each figure over the folds;
+            ``per_fold``, a list of ``fold, step, examples`` and the figures; ``per_class`` and ``confusion_matrix``
+            (None beyond 200 classes).
+        errors: the likely label errors; None where there are too many probabilities to keep.
+    """
+
+    folds: Folds
+    pooled: OutOfFold
+    result: dict
+    errors: LabelErrors | None
+
+    def write(self) -> None:
+        """Writes ``predictions.csv``, ``label_errors.csv`` and ``result.json``, which the report is made of."""
+        made, shown = self.pooled.predictions, []
+        write_table(self.folds.path / PREDICTIONS_FILE, self.pooled.rows())
+        if self.errors is not None and made.probabilities is not None:
+            write_table(self.folds.path / ERRORS_FILE, self.pooled.rows_of_errors(self.errors))
+            shown = pictures.label_errors(self.pooled, self.errors, made.probabilities, made.labels)
+        write_result(
+            self.folds.path,
+            {name: value for name, value in self.result.items() if not isinstance(value, (dict, list))},
+            restore="",
+            class_names=self.pooled.class_names,
+            class_counts={},
+            scores=made.scores,
+            dataset=self.pooled,
+            label_errors=shown,
+            folds=self.result["per_fold"],
+        )
+
+
 def evaluate_folds(
-    folds: Folds, networks: Sequence[Network], data_dir: str | None = None, batch_size: int = 64, write: bool = True
-) -> dict:
+    folds: Folds, networks: Sequence[Network], data_dir: str | None = None, batch_size: int = 64
+) -> Outcome:
     """Evaluates each fold's network on the part of the data that tests it, so that each example is predicted once.
 
     Args:
@@ -112,36 +155,29 @@ def evaluate_folds(
         networks: of each fold its network.
         data_dir: where the data is; None for where each fold had it.
         batch_size: examples at a time.
-        write: whether to write ``predictions.csv``, ``label_errors.csv`` and ``result.json`` into the directory.
-
-    Returns:
-        ``model, dataset, data_dir, split`` (``test``), ``folds``, ``examples``, ``untested`` (how many no fold
-        tests), the figures over all examples (``accuracy, balanced_accuracy, macro_f1, loss``), ``mean`` and
-        ``standard_deviation`` (of a sample) of each figure over the folds, ``per_fold``, a list of ``fold, step,
-        examples`` and the figures, ``per_class``, ``confusion_matrix`` (None beyond 200 classes), ``label_errors``
-        (how many there are; None where there are too many probabilities to keep) and ``train_dir``.
 
     Raises:
         DataError: the data is missing, or of other classes.
         SlimftError: as `slimft.evaluation.evaluate_network`.
     """
     in_full = _number_of_probabilities(folds) <= _MOST_PROBABILITIES
-    evaluations = []
+    task = networks[0].task
+    figures = [figure.name for figure in task.figures]
+    evaluations, per_fold = [], []
     for fold, network in enumerate(networks):
         say(f"fold {fold} of {folds.number}, on what it did not train on:")
-        evaluations.append(evaluate_network(network, None, data_dir, "test", None, batch_size, in_full))
+        one = evaluate_network(network, None, data_dir, "test", None, batch_size, in_full)
+        evaluations.append(one)
+        per_fold.append({"fold": fold, **{name: one.result[name] for name in ("step", "examples", *figures)}})
     pooled = OutOfFold(evaluations)
-    figures = [figure.name for figure in networks[0].task.figures]
-    per_fold = [
-        {"fold": fold, **{name: one.result[name] for name in ("step", "examples", *figures)}}
-        for fold, one in enumerate(evaluations)
-    ]
-    made, task = pooled.predictions, networks[0].task
-    errors = find_label_errors(made.labels, made.probabilities) if made.probabilities is not None else None
-    if errors is None:
+    made = pooled.predictions
+    errors = None
+    if made.probabilities is not None:
+        errors = find_label_errors(made.labels, made.probabilities)
+    else:
         say(
-            f"there are too many examples and classes to keep all probabilities: {PREDICTIONS_FILE} has none, and "
-            "label errors are not looked for"
+            f"of so many examples and classes {PREDICTIONS_FILE} has no probabilities, and label errors are not "
+            "looked for"
         )
     findings = made.scores.findings(pooled.class_names)
     result = {
@@ -151,34 +187,25 @@ def evaluate_folds(
         "untested": _untested(folds, pooled),
         "label_errors": None if errors is None else len(errors),
         "train_dir": str(folds.path),
-    }
-    if write:
-        _write(folds.path / PREDICTIONS_FILE, pooled.rows())
-        shown: list[dict] = []
-        if errors is not None:
-            _write(folds.path / ERRORS_FILE, pooled.rows_of_errors(errors))
-            shown = pictures.label_errors(pooled, errors, made.probabilities, made.labels)
-        write_result(
-            folds.path,
-            result,
-            restore="",
-            class_names=pooled.class_names,
-            class_counts={},
-            scores=made.scores,
-            dataset=pooled,
-            label_errors=shown,
-            folds=per_fold,
-        )
-    told = [f"{one.short} {result[one.name]:.4f}" for one in task.figures]
-    say(f"out of fold, {result['examples']} examples, each once: {', '.join(told)}")
-    return {
-        **result,
         "mean": {name: statistics.fmean(one[name] for one in per_fold) for name in figures},
         "standard_deviation": {name: statistics.stdev(one[name] for one in per_fold) for name in figures},
         "per_fold": per_fold,
         "per_class": findings["per_class"],
         "confusion_matrix": findings["confusion_matrix"],
     }
+    for number, one in enumerate(per_fold):
+        say(f"fold {number}: {one['examples']} examples, {_told(task, one)}")
+    say(f"out of fold: {result['examples']} examples, each once, {_told(task, result)}")
+    if result["untested"]:
+        say(
+            f"{result['untested']} more are tested by no fold: a class's only example or group always trains, and "
+            "a copy of a training image tests nothing"
+        )
+    return Outcome(folds, pooled, result, errors)
+
+
+def _told(task: Task, figures: Mapping[str, Any]) -> str:
+    return ", ".join(f"{one.short} {show(figures[one.name])}" for one in task.figures)
 
 
 def _number_of_probabilities(folds: Folds) -> int:
@@ -198,7 +225,7 @@ def _six(value: float) -> str:
     return f"{value:.6f}"
 
 
-def _write(file: pathlib.Path, rows: Iterable[list]) -> None:
+def write_table(file: pathlib.Path, rows: Iterable[list]) -> None:
     """Writes a CSV file, all of it or nothing."""
     with atomic_file(file) as stream:
         # Names of files may be no Unicode: they are written as the bytes they are.

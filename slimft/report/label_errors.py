@@ -7,10 +7,10 @@ from slimft.report.texts import count, percent
 from slimft.runs.result import Result
 
 _WHAT_IT_IS = (
-    "Found by confident learning (Northcutt et al., arXiv:1911.00068): the network gives another class at least "
-    "the probability that it gives that class, on average, where it is the label; the likeliest errors first. These "
-    "are candidates to look at, not proof: the network may be wrong, above all where classes look alike or have few "
-    "examples, and an error that it repeats is not found."
+    "Found by confident learning (Northcutt et al., arXiv:1911.00068): the network gives another class at "
+    "least the probability that it gives that class, on average, where it is the label; the likeliest errors "
+    "first. These are candidates to look at, not proof: the network may be wrong, above all where classes look "
+    "alike or have few examples, and an error that it repeats is not found."
 )
 
 
