@@ -10,6 +10,7 @@ from slimft.cli import common
 from slimft.cli.network_flags import networks_of
 from slimft.data import WHOLE
 from slimft.errors import UsageError
+from slimft.files import write_table
 from slimft.runs.folds import is_cross_validation, read_folds
 
 # What these figures are made with.
@@ -47,7 +48,7 @@ def out_of_fold(values: flags.FlagValues, predictions: pathlib.Path | None) -> d
         raise UsageError(f"--split={values.split}: {what}; name one fold for another split")
     networks = networks_of(values)
     with common.quiet_standard_error():
-        from slimft.cross_validation.out_of_fold import evaluate_folds, write_table
+        from slimft.cross_validation.out_of_fold import evaluate_folds
     outcome = evaluate_folds(read_folds(values.train_dir), networks, batch_size=values.batch_size)
     if predictions is not None:
         write_table(predictions, outcome.pooled.rows())

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import pathlib
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from slimft.data.label_errors import LabelErrors, find_label_errors
+from slimft.data.label_errors import ERRORS_FILE, LabelErrors, find_label_errors, rows_of_errors
 from slimft.errors import DataError
 from slimft.evaluation import Evaluation, evaluate_network
-from slimft.files import atomic_file
+from slimft.files import write_table
 from slimft.inference import Network
 from slimft.messages import say
 from slimft.runs import pictures
@@ -28,9 +25,10 @@ from slimft.tasks.base import show
 from slimft.tasks.classification_scores import Predictions
 
 PREDICTIONS_FILE = "predictions.csv"
-ERRORS_FILE = "label_errors.csv"
 # Of all examples, 1 GB of float32.
 _MOST_PROBABILITIES = 1 << 28
+# Likely label errors in the report.
+_MOST_SHOWN = 48
 
 
 class OutOfFold:
@@ -96,13 +94,6 @@ class OutOfFold:
             row = [self.describe(index), names[made.labels[index]], fold, names[made.predicted[index]]]
             yield [*row, _six(made.confidence[index]), *([] if given is None else map(_six, given[index]))]
 
-    def rows_of_errors(self, found: LabelErrors) -> Iterator[list]:
-        """The rows of ``label_errors.csv``, its header first."""
-        names = self.class_names
-        yield ["name", "label", "suggested", "score"]
-        for index, suggested, score in zip(found.examples, found.suggested, found.scores):
-            yield [self.describe(index), names[self.predictions.labels[index]], names[suggested], _six(score)]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Outcome:
@@ -130,8 +121,9 @@ class Outcome:
         made, shown = self.pooled.predictions, []
         write_table(self.folds.path / PREDICTIONS_FILE, self.pooled.rows())
         if self.errors is not None and made.probabilities is not None:
-            write_table(self.folds.path / ERRORS_FILE, self.pooled.rows_of_errors(self.errors))
-            shown = pictures.label_errors(self.pooled, self.errors, made.probabilities, made.labels)
+            rows = rows_of_errors(self.errors, made.labels, self.pooled.class_names, self.pooled.describe)
+            write_table(self.folds.path / ERRORS_FILE, rows)
+            shown = pictures.label_errors(self.pooled, self.errors, made.probabilities, made.labels, _MOST_SHOWN)
         write_result(
             self.folds.path,
             {name: value for name, value in self.result.items() if not isinstance(value, (dict, list))},
@@ -223,12 +215,3 @@ def _untested(folds: Folds, pooled: OutOfFold) -> int:
 
 def _six(value: float) -> str:
     return f"{value:.6f}"
-
-
-def write_table(file: pathlib.Path, rows: Iterable[list]) -> None:
-    """Writes a CSV file, all of it or nothing."""
-    with atomic_file(file) as stream:
-        # Names of files may be no Unicode: they are written as the bytes they are.
-        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        text.detach()  # Which flushes, and leaves the stream open.

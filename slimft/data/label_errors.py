@@ -9,9 +9,12 @@ confidently of another is likely a label error.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+# Where a run, or a cross-validation, lists them in its directory.
+ERRORS_FILE = "label_errors.csv"
 # Rounding must not decide where all examples of a class have the same probability.
 _ROUNDING = 1e-6
 # Examples at a time.
@@ -94,3 +97,19 @@ def find_label_errors(labels: np.ndarray, probabilities: np.ndarray) -> LabelErr
     margin = given[wrong] - others.max(axis=1, initial=-np.inf)
     order = np.argsort(margin, kind="stable")
     return LabelErrors(wrong[order], found[wrong[order]], (1 + margin[order]) / 2)
+
+
+def rows_of_errors(
+    found: LabelErrors, labels: np.ndarray, class_names: Sequence[str], describe: Callable[[int], str]
+) -> Iterator[list[str]]:
+    """The rows of `ERRORS_FILE`, its header first.
+
+    Args:
+        found: the errors.
+        labels: integers ``[examples]``.
+        class_names: the classes' names.
+        describe: what to call an example.
+    """
+    yield ["name", "label", "suggested", "score"]
+    for index, suggested, score in zip(found.examples.tolist(), found.suggested.tolist(), found.scores.tolist()):
+        yield [describe(index), class_names[labels[index]], class_names[suggested], f"{score:.6f}"]

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from slimft.errors import UsageError
 from slimft.files import write_atomically
 from slimft.report.classification_sections import ClassificationSections
-from slimft.report.label_errors import label_errors
 from slimft.report.markup import Html, document, section, table, tag, tiles
 from slimft.report.run_page import REPORT_FILE
 from slimft.report.texts import count, share, spread
@@ -51,8 +50,6 @@ def folds_page(folds: Folds, result: Result) -> Html:
     settings, sections = folds.settings, ClassificationSections()
     title, name = f"{settings.model} on {settings.dataset}", folds.path.resolve().name
     data_dir = result.result.get("data_dir") or ""
-    # Confusions, mistakes and calibration stand below what may be wrong with the labels.
-    classes, *others = sections.findings(result, data_dir)
     return document(
         f"{name}: {title}, {folds.number} folds",
         tag("h1", f"{title}: {folds.number} folds"),
@@ -61,10 +58,7 @@ def folds_page(folds: Folds, result: Result) -> Html:
         tag("p", _headline(folds, result), class_="note"),
         _each_fold(folds, result.folds),
         section("What was run", tag("pre", _command(folds), class_="wrap")),
-        classes,
-        others[0],
-        label_errors(result, data_dir, _EACH_ONCE),
-        *others[1:],
+        *sections.findings(result, data_dir),
     )
 
 

@@ -6,6 +6,11 @@ from slimft.report.markup import Html, section, tag
 from slimft.report.texts import count, percent
 from slimft.runs.result import Result
 
+_OUT_OF_FOLD = "Each example was judged by the network of the fold that did not train on it."
+_OF_ONE_SPLIT = (
+    "Only the {} split was looked at, which the network did not train on; a cross-validation (--fold=all) looks at "
+    "all examples."
+)
 _WHAT_IT_IS = (
     "Found by confident learning (Northcutt et al., arXiv:1911.00068): the network gives another class at "
     "least the probability that it gives that class, on average, where it is the label; the likeliest errors "
@@ -14,17 +19,17 @@ _WHAT_IT_IS = (
 )
 
 
-def label_errors(result: Result, data_dir: str, of: str) -> Html | None:
+def label_errors(result: Result, data_dir: str) -> Html | None:
     """The examples whose label is likely wrong, as pictures; None where they were not looked for.
 
     Args:
         result: what has them.
         data_dir: left off the examples' names.
-        of: which examples were looked at, a sentence.
     """
     number = result.figure("label_errors")
     if number is None:
         return None
+    of = _OUT_OF_FOLD if result.folds else _OF_ONE_SPLIT.format(result.split or "final")
     if not number:
         return section("Likely label errors", tag("p", f"None was found. {of}", class_="note"))
     names = result.class_names

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from slimft.data.label_errors import LabelErrors
 from slimft.data.masks import coloured
 from slimft.data.palette import voc_palette
 from slimft.data.segmentation import seen_size
@@ -20,8 +21,6 @@ from slimft.errors import DataError
 # The longer side, in pixels, of an example among mistakes, and of an image with its masks.
 _THUMBNAIL_SIDE = 160
 _PICTURE_SIDE = 320
-# Labels that are likely wrong, of which a report shows pictures.
-_MOST_ERRORS = 48
 JPEG_URL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
 PNG_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 
@@ -31,7 +30,9 @@ def mistakes(dataset: Any, found: Sequence[tuple[int, Mapping[str, Any]]]) -> li
     return [{"name": dataset.describe(index), **what, "image": thumbnail(dataset, index)} for index, what in found]
 
 
-def label_errors(dataset: Any, found: Any, probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+def label_errors(
+    dataset: Any, found: LabelErrors, probabilities: np.ndarray, labels: np.ndarray, most: int
+) -> list[dict[str, Any]]:
     """The first of what `slimft.data.label_errors.find_label_errors` found, as of `slimft.runs.result.Result`.
 
     Args:
@@ -39,6 +40,7 @@ def label_errors(dataset: Any, found: Any, probabilities: np.ndarray, labels: np
         found: what was found.
         probabilities: float ``[examples, classes]``.
         labels: integers ``[examples]``.
+        most: how many, at most.
     """
     return [
         {
@@ -49,7 +51,7 @@ def label_errors(dataset: Any, found: Any, probabilities: np.ndarray, labels: np
             "confidence": float(probabilities[index, suggested]),
             "image": thumbnail(dataset, index),
         }
-        for index, suggested in list(zip(found.examples.tolist(), found.suggested.tolist()))[:_MOST_ERRORS]
+        for index, suggested in list(zip(found.examples.tolist(), found.suggested.tolist()))[:most]
     ]
 
 

@@ -324,3 +324,15 @@ def test_a_damaged_file_is_one_line(copy, text):
         given = str(copy) if command is report else f"--train_dir={copy}"
         status, _, said = run(command, given)
         assert status == 2 and "folds.json" in said and len(said.splitlines()) == 1
+
+
+def test_a_single_run_looks_at_its_test_split_only(whole):
+    """What it says of that is what cross-validation says of a fold alone; the report says what was looked at."""
+    fold = whole[0] / "fold_0"
+    rows = read_table(fold / "label_errors.csv")
+    tested = {row["name"] for row in read_table(whole[0] / "predictions.csv") if row["fold"] == "0"}
+    assert rows and {row["name"] for row in rows} <= tested
+    assert {row["name"] for row in rows} >= {name for name in tested if name.endswith("-7.png")}
+    assert json.loads((fold / "result.json").read_text())["result"]["label_errors"] == len(rows)
+    shown = (fold / "report.html").read_text().partition("Likely label errors")[2].partition("</section>")[0]
+    assert "Only the test split was looked at" in shown and shown.count("data:image/jpeg") == len(rows)
