@@ -4,6 +4,7 @@ train on it; and what the other commands make of the directory.
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -18,9 +19,11 @@ import sklearn.metrics
 from PIL import Image
 
 import slimft
-from slimft.cli import evaluate, finetune, report
+from slimft.cli import evaluate, export, finetune, report
 from slimft.cli.network_flags import define_network_flags, networks_of
+from slimft.ensemble import Ensemble
 from slimft.errors import UsageError
+from slimft.inference import find_network
 from slimft.prediction import Classifier
 from slimft.runs.data_record import read_data_record
 from slimft.runs.folds import is_cross_validation, read_folds, runs_of
@@ -336,3 +339,28 @@ def test_a_single_run_looks_at_its_test_split_only(whole):
     assert json.loads((fold / "result.json").read_text())["result"]["label_errors"] == len(rows)
     shown = (fold / "report.html").read_text().partition("Likely label errors")[2].partition("</section>")[0]
     assert "Only the test split was looked at" in shown and shown.count("data:image/jpeg") == len(rows)
+
+
+def test_it_is_exported_as_one_network(whole, tmp_path):
+    """A frozen graph that gives the mean of the folds' probabilities, tried with images and judged by none."""
+    folder, images, _ = whole
+    out = tmp_path / "out"
+    status, line, said = run(export, f"--train_dir={folder}", "--format=frozen_graph", str(out))
+    assert status == 0, said
+    card = json.loads(line)
+    assert [one["run"] for one in card["ensemble"]] == ["fold_0", "fold_1", "fold_2"]
+    assert card["checkpoint"] is None and card["run"] is None and card["formats"][0]["check"]["accuracy"] is None
+    assert "The mean of the probabilities of 3 networks: fold\\_0" in (out / "README.md").read_text().replace(
+        "fold_0", "fold\\_0"
+    )
+    networks = [find_network(train_dir=one) for one in runs_of(folder)]
+    squares = np.stack([np.asarray(Image.open(one).resize((16, 16))) for one in sorted(images.glob("*/a*.png"))])
+    with Classifier.of(networks) as several, Classifier.of(Ensemble.of(networks)) as one:
+        np.testing.assert_allclose(one.probabilities(squares), several.probabilities(squares), atol=1e-6)
+
+
+def test_only_what_is_alike_is_one_network(whole):
+    first, second, _ = (find_network(train_dir=one) for one in runs_of(whole[0]))
+    assert Ensemble.of([first]) == first
+    with pytest.raises(UsageError, match="another image size"):
+        Ensemble.of([first, dataclasses.replace(second, image_size=24)])
