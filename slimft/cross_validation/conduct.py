@@ -69,11 +69,13 @@ def checked(settings: Settings) -> Settings:
 
 def dry_run(settings: Settings) -> str:
     """What would be restored and trained, of the first fold; arguments and errors as of `cross_validate`."""
-    folds = Folds(pathlib.Path(), checked(settings))
+    completed = checked(settings)
+    assert completed.train_dir is not None  # `complete` has filled it in.
+    folds = Folds(pathlib.Path(completed.train_dir), completed)
     run = prepare_alone(folds.settings_of(0))
     run.say_notes()
     run.check()
-    where = f"{folds.settings.train_dir}/fold_*"
+    where = f"{folds.path}/fold_*"
     return f"{run.describe()}\nthis is fold 0; so is each of {folds.number} folds, in {where}"
 
 
