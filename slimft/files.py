@@ -8,9 +8,11 @@ process has left from what is being written just now, and clears it away.
 from __future__ import annotations
 
 import contextlib
+import csv
 import ctypes
 import errno
 import hashlib
+import io
 import os
 import pathlib
 import re
@@ -19,7 +21,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from slimft import system
@@ -137,6 +139,14 @@ def write_atomically(file: pathlib.Path, text: str) -> None:
     """Writes `text` to `file` as UTF-8, all of it or nothing."""
     with atomic_file(file) as stream:
         stream.write(text.encode())
+
+
+def write_table(file: pathlib.Path, rows: Iterable[Sequence]) -> None:
+    """Writes a CSV file in UTF-8, all of it or nothing; names that are no Unicode, as the bytes they are."""
+    with atomic_file(file) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        text.detach()  # Which flushes, and leaves the stream open.
 
 
 def sync_file(file: pathlib.Path) -> None:

@@ -130,10 +130,23 @@ def register_tiny():
 @pytest.fixture
 def tiny():
     """`--model=tiny`, and `tiny_fcn` for segmentation, for the length of a test; its value is the former."""
+    with _registered():
+        yield "tiny"
+
+
+@pytest.fixture(scope="module")
+def tiny_of_file():
+    """As `tiny`, for the length of a file whose tests share a run."""
+    with _registered():
+        yield "tiny"
+
+
+@contextlib.contextmanager
+def _registered():
     from slimft.nets import registry
 
     register_tiny()
-    yield "tiny"
+    yield
     del registry._specs()["tiny"], registry._specs()["tiny_fcn"], sys.modules["slimft.nets.tiny"]
 
 

@@ -30,6 +30,7 @@ from slimft.data.views import TTA
 from slimft.ensemble import TrainDirs, find_networks
 from slimft.errors import DataError, SlimftError, UsageError
 from slimft.messages import say
+from slimft.runs.folds import ALL
 from slimft.runs.settings import Settings
 from slimft.training.completion import complete, over_file
 
@@ -121,10 +122,11 @@ def finetune(
             wanted; what comes after that step is forgotten.
         dry_run: print what would be restored and trained, and stop.
         child_process: whether another process does the work, so that this one keeps its TensorFlow as it is.
-        keywords: the settings.
+        keywords: the settings; ``fold="all"`` trains every one of the `folds`, as the command does.
 
     Returns:
-        The figures that the command prints, a dictionary: see `slimft.training.finetune`. A notebook shows the
+        The figures that the command prints, a dictionary: see `slimft.training.finetune`; of all folds, see
+        `slimft.cross_validation.out_of_fold.Outcome`. A notebook shows the
         run's report in its place. None of a dry run.
 
     Raises:
@@ -133,13 +135,16 @@ def finetune(
     """
     if data is not None:
         keywords = _with_data(keywords, settings, data)
-    told = over_file(read_keywords("finetune", keywords), settings)
+    told, every_fold = _told(keywords, settings)
     step = step_from(resume_from)
-    complete(told)  # So that what cannot work is said before TensorFlow is loaded.
     if child_process:
+        complete(told)
         more = {"settings": settings, "resume_from": step, "dry_run": dry_run}
         result = run_in_child("finetune", {**keywords, **more})
         return None if result is None else Figures(result)
+    if every_fold:
+        return _cross_validate(told, step, dry_run)
+    complete(told)  # So that what cannot work is said before TensorFlow is loaded.
     from slimft.api.reported import train_and_evaluate
     from slimft.training.run import prepare, prepare_alone
 
@@ -152,16 +157,35 @@ def finetune(
     return Figures(train_and_evaluate(prepare(told, resume_from=step)))
 
 
+def _told(keywords: Mapping[str, object], settings: str | os.PathLike | None) -> tuple[Settings, bool]:
+    """The settings, and whether they are of every fold."""
+    every_fold = keywords.get("fold") == ALL
+    return over_file(
+        read_keywords("finetune", {**keywords, "fold": 0} if every_fold else keywords), settings
+    ), every_fold
+
+
 def _with_data(keywords: Mapping[str, object], settings: str | os.PathLike | None, data: Any) -> dict[str, object]:
     """The keywords with the data that was handed over, written where the run is."""
     for name in ("dataset", "data_dir"):
         if keywords.get(name) is not None:
             raise UsageError(f"{name}={keywords[name]!r:.80} and data: give one of them")
-    told = over_file(read_keywords("finetune", {**keywords, "dataset": "csv", "data_dir": os.curdir}), settings)
+    told, _ = _told({**keywords, "dataset": "csv", "data_dir": os.curdir}, settings)
     train_dir = complete(told).train_dir
     manifest = write_manifest(data, pathlib.Path(train_dir).expanduser().absolute() / _GIVEN)
     say(f"the data is kept in {manifest.parent}")
     return {**keywords, "dataset": "csv", "data_dir": str(manifest), "train_dir": train_dir}
+
+
+def _cross_validate(told: Settings, step: int | None, dry_run: bool) -> Figures | None:
+    if step is not None:
+        raise UsageError(f"resume_from={step} is a step of one run, and fold={ALL!r} is several; give fold=0")
+    from slimft.cross_validation import conduct
+
+    if not dry_run:
+        return Figures(conduct.cross_validate(told))
+    print(conduct.dry_run(told), flush=True)
+    return None
 
 
 @_front_door(_SLIMS_OF_EVALUATION)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from slimft.cli import common
+from slimft.cli.evaluate_folds import is_out_of_fold, out_of_fold
 from slimft.cli.network_flags import define_network_flags, network_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
@@ -77,6 +78,9 @@ def evaluate(values: flags.FlagValues) -> None:
     if values.train_dir is None and values.checkpoint is None:
         missing = next(name for name in ("model", "dataset", "checkpoint") if values[name].value is None)
         raise UsageError(f"--{missing} is missing; give it, or --train_dir of a run of bin/finetune")
+    if is_out_of_fold(values):
+        common.print_result(out_of_fold(values, _writable(values.predictions)))
+        return
     network = network_of(values)
     if values.dataset is None and network.run is None:
         raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from absl import flags
 
 from slimft.cli import common
-from slimft.cli.network_flags import define_network_flags, network_of
+from slimft.cli.network_flags import define_network_flags, networks_of
 from slimft.cli.slim_flags import define_slim_flags
+from slimft.ensemble import Ensemble
 from slimft.errors import UsageError
 from slimft.export import CHECKED_IMAGES, FORMATS, check_destination, check_finished, chosen_formats, export_network
 
@@ -74,8 +75,10 @@ def export(values: flags.FlagValues, arguments: list[str]) -> None:
         raise UsageError(f"give one OUT, the folder to write, not {len(arguments)}")
     wanted = chosen_formats(values.format)
     check_destination(arguments[0])
-    network = network_of(values, labels=values.labels)
-    check_finished(network, was_chosen=values.checkpoint is not None)
+    networks = networks_of(values, labels=values.labels)
+    for one in networks:
+        check_finished(one, was_chosen=values.checkpoint is not None)
+    network = Ensemble.of(networks)
     with common.quiet_standard_error():
         from slimft.export import writing  # noqa: F401 (With TensorFlow.)
 

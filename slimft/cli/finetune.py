@@ -13,6 +13,7 @@ from slimft.cli.models_table import models_table
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.errors import UsageError
+from slimft.runs.folds import ALL
 from slimft.runs.settings import Settings, kind_of
 from slimft.training.completion import complete, over_file
 
@@ -29,7 +30,7 @@ _MOST_LAUNCHED = 64
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags, and slim's spelling of them as aliases."""
     define = {"flag_values": values}
-    define_setting_flags(values)
+    define_setting_flags(values, all_folds=True)
     flags.DEFINE_string(
         "settings",
         None,
@@ -82,6 +83,8 @@ def settings_from(values: flags.FlagValues) -> Settings:
     """
     fields = dataclasses.fields(Settings)
     given = {field.name: _value(values, field) for field in fields if values[field.name].present}
+    if given.get("fold") == ALL:
+        given["fold"] = 0
     settings = over_file(given, values.settings)
     complete(settings)  # So that what cannot work is said before anything is loaded.
     return settings
@@ -105,6 +108,25 @@ def _supervise(values: flags.FlagValues, settings: Settings, arguments: Sequence
     return launch.supervise(command, values.launch, train_dir, values.max_restarts, min_workers)
 
 
+def _cross_validate(values: flags.FlagValues, settings: Settings) -> None:
+    """Trains all folds, one after the other."""
+    one = f"give --fold=0 and a --train_dir such as {settings.train_dir or 'DIR'}/fold_0"
+    if values.launch is not None:
+        raise UsageError(f"--launch={values.launch}: --fold={ALL} trains in one process; {one}")
+    if values.find_lr:
+        raise UsageError(f"--find_lr tries rates for one run, and --fold={ALL} is several; {one}")
+    if values.resume_from is not None:
+        raise UsageError(
+            f"--resume_from={values.resume_from} is a step of one run, and --fold={ALL} is several; {one}"
+        )
+    with common.quiet_standard_error():
+        from slimft.cross_validation import conduct
+    if values.dry_run:
+        print(conduct.dry_run(settings), flush=True)
+        return
+    common.print_result(conduct.cross_validate(settings))
+
+
 def finetune(values: flags.FlagValues, arguments: Sequence[str]) -> int | None:
     """Runs the command on parsed flags; returns the exit status, if it is not 0.
 
@@ -116,6 +138,8 @@ def finetune(values: flags.FlagValues, arguments: Sequence[str]) -> int | None:
         print(models_table(), flush=True)
         return None
     settings = settings_from(values)
+    if values.fold == ALL:
+        return _cross_validate(values, settings)
     if not launch.is_worker():
         if values.launch is not None and not values.dry_run:
             return _supervise(values, settings, arguments)

@@ -12,13 +12,15 @@ from slimft.cli import common
 from slimft.cli.text_table import text_table
 from slimft.errors import UsageError
 from slimft.messages import printable
+from slimft.runs.folds import is_cross_validation, runs_of
 
 DESCRIPTION = (
     "Compares runs of bin/finetune: prints tables of them, and writes a page with their figures, curves and "
-    "recall, or IoU, class by class. They are ranked by validation; test figures stand apart. Runs that differ in "
-    "nothing but --seed, --fold or --split_seed are repetitions, of which there is the mean and the standard "
-    "deviation too. With one directory, writes that run's report.html again. Needs nothing but the directories' "
-    "JSON files."
+    "recall, or IoU, class by class. They are ranked by validation; test figures stand apart. Runs that differ "
+    "in nothing but --seed, --fold or --split_seed are repetitions, of which there is the mean and the standard "
+    "deviation too. With one directory, writes that run's report.html again. A cross-validation (--fold=all) "
+    "has a report of its own; in a comparison it stands for its folds. Needs nothing but the directories' JSON "
+    "files."
 )
 
 
@@ -36,10 +38,11 @@ def write(values: flags.FlagValues, train_dirs: list[str]) -> None:
     if len(train_dirs) == 1:
         if values.output is not None:
             raise UsageError("--output is for a comparison; the report of one run is report.html in its directory")
-        print(printable(str(report.write_report(train_dirs[0]))), flush=True)
+        writer = report.write_folds_report if is_cross_validation(train_dirs[0]) else report.write_report
+        print(printable(str(writer(train_dirs[0]))), flush=True)
         return
     output = values.output or "comparison.html"
-    comparison = report.compare(train_dirs, output)
+    comparison = report.compare([run for one in train_dirs for run in runs_of(one)], output)
     validation, *test = report.text_tables(comparison)
     parts = [_with_long_ends(*validation), *(text_table(header, _printable(rows), left=1) for header, rows in test)]
     notes = [printable(note) for note in comparison.notes()]

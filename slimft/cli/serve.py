@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from absl import flags
 
 from slimft.cli import common
-from slimft.cli.network_flags import define_network_flags, network_of
+from slimft.cli.network_flags import define_network_flags, networks_of
 from slimft.cli.setting_flags import define_setting_flags
+from slimft.ensemble import Ensemble
 from slimft.errors import UsageError
 from slimft.local_paths import check_local
 from slimft.messages import say
+from slimft.runs.folds import is_cross_validation
 from slimft.runs.of_checkpoint import is_run, run_of
 from slimft.runs.settings_file import SETTINGS_FILE
 from slimft.serving import CARD
@@ -108,7 +110,7 @@ def run(values: flags.FlagValues, arguments: list[str]) -> int:
         if values[name].value != values[name].value:
             raise UsageError(f"--{name}=nan is no number")
     export = _directory(values, arguments)
-    found = None if export else network_of(values, labels=values.labels)
+    found = None if export else Ensemble.of(networks_of(values, labels=values.labels))
     try:
         from slimft.serving.app import Application
         from slimft.serving.guard import is_loopback, trusted_hosts
@@ -174,7 +176,7 @@ def _directory(values: flags.FlagValues, arguments: list[str]) -> str | None:
     if values.train_dir is not None:
         raise UsageError(f"{folder} stands for --train_dir; leave one of them out")
     if os.path.isdir(folder):
-        if is_run(pathlib.Path(folder)) or run_of(folder) is not None:
+        if is_cross_validation(folder) or is_run(pathlib.Path(folder)) or run_of(folder) is not None:
             values.train_dir = folder
             return None
         if os.path.isfile(os.path.join(folder, CARD)):

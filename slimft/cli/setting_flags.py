@@ -7,18 +7,39 @@ from collections.abc import Iterable
 
 from absl import flags
 
+from slimft.runs.folds import ALL
 from slimft.runs.settings import Settings, kind_of
 
 
-def define_setting_flags(values: flags.FlagValues, names: Iterable[str] | None = None) -> None:
+class _FoldParser(flags.ArgumentParser):
+    """Parses a fold's number, or `ALL`."""
+
+    def parse(self, argument) -> int | str:
+        if argument == ALL:
+            return ALL
+        try:
+            return flags.IntegerParser(lower_bound=0).parse(argument)
+        except ValueError:
+            raise ValueError(f"must be a fold's number, from 0, or {ALL}") from None
+
+    def flag_type(self) -> str:
+        return "int"
+
+
+def define_setting_flags(values: flags.FlagValues, names: Iterable[str] | None = None, all_folds=False) -> None:
     """Defines a flag for each field of `Settings`, with slim's name as an alias.
 
     Args:
         values: where they are defined.
         names: the fields; None for all.
+        all_folds: whether ``--fold`` may be ``all`` too.
     """
     for field in dataclasses.fields(Settings):
-        if names is None or field.name in names:
+        if all_folds and field.name == "fold":
+            told = f"{field.metadata['help'][:-1]}, or {ALL}: each in turn, a run in a directory of its own."
+            serializer = flags.ArgumentSerializer()
+            flags.DEFINE(_FoldParser(), "fold", field.default, told, flag_values=values, serializer=serializer)
+        elif names is None or field.name in names:
             define_setting_flag(values, field)
 
 

@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from slimft.checkpoint import Checkpoint
+from slimft.ensemble import Ensemble
 from slimft.errors import DataError, SlimftError, UsageError
 from slimft.export.formats import FORMATS, Format, chosen_formats
 from slimft.files import sync_directory, sync_files_below, temporary_directory
 from slimft.inference import Network, find_network
 from slimft.local_paths import check_local
 from slimft.messages import say
+from slimft.runs.folds import is_cross_validation, runs_of
 from slimft.runs.result import RESULT_FILE
 
 __all__ = ["FORMATS", "export", "Format", "check_destination", "check_finished", "chosen_formats", "export_network"]
@@ -91,7 +93,8 @@ def export(
     Args:
         out: the folder, which must not be there, or be empty.
         format: names in `FORMATS`, a list or with commas between.
-        train_dir, model, checkpoint, image_size, averages, labels: as of `slimft.inference.find_network`.
+        train_dir, model, checkpoint, image_size, averages, labels: as of `slimft.inference.find_network`. The
+            directory of a cross-validation is the mean of its folds.
         options: as of `export_network`.
 
     Returns:
@@ -103,9 +106,11 @@ def export(
     wanted = format.split(",") if isinstance(format, str) else list(format)
     chosen_formats(wanted)
     check_destination(out)
-    network = find_network(
-        model, checkpoint, train_dir=train_dir, image_size=image_size, averages=averages, labels=labels
-    )
+    given = dict(image_size=image_size, averages=averages, labels=labels)
+    if train_dir is not None and is_cross_validation(train_dir):
+        network = Ensemble.of([find_network(model, train_dir=one, **given) for one in runs_of(train_dir)])
+    else:
+        network = find_network(model, checkpoint, train_dir=train_dir, **given)
     check_finished(network, was_chosen=checkpoint is not None)
     return export_network(network, out, wanted, **options)
 
@@ -124,7 +129,8 @@ def export_network(
     """Writes a network in some formats into a new folder, all of them checked, or nothing.
 
     Args:
-        network: what `slimft.inference.find_network` found; the files compute in float32, or as their name says.
+        network: what `slimft.inference.find_network` found, or an `Ensemble`; the files compute in float32, or as
+            their name says.
         out: the folder, which must not be there, or be empty.
         formats: names in `FORMATS`.
         images: a folder with images to try the files with, and to fit an int8 network to; None for the run's.
@@ -164,7 +170,12 @@ def _export(network, out, folder, wanted, images, checked_images, data_dir, fold
     own, network = network, dataclasses.replace(network, precision="float32")
     network.say()
     calibrates = any(form.weights == "int8" for form in wanted)
-    examples, training = find_examples(network, checked_images, images, data_dir, calibrates)
+    # What tests one of an ensemble may have trained another: it is of use to compare with, and not to judge by.
+    of_ensemble = isinstance(network, Ensemble)
+    its = network.members[0] if isinstance(network, Ensemble) else network
+    examples, training = find_examples(its, checked_images, images, data_dir, calibrates)
+    if of_ensemble:
+        examples = dataclasses.replace(examples, labels=None)
     if calibrates and training is None:
         raise DataError("--format=tflite_int8 needs images to fit its numbers to; give --images, a folder of some")
     settings = network.settings

@@ -8,13 +8,14 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from slimft.checkpoint.locate import files_at
 from slimft.data.preprocessing import DENSENET_SCALE, GREY, RGB_MEANS
+from slimft.ensemble import Ensemble
 from slimft.errors import SlimftError
 from slimft.export.check import Check
 from slimft.export.formats import Format
@@ -72,7 +73,9 @@ def make_card(network: Network, exported: list[Exported], folder: pathlib.Path) 
         "grey_bits": network.settings and network.settings.grey_bits,
         "classes": None if classes.names is None else list(classes.names),
         "classes_from": os.path.basename(classes.source),
-        "checkpoint": {
+        "checkpoint": None
+        if isinstance(network, Ensemble)
+        else {
             "name": os.path.basename(opened.path),
             "step": step,
             "averages": network.averages,
@@ -86,10 +89,25 @@ def make_card(network: Network, exported: list[Exported], folder: pathlib.Path) 
             ],
         },
         "run": _of_run(network, step),
+        "ensemble": _of_members(network.members) if isinstance(network, Ensemble) else None,
         "formats": [_of_format(one, folder, formula) for one in exported],
         "versions": versions(),
         "exported": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def _of_members(members: Iterable[Network]) -> list[dict[str, Any]]:
+    """What an ensemble is the mean of."""
+    return [
+        {
+            "run": one.run and os.path.basename(os.path.abspath(one.run)),
+            "checkpoint": os.path.basename(one.checkpoint.path),
+            "sha256": {
+                os.path.basename(file): sha256_of(pathlib.Path(file)) for file in files_at(one.checkpoint.path)
+            },
+        }
+        for one in members
+    ]
 
 
 def _of_run(network: Network, step: int | None) -> dict[str, Any] | None:
@@ -179,9 +197,13 @@ def _facts(card: Mapping[str, Any], network: Network) -> Iterator[str]:
     size = "any size" if side is None else f"{side}x{side} pixels, the central square of an image"
     yield f"It sees: {size}. Preprocessing: {card['preprocessing']['formula']}"
     checkpoint, run = card["checkpoint"], card["run"]
-    step = "" if checkpoint["step"] is None else f", step {checkpoint['step']}"
-    averages = ", the weights' moving averages" if checkpoint["averages"] else ""
-    yield f"Checkpoint: {_one_line(checkpoint['name'])}{step}{averages}"
+    if card["ensemble"]:
+        members = ", ".join(f"{one['run'] or '?'} ({one['checkpoint']})" for one in card["ensemble"])
+        yield f"The mean of the probabilities of {len(card['ensemble'])} networks: {_one_line(members)}"
+    else:
+        step = "" if checkpoint["step"] is None else f", step {checkpoint['step']}"
+        averages = ", the weights' moving averages" if checkpoint["averages"] else ""
+        yield f"Checkpoint: {_one_line(checkpoint['name'])}{step}{averages}"
     if run is None:
         return
     yield f"Run: {_one_line(run['name'])}, trained on {_one_line(run['dataset'])}"

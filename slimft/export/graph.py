@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from slimft.compat import tf
 from slimft.data.preprocessing import PREPROCESSING
+from slimft.ensemble import Ensemble
 from slimft.inference import Network
 from slimft.nets.fully_connected import as_convolutions
 
@@ -60,7 +61,8 @@ def inference_graph(
         if is_map:
             height, width = tf.unstack(tf.shape(images)[1:3])
             logits = tf.identity(logits[:, :height, :width], "logits")
-        own = [end_points[key] for key in _PREDICTIONS if key in end_points] if slims and not is_map else []
+        has_own = (slims or isinstance(network, Ensemble)) and not is_map
+        own = [end_points[key] for key in _PREDICTIONS if key in end_points] if has_own else []
         if own and own[0].shape.as_list() == logits.shape.as_list():
             probabilities = own[0]
         else:

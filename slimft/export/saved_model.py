@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from slimft.compat import tf
+from slimft.ensemble import Ensemble
 from slimft.export.decoding import decoded, decoded_squares
 from slimft.export.graph import layer_input
 from slimft.export.labels import names_of
@@ -84,19 +85,21 @@ def _classes(network: Network, images: Any, encoded: Any) -> dict[str, Any]:
     logits = network.architecture.outputs(squares)
     probabilities = tf.nn.softmax(logits, name="probabilities")
     shares, classes = tf.nn.top_k(probabilities, min(_TOP, network.num_classes))
-    features = layer_input(logits.graph, logits_scope(network.spec, network.head))
-    width = features.shape.as_list()[-1]
-    # Of a layer that looks at several positions, the mean of them.
-    features = tf.reduce_mean(tf.reshape(features, [tf.shape(logits)[0], -1, width]), axis=1)
-    features.set_shape([None, width])
-    return {
+    made = {
         "probabilities": probabilities,
         "logits": tf.identity(logits, "logits"),
         "top_classes": tf.cast(classes, tf.int64),
         "top_probabilities": shares,
         "top_names": tf.gather(tf.constant(names_of(network.classes)), classes),
-        "features": features,
     }
+    if isinstance(network, Ensemble):  # Each of them has features of its own.
+        return made
+    features = layer_input(logits.graph, logits_scope(network.spec, network.head))
+    width = features.shape.as_list()[-1]
+    # Of a layer that looks at several positions, the mean of them.
+    features = tf.reduce_mean(tf.reshape(features, [tf.shape(logits)[0], -1, width]), axis=1)
+    features.set_shape([None, width])
+    return {**made, "features": features}
 
 
 def _masks(network: Network, images: Any, encoded: Any, longest_side: int | None) -> dict[str, Any]:

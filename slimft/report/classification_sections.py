@@ -12,6 +12,7 @@ from slimft.report.class_parts import (
     with_bar,
 )
 from slimft.report.figures import calibration_chart
+from slimft.report.label_errors import label_errors
 from slimft.report.markup import Html, join, section, table, tag
 from slimft.report.texts import MISSING, count, percent, share, wilson_interval
 from slimft.runs.result import Result
@@ -47,7 +48,13 @@ class ClassificationSections:
         ]
 
     def findings(self, result: Result, data_dir: str) -> list[Html | None]:
-        return [class_tables(result), confusion(result), mistakes(result, data_dir), calibration(result)]
+        return [
+            class_tables(result),
+            confusion(result),
+            label_errors(result, data_dir),
+            mistakes(result, data_dir),
+            calibration(result),
+        ]
 
 
 def class_tables(result: Result) -> Html | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from slimft.data.label_errors import LabelErrors
 from slimft.data.masks import coloured
 from slimft.data.palette import voc_palette
 from slimft.data.segmentation import seen_size
@@ -27,6 +28,31 @@ PNG_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 def mistakes(dataset: Any, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """What `slimft.tasks.Scores.mistakes` of a classifier returned, with each example's ``name`` and ``image``."""
     return [{"name": dataset.describe(index), **what, "image": thumbnail(dataset, index)} for index, what in found]
+
+
+def label_errors(
+    dataset: Any, found: LabelErrors, probabilities: np.ndarray, labels: np.ndarray, most: int
+) -> list[dict[str, Any]]:
+    """The first of what `slimft.data.label_errors.find_label_errors` found, as of `slimft.runs.result.Result`.
+
+    Args:
+        dataset: what has the examples: ``describe``, ``read`` and ``image_shape`` of a `slimft.data.Dataset`.
+        found: what was found.
+        probabilities: float ``[examples, classes]``.
+        labels: integers ``[examples]``.
+        most: how many, at most.
+    """
+    return [
+        {
+            "name": dataset.describe(index),
+            "label": int(labels[index]),
+            "suggested": suggested,
+            "given": float(probabilities[index, labels[index]]),
+            "confidence": float(probabilities[index, suggested]),
+            "image": thumbnail(dataset, index),
+        }
+        for index, suggested in list(zip(found.examples.tolist(), found.suggested.tolist()))[:most]
+    ]
 
 
 def thumbnail(dataset: Any, index: int) -> str | None:

@@ -17,7 +17,7 @@ from slimft.runs.checked_json import Value, read_json
 from slimft.runs.history_file import HISTORY_FILE, Record, SavedHistory, read_history
 from slimft.runs.result import RESULT_FILE, Result, parse_result
 from slimft.runs.settings import Settings
-from slimft.runs.settings_file import SETTINGS_FILE, flags_of, is_told, parse_settings
+from slimft.runs.settings_file import FOLDS_FILE, SETTINGS_FILE, flags_of, is_told, parse_settings
 from slimft.tasks import Task, get_task
 
 # What the run recorded of its data.
@@ -203,6 +203,8 @@ def read_run(train_dir: str | pathlib.Path) -> RunFiles:
     train_dir = pathlib.Path(train_dir).expanduser()
     if not os.path.lexists(train_dir / SETTINGS_FILE):
         what = f"{SETTINGS_FILE} is missing in it" if os.path.isdir(train_dir) else "it is no directory"
+        if os.path.lexists(train_dir / FOLDS_FILE):
+            what = f"it is a cross-validation, of which each fold is one, such as {train_dir / 'fold_0'}"
         raise UsageError(f"{train_dir} is no run of bin/finetune: {what}; name a --train_dir")
 
     def read(name: str, reader: Callable[[pathlib.Path], Any], otherwise: Any = None) -> Any:

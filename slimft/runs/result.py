@@ -22,8 +22,9 @@ from slimft.tasks import Scores, all_figures, task_names
 
 RESULT_FILE = "result.json"
 # What of `Result.result` the reports show, beside strings.
-_WHOLE = ("examples", "pixels", "step", "last_step")
-_FIGURES = (*(figure.name for figure in all_figures()), *_WHOLE)
+_WHOLE = ("examples", "pixels", "step", "last_step", "folds", "untested", "label_errors")
+_OF_TASKS = tuple(figure.name for figure in all_figures())
+_FIGURES = (*_OF_TASKS, *_WHOLE)
 _SPLITS = ("train", "validation", "test")
 # How the images of `Result.pictures` may be there.
 _KINDS = ("worst", "best")
@@ -57,6 +58,10 @@ class Result:
         mistakes: the most confident ones: ``name, label, predicted, confidence, image`` (a data URL, or None).
         pictures: of a segmentation, the worst images and then the best: ``name, kind`` (``worst`` or ``best``),
             ``mean_iou, pixel_accuracy, image, truth, predicted``, the last three data URLs, or None.
+        label_errors: examples whose label is likely wrong, the likeliest first, at most so many as are shown:
+            ``name, label, suggested, given`` (the label's probability), ``confidence`` (that of the suggested
+            class) and ``image`` (a data URL, or None).
+        folds: of a cross-validation, of each fold ``fold``, ``step``, ``examples`` and the task's figures.
         seconds: of training, in total.
         images_per_second: of training.
         device: what it ran on.
@@ -74,6 +79,8 @@ class Result:
     calibration: Mapping[str, Any] | None = None
     mistakes: Sequence[Mapping[str, Any]] = ()
     pictures: Sequence[Mapping[str, Any]] = ()
+    label_errors: Sequence[Mapping[str, Any]] = ()
+    folds: Sequence[Mapping[str, Any]] = ()
     seconds: float | None = None
     images_per_second: float | None = None
     device: str = ""
@@ -112,6 +119,8 @@ def write_result(
     seconds: float | None = None,
     images_per_second: float | None = None,
     device: str = "",
+    label_errors: Sequence[Mapping[str, Any]] = (),
+    folds: Sequence[Mapping[str, Any]] = (),
 ) -> Result:
     """Writes ``result.json`` of a run, all of it or nothing.
 
@@ -126,6 +135,7 @@ def write_result(
         seconds: of training, in total.
         images_per_second: of training.
         device: what it ran on.
+        label_errors, folds: as of `Result`.
     """
     found = {} if scores is None else {"task": scores.task, **scores.findings(class_names)}
     if scores is not None and dataset is not None:
@@ -139,6 +149,8 @@ def write_result(
         seconds=seconds,
         images_per_second=images_per_second,
         device=device,
+        label_errors=list(label_errors),
+        folds=list(folds),
         versions=versions(),
         **found,
     )
@@ -205,6 +217,8 @@ def parse_result(value: Value) -> Result:
         calibration=_calibration(value.get("calibration")),
         mistakes=[_checked_mistake(mistake, size) for mistake in value.get("mistakes").array()],
         pictures=[_checked_picture(picture) for picture in value.get("pictures").array()],
+        label_errors=[_checked_error(error, size) for error in value.get("label_errors").array()],
+        folds=[_checked_fold(fold) for fold in value.get("folds").array()],
         seconds=value.get("seconds").number(),
         images_per_second=value.get("images_per_second").number(),
         device=value.get("device").text(),
@@ -250,6 +264,20 @@ def _checked_mistake(value: Value, size: int) -> dict[str, object]:
         "confidence": value.get("confidence").number(),
         "image": _url(value.get("image"), pictures.JPEG_URL),
     }
+
+
+def _checked_error(value: Value, size: int) -> dict[str, object]:
+    return {
+        "name": value.get("name").text(),
+        **{name: value.get(name).integer(size) for name in ("label", "suggested")},
+        **{name: value.get(name).number() for name in ("given", "confidence")},
+        "image": _url(value.get("image"), pictures.JPEG_URL),
+    }
+
+
+def _checked_fold(value: Value) -> dict[str, object]:
+    whole = {name: value.get(name).integer() for name in ("fold", "examples")}
+    return {**whole, **{name: value.get(name).number() for name in (*_OF_TASKS, "step")}}
 
 
 def _checked_picture(value: Value) -> dict[str, object]:

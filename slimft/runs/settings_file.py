@@ -27,6 +27,8 @@ from slimft.runs.settings import (
 
 SETTINGS_FILE = "settings.json"
 FLAGS_FILE = "flags.txt"
+# In the directory of a cross-validation, whose folds are runs.
+FOLDS_FILE = "folds.json"
 
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
@@ -89,6 +91,11 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
         DataError: they cannot be read.
     """
     file = pathlib.Path(train_dir, SETTINGS_FILE)
+    if not os.path.lexists(file) and os.path.lexists(pathlib.Path(train_dir, FOLDS_FILE)):
+        raise UsageError(
+            f"--train_dir={train_dir} is a cross-validation, of which each fold is a run; name one, such as "
+            f"{pathlib.Path(train_dir, 'fold_0')}"
+        )
     if not os.path.lexists(file):
         raise UsageError(f"--train_dir={train_dir} is not the directory of a run: {file} is missing")
     saved = read_settings(file)
@@ -148,6 +155,11 @@ def saved_settings(settings: Settings) -> Settings | None:
         UsageError: it is a run of another model or other data.
     """
     assert settings.train_dir is not None  # `complete` has filled it in.
+    if os.path.lexists(pathlib.Path(settings.train_dir, FOLDS_FILE)):
+        raise UsageError(
+            f"--train_dir={settings.train_dir} holds a cross-validation; go on with it by --fold=all, or name "
+            "another directory"
+        )
     if not os.path.lexists(pathlib.Path(settings.train_dir, SETTINGS_FILE)):
         return None
     saved = load_settings(settings.train_dir)

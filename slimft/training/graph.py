@@ -214,6 +214,7 @@ def build_graph(
                 settings.batch_size,
                 reuse=True,
                 averages=averages and averages.average,
+                in_full=True,
             )
         return TrainingGraph(
             graph=graph,

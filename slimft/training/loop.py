@@ -24,6 +24,7 @@ from slimft.training.cluster.pace import Pace
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
 from slimft.training.features import Features, cut_graph
 from slimft.training.hparams import write_hparams
+from slimft.training.label_doubts import LabelDoubts
 from slimft.training.progress import Meter, Progress, device_name
 from slimft.training.run import Run, prepare
 from slimft.training.schedule import Schedule
@@ -247,14 +248,17 @@ def _validate(state: State) -> None:
     say(f"step {step}: validation {', '.join(told)}")
 
 
-def _evaluate(state: State, split: str) -> Scores | None:
-    """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes."""
+def _evaluate(state: State, split: str, keep: Callable[[dict], object] = lambda batch: None) -> Scores | None:
+    """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes.
+
+    `keep` gets the batches of this process, as of `Evaluator.run`.
+    """
     state.features.compute((split,))
     features, group = state.features.evaluation_batches(split), state.run.group
     evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
     part = group.index, group.number
     name = f"evaluating {split}"
-    scores = evaluator.run(state.session, dataset, state.is_to_stop, features=features, part=part, name=name)
+    scores = evaluator.run(state.session, dataset, state.is_to_stop, keep, features, part, name)
     if scores is None or group.number == 1:
         return scores
     total = evaluator.task.scores(evaluator.num_classes)
@@ -345,7 +349,8 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
     if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
         state.features.forget()
-    scores = _evaluate(state, run.final_split)
+    doubts = LabelDoubts(dataset, task.name, run.group.number)
+    scores = _evaluate(state, run.final_split, doubts.add)
     if scores is None:
         run.group.leave()
         raise interrupted(state)
@@ -358,6 +363,7 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         "dataset": settings.dataset,
         "split": run.final_split,
         **figures,
+        **doubts.count(),
         "step": step,
         "last_step": state.step,
         "train_dir": settings.train_dir,
@@ -365,8 +371,10 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         f"best_validation_{task.headline}": best and best[task.headline],
         "images_per_second": images_per_second,
     }
+    doubts.write(run.directory)
     run.directory.write_result(
         result,
+        label_errors=doubts.shown(),
         restore=_restored_at_first(run),
         class_names=dataset.class_names,
         class_counts={split: data.counts for split, data in run.splits.items()},

@@ -12,14 +12,14 @@ import json
 import pathlib
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
 from slimft.compat import tf
 from slimft.data.class_names import write_labels
 from slimft.data.fingerprint import Fingerprint
 from slimft.errors import TrainingError
-from slimft.files import atomic_file, write_atomically
+from slimft.files import atomic_file, write_atomically, write_table
 from slimft.runs.data_record import write_data_record
 from slimft.runs.directory import locked, prefix_of
 from slimft.runs.history import History
@@ -129,6 +129,10 @@ class RunDirectory:
         """Writes another file of the run."""
         write_atomically(self.path / name, text)
 
+    def write_table(self, name: str, rows: Iterable[Sequence]) -> None:
+        """Writes another file of the run, as CSV."""
+        write_table(self.path / name, rows)
+
     def write_json(self, name: str, value: object) -> None:
         """Writes another file of the run, as JSON."""
         self.write_text(name, json.dumps(value) + "\n")
@@ -163,6 +167,9 @@ class NoDirectory(RunDirectory):
         pass
 
     def write_result(self, result: Mapping[str, object], **details) -> None:
+        pass
+
+    def write_table(self, name: str, rows: Iterable[Sequence]) -> None:
         pass
 
     def write_traceback(self, error: Exception) -> str:
