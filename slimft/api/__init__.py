@@ -12,7 +12,9 @@ import inspect
 import os
 import pathlib
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from slimft.api.figures import Figures
 from slimft.api.keywords import read_keywords, step_from, without_slims_names
@@ -121,7 +123,7 @@ def evaluate(
     dataset: str | None = None,
     checkpoint: Checkpoint | str | os.PathLike | None = None,
     *,
-    train_dir: str | os.PathLike | None = None,
+    train_dir: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
     data_dir: str | os.PathLike | None = None,
     split: str | None = None,
     image_size: int | None = None,
@@ -130,30 +132,39 @@ def evaluate(
     head: str | None = None,
     averages: bool | None = None,
     labels: str | os.PathLike | None = None,
+    tta: str = "none",
+    top: int | Sequence[int] | None = None,
+    bootstrap: int | None = None,
+    threshold_for: str | Sequence[str] = (),
+    examples: int | None = None,
     **options,
 ) -> Figures:
     """Evaluates a checkpoint on every example of a split, once, as ``bin/evaluate`` does.
 
     `train_dir`, the directory of a run of `finetune`, is all it takes; without it give `model`, `dataset` and
-    `checkpoint`. What was chosen is said on standard error.
+    `checkpoint`. A list of several directories is an ensemble. What was chosen is said on standard error.
 
     Args:
         model, dataset, checkpoint, train_dir, data_dir, split: as of `slimft.evaluation.evaluate_in_full`.
         image_size, batch_size, precision, head, averages, labels: as of that, too.
+        tta, top, bootstrap, threshold_for, examples: as of `slimft.assessment.Asked`.
         options: `validation_share, test_share, split_seed, folds, fold, group, cache, grey_bits, labels_offset,
             image_key, label_key, longest_side, train_list`: how the data is split and read, in place of how the run
             does. Also slim's names of all of these.
 
     Returns:
-        The figures, a dictionary: see `slimft.evaluation.evaluate`.
+        The figures, a dictionary of what JSON has: what the command prints.
 
     Raises:
-        SlimftError: as `slimft.evaluation.evaluate_in_full`.
+        SlimftError: as `slimft.assessment.assess`.
     """
+    several = list(train_dir) if isinstance(train_dir, (list, tuple)) else None
+    if several is not None and (len(several) < 2 or checkpoint is not None):
+        raise UsageError(f"train_dir={several!r:.80}: an ensemble is of two runs or more, without a checkpoint")
     given = dict(
         model=model,
         dataset=dataset,
-        train_dir=train_dir,
+        train_dir=None if several else train_dir,
         data_dir=data_dir,
         image_size=image_size,
         batch_size=batch_size,
@@ -163,10 +174,28 @@ def evaluate(
     )
     given = {name: value for name, value in given.items() if value is not None}
     told = read_keywords("evaluate", given | options, (*given, *_DATA))
-    from slimft.evaluation import evaluate as run
+    tops = [top] if isinstance(top, (int, np.integer)) else top
+    for name, values in (("top", tops), ("bootstrap", [bootstrap]), ("examples", [examples])):
+        for value in values or ():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
+                raise UsageError(f"{name}={value!r:.80} must be a whole number")
+    from slimft.assessment import Asked, assess
+    from slimft.inference import find_network
 
+    asked = Asked(
+        tta=tta,
+        top=None if tops is None else [int(k) for k in tops],
+        bootstrap=bootstrap,
+        threshold_for=(threshold_for,) if isinstance(threshold_for, str) else tuple(threshold_for),
+        examples=examples,
+    )
+    of_data = {name: told.pop(name) for name in ("dataset", "data_dir") if name in told}
     chosen = {name: told.pop(name) for name in _DATA if name in told}
-    return Figures(run(**told, checkpoint=checkpoint, split=split, labels=labels, options=chosen))
+    size = told.pop("batch_size")
+    places = several or [told.pop("train_dir", None)]
+    networks = [find_network(**told, checkpoint=checkpoint, train_dir=place, labels=labels) for place in places]
+    found = assess(networks, **of_data, split=split, options=chosen, batch_size=size, asked=asked)
+    return Figures(found.result)
 
 
 @_front_door({})

@@ -22,7 +22,7 @@ from slimft.tasks import Scores, all_figures, task_names
 
 RESULT_FILE = "result.json"
 # What of `Result.result` the reports show, beside strings.
-_WHOLE = ("examples", "pixels", "step", "last_step")
+_WHOLE = ("examples", "examples_in_split", "pixels", "step", "last_step")
 _FIGURES = (*(figure.name for figure in all_figures()), *_WHOLE)
 _SPLITS = ("train", "validation", "test")
 # How the images of `Result.pictures` may be there.
