@@ -30,6 +30,9 @@ DISTRIBUTIONS = ["tensorflow-probability>=0.25,<0.26", *KERAS_2]
 # For bin/serve.
 SERVE = ["prometheus-client>=0.20", "python-multipart>=0.0.20", "starlette>=1.7,<2", "uvicorn>=0.34,<1"]
 
+# For bin/predict --features=FILE.parquet.
+PARQUET = ["pyarrow>=15"]
+
 # For bin/export --format=onnx, which also runs what it writes. tf2onnx 1.17 was tried, with TensorFlow 2.21.
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 
@@ -109,6 +112,7 @@ setup(
         "python2": PYTHON2,
         "legacy": [*DISTRIBUTIONS, *ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
         "distributions": DISTRIBUTIONS,
+        "parquet": PARQUET,
         "serve": SERVE,
         # For bin/export --format=onnx.
         "onnx": ONNX,
@@ -128,6 +132,7 @@ setup(
             *ESTIMATOR,
             *HUB,
             *ONNX,
+            *PARQUET,
             *PYTHON2,
             *SERVE,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),

@@ -188,9 +188,12 @@ class Classifier:
         Raises:
             UsageError: it is an ensemble, has several views, or ends in no layer that has weights.
         """
+        self._check_features()
+        return self._members[0].with_features(images)[1]
+
+    def _check_features(self) -> None:
         if len(self._members) > 1 or len(self._views) > 1:
             raise UsageError("features are those of one network, of images as they are; leave out --tta")
-        return self._members[0].features(images)
 
     def predict(self, images: Sequence[np.ndarray]) -> Predicted:
         """What an ensemble makes of a batch that each of its networks is given in a size of its own.
@@ -242,7 +245,8 @@ class Classifier:
 
         def of_batch(squares: list[list[np.ndarray]]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
             images = np.stack([square for [square] in squares])
-            return zip(self.probabilities(images), self.features(images))
+            self._check_features()
+            return zip(*self._members[0].with_features(images))
 
         return self._files(paths, batch_size, crop, grey_bits, of_batch)
 
@@ -314,20 +318,26 @@ class _Member:
         seen = []
         for view in range(len(self._views)):
             found = Predicted(*self._session.run(self._outputs, {self._images: images, self._view: view}))
-            if not np.isfinite(found.probabilities).all():
-                path = self.network.checkpoint.path
-                raise CheckpointError(f"{path}: the probabilities are not finite; nor are its weights")
+            self._check(found.probabilities)
             seen.append(found)
         mean = _mean(seen)
         if self._order is None:
             return mean
         return Predicted(mean.probabilities[:, self._order], mean.logs[:, self._order])
 
-    def features(self, images: np.ndarray) -> np.ndarray:
+    def with_features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities, and the features, of images as they are."""
         _check_shape(images)
         if self._features is None:
             raise UsageError(f"{self.network.spec.name} ends in no layer with weights: it has no features")
-        return self._session.run(self._features, {self._images: images})
+        found = self._session.run((self._outputs[0], self._features), {self._images: images})
+        self._check(found[0])
+        return found
+
+    def _check(self, probabilities: np.ndarray) -> None:
+        if not np.isfinite(probabilities).all():
+            path = self.network.checkpoint.path
+            raise CheckpointError(f"{path}: the probabilities are not finite; nor are its weights")
 
 
 def _check_shape(images: np.ndarray) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,22 +11,37 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from slimft.cli import common
-from slimft.cli.network_flags import define_network_flags, network_of
-from slimft.cli.predict_masks import OUTPUT_DIR, MaskFiles, json_of, names_of, shares_of, text_of
+from slimft.cli.image_arguments import IMAGES, ImageArguments
+from slimft.cli.network_flags import define_network_flags, networks_of
+from slimft.cli.predict_files import (
+    UNSURE,
+    Output,
+    Prediction,
+    SortedCopies,
+    check_parquet,
+    csv_file,
+    features_file,
+    names_of,
+    writable,
+)
+from slimft.cli.predict_masks import OUTPUT_DIR, MaskFiles, json_of, shares_of, text_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
+from slimft.cli.text_table import text_table
+from slimft.cli.thresholds import HELP as THRESHOLD_HELP
+from slimft.cli.thresholds import read_thresholds
 from slimft.data.class_names import ClassNames
-from slimft.data.file_dataset import PassedOver
-from slimft.data.image_formats import READABLE, SOME_SUFFIXES, find_images
+from slimft.data.image_formats import READABLE
+from slimft.data.views import TTA
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
-from slimft.local_paths import address_advice
 from slimft.messages import printable, say, stream_for_bars
+from slimft.tasks.decisions import decide
 
 DESCRIPTION = (
     "Classifies images and prints the likeliest classes of each with their probabilities; of a network for "
-    "segmentation, writes a mask and an overlay of each, and prints the largest classes. An IMAGE is a file "
-    f"({READABLE}) or a folder, of which all images count, those in folders below it too. "
+    "segmentation, writes a mask and an overlay of each, and prints the largest classes. "
+    f"{IMAGES.format(formats=READABLE)}. "
     "Give --model and --checkpoint, or --train_dir, a run of bin/finetune; what was chosen is said on standard "
     "error. With 1000 classes, or 1001 with background first, the names are ImageNet's; those of a run are in its "
     "labels.txt. Exit status: 0; 1 if an image could not be read, which is said on standard error; 2 if anything "
@@ -44,7 +59,7 @@ def define_flags(values: flags.FlagValues) -> None:
         checkpoint=", its last layer included",
         averages="Use",
         train_dir="Directory of a run of bin/finetune: the model, the image size, the checkpoint and the classes' "
-        "names are taken from it.",
+        "names are taken from it. Several, with commas, are an ensemble: their probabilities are averaged.",
     )
     flags.DEFINE_string(
         "labels",
@@ -53,6 +68,40 @@ def define_flags(values: flags.FlagValues) -> None:
         **define,
     )
     flags.DEFINE_integer("top", 5, "How many classes to print for each image.", lower_bound=1, **define)
+    flags.DEFINE_boolean(
+        "all_classes", False, "Tell the probability of every class, in --json, --csv and the text.", **define
+    )
+    flags.DEFINE_list("threshold", [], THRESHOLD_HELP, **define)
+    flags.DEFINE_enum(
+        "tta",
+        "none",
+        TTA,
+        "Test-time augmentation: average the probabilities over the image and its mirror image (flips), its centre "
+        "and corners of 7/8 of the sides (crops), or these and their mirror images (ten_crops).",
+        **define,
+    )
+    flags.DEFINE_string(
+        "csv",
+        None,
+        "A CSV file to write, with a row for each image (path, predicted, confidence), in place of the text.",
+        **define,
+    )
+    flags.DEFINE_string(
+        "copy_to",
+        None,
+        f"A new folder to copy the images to, into a folder for each class (and {UNSURE}, with --threshold).",
+        **define,
+    )
+    flags.DEFINE_string(
+        "features",
+        None,
+        "A file for what the last layer gets of each image (an embedding): .npy, whose rows are the images of "
+        "NAME.paths.csv beside it, or .parquet.",
+        **define,
+    )
+    flags.DEFINE_boolean(
+        "recursive", True, "Whether the images in folders below a folder that is named count too.", **define
+    )
     flags.DEFINE_float(
         "crop",
         1.0,
@@ -78,57 +127,114 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     """Runs the command on parsed flags and paths; returns the exit status."""
     if not 0 < values.crop <= 1:  # Nor nan.
         raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
-    network = network_of(values, labels=values.labels)
+    networks = networks_of(values, labels=values.labels)
     if not arguments:
         raise UsageError("name an image, or a folder of images")
-    if values.output_dir is not None and not network.task.targets.is_map:
-        raise UsageError(f"--output_dir={values.output_dir}: {network.spec.name} makes no masks")
-    paths, all_there = _find(arguments)
-    if not paths:
+    is_map = networks[0].task.targets.is_map
+    _check(values, networks, is_map)
+    images = ImageArguments("predict", arguments, values.recursive)
+    number = images.count()
+    if not number:
         return 2
     # What Pillow says of an odd but readable file, once a kind.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    if network.task.targets.is_map:
-        told = _segmented(network, values, arguments, paths)
+    summary: list[str] = []
+    if is_map:
+        told = _segmented(networks[0], values, images)
     else:
-        told = _classified(network, values, paths)
+        told = _classified(networks, values, images, summary)
     all_read = True
-    with _progress(len(paths)) as progress, contextlib.closing(told):
+    with _progress(number) as progress, contextlib.closing(told):
         for text in told:
             with _above(progress):
                 if isinstance(text, DataError):
                     all_read = False
-                    _report(text)
-                else:
+                    say(f"predict: {text}")
+                elif text is not None:
                     print(text, flush=True)
             progress.update()
-    return 0 if all_there and all_read else 1
+    for text in summary:
+        print(text, flush=True)
+    return 0 if images.all_there and all_read else 1
 
 
-def _classified(network: Network, values: flags.FlagValues, paths: list[str]) -> Iterator[str | DataError]:
-    """What to print of each image, or why it cannot be read."""
-    with common.quiet_standard_error():
-        from slimft.prediction import Classifier
-    with (
-        Classifier.of(network, values.top) as classifier,
-        contextlib.closing(
-            classifier.classify_files(paths, values.batch_size, values.crop, values.grey_bits)
-        ) as classified,
-    ):
-        for path, found in classified:
-            if isinstance(found, DataError):
-                yield found
-            else:
-                yield (_json if values.json else _table)(path, found, network.classes)
+def _check(values: flags.FlagValues, networks: list[Network], is_map: bool) -> None:
+    """Raises UsageError where flags do not go with the networks, or a file cannot be written."""
+    if values.output_dir is not None and not is_map:
+        raise UsageError(f"--output_dir={values.output_dir}: {networks[0].spec.name} makes no masks")
+    if is_map:
+        for name in ("csv", "copy_to", "features", "threshold", "tta", "all_classes"):
+            if values[name].present:
+                raise UsageError(f"--{name}: {networks[0].spec.name} says the class of each pixel, not of an image")
+        if len(networks) > 1:
+            raise UsageError(f"--train_dir={values.train_dir}: an ensemble classifies; name one run for masks")
+        return
+    if values.features and (len(networks) > 1 or values.tta != "none"):
+        why = f"--tta={values.tta}" if len(networks) == 1 else f"the {len(networks)} runs of --train_dir"
+        raise UsageError(f"--features={values.features} is of one network and of images as they are, not of {why}")
+    for name in ("csv", "features"):
+        if values[name].value is not None:
+            writable(values[name].value, f"--{name}")
+    if values.features and values.features.endswith(".parquet"):
+        check_parquet(values.features)
 
 
-def _segmented(
-    network: Network, values: flags.FlagValues, arguments: list[str], paths: list[str]
-) -> Iterator[str | DataError]:
+def _classified(
+    networks: list[Network], values: flags.FlagValues, images: ImageArguments, summary: list[str]
+) -> Iterator[str | DataError | None]:
+    """What to print of each image, None for nothing, or why it cannot be read; writes what is to be written.
+
+    Args:
+        networks, values, images: what to predict with, how, and of what.
+        summary: gets what to print at the end.
+    """
+    classes = networks[0].classes
+    thresholds = read_thresholds(values.threshold, classes)
+    decides = thresholds is not None
+    written = bool(values.csv or values.copy_to or values.features)
+    tell = _json if values.json else None if written else _table
+    counts: collections.Counter[int | None] = collections.Counter()
+    with contextlib.ExitStack() as stack:
+        outputs: list[Output] = []
+        if values.csv:
+            outputs.append(stack.enter_context(csv_file(values.csv, classes, values.all_classes, decides)))
+        if values.features:
+            outputs.append(stack.enter_context(features_file(values.features)))
+        if values.copy_to:
+            outputs.append(SortedCopies(values.copy_to, classes, images.folders, decides))
+        with common.quiet_standard_error():
+            from slimft.prediction import Classifier
+        top = classes.num_classes if values.all_classes else values.top
+        classifier = stack.enter_context(Classifier.of(networks, top, values.tta))
+        predict = classifier.predict_with_features if values.features else classifier.predict_files
+        found = predict(images, values.batch_size, values.crop, values.grey_bits)
+        for path, made in stack.enter_context(contextlib.closing(found)):
+            if isinstance(made, DataError):
+                for output in outputs:
+                    output.add_error(path, made)
+                yield made
+                continue
+            probabilities, features = made if values.features else (made, None)
+            decision = int(probabilities.argmax())
+            if decides:
+                decision = int(decide(probabilities[None], thresholds)[0])
+            one = Prediction(path, probabilities, None if decision < 0 else decision, features)
+            for output in outputs:
+                output.add(one)
+            counts[one.decision] += 1
+            yield tell and tell(one, classifier.top_of(probabilities), classes, decides)
+    if values.copy_to:
+        say(f"copied {sum(counts.values())} images to {values.copy_to}")
+    if written and not values.json and counts:
+        summary.append(_counts(counts, classes))
+
+
+def _segmented(network: Network, values: flags.FlagValues, images: ImageArguments) -> Iterator[str | DataError]:
     """Writes the masks of images; what to print of each, or why it cannot be read."""
     if values["crop"].present:
         raise UsageError(f"--crop={values.crop}: {network.spec.name} sees images whole; leave it out")
-    files = MaskFiles(values.output_dir or OUTPUT_DIR, arguments, paths)
+    paths = list(images)
+    files = MaskFiles(values.output_dir or OUTPUT_DIR, images.folders, paths)
     with common.quiet_standard_error():
         from slimft.segmenter import Segmenter
     tell = json_of if values.json else text_of
@@ -143,36 +249,6 @@ def _segmented(
                 continue
             shares = list(shares_of(mask, network.num_classes, values.top))
             yield tell(path, files.write(path, mask, pixels, names_of(network.classes)), shares, network.classes)
-
-
-def _find(arguments: list[str]) -> tuple[list[str], bool]:
-    """The images that the arguments name, and whether all of these are there; reports what is not."""
-    paths, wrong = [], []
-
-    def report(error: DataError):
-        wrong.append(error)
-        _report(error)
-
-    for argument in arguments:
-        if os.path.isdir(argument):
-            before = len(wrong)
-            found, others = find_images(argument, report)
-            for note in PassedOver.of_files(argument, others).notes():
-                say(f"predict: {note}, of {argument}")
-            if not found and len(wrong) == before:
-                report(DataError(f"{argument} holds no images ({SOME_SUFFIXES})"))
-            paths += found
-        elif os.path.lexists(argument):
-            paths.append(argument)
-        else:
-            advice = address_advice(argument)
-            missing = f"{argument} is not there; name a file or a folder"
-            report(DataError(f"{argument}: {advice}" if advice else missing))
-    return paths, not wrong
-
-
-def _report(error: DataError) -> None:
-    say(f"predict: {error}")
 
 
 def _progress(total: int):
@@ -193,17 +269,31 @@ def _above(progress):
     )
 
 
-def _table(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
-    lines = [printable(path), "rank  probability  class" + ("  name" if names.names else "")]
-    for rank, (number, probability) in enumerate(predictions, 1):
-        name = printable(names.describe(number)["name"] or "")
+def _table(one: Prediction, likeliest: list[tuple[int, float]], classes: ClassNames, decides: bool) -> str:
+    lines = [printable(one.path), "rank  probability  class" + ("  name" if classes.names else "")]
+    for rank, (number, probability) in enumerate(likeliest, 1):
+        name = printable(classes.describe(number)["name"] or "")
         lines.append(f"{rank:>4}  {probability:>11.4f}  {number:>5}  {name}".rstrip())
+    if decides:
+        is_sure = one.decision is not None
+        lines.append(f"decision: {printable(names_of(classes)[one.decision]) if is_sure else UNSURE}")
     return "\n".join(lines)
 
 
-def _json(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
-    described = [{**names.describe(number), "probability": probability} for number, probability in predictions]
-    return common.json_line({"path": path, "predictions": described})
+def _json(one: Prediction, likeliest: list[tuple[int, float]], classes: ClassNames, decides: bool) -> str:
+    described = [{**classes.describe(number), "probability": share} for number, share in likeliest]
+    decision = {"decision": one.decision if one.decision is None else classes.describe(one.decision)}
+    return common.json_line({"path": one.path, "predictions": described, **(decision if decides else {})})
+
+
+def _counts(counts: collections.Counter[int | None], classes: ClassNames) -> str:
+    """How many images are of each class, the most frequent first."""
+    names = names_of(classes)
+    rows = [
+        [UNSURE if number is None else printable(names[number]), f"{count:,}"]
+        for number, count in counts.most_common()
+    ]
+    return text_table(["class", "images"], rows, left=1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

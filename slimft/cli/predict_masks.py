@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from slimft.cli import common
+from slimft.cli.predict_files import names_of
 from slimft.data.class_names import ClassNames
 from slimft.data.masks import coloured
 from slimft.data.overlay import overlay
@@ -28,16 +29,15 @@ class MaskFiles:
 
     Args:
         output_dir: the folder, which is made if need be.
-        arguments: the files and folders that were named.
-        paths: the images that these come to.
+        folders: the folders that were named.
+        paths: the images, those in the folders too.
 
     Raises:
         UsageError: a mask would take the place of one of the images, or the folder cannot be made.
     """
 
-    def __init__(self, output_dir: str, arguments: Sequence[str], paths: Sequence[str]):
+    def __init__(self, output_dir: str, folders: Sequence[str], paths: Sequence[str]):
         self._folder = pathlib.Path(output_dir).expanduser()
-        folders = [argument for argument in arguments if os.path.isdir(argument)]
         inner = {path: _inner(path, folders) for path in paths}
         alike = collections.Counter(os.path.splitext(name)[0] for name in inner.values())
         # Of two images that are called alike but for their suffixes, or lie in different folders, all of the name.
@@ -97,11 +97,6 @@ def _inner(path: str, folders: Sequence[str]) -> str:
         if not inner.startswith(os.pardir):
             return inner
     return os.path.basename(path)
-
-
-def names_of(classes: ClassNames) -> list[str]:
-    """The classes' names; where nothing tells, their numbers."""
-    return list(classes.names or map(str, range(classes.num_classes)))
 
 
 def shares_of(mask: np.ndarray, num_classes: int, top: int) -> Iterator[tuple[int, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from PIL import Image, features
 
@@ -41,27 +41,53 @@ def find_images(
 ) -> tuple[list[str], list[str]]:
     """The files in a folder and the folders below it that have an image's suffix, in order, and the others.
 
-    What begins with a dot, and all below it, is neither.
-
     Args:
-        folder: the folder.
-        report: called with what is wrong with a folder that cannot be read, which is then left out.
+        folder, report: as of `walk_images`.
 
     Raises:
         DataError: a folder cannot be read, and there is no `report`.
     """
-
-    def fail(error: OSError):
-        wrong = DataError(f"{error.filename} cannot be read: {error.strerror}")
-        if report is None:
-            raise wrong
-        report(wrong)
-
     images, others = [], []
-    for directory, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = (name for name in folders if not name.startswith("."))
-        for name in files:
-            if not name.startswith("."):
-                found = images if name.lower().endswith(SUFFIXES) else others
-                found.append(pathlib.Path(directory, name))
-    return [str(path) for path in sorted(images)], [str(path) for path in sorted(others)]
+    for path, is_image in walk_images(folder, report):
+        (images if is_image else others).append(path)
+    return images, others
+
+
+def walk_images(
+    folder: str | os.PathLike, report: Callable[[DataError], None] | None = None, recursive: bool = True
+) -> Iterator[tuple[str, bool]]:
+    """The files in a folder and the folders below it, by name, and whether they have an image's suffix.
+
+    What begins with a dot, and all below it, is left out; no link to a folder is followed. No more than the names
+    of the folders on the way to a file stays in memory.
+
+    Args:
+        folder: the folder.
+        report: called with what is wrong with a folder that cannot be read, which is then left out.
+        recursive: whether the folders below it count.
+
+    Raises:
+        DataError: a folder cannot be read, and there is no `report`.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith("."))
+    except OSError as error:
+        wrong = DataError(f"{os.fspath(folder)} cannot be read: {error.strerror}")
+        if report is None:
+            raise wrong from None
+        report(wrong)
+        return
+    for name, is_folder in names:
+        path = str(pathlib.PurePath(folder, name))
+        if is_folder is None:
+            yield path, name.lower().endswith(SUFFIXES)
+        elif is_folder and recursive:
+            yield from walk_images(path, report)
+
+
+def _is_folder(entry: os.DirEntry) -> bool | None:
+    """Whether it is a folder to go into; None where it is none, False where it is a link to one."""
+    if not entry.is_dir():
+        return None
+    return not entry.is_symlink()

@@ -1,0 +1,81 @@
+"""--threshold: from which probability on a class is believed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from slimft.data.class_names import ClassNames
+from slimft.errors import DataError, UsageError
+from slimft.runs.checked_json import read_json
+
+# In a file: the thresholds by the classes' names or numbers. bin/evaluate writes one.
+THRESHOLDS = "thresholds"
+HELP = (
+    "From which probability on a class is believed: a number for all classes, CLASS:NUMBER (a name or its number) "
+    "for one, several with commas, or a JSON file that bin/evaluate wrote. An image is of the "
+    "likeliest class that reaches its threshold, and unsure where none does."
+)
+
+
+def read_thresholds(told: Sequence[str], classes: ClassNames) -> np.ndarray | None:
+    """The threshold of each class.
+
+    Args:
+        told: parts of the flag's value.
+        classes: the network's classes.
+
+    Returns:
+        float64 ``[classes]``, 0 where nothing is told of a class; None where nothing is told at all.
+
+    Raises:
+        UsageError: a part makes no sense, or names no class.
+        DataError: the file cannot be read.
+    """
+    if not told:
+        return None
+    if len(told) == 1 and told[0].endswith(".json"):
+        return _of_file(told[0], classes)
+    found = np.full(classes.num_classes, np.nan)
+    for_others = 0.0
+    for part in told:
+        name, colon, number = part.rpartition(":")
+        try:
+            value = float(number)
+        except ValueError:
+            value = np.nan
+        if not 0 <= value <= 1:
+            raise UsageError(f"--threshold={part}: {number or 'nothing'} is no number from 0 to 1")
+        if colon:
+            found[_index_of(name, classes, f"--threshold={part}")] = value
+        else:
+            for_others = value
+    return np.where(np.isnan(found), for_others, found)
+
+
+def _of_file(path: str, classes: ClassNames) -> np.ndarray:
+    file = os.path.expanduser(path)
+    value = read_json(file, 16 << 20).get(THRESHOLDS)
+    if not isinstance(value.raw, dict):
+        raise DataError(f'{path} is no file of thresholds: it has no object "{THRESHOLDS}" of numbers by class')
+    thresholds = np.zeros(classes.num_classes)
+    for name, one in value.object().items():
+        number = one.number()
+        if number is None or not 0 <= number <= 1:
+            raise DataError(f"{path}: the threshold of {name} is no number from 0 to 1")
+        thresholds[_index_of(name, classes, path)] = number
+    return thresholds
+
+
+def _index_of(name: str, classes: ClassNames, where: str) -> int:
+    names = classes.names or ()
+    if names.count(name) > 1:
+        raise UsageError(f"{where}: {name} is the name of {names.count(name)} classes; give the class's number")
+    if name in names:
+        return names.index(name)
+    if name.isascii() and name.isdigit() and int(name) < classes.num_classes:
+        return int(name)
+    known = f": {', '.join(names)}" if names and len(names) <= 20 else f", 0 to {classes.num_classes - 1}"
+    raise UsageError(f"{where}: {name or 'nothing'} is none of the {classes.num_classes} classes{known}")
