@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from slimft import write_checkpoint
+from slimft import assessment, write_checkpoint
 from slimft.cli import evaluate, predict
 from slimft.data import load_dataset
 from slimft.data.dataset import DataOptions
@@ -232,7 +232,7 @@ def test_the_worst_of_many_classes(make_run, make_images, tmp_path, monkeypatch,
     shown = [float(line.split()[-3]) for line in shown]
     assert shown == sorted(shown)
     assert shown == pytest.approx(sorted(row["f1"] for row in found["per_class"])[:40], abs=1e-4)
-    monkeypatch.setattr(evaluate, "_MOST_IN_JSON", 44)
+    monkeypatch.setattr(assessment, "MOST_IN_RESULT", 44)
     assert call(f"--train_dir={tmp_path / 'run'}") == 0
     assert result(capsys)[0] == {**found, "per_class": None}
 
