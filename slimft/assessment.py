@@ -48,8 +48,9 @@ class Asked:
 
     def of_classes(self) -> dict[str, object]:
         """By flag, what is asked for that only classes of whole images have."""
-        asked = {"tta": None if self.tta == "none" else self.tta, "top": self.top, "bootstrap": self.bootstrap}
+        asked: dict[str, object] = {"tta": None if self.tta == "none" else self.tta, "bootstrap": self.bootstrap}
         asked["threshold_for"] = ",".join(self.threshold_for) or None
+        asked["top"] = None if self.top is None else ",".join(map(str, self.top))
         return {flag: value for flag, value in asked.items() if value is not None}
 
 
