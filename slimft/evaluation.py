@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,16 @@ from slimft.checkpoint import Checkpoint
 from slimft.compat import tf
 from slimft.data import DataOptions, Dataset, pipeline
 from slimft.errors import CheckpointError
-from slimft.evaluation_data import choose_data
+from slimft.evaluation_data import ChosenData, choose_data
 from slimft.inference import Architecture, Network, find_network
 from slimft.messages import say
+from slimft.prediction import Classifier
 from slimft.progress_bar import PassBar
 from slimft.tasks import Scores, Task
+from slimft.tasks.classification_figures import ranks
+
+# What all probabilities of all examples take at most; of more, they are not kept.
+_MOST_BYTES = 2 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,12 +144,14 @@ class Evaluation:
         predictions: what the network makes of each example: `slimft.metrics.Predictions`; of a segmentation a
             list of `slimft.tasks.segmentation_scores.ImageScore`.
         dataset: the examples, with the network's classes.
+        ranks: in full, of each example how many classes are likelier than the true one, int32 ``[examples]``.
     """
 
     result: dict
     scores: Scores
     predictions: Any
     dataset: Dataset
+    ranks: np.ndarray | None = None
 
 
 def evaluate(
@@ -157,11 +166,11 @@ def evaluate(
         model, dataset, checkpoint, arguments: as of `evaluate_in_full`.
 
     Returns:
-        ``model, dataset, data_dir, split, examples, left_out, accuracy, balanced_accuracy, macro_f1, loss, step,
-        checkpoint, image_size, head, averages, precision, train_dir``; ``step`` is None where the checkpoint does
-        not tell, ``train_dir`` where it is of no run. Of a segmentation there are ``pixels, mean_iou,
-        pixel_accuracy, mean_accuracy, frequency_weighted_iou`` in place of the three figures before the loss, and
-        ``longest_side`` in place of the image size.
+        ``model, dataset, data_dir, split, examples, examples_in_split, left_out, accuracy, balanced_accuracy,
+        macro_f1, loss, step, checkpoint, image_size, head, averages, precision, train_dir, tta``; ``step`` is None
+        where the checkpoint does not tell, ``train_dir`` where it is of no run. Of a segmentation there are
+        ``pixels, mean_iou, pixel_accuracy, mean_accuracy, frequency_weighted_iou`` in place of the three figures
+        before the loss, ``longest_side`` in place of the image size, and no ``tta``.
     """
     return evaluate_in_full(model, dataset, checkpoint, **arguments).result
 
@@ -213,7 +222,7 @@ def evaluate_in_full(
 
 
 def evaluate_network(
-    network: Network,
+    network: Network | Sequence[Network],
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
     split: str | None = None,
@@ -224,30 +233,89 @@ def evaluate_network(
     """Evaluates a network that `find_network` found; as `evaluate_in_full`.
 
     Args:
-        network: the network.
+        network: the network, or those of an ensemble.
         dataset, data_dir, split, options, batch_size: as of `evaluate_in_full`.
         in_full: whether the predictions have the probabilities of all classes.
     """
-    chosen = choose_data(network, dataset, data_dir, split, options)
-    data, opened = chosen.dataset, network.checkpoint
-    network = network.sized(data.image_size).measured(batch_size)
-    scores, predictions = _predict(network, data, batch_size, in_full)
-    metrics = scores.summary()
+    networks = [network] if isinstance(network, Network) else list(network)
+    chosen = choose_data(networks[0], dataset, data_dir, split, options, networks[1:])
+    return evaluate_chosen(networks, [chosen], batch_size, in_full)[0]
+
+
+def evaluate_chosen(
+    networks: Sequence[Network],
+    chosen: Sequence[ChosenData],
+    batch_size: int = 64,
+    in_full: bool = False,
+    tta: str = "none",
+) -> list[Evaluation]:
+    """Evaluates a network, or an ensemble, on what `choose_data` chose, one after the other.
+
+    Args:
+        networks: one, or those whose probabilities are averaged.
+        chosen: the data.
+        batch_size: examples at a time.
+        in_full: whether there are `Evaluation.ranks`, and the predictions have the probabilities of all classes, if
+            these take at most 2 GB.
+        tta: over which views of each image the probabilities are averaged, one of `slimft.data.views.TTA`.
+
+    Raises:
+        UsageError: several networks or views, of a segmentation; or networks of different classes.
+        CheckpointError, RestoreError, DataError: as of `evaluate_in_full`.
+    """
+    suggested = chosen[0].dataset.image_size
+    networks = [one.sized(suggested).measured(batch_size) for one in networks]
+    averaged, evaluations = len(networks) > 1 or tta != "none", []
+    in_full = in_full and not networks[0].task.targets.is_map
+    with contextlib.ExitStack() as stack:
+        classifier = stack.enter_context(Classifier.of(networks, tta=tta)) if averaged else None
+        for number, one in enumerate(chosen):
+            kept = _Kept(one.dataset, networks[0].num_classes if in_full else None)
+            if classifier is not None:
+                scores = _score_means(classifier, one.dataset, batch_size, kept)
+            else:
+                scores = _score(networks[0], one.dataset, batch_size, kept)
+            result = _result(networks, one, scores, tta)
+            if number == 0 and not averaged:  # Not earlier: what is wrong with data or checkpoint stands alone.
+                networks[0].say()
+            say(*one.notes)
+            predictions = kept.predictions(networks[0])
+            evaluations.append(Evaluation(result, scores, predictions, one.dataset, kept.ranks))
+    return evaluations
+
+
+def _result(networks: Sequence[Network], chosen: ChosenData, scores: Scores, tta: str) -> dict[str, Any]:
+    """What `evaluate` returns; raises CheckpointError where the loss is not finite."""
+    data, metrics = chosen.dataset, scores.summary()
     if not np.isfinite(metrics["loss"]):
+        opened = networks[0].checkpoint
         raise CheckpointError(f"{opened.path}: the loss is {metrics['loss']}; its weights are not finite")
-    # Not earlier: what is wrong with the data or the checkpoint stands alone.
-    network.say()
-    for note in chosen.notes:
-        say(note)
     examples = metrics.pop("examples")
+    used = [_used(network, data) for network in networks]
+    common = {name: value if all(one[name] == value for one in used) else None for name, value in used[0].items()}
     result = {
-        "model": network.spec.name,
+        "model": common.pop("model"),
         "dataset": data.name,
         "data_dir": chosen.data_dir,
         "split": data.split,
         "examples": examples,
+        "examples_in_split": data.drawn_from or data.num_examples,
         "left_out": chosen.left_out,
         **metrics,
+        **common,
+    }
+    if not networks[0].task.targets.is_map:
+        result["tta"] = tta
+    if len(networks) > 1:
+        result["networks"] = used
+    return result
+
+
+def _used(network: Network, data: Dataset) -> dict[str, Any]:
+    """What is to be told of a network in a result."""
+    opened = network.checkpoint
+    return {
+        "model": network.spec.name,
         "step": int(np.asarray(opened["global_step"]).item()) if "global_step" in opened else None,
         "checkpoint": opened.path,
         **_sizes(network, data),
@@ -256,7 +324,6 @@ def evaluate_network(
         "precision": network.precision,
         "train_dir": None if network.run is None else str(network.run),
     }
-    return Evaluation(result, scores, predictions, data)
 
 
 def _sizes(network: Network, data: Dataset) -> dict[str, int]:
@@ -265,15 +332,92 @@ def _sizes(network: Network, data: Dataset) -> dict[str, int]:
     return {"image_size": network.image_size}
 
 
-def _predict(network: Network, data: Dataset, batch_size: int, in_full: bool) -> tuple[Scores, Any]:
-    """How good a network is on `data`, and what it makes of each example, in a graph of its own."""
-    size, task, notes = network.image_size, network.task, []
+def can_keep(data: Dataset, num_classes: int) -> bool:
+    """Whether the probabilities of all classes and examples fit into the memory that they may take."""
+    return 4 * data.num_examples * num_classes <= _MOST_BYTES
+
+
+class _Kept:
+    """What is kept of each batch.
+
+    Args:
+        data: the examples.
+        num_classes: of how many classes the probabilities are to be kept; None for none.
+    """
+
+    def __init__(self, data: Dataset, num_classes: int | None):
+        self.in_full = num_classes is not None
+        self._notes: list = []
+        self.ranks: np.ndarray | None = None
+        self._probabilities: np.ndarray | None = None
+        if num_classes is not None:
+            shape = (data.num_examples, num_classes)
+            self.ranks = np.zeros(data.num_examples, np.int32)
+            if can_keep(data, num_classes):
+                self._probabilities = np.zeros(shape, np.float32)
+
+    def add(self, task: Task, batch: dict[str, np.ndarray]) -> None:
+        """Adds what the task predicts of a batch, with ``targets`` and ``examples``."""
+        batch = dict(batch)
+        probabilities = batch.pop("probabilities", None)
+        if probabilities is not None and self.ranks is not None:
+            examples = batch["examples"]
+            self.ranks[examples] = ranks(batch["targets"], probabilities)
+            if self._probabilities is not None:
+                self._probabilities[examples] = probabilities
+        self._notes.append(task.note(batch))
+
+    def predictions(self, network: Network) -> Any:
+        made = network.task.predictions(self._notes, network.num_classes)
+        return dataclasses.replace(made, probabilities=self._probabilities) if self.in_full else made
+
+
+def _score(network: Network, data: Dataset, batch_size: int, kept: _Kept) -> Scores:
+    """How good a network is on `data`, in a graph of its own."""
+    size, task = network.image_size, network.task
     with tf.Graph().as_default():
         # The initializers never run, but after a deterministic run in this process they have to have a seed.
         tf.set_random_seed(0)
-        evaluator = build_evaluator(network.architecture, data.image_shape(size), batch_size, in_full=in_full)
+        shape = data.image_shape(size)
+        evaluator = build_evaluator(network.architecture, shape, batch_size, in_full=kept.in_full)
         with network.session() as session:
             data.prepare(size, several_passes=False)
             name = f"evaluating {data.split}"
-            scores = evaluator.run(session, data, keep=lambda batch: notes.append(task.note(batch)), name=name)
-    return scores, task.predictions(notes, network.num_classes)
+            return evaluator.run(session, data, keep=lambda batch: kept.add(task, batch), name=name)
+
+
+def _score_means(classifier: Classifier, data: Dataset, batch_size: int, kept: _Kept) -> Scores:
+    """How good the means over networks and views are on `data`."""
+    task = classifier.network.task
+    scores = task.scores(classifier.network.num_classes)
+    shapes = [data.image_shape(side) for side in classifier.sides()]
+    for side in dict.fromkeys(classifier.sides()):
+        data.prepare(side, several_passes=False)
+
+    def read(examples: np.ndarray) -> dict:
+        return {shape: data.read(examples, shape) for shape in set(shapes)}
+
+    batches = data.evaluation_batches(batch_size)
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as reader,
+        PassBar(f"evaluating {data.split}", data.num_examples) as bar,
+    ):
+        ahead = reader.submit(read, batches[0])
+        for number, examples in enumerate(batches):
+            images = ahead.result()
+            if number + 1 < len(batches):
+                ahead = reader.submit(read, batches[number + 1])
+            made = classifier.predict([images[shape] for shape in shapes])
+            labels = data.labels[examples]
+            batch = {
+                "examples": examples,
+                "targets": labels,
+                "probabilities": made.probabilities,
+                "predicted": made.probabilities.argmax(axis=1).astype(np.int32),
+                "confidence": made.probabilities.max(axis=1),
+                "losses": -np.take_along_axis(made.logs, labels[:, None].astype(np.int64), axis=1)[:, 0],
+            }
+            scores.add(batch, examples)
+            kept.add(task, batch)
+            bar.update(len(examples))
+    return scores

@@ -1,16 +1,18 @@
-"""Which examples a checkpoint is evaluated on: of its run's own data a split, of other data all of it."""
+"""Which examples checkpoints are evaluated on: of their run's own data a split, of other data all of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from slimft.data import WHOLE, DataOptions, Dataset, load_dataset, load_for_evaluation
 from slimft.data.dataset import OF_READING
 from slimft.data.fingerprint import Fingerprint, changes, leave_out
 from slimft.data.image_checks import check_images
-from slimft.data.loading import dataset_names, never_changes, task_of
+from slimft.data.loading import dataset_names, never_changes, some_examples, task_of
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
 from slimft.runs.data_record import read_data_record
@@ -28,12 +30,40 @@ class ChosenData:
         data_dir: where they are; None for the dataset's default.
         left_out: how many were left out because the run trained on them.
         notes: lines on what was chosen and why.
+        own: whether it is the run's own data.
     """
 
     dataset: Dataset
     data_dir: str | None
     left_out: int
     notes: tuple[str, ...]
+    own: bool = False
+
+    def without(self, others: Dataset, why: str) -> ChosenData:
+        """It without the images of `others`, whatever they are called; `why`, for a note, is what these are.
+
+        Raises:
+            DataError: nothing is left, or a file cannot be read.
+        """
+        found = frozenset(others.digests() or ())
+        ours = self.dataset.digests() or []
+        out = np.array([digest in found for digest in ours], bool)
+        if not out.any():
+            return self
+        if out.all():
+            raise DataError(f"{self.dataset.name} {self.dataset.split}: all {len(ours)} images are {why}")
+        number = int(np.count_nonzero(out))
+        note = f"left out: {number} {'image that is' if number == 1 else 'images that are'} {why}"
+        kept = self.dataset.select(np.flatnonzero(~out))
+        return dataclasses.replace(self, dataset=kept, notes=(*self.notes, note))
+
+    def sampled(self, count: int | None, seed: int) -> ChosenData:
+        """A sample of it, as of `slimft.data.loading.some_examples`, with a note."""
+        drawn = some_examples(self.dataset, count, seed, "examples")
+        if drawn.drawn_from is None:
+            return self
+        note = f"a sample: {drawn.num_examples} of {drawn.drawn_from} examples (--examples)"
+        return dataclasses.replace(self, dataset=drawn, notes=(*self.notes, note))
 
 
 def choose_data(
@@ -42,6 +72,7 @@ def choose_data(
     data_dir: str | os.PathLike | None = None,
     split: str | None = None,
     options: Mapping[str, object] | DataOptions | None = None,
+    others: Sequence[Network] = (),
 ) -> ChosenData:
     """Loads the examples to evaluate a network on.
 
@@ -58,9 +89,11 @@ def choose_data(
             validation. Of data that is not the run's own and has no splits, None is ``all``.
         options: fields of `slimft.data.DataOptions` in place of the run's, or of the defaults. If one says how to
             split, other data is split too.
+        others: further networks, of an ensemble. What their runs trained on is left out as well.
 
     Raises:
-        UsageError: the dataset or the split is unknown, or an option makes no sense.
+        UsageError: the dataset or the split is unknown, or an option makes no sense; the runs of an ensemble have
+            different data, and none is given.
         DataError: the data is missing or corrupt, or of other classes than the network; the run trained on all of
             it; or on which of it is not known.
     """
@@ -71,6 +104,8 @@ def choose_data(
             raise UsageError(f"--{flag}= is empty; give it a value, or leave it out")
     if dataset is None and settings is None:
         raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")
+    if dataset is None and data_dir is None:
+        _check_same_data((network, *others))
     dataset = dataset or settings.dataset
     if dataset in dataset_names() and task_of(dataset) != network.task.name:
         raise UsageError(
@@ -90,20 +125,67 @@ def choose_data(
         notes += changed
     else:
         splits = _others_splits(whole, split, options)
-    if settings and record is None and not never_changes(settings.dataset):
-        notes.append(f"{network.run} is of an earlier version and does not tell what it trained on: none left out")
-    chosen = _with_classes(_split_of(splits, dataset, split), network)
+    trained: set[str] = set()
+    for one in (network, *others):
+        known = record if one is network else read_data_record(one.run) if one.run else None
+        if known is not None:
+            trained |= known.trained
+        elif one.settings and not never_changes(one.settings.dataset):
+            notes.append(f"{one.run} is of an earlier version and does not tell what it trained on: none left out")
     total = sum(data.num_examples for data in splits.values())
+    left_out = 0
+    if split == WHOLE and WHOLE not in splits and network.task.name == "classification":
+        joined, left_out, said = _joined(splits, dataset, (network, *others))
+        splits, notes = {WHOLE: joined}, [*notes, *said]
+    chosen = _with_classes(_split_of(splits, dataset, split), network)
     whose = "the run's own" if own else "not the run's own" if settings else "of no run"
     notes = [_said_of(chosen, total, data_dir, whose, split), *chosen.notes, *notes]
     notes += check_images({chosen.split: chosen})
-    left_out = 0
-    if record is not None and chosen.split != "train":
-        chosen, left_out, names = leave_out(chosen, record.trained)
-        if left_out:
-            these = "image" if left_out == 1 else "images"
-            notes.append(f"left out: {left_out} {these} that the run trained on, such as {names[0]}")
-    return ChosenData(chosen, data_dir, left_out, tuple(notes))
+    if chosen.split == "train":
+        if own:
+            notes.append("the run trained on these examples: of others the figures are not as good")
+    elif trained:
+        chosen, number, said = _without_trained(chosen, trained, several=bool(others))
+        left_out, notes = left_out + number, [*notes, *said]
+    return ChosenData(chosen, data_dir, left_out, tuple(notes), own)
+
+
+def _check_same_data(networks: Sequence[Network]) -> None:
+    """Raises UsageError where the runs of an ensemble have data of other names, or in other places."""
+    first, *others = [one.settings for one in networks]
+    for network, settings in zip(networks[1:], others):
+        same = settings.dataset == first.dataset
+        if not same or not (never_changes(first.dataset) or _place(settings.data_dir) == _place(first.data_dir)):
+            raise UsageError(
+                f"{network.run} was trained on {settings.dataset} in {settings.data_dir}, and {networks[0].run} on "
+                f"{first.dataset} in {first.data_dir}; say with --dataset and --data_dir what to evaluate both on"
+            )
+
+
+def _joined(splits: dict[str, Dataset], name: str, networks: Sequence[Network]) -> tuple[Dataset, int, list[str]]:
+    """All splits that data has itself, as one; how many examples are not in it, and what is to be said of that."""
+    parts, left_out, notes = dict(splits), 0, []
+    trained = [one for one in networks if one.settings and one.settings.dataset == name]
+    if never_changes(name) and trained:  # There is no record, and none is needed.
+        left_out = parts.pop("train").num_examples
+        notes.append(f"left out: {left_out} images of the training split")
+    first, *others = parts.values()
+    return first.joined(others), left_out, notes
+
+
+def _without_trained(chosen: Dataset, trained: set[str], several: bool) -> tuple[Dataset, int, list[str]]:
+    """A split without what a run trained on; how many images that were, and what is to be said of them."""
+    who = "one of the runs" if several else "the run"
+    if several and trained.issuperset(chosen.digests() or [""]):
+        raise DataError(
+            f"{chosen.name} {chosen.split}: each of its {chosen.num_examples} images trained one of the runs, as "
+            "where each run has a fold of its own; evaluate each run by itself, or the ensemble on other data"
+        )
+    kept, left_out, names = leave_out(chosen, trained)
+    if not left_out:
+        return kept, 0, []
+    these = "image" if left_out == 1 else "images"
+    return kept, left_out, [f"left out: {left_out} {these} that {who} trained on, such as {names[0]}"]
 
 
 def _as_the_run_reads(network: Network, dataset: str) -> dict[str, object]:

@@ -228,8 +228,9 @@ def test_the_result(tiny, tmp_path, capsys):
     write_checkpoint(tmp_path / "tiny.npz", values)
     found = evaluate_in_full(tiny, "digits", str(tmp_path / "tiny.npz"))
     assert list(found.result) == [
-        "model", "dataset", "data_dir", "split", "examples", "left_out", "accuracy", "balanced_accuracy",
-        "macro_f1", "loss", "step", "checkpoint", "image_size", "head", "averages", "precision", "train_dir",
+        "model", "dataset", "data_dir", "split", "examples", "examples_in_split", "left_out", "accuracy",
+        "balanced_accuracy", "macro_f1", "loss", "step", "checkpoint", "image_size", "head", "averages",
+        "precision", "train_dir", "tta",
     ]  # fmt: skip
     expected = {"split": "test", "left_out": 0, "step": None, "image_size": 32, "head": "linear", "train_dir": None}
     assert {name: found.result[name] for name in expected} == expected and found.dataset.split == "test"

@@ -6,6 +6,7 @@ docs/api.md lists. Importing this package imports no TensorFlow; the functions d
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -13,7 +14,7 @@ import os
 import pathlib
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,21 @@ import numpy as np
 from slimft.api.child import run_in_child
 from slimft.api.figures import Figures
 from slimft.api.keywords import read_keywords, step_from, without_slims_names
+from slimft.api.predicting import predict_in_child, predict_sources, predict_to_file
 from slimft.api.predictions import ImagePredictions
 from slimft.checkpoint import Checkpoint
-from slimft.data import DataOptions
+from slimft.data import WHOLE, DataOptions
 from slimft.data.given import image_sources, write_manifest
-from slimft.data.image_files import FileSource, Source
 from slimft.data.views import TTA
 from slimft.ensemble import TrainDirs, find_networks
-from slimft.errors import DataError, SlimftError, UsageError
+from slimft.errors import SlimftError, UsageError
 from slimft.messages import say
-from slimft.runs.folds import ALL
+from slimft.runs.folds import ALL, is_cross_validation, read_folds
 from slimft.runs.settings import Settings
 from slimft.training.completion import complete, over_file
 
-__all__ = ["evaluate", "finetune", "load_run", "predict"]
+# The last is what the process that `predict` starts is asked for.
+__all__ = ["evaluate", "finetune", "load_run", "predict", "predict_to_file"]
 
 # How data is split and read to evaluate on it.
 _DATA = tuple(field.name for field in dataclasses.fields(DataOptions) if field.name != "train_examples")
@@ -194,7 +196,7 @@ def evaluate(
     dataset: str | None = None,
     checkpoint: Checkpoint | str | os.PathLike | None = None,
     *,
-    train_dir: str | os.PathLike | None = None,
+    train_dir: TrainDirs = None,
     data_dir: str | os.PathLike | None = None,
     split: str | None = None,
     image_size: int | None = None,
@@ -203,6 +205,11 @@ def evaluate(
     head: str | None = None,
     averages: bool | None = None,
     labels: str | os.PathLike | None = None,
+    tta: str = "none",
+    top: int | Sequence[int] | None = None,
+    bootstrap: int | None = None,
+    threshold_for: str | Sequence[str] = (),
+    examples: int | None = None,
     data: Any = None,
     child_process: bool = False,
     **options,
@@ -210,11 +217,12 @@ def evaluate(
     """Evaluates a checkpoint on every example of a split, once, as ``bin/evaluate`` does.
 
     `train_dir`, the directory of a run of `finetune`, is all it takes; without it give `model`, `dataset` and
-    `checkpoint`. What was chosen is said on standard error.
+    `checkpoint`. A list of several directories is an ensemble. What was chosen is said on standard error.
 
     Args:
         model, dataset, checkpoint, train_dir, data_dir, split: as of `slimft.evaluation.evaluate_in_full`.
         image_size, batch_size, precision, head, averages, labels: as of that, too.
+        tta, top, bootstrap, threshold_for, examples: as of `slimft.assessment.Asked`.
         data: in place of `dataset` and `data_dir`, as of `finetune`; what the run trained on is left out.
         child_process: as of `finetune`.
         options: `validation_share, test_share, split_seed, folds, fold, group, cache, grey_bits, labels_offset,
@@ -222,35 +230,14 @@ def evaluate(
             does. Also slim's names of all of these.
 
     Returns:
-        The figures, a dictionary: see `slimft.evaluation.evaluate`.
+        The figures, a dictionary of what JSON has: what the command prints.
 
     Raises:
-        SlimftError: as `slimft.evaluation.evaluate_in_full`.
+        SlimftError: as `slimft.assessment.assess`.
     """
-    if data is not None:
-        if dataset is not None or data_dir is not None:
-            raise UsageError("data, and dataset or data_dir: give one of them")
-        with tempfile.TemporaryDirectory(prefix="slimft-data-") as folder:
-            return evaluate(
-                model,
-                "csv",
-                checkpoint,
-                train_dir=train_dir,
-                data_dir=write_manifest(data, pathlib.Path(folder)),
-                split=split,
-                image_size=image_size,
-                batch_size=batch_size,
-                precision=precision,
-                head=head,
-                averages=averages,
-                labels=labels,
-                child_process=child_process,
-                **options,
-            )
     given = dict(
         model=model,
         dataset=dataset,
-        train_dir=train_dir,
         data_dir=data_dir,
         image_size=image_size,
         batch_size=batch_size,
@@ -259,14 +246,52 @@ def evaluate(
         averages=averages,
     )
     given = {name: value for name, value in given.items() if value is not None}
-    told = read_keywords("evaluate", given | options, (*given, *_DATA))
-    if child_process:
-        more = {"checkpoint": checkpoint, "split": split, "labels": labels}
-        return Figures(run_in_child("evaluate", {**given, **options, **more}))
-    from slimft.evaluation import evaluate as run
+    of_network = dict(checkpoint=checkpoint, train_dir=train_dir, labels=labels)
+    asked = dict(tta=tta, top=top, bootstrap=bootstrap, threshold_for=threshold_for, examples=examples)
+    with contextlib.ExitStack() as stack:
+        if data is not None:
+            if dataset is not None or data_dir is not None:
+                raise UsageError("data, and dataset or data_dir: give one of them")
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="slimft-data-"))
+            given |= {"dataset": "csv", "data_dir": str(write_manifest(data, pathlib.Path(folder)))}
+        told = read_keywords("evaluate", {**given, **options}, (*given, *_DATA))
+        if child_process:
+            return Figures(run_in_child("evaluate", {**given, **options, **of_network, "split": split, **asked}))
+        return Figures(_evaluate(told, of_network, split, **asked))
 
+
+def _evaluate(told: dict[str, Any], of_network: Mapping[str, Any], split: str | None, **asked) -> dict[str, Any]:
+    top = asked["top"]
+    tops = [top] if isinstance(top, (int, np.integer)) else top
+    for name, values in (("top", tops), ("bootstrap", [asked["bootstrap"]]), ("examples", [asked["examples"]])):
+        for value in values or ():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer))):
+                raise UsageError(f"{name}={value!r:.80} must be a whole number")
+    threshold_for = asked["threshold_for"]
+    from slimft.assessment import Asked, assess
+
+    wanted = Asked(
+        tta=asked["tta"],
+        top=None if tops is None else [int(k) for k in tops],
+        bootstrap=asked["bootstrap"],
+        threshold_for=(threshold_for,) if isinstance(threshold_for, str) else tuple(threshold_for),
+        examples=asked["examples"],
+    )
+    of_data = {name: told.pop(name) for name in ("dataset", "data_dir") if name in told}
     chosen = {name: told.pop(name) for name in _DATA if name in told}
-    return Figures(run(**told, checkpoint=checkpoint, split=split, labels=labels, options=chosen))
+    size = told.pop("batch_size")
+    networks = find_networks(**told, **of_network)
+    train_dir = of_network["train_dir"]
+    if not of_data and isinstance(train_dir, (str, os.PathLike)) and is_cross_validation(train_dir):
+        if split not in (None, "test", WHOLE) or chosen or wanted != Asked():
+            raise UsageError(
+                f"train_dir={os.fspath(train_dir)!r} is a cross-validation, evaluated as it is on what each fold "
+                "did not train on; name one fold, or other data"
+            )
+        from slimft.cross_validation.out_of_fold import evaluate_folds
+
+        return evaluate_folds(read_folds(train_dir), networks, batch_size=size).result
+    return assess(networks, **of_data, split=split, options=chosen, batch_size=size, asked=wanted).result
 
 
 @_front_door(_SLIMS_OF_PREDICTION)
@@ -321,54 +346,7 @@ def predict(
         labels=labels,
     )
     more = dict(tta=tta, crop=crop, batch_size=batch_size)
-    if not child_process:
-        return _predict(sources, of_network, **more)
-    with tempfile.TemporaryDirectory(prefix="slimft-images-") as folder:
-        paths = [_in_a_file(source, folder, number) for number, source in enumerate(sources)]
-        file = os.path.join(folder, "probabilities.npy")
-        answer = run_in_child("predict_to_file", {"file": file, "paths": paths, "of_network": of_network, **more})
-        names = tuple(source.name for source in sources)
-        errors = {int(index): text for index, text in answer["errors"].items()}
-        return ImagePredictions(names, tuple(answer["class_names"]), np.load(file), errors)
-
-
-def predict_to_file(file: str, paths: list[str], of_network: dict, **more) -> dict:
-    """For the process that `predict` starts: writes the probabilities to a file; returns the rest."""
-    found = _predict([FileSource(path) for path in paths], of_network, **more)
-    np.save(file, found.probabilities)
-    return {"class_names": found.class_names, "errors": found.errors}
-
-
-def _in_a_file(source: Source, folder: str, number: int) -> str:
-    if isinstance(source, FileSource):
-        return os.path.abspath(source.path)
-    path = os.path.join(folder, f"{number}.png")
-    pathlib.Path(path).write_bytes(source.open())
-    return path
-
-
-def _predict(
-    sources: Iterable[Source], of_network: dict, tta: str, crop: float, batch_size: int
-) -> ImagePredictions:
-    networks = find_networks(**of_network)
-    from slimft.prediction import Classifier
-    from slimft.progress_bar import PassBar
-
-    names, rows, errors = [], [], {}
-    sources = list(sources)
-    with Classifier.of(networks, tta=tta) as classifier, PassBar("predicting", len(sources)) as bar:
-        classes = classifier.classes
-        for name, found in classifier.predict_sources(sources, batch_size, crop):
-            if isinstance(found, DataError):
-                say(str(found))
-                errors[len(names)] = str(found)
-                found = np.full(classes.num_classes, np.nan, np.float32)
-            names.append(name)
-            rows.append(found)
-            bar.update()
-    class_names = classes.names or tuple(map(str, range(classes.num_classes)))
-    probabilities = np.array(rows, np.float32).reshape(len(rows), classes.num_classes)
-    return ImagePredictions(tuple(names), tuple(class_names), probabilities, errors)
+    return (predict_in_child if child_process else predict_sources)(sources, of_network, **more)
 
 
 @_front_door({})

@@ -4,48 +4,50 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from slimft.cli import common
 from slimft.cli.evaluate_folds import is_out_of_fold, out_of_fold
-from slimft.cli.network_flags import define_network_flags, network_of
+from slimft.cli.network_flags import define_network_flags, networks_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
-from slimft.cli.text_table import text_table
 from slimft.data import SPLITS, WHOLE, dataset_names
 from slimft.data.dataset import OF_READING
+from slimft.data.views import TTA
 from slimft.errors import UsageError
-from slimft.files import atomic_file
+from slimft.files import atomic_file, write_atomically
 from slimft.messages import say
-from slimft.tasks import Task
-from slimft.tasks.base import show
 from slimft.tasks.classification_scores import Predictions
 
+if TYPE_CHECKING:
+    from slimft.assessment import Assessment
+
 DESCRIPTION = (
-    "Evaluates a checkpoint on every example of a split, once. --train_dir names a run of bin/finetune and is "
-    "all it takes; without it give --model, --dataset and --checkpoint. What was chosen and each class's figures "
-    "are printed on standard error; the last line on standard output is the result as JSON."
+    "Evaluates a checkpoint, or an ensemble of several, on every example of a split, once. --train_dir names a run "
+    "of bin/finetune and is all it takes; without it give --model, --dataset and --checkpoint. What was chosen and "
+    "each class's figures are printed on standard error; the last line on standard output is the result as JSON."
 )
 _DATA_FLAGS = ("validation_share", "test_share", "split_seed", "folds", "fold", "group", "train_list", *OF_READING)
-# Classes in the table, and in the JSON.
-_MOST_ROWS = 40
-_MOST_IN_JSON = 1000
-# What tells the worst classes, by the task; how that is called; and what counts examples or pixels.
-_WORST_BY = {"classification": "f1", "segmentation": "iou"}
-_TITLES = {"f1": "F1", "iou": "IoU"}
-_COUNTS = ("examples", "pixels")
+# Classes of which the file of predictions has the probabilities unless it is told otherwise.
+_MOST_COLUMNS = 200
 
 
 def define_flags(values: flags.FlagValues) -> None:
     """Defines the command's flags, and slim's spelling of them as aliases."""
     define = {"flag_values": values}
     define_network_flags(
-        values, train_dir="Directory of a run of bin/finetune.", checkpoint="", averages="Evaluate"
+        values,
+        train_dir="Directory of a run of bin/finetune; several (A,B,C) are an ensemble, whose probabilities are "
+        "averaged, on the data of the first.",
+        checkpoint="",
+        averages="Evaluate",
     )
     flags.DEFINE_string("dataset", None, f"The data: {', '.join(dataset_names())}.", **define)
     flags.DEFINE_alias("dataset_name", "dataset", flag_values=values)
@@ -63,11 +65,63 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_alias("dataset_split_name", "split", flag_values=values)
     define_setting_flags(values, _DATA_FLAGS)
     flags.DEFINE_integer("batch_size", 64, "Images at a time.", lower_bound=1, **define)
+    flags.DEFINE_integer(
+        "examples",
+        None,
+        "Evaluate so many examples of the split only, of each class its share; which, follows from their names and "
+        "the run's --split_seed.",
+        lower_bound=1,
+        **define,
+    )
+    flags.DEFINE_enum(
+        "tta",
+        "none",
+        TTA,
+        "Test-time augmentation: average the probabilities over an image and its mirror image (flips), over five "
+        "crops of 7/8 of its sides (crops), or over these and their mirror images (ten_crops).",
+        **define,
+    )
+    flags.DEFINE_list(
+        "top",
+        None,
+        "K,...: also tell how often the right class is among the K likeliest; by default 5 where there are more "
+        "than 10 classes.",
+        **define,
+    )
+    flags.DEFINE_integer(
+        "bootstrap",
+        None,
+        "Resamples that 95 % intervals come from, 0 for none; by default 1000, without intervals of areas under "
+        "curves where these would take long. Where the data has groups (--group), these are drawn, else images.",
+        lower_bound=0,
+        upper_bound=1_000_000,
+        **define,
+    )
+    flags.DEFINE_multi_string(
+        "threshold_for",
+        None,
+        "recall:R or precision:P, and of one class recall:R:CLASS, repeated: choose on the validation split from "
+        "which probability on each class is said, so that its recall or precision is that; then tell what this "
+        "reaches on the evaluated split.",
+        **define,
+    )
+    flags.DEFINE_string(
+        "thresholds_file",
+        None,
+        "A JSON file to write these thresholds to, for bin/predict --threshold=FILE.json.",
+        **define,
+    )
     flags.DEFINE_string(
         "predictions",
         None,
         "A CSV file to write with each example's name, label, predicted class and confidence; of a segmentation "
         "with each image's mean IoU and pixel accuracy.",
+        **define,
+    )
+    flags.DEFINE_boolean(
+        "probabilities",
+        None,
+        f"Whether --predictions has the probabilities of all classes; by default of at most {_MOST_COLUMNS}.",
         **define,
     )
     define_slim_flags(values)
@@ -79,44 +133,71 @@ def evaluate(values: flags.FlagValues) -> None:
         missing = next(name for name in ("model", "dataset", "checkpoint") if values[name].value is None)
         raise UsageError(f"--{missing} is missing; give it, or --train_dir of a run of bin/finetune")
     if is_out_of_fold(values):
-        common.print_result(out_of_fold(values, _writable(values.predictions)))
+        common.print_result(out_of_fold(values, _writable(values, "predictions")))
         return
-    network = network_of(values)
-    if values.dataset is None and network.run is None:
+    networks = networks_of(values)
+    if values.dataset is None and networks[0].run is None:
         raise UsageError("--dataset is missing; give it, or --train_dir of a run of bin/finetune")
-    table_file = _writable(values.predictions)
+    table_file, thresholds_file = (_writable(values, flag) for flag in ("predictions", "thresholds_file"))
+    if thresholds_file is not None and not values.threshold_for:
+        raise UsageError(
+            f"--thresholds_file={values.thresholds_file} needs --threshold_for, such as --threshold_for=recall:0.95"
+        )
     with common.quiet_standard_error():
-        from slimft import evaluation
+        from slimft import assessment
+        from slimft.cli.evaluation_text import text_of
 
     options = {name: values[name].value for name in _DATA_FLAGS if values[name].present}
-    found = evaluation.evaluate_network(
-        network, values.dataset, values.data_dir, values.split, options, values.batch_size
+    asked = assessment.Asked(
+        tta=values.tta,
+        top=_numbers(values.top),
+        bootstrap=values.bootstrap,
+        threshold_for=values.threshold_for or (),
+        examples=values.examples,
     )
-    class_names = found.dataset.class_names
-    per_class = found.scores.per_class(class_names)
-    # How far confidence is from accuracy; a segmentation does not tell.
-    more = {} if network.task.targets.is_map else {"ece": found.scores.calibration()["ece"]}
-    say(*_text(network.task, found.result, per_class, more).split("\n"))
+    found = assessment.assess(
+        networks, values.dataset, values.data_dir, values.split, options, values.batch_size, asked
+    )
+    say(*text_of(networks[0].task, found))
     if table_file is not None:  # If that fails, the figures have been told.
-        _write_predictions(table_file, found)
-    listed = per_class if len(per_class) <= _MOST_IN_JSON else None
-    common.print_result({**found.result, **more, "per_class": listed})
+        _write_predictions(table_file, found, values.probabilities)
+    if thresholds_file is not None and found.thresholds is not None:
+        told = found.thresholds.to_json(found.result)
+        write_atomically(thresholds_file, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    common.print_result(found.result)
 
 
-def _writable(path: str | None) -> pathlib.Path | None:
+def _numbers(told: Sequence[str] | None) -> tuple[int, ...] | None:
+    """Those of --top; raises UsageError for what is none."""
+    if told is None:
+        return None
+    if not all(text.isascii() and text.isdigit() for text in told):
+        raise UsageError(f"--top={','.join(told)} must be whole numbers with commas between them, such as 1,5")
+    return tuple(map(int, told))
+
+
+def _writable(values: flags.FlagValues, flag: str) -> pathlib.Path | None:
     """The file to write, found out before the work is done; raises UsageError where there is no folder for it."""
+    path = values[flag].value
     if not path:
         return None
     file = pathlib.Path(path).expanduser().resolve()
     # It is replaced, which a device must not be.
     if (file.exists() and not file.is_file()) or not os.access(file.parent, os.W_OK):
-        raise UsageError(f"--predictions={path} cannot be written; name a file in a folder that is there")
+        raise UsageError(f"--{flag}={path} cannot be written; name a file in a folder that is there")
     return file
 
 
-def _write_predictions(file: pathlib.Path, found) -> None:
-    """Writes a row for each example of an `Evaluation`, all of it or nothing."""
-    rows = _rows_of_classes(found) if isinstance(found.predictions, Predictions) else _rows_of_maps(found)
+def _write_predictions(file: pathlib.Path, found: Assessment, in_full: bool | None) -> None:
+    """Writes a row for each example, all of it or nothing.
+
+    Args:
+        file: the CSV file.
+        found: what was found.
+        in_full: whether with the probabilities of all classes; None for where there are not too many.
+    """
+    is_map = not isinstance(found.evaluation.predictions, Predictions)
+    rows = _rows_of_maps(found.evaluation) if is_map else _rows_of_classes(found, in_full)
     with atomic_file(file) as stream:
         # Names of files may be no Unicode: they are written as the bytes they are.
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
@@ -124,11 +205,19 @@ def _write_predictions(file: pathlib.Path, found) -> None:
         text.detach()  # Which flushes, and leaves the stream open.
 
 
-def _rows_of_classes(found) -> Iterator[list]:
-    names, made = found.dataset.class_names, found.predictions
-    yield ["name", "label", "predicted", "confidence"]
+def _rows_of_classes(found: Assessment, in_full: bool | None) -> Iterator[list]:
+    data, made = found.evaluation.dataset, found.evaluation.predictions
+    names = data.class_names
+    shares = made.probabilities if (len(names) <= _MOST_COLUMNS if in_full is None else in_full) else None
+    if in_full and shares is None:
+        say("--predictions: without the probabilities of all classes, which take more than 2 GB of memory")
+    decided = None if found.thresholds is None else found.thresholds.decisions()
+    columns = ["name", "label", "predicted", "confidence", *(["decision"] if decided else [])]
+    yield [*columns, *(f"probability_{name}" for name in names if shares is not None)]
     for index, (label, predicted, confidence) in enumerate(zip(made.labels, made.predicted, made.confidence)):
-        yield [found.dataset.describe(index), names[label], names[predicted], f"{confidence:.6f}"]
+        row = [data.describe(index), names[label], names[predicted], f"{confidence:.6f}"]
+        row += [decided[index]] if decided else []
+        yield [*row, *(f"{share:.6g}" for share in (shares[index] if shares is not None else ()))]
 
 
 def _rows_of_maps(found) -> Iterator[list]:
@@ -136,28 +225,6 @@ def _rows_of_maps(found) -> Iterator[list]:
     for one in found.predictions:  # Without a value where a mask is all void.
         figures = ("" if value is None else f"{value:.6f}" for value in (one.mean_iou, one.pixel_accuracy))
         yield [found.dataset.describe(one.index), *figures]
-
-
-def _text(task: Task, result: dict, per_class: list[dict], more: dict[str, float]) -> str:
-    """The figures for a person: a table of the classes, or of the worst of them, and a summary."""
-    shown, note = per_class, ""
-    columns = list(per_class[0])
-    by = _WORST_BY[task.name]
-    if len(per_class) > _MOST_ROWS:
-        known = [row for row in per_class if row[by] is not None]
-        shown = sorted(known, key=lambda row: row[by])[:_MOST_ROWS]
-        title = _TITLES.get(by, by)
-        note = f"\nthese are the {len(shown)} of {len(per_class)} classes with the lowest {title}"
-    rows = [[_cell(name, row[name]) for name in columns] for row in shown]
-    table = text_table(columns, rows, left=1)
-    weights = " of the weights' moving averages" if result["averages"] else ""
-    told = [f"{figure.short} {show(result[figure.name])}" for figure in task.figures]
-    told += [f"calibration error (ECE) {value:.4f}" for value in more.values()]
-    return f"{table}{note}\n{result['split']}{weights}: {', '.join(told)}"
-
-
-def _cell(column: str, value) -> str:
-    return value if column == "class" else f"{value:,}" if column in _COUNTS else show(value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

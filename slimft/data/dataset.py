@@ -119,6 +119,9 @@ class Dataset:
         min_area: the least share of an image's area that training may crop it to.
         notes: what the user is to be told of the data, the same for all its splits: what was passed over, what
             stays together. A line each.
+        groups: int64 ``[examples]``: what belongs together, such as one patient's images, has the same number; None
+            where the data does not tell.
+        drawn_from: how many examples there were of which these were drawn; None where they are all.
     """
 
     name: str
@@ -131,6 +134,8 @@ class Dataset:
     max_shift: float
     min_area: float = 1.0
     notes: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    drawn_from: int | None = None
 
     # The task that its targets are for, of `slimft.tasks`.
     task: ClassVar[str] = "classification"
@@ -220,7 +225,19 @@ class Dataset:
     def select(self, indices: np.ndarray) -> Dataset:
         """The dataset of some of the examples, in the order of `indices`."""
         images = self.images[indices] if self.in_memory else self.images.select(indices)
-        return dataclasses.replace(self, images=images, labels=self.labels[indices])
+        groups = None if self.groups is None else self.groups[indices]
+        return dataclasses.replace(self, images=images, labels=self.labels[indices], groups=groups)
+
+    def joined(self, others: Sequence[Dataset]) -> Dataset:
+        """The examples of this split and, behind them, of others of the same data, as the split ``all``."""
+        parts = (self, *others)
+        if self.in_memory:
+            images = np.concatenate([part.images for part in parts])
+        else:
+            images = self.images.joined([part.images for part in others])
+        groups = None if self.groups is None else np.concatenate([part.groups for part in parts])
+        labels = np.concatenate([part.labels for part in parts])
+        return dataclasses.replace(self, split=WHOLE, images=images, labels=labels, groups=groups)
 
     def keys(self) -> list[str] | None:
         """What each example is known by from run to run, such as its path below `--data_dir`; None of an array."""

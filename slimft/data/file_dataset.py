@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import os
 import re
@@ -178,7 +179,7 @@ def file_splits(examples: Examples, options: DataOptions) -> dict[str, Dataset]:
     parts, notes = drawn_parts(examples, options)
     if examples.folds is not None:
         _check_training(examples.place, labels, class_names, parts)
-    return _datasets(examples, labels, class_names, parts, options, notes)
+    return _datasets(examples, labels, class_names, parts, options, notes, _groups(examples, options))
 
 
 def drawn_parts(examples: Examples, options: DataOptions) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
@@ -234,7 +235,10 @@ def splits_to_evaluate(
         parts = examples.own_parts()
         if examples.groups is not None:
             notes = _apart(examples, parts, _names_of(examples, examples.groups), "the data's own splits")
-    return _datasets(examples, labels, names, parts, options, notes)
+    groups = None
+    with contextlib.suppress(UsageError):  # Other data need not have what --group finds in the run's.
+        groups = _groups(examples, options)
+    return _datasets(examples, labels, names, parts, options, notes, groups)
 
 
 def _class_names(examples: Examples) -> list[str]:
@@ -243,12 +247,27 @@ def _class_names(examples: Examples) -> list[str]:
     return [str(label) for label in range(int(examples.labels.max(initial=-1)) + 1)]
 
 
-def _datasets(examples, labels, class_names, parts, options, notes) -> dict[str, Dataset]:
+def _groups(examples: Examples, options: DataOptions) -> np.ndarray | None:
+    """A number for each example, the same for those that belong together; None where the data does not tell."""
+    if options.group == "" or (examples.groups is None and not options.group):
+        return None
+    units, _ = _units(examples, options)
+    return np.unique(units, return_inverse=True)[1].astype(np.int64)
+
+
+def _datasets(examples, labels, class_names, parts, options, notes, groups) -> dict[str, Dataset]:
     images = ImageFiles(examples.sources, cache=options.cache, grey_bits=options.grey_bits)
     common = {"class_names": tuple(class_names), "image_size": None, "flip": True, "max_shift": 0.0}
     common |= {"min_area": _MIN_AREA, "notes": (*examples.notes, *alike(class_names), *notes)}
     return {
-        split: Dataset(examples.name, split, images.select(part), labels[part], **common)
+        split: Dataset(
+            examples.name,
+            split,
+            images.select(part),
+            labels[part],
+            groups=None if groups is None else groups[part],
+            **common,
+        )
         for split, part in parts.items()
     }
 

@@ -199,6 +199,12 @@ class ImageFiles:
         selected._indices = self._of_sources(np.asarray(indices, np.int64))
         return selected
 
+    def joined(self, others: Sequence[ImageFiles]) -> ImageFiles:
+        """These images and, behind them, others that were selected from the same."""
+        joined = self.select(np.arange(len(self)))
+        joined._indices = np.concatenate([one._of_sources(np.arange(len(one))) for one in (self, *others)])
+        return joined
+
     def read(self, indices: Sequence[int] | np.ndarray, side: int) -> np.ndarray:
         """Reads images, from the cache where it has them.
 

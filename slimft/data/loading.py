@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import os
@@ -72,7 +73,7 @@ def load_dataset(
 
         splits = file_splits(module.find(folder, options), options)
     if options.train_examples is not None:
-        splits["train"] = _some_examples(splits["train"], options)
+        splits["train"] = _some_to_train(splits["train"], options)
     return splits
 
 
@@ -147,14 +148,44 @@ def _expanded(data_dir: str | pathlib.Path | None) -> pathlib.Path | None:
     return None if data_dir is None else pathlib.Path(os.path.expanduser(data_dir))
 
 
-def _some_examples(train: Dataset, options: DataOptions) -> Dataset:
+def some_examples(data: Dataset, count: int | None, seed: int, flag: str) -> Dataset:
+    """Some of the examples of a split, of each class its share but one at least; which, follows from their names.
+
+    Args:
+        data: the split; of one that was drawn already, as many are drawn again.
+        count: how many; None for all. All too, if there are not more.
+        seed: integer from 0 to 2**31 - 1.
+        flag: what asks for them, for a message.
+
+    Raises:
+        UsageError: there are more classes than that.
+    """
+    if count is None or count >= data.num_examples:
+        return data
+    _check_number(data, count, flag)
+    drawn = data.select(subset(_strata(data), _names(data), count, seed, "examples"))
+    return dataclasses.replace(drawn, drawn_from=data.drawn_from or data.num_examples)
+
+
+def _some_to_train(train: Dataset, options: DataOptions) -> Dataset:
     count = options.train_examples
-    labels = np.zeros(train.num_examples, np.int32) if train.task == "segmentation" else train.labels
-    classes = len(np.unique(labels))
     if count > train.num_examples:
         raise UsageError(f"--train_examples={count}: {train.name} has only {train.num_examples} to train on")
+    _check_number(train, count, "train_examples")
+    return train.select(subset(_strata(train), _names(train), count, options.split_seed))
+
+
+def _check_number(data: Dataset, count: int, flag: str) -> None:
+    classes = len(np.unique(_strata(data)))
     if count < classes:
-        raise UsageError(f"--train_examples={count}: {train.name} has {classes} classes, and each needs one")
+        raise UsageError(f"--{flag}={count}: {data.name} has {classes} classes, and each needs one")
+
+
+def _strata(data: Dataset) -> np.ndarray:
+    """What each example is drawn among: its class; all images with masks are alike."""
+    return np.zeros(data.num_examples, np.int32) if data.task == "segmentation" else data.labels
+
+
+def _names(data: Dataset) -> list[str]:
     # The examples of an array never change: there, the number of one is its name.
-    names = train.keys() or [str(index) for index in range(train.num_examples)]
-    return train.select(subset(labels, names, count, options.split_seed))
+    return data.keys() or [str(index) for index in range(data.num_examples)]

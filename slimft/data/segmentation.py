@@ -35,6 +35,7 @@ class SegmentationDataset:
         longest_side: an image whose longer side is longer, in pixels, is scaled down to that, before a network sees
             it; in training its mask too.
         notes: what the user is to be told of the data, the same for all its splits, a line each.
+        drawn_from: how many images there were of which these were drawn; None where they are all.
     """
 
     name: str
@@ -44,6 +45,7 @@ class SegmentationDataset:
     class_names: tuple[str, ...]
     longest_side: int = DataOptions.longest_side
     notes: tuple[str, ...] = ()
+    drawn_from: int | None = None
 
     task: ClassVar[str] = "segmentation"
     in_memory: ClassVar[bool] = False

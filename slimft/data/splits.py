@@ -71,7 +71,9 @@ def draw(
     return {split: np.flatnonzero(which[units.of]) for split, which in chosen.items()}
 
 
-def subset(labels: np.ndarray, names: Sequence[str], count: int, seed: int) -> np.ndarray:
+def subset(
+    labels: np.ndarray, names: Sequence[str], count: int, seed: int, purpose: str = "train_examples"
+) -> np.ndarray:
     """Draws `count` examples, of each class its share but one at least: those of the smallest hash.
 
     Args:
@@ -79,9 +81,10 @@ def subset(labels: np.ndarray, names: Sequence[str], count: int, seed: int) -> n
         names: the examples' names.
         count: how many: at least the number of classes that occur, at most that of the examples.
         seed: integer from 0 to 2**31 - 1.
+        purpose: what they are drawn for.
     """
     counts = np.bincount(labels)
-    place = np.array([unit(name, seed, "train_examples") for name in names])
+    place = np.array([unit(name, seed, purpose) for name in names])
     order = np.lexsort((place, labels))
     position = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.sort(order[position < np.repeat(_apportion_to_all(counts, count), counts)])

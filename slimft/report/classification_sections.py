@@ -14,7 +14,7 @@ from slimft.report.class_parts import (
 from slimft.report.figures import calibration_chart
 from slimft.report.label_errors import label_errors
 from slimft.report.markup import Html, join, section, table, tag
-from slimft.report.texts import MISSING, count, percent, share, wilson_interval
+from slimft.report.texts import MISSING, count, percent, share, some_of, wilson_interval
 from slimft.runs.result import Result
 
 # Classes at each end of a long table that are shown by themselves.
@@ -31,7 +31,7 @@ class ClassificationSections:
     )
 
     def evaluated(self, result: Result) -> str:
-        return f"{count(result.figure('examples'))} examples"
+        return f"{some_of(result.figure('examples'), result.figure('examples_in_split'))} examples"
 
     def headline(self, result: Result) -> list[tuple[str, str, str]]:
         examples, accuracy = result.figure("examples"), result.figure("accuracy")

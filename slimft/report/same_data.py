@@ -41,7 +41,7 @@ def examples_of(runs: Sequence[RunFiles], split: str) -> list[Examples]:
             alike = {other for other, of in zip(records, drawn) if other is not None and of == told}
             record = alike.pop() if len(alike) == 1 else None
         known = told if record is None else {"what data.json says of them": record}
-        found.append(known | _counted(run, split))
+        found.append(known | _sample(run, split) | _counted(run, split))
     return found
 
 
@@ -64,6 +64,13 @@ def _drawn(run: RunFiles) -> Examples:
         told |= {"fold": run.settings.get("fold", 0)}
     flags = {f"--{name}": tuple(value) if isinstance(value, list) else value for name, value in told.items()}
     return {"--dataset": run.settings.get("dataset"), "--data_dir": _place(run), **flags}
+
+
+def _sample(run: RunFiles, split: str) -> Examples:
+    """Which of them were drawn to validate or to test on, where they were not all."""
+    flag = f"{split}_examples"
+    count = run.settings.get(flag)
+    return {} if count is None else {f"--{flag}": (count, run.settings.get("split_seed", _DEFAULTS["split_seed"]))}
 
 
 def _counted(run: RunFiles, split: str) -> Examples:

@@ -8,7 +8,7 @@ from slimft.data.masks import VOID
 from slimft.data.palette import voc_palette
 from slimft.report.class_parts import DRAWN_CLASSES, confused_pairs, extent, heat_map, long_table, with_bar
 from slimft.report.markup import Html, folded, join, section, table, tag
-from slimft.report.texts import MISSING, count, percent, share
+from slimft.report.texts import MISSING, count, percent, share, some_of
 from slimft.runs.result import Result
 
 _PALETTE = voc_palette()
@@ -29,7 +29,7 @@ class SegmentationSections:
 
     def evaluated(self, result: Result) -> str:
         images, pixels = result.figure("examples"), result.figure("pixels")
-        return f"{count(images)} images" + (
+        return f"{some_of(images, result.figure('examples_in_split'))} images" + (
             "" if pixels is None else f" ({count(pixels)} pixels that are of a class)"
         )
 

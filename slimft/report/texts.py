@@ -24,6 +24,11 @@ def count(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
 
+def some_of(part: float | None, whole: float | None) -> str:
+    """``1,000``, or ``1,000 of 10,000`` where it is a part."""
+    return count(part) if whole in (None, part) else f"{count(part)} of {count(whole)}"
+
+
 def rate(value: float | None) -> str:
     """Something a second: three digits, or whole."""
     return MISSING if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

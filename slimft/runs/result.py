@@ -22,7 +22,9 @@ from slimft.tasks import Scores, all_figures, task_names
 
 RESULT_FILE = "result.json"
 # What of `Result.result` the reports show, beside strings.
-_WHOLE = ("examples", "pixels", "step", "last_step", "folds", "untested", "label_errors")
+_WHOLE = (
+    "examples", "examples_in_split", "pixels", "step", "last_step", "folds", "untested", "label_errors",
+)  # fmt: skip
 _OF_TASKS = tuple(figure.name for figure in all_figures())
 _FIGURES = (*_OF_TASKS, *_WHOLE)
 _SPLITS = ("train", "validation", "test")

@@ -169,6 +169,13 @@ class Settings:
     train_examples: int | None = _flag(
         None, "Train on so many examples only, as many of each class as its share of the training split.", least=1
     )
+    validation_examples: int | None = _flag(
+        None,
+        "Validate on so many examples of the validation split only, as many of each class as its share; the same "
+        "ones each time.",
+        least=1,
+    )
+    test_examples: int | None = _flag(None, "Test on so many examples of the test split only, likewise.", least=1)
     cache: str = _flag(
         "auto",
         "Whether to keep decoded images on the disk, in $XDG_CACHE_HOME/slimft/images (by default "

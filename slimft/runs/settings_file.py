@@ -33,7 +33,8 @@ FOLDS_FILE = "folds.json"
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
     "model", "dataset", "head", "validation_share", "test_share", "split_seed", "folds", "fold", "group",
-    "train_examples", "labels_offset", "image_key", "label_key", "longest_side", "train_list", *NETWORK_OPTIONS,
+    "train_examples", "validation_examples", "labels_offset", "image_key", "label_key", "longest_side",
+    "train_list", *NETWORK_OPTIONS,
 )  # fmt: skip
 # What a resumed run may have otherwise without a word.
 _OF_NO_CONSEQUENCE = (*OF_THE_DISK, *OF_THE_CLUSTER, "data_dir", "checkpoint", "averages", "recipe")

@@ -363,6 +363,7 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         "dataset": settings.dataset,
         "split": run.final_split,
         **figures,
+        "examples_in_split": dataset.drawn_from or dataset.num_examples,
         **doubts.count(),
         "step": step,
         "last_step": state.step,

@@ -13,6 +13,7 @@ from slimft.compat import enable_determinism, tf
 from slimft.data import Dataset, load_dataset
 from slimft.data.class_names import LABELS_FILE, read_labels
 from slimft.data.fingerprint import Fingerprint
+from slimft.data.loading import some_examples
 from slimft.data.sampling import BalancedSampler
 from slimft.data.splits import describe_splits
 from slimft.errors import CheckpointError, RestoreError, UsageError
@@ -100,6 +101,9 @@ class Run:
         train = self.splits["train"]
         if not train.in_memory:
             say(*describe_splits(self.splits).split("\n"))
+        for split, data in self.splits.items():
+            if data.drawn_from is not None:
+                say(f"note: {split}: {data.num_examples} of {data.drawn_from} examples (--{split}_examples)")
         if train.task == "segmentation" and self.settings.balance == "loss" and not self.finished:
             weights = zip(train.class_names, train.class_weights(self.settings.balance_beta))
             say("pixels weigh, by the median of the classes' frequencies: " + _few_weights(list(weights)))
@@ -309,6 +313,8 @@ def _prepare(
         kept = {name: getattr(settings, name) for name in _OF_NOW}
         settings = dataclasses.replace(saved, **kept)
         stages = stages_of(settings, spec, num_examples)
+    if starts:
+        splits = _sampled(settings, splits)
     replicas = replicas_of(settings, group)
     stage = next((stage for stage in stages if step < stage.last_step), stages[-1])
 
@@ -367,6 +373,15 @@ def _checked(
     if data is None:
         return without(splits, left_out), None, ()
     return data.splits, data.record, data.notes
+
+
+def _sampled(settings: Settings, splits: dict[str, Dataset]) -> dict[str, Dataset]:
+    """The splits with no more to validate and to test on than the settings say; what is recorded is the whole."""
+    counts = {"validation": settings.validation_examples, "test": settings.test_examples}
+    return {
+        split: some_examples(data, counts.get(split), settings.split_seed, f"{split}_examples")
+        for split, data in splits.items()
+    }
 
 
 def _few_weights(weights: list[tuple[str, float]]) -> str:

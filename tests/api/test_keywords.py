@@ -207,7 +207,7 @@ def test_help_lists_every_keyword():
     import inspect
 
     parameters = inspect.signature(slimft.finetune).parameters
-    assert list(parameters) == [*FIELDS, "settings", "resume_from", "dry_run"]
+    assert list(parameters) == [*FIELDS, "data", "settings", "resume_from", "dry_run", "child_process"]
     for name, field in FIELDS.items():
         assert parameters[name].default == field.default and f"    {name}" in slimft.finetune.__doc__
 

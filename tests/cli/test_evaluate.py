@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from slimft import write_checkpoint
+from slimft import assessment, write_checkpoint
 from slimft.cli import evaluate, predict
 from slimft.data import load_dataset
 from slimft.data.dataset import DataOptions
@@ -49,7 +49,9 @@ def test_a_train_dir_is_all_it_takes(make_run, images, capsys, head, averages):
     assert call(f"--train_dir={run}") == 0
     found, said = result(capsys)
     expected = evaluation_of(train_dir=run)
-    assert list(found)[-2:] == ["ece", "per_class"]
+    assert list(found)[-6:] == [
+        "roc_auc", "average_precision", "classes_with_areas", "ece", "intervals", "per_class",
+    ]  # fmt: skip
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert (found["split"], found["step"], found["train_dir"]) == ("test", 7, str(run))
     assert found["checkpoint"] == str(run / "model.ckpt-7")
@@ -58,9 +60,10 @@ def test_a_train_dir_is_all_it_takes(make_run, images, capsys, head, averages):
     assert [row["class"] for row in found["per_class"]] == list(CLASSES)
     assert sum(row["examples"] for row in found["per_class"]) == found["examples"] == 3
     lines = said.splitlines()
-    assert [line.split("  ")[0] for line in lines[-4:-1]] == list(CLASSES)
-    assert f"accuracy {found['accuracy']:.4f}" in lines[-1] and f"(ECE) {found['ece']:.4f}" in lines[-1]
-    assert ("moving averages" in lines[-1]) == averages
+    assert [line.split("  ")[0] for line in lines[-5:-2]] == list(CLASSES)
+    assert f"accuracy {found['accuracy']:.4f}" in lines[-2] and f"(ECE) {found['ece']:.4f}" in lines[-2]
+    assert ("moving averages" in lines[-2]) == averages
+    assert lines[-1].startswith("95 % intervals (1000 bootstrap resamples of 3 images): accuracy ")
     assert call(f"--train_dir={run}", "--noaverages") == 0
     assert (result(capsys)[0]["loss"] == pytest.approx(found["loss"])) == (not averages)
 
@@ -119,7 +122,15 @@ def test_predictions_in_a_file(make_run, tmp_path, capsys):
     assert call(f"--train_dir={make_run()}", "--split=train", f"--predictions={file}") == 0
     found, _ = result(capsys)
     rows = rows_of(file)
-    assert list(rows[0]) == ["name", "label", "predicted", "confidence"]
+    shares = [f"probability_{name}" for name in CLASSES]
+    assert list(rows[0]) == ["name", "label", "predicted", "confidence", *shares]
+    for row in rows:
+        of = np.array([float(row[name]) for name in shares])
+        assert of.sum() == pytest.approx(1, abs=1e-5) and CLASSES[of.argmax()] == row["predicted"]
+        assert of.max() == pytest.approx(float(row["confidence"]), abs=1e-5)
+    assert call(f"--train_dir={tmp_path / 'run'}", f"--predictions={file}", "--noprobabilities") == 0
+    assert list(rows_of(file)[0]) == ["name", "label", "predicted", "confidence"]
+    capsys.readouterr()
     assert np.mean([row["label"] == row["predicted"] for row in rows]) == pytest.approx(found["accuracy"])
     assert all(row["label"] in row["name"] and row["predicted"] in CLASSES for row in rows)
     assert all(1 / 3 <= float(row["confidence"]) <= 1 for row in rows)
@@ -218,10 +229,10 @@ def test_the_worst_of_many_classes(make_run, make_images, tmp_path, monkeypatch,
     assert len(found["per_class"]) == 45
     shown = [line for line in said.splitlines() if line.startswith("class ") and "precision" not in line]
     assert len(shown) == 40 and "the 40 of 45 classes with the lowest F1" in said
-    shown = [float(line.split()[-1]) for line in shown]
+    shown = [float(line.split()[-3]) for line in shown]
     assert shown == sorted(shown)
     assert shown == pytest.approx(sorted(row["f1"] for row in found["per_class"])[:40], abs=1e-4)
-    monkeypatch.setattr(evaluate, "_MOST_IN_JSON", 44)
+    monkeypatch.setattr(assessment, "MOST_IN_RESULT", 44)
     assert call(f"--train_dir={tmp_path / 'run'}") == 0
     assert result(capsys)[0] == {**found, "per_class": None}
 

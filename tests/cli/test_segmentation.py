@@ -149,3 +149,20 @@ def test_evaluation_tells_each_class_and_each_image(run_folder, voc, tmp_path, c
 def test_data_of_another_task_is_refused(run_folder, capsys):
     assert run(evaluate, f"--train_dir={run_folder}", "--dataset=digits") == 2
     assert "--dataset=digits is for classification, and tiny_fcn is for segmentation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--tta=flips", "--top=1", "--bootstrap=9", "--threshold_for=recall:0.9"])
+def test_what_only_classes_of_whole_images_have_is_refused(run_folder, flag, capsys):
+    assert run(evaluate, f"--train_dir={run_folder}", flag) == 2
+    said = capsys.readouterr().err
+    assert f"{flag}: it is for classes of whole images, and tiny_fcn segments" in said and said.count("\n") == 1
+    assert run(evaluate, f"--train_dir={run_folder},{run_folder}") == 2
+    assert "tiny_fcn segments; an ensemble" in capsys.readouterr().err
+
+
+def test_a_sample_of_images_with_masks(run_folder, capsys):
+    assert run(evaluate, f"--train_dir={run_folder}", "--examples=2") == 0
+    found = capsys.readouterr()
+    result = json.loads(found.out)
+    assert (result["examples"], result["examples_in_split"]) == (2, 3)
+    assert "a sample: 2 of 3 examples" in found.err and "test, 2 of 3 examples: mean IoU" in found.err

@@ -302,9 +302,17 @@ def test_reports_of_it_and_of_its_folds(whole, copy, tmp_path):
 
 
 def test_where_a_run_is_needed_it_says_so(whole):
-    for call in (slimft.load_run, lambda folder: slimft.evaluate(train_dir=folder)):
-        with pytest.raises(UsageError, match="cross-validation, of which each fold is"):
-            call(whole[0])
+    with pytest.raises(UsageError, match="cross-validation, of which each fold is"):
+        slimft.load_run(whole[0])
+
+
+def test_in_python_it_is_evaluated_out_of_fold_too(whole):
+    folder, _, result = whole
+    found = slimft.evaluate(train_dir=folder)
+    assert found["examples"] == result["examples"] and found["accuracy"] == result["accuracy"]
+    for more in ({"tta": "flips"}, {"split": "validation"}, {"grey_bits": 12}):
+        with pytest.raises(UsageError, match="is a cross-validation, evaluated as it is"):
+            slimft.evaluate(train_dir=folder, **more)
 
 
 def test_python_does_what_the_command_does(whole, tiny, tmp_path):

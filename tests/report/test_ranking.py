@@ -94,6 +94,7 @@ def test_the_validation_is_that_of_the_checkpoint_that_the_result_is_of(make_run
         ({"dataset": "csv"}, {}, {}, "--dataset"),
         ({"data_dir": "/elsewhere"}, {}, {}, "--data_dir"),
         ({"validation_share": 0.2}, {}, {}, "--validation_share"),
+        ({"validation_examples": 100}, {}, {}, "--validation_examples"),
         ({}, {"examples": 150}, {}, "the number of examples"),
         ({}, {}, {"names": ("a", "c")}, "the classes"),
         ({}, {}, {"class_counts": {"validation": [90, 110]}}, "the examples of each class"),

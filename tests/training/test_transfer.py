@@ -1,6 +1,8 @@
 """What fine-tuning does beyond a plain run: stages, multipliers, accumulation, averages, early stopping."""
 
+import dataclasses
 import json
+import pathlib
 import signal
 
 import numpy as np
@@ -10,6 +12,7 @@ import slimft
 from slimft import evaluation
 from slimft.compat import slim, tf
 from slimft.errors import PatternError, UsageError
+from slimft.runs.read import read_run
 from slimft.runs.settings_file import load_settings
 from slimft.tasks.classification_scores import ClassificationScores
 from slimft.training import Settings, finetune
@@ -280,3 +283,26 @@ def test_what_the_finder_suggests():
     assert 1e-3 < suggest(list(rates), list(losses + noise)) < 1e-1
     assert suggest(list(rates), list(2.3 + noise + np.maximum(position + 1, 0))) is None
     assert suggest([1e-6] * 5, [1.0] * 5) is None
+
+
+def test_validation_and_test_of_some_examples(tiny, tmp_path, capsys):
+    """The same ones each time, of each class, and told; the rest of the run is as it is of all."""
+    some = settings(tmp_path, steps=2, validation_examples=20, test_examples=50)
+    result = finetune(some)
+    assert (result["examples"], result["examples_in_split"]) == (50, 360)
+    said = capsys.readouterr().err
+    assert "note: validation: 20 of 144 examples (--validation_examples)" in said
+    assert "note: test: 50 of 360 examples (--test_examples)" in said
+    saved = read_run(result["train_dir"])
+    assert saved.result.figure("examples_in_split") == 360 and sum(saved.result.class_counts["test"]) == 50
+    assert {entry["examples"] for entry in saved.history.validation} == {20}
+    assert "50 of 360 examples" in (pathlib.Path(result["train_dir"]) / "report.html").read_text()
+    # bin/evaluate has the whole, or the same sample.
+    assert slimft.evaluate(train_dir=result["train_dir"])["examples"] == 360
+    again = slimft.evaluate(train_dir=result["train_dir"], examples=50)
+    assert again["accuracy"] == result["accuracy"] and again["loss"] == pytest.approx(result["loss"], rel=1e-4)
+    # A run of other validation examples is another run; the test may be of others.
+    with pytest.raises(UsageError, match="holds a run with --validation_examples=20, not 21"):
+        prepare(dataclasses.replace(some, validation_examples=21))
+    with pytest.raises(UsageError, match="--test_examples=9: digits has 10 classes, and each needs one"):
+        prepare(settings(tmp_path, "other", steps=2, test_examples=9))
