@@ -94,6 +94,8 @@ setup(
         "matplotlib>=3.8",
         "ml_dtypes",
         "pillow>=10.1",
+        # It brings SciPy, whose tests compare runs.
+        "scikit-learn",
         "tqdm",
     ],
     extras_require={

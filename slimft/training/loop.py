@@ -12,11 +12,13 @@ from pathlib import Path
 from slimft.checkpoint import open_checkpoint
 from slimft.compat import tf
 from slimft.data.augmentation import read_side
+from slimft.data.fingerprint import contents
 from slimft.errors import SlimftError, TrainingError
 from slimft.messages import say
 from slimft.restore import plan_restore
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
+from slimft.runs.outcomes import Outcomes, joined, packed
 from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.cluster.joining import WorkerLost
@@ -247,14 +249,17 @@ def _validate(state: State) -> None:
     say(f"step {step}: validation {', '.join(told)}")
 
 
-def _evaluate(state: State, split: str) -> Scores | None:
-    """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes."""
+def _evaluate(state: State, split: str, keep: Callable[[dict], object] = lambda batch: None) -> Scores | None:
+    """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes.
+
+    `keep` gets the batches of this process, as of `Evaluator.run`.
+    """
     state.features.compute((split,))
     features, group = state.features.evaluation_batches(split), state.run.group
     evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
     part = group.index, group.number
     name = f"evaluating {split}"
-    scores = evaluator.run(state.session, dataset, state.is_to_stop, features=features, part=part, name=name)
+    scores = evaluator.run(state.session, dataset, state.is_to_stop, keep, features, part, name)
     if scores is None or group.number == 1:
         return scores
     total = evaluator.task.scores(evaluator.num_classes)
@@ -345,7 +350,12 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
     if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
         state.features.forget()
-    scores = _evaluate(state, run.final_split)
+    batches: list[dict] = []
+
+    def keep(batch: dict) -> None:
+        batches.append({**task.outcomes(batch), "examples": batch["examples"]})
+
+    scores = _evaluate(state, run.final_split, keep)
     if scores is None:
         run.group.leave()
         raise interrupted(state)
@@ -365,6 +375,10 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         f"best_validation_{task.headline}": best and best[task.headline],
         "images_per_second": images_per_second,
     }
+    of_all = run.group.gather(packed(batches, task.name))
+    if run.group.is_chief:
+        arrays = joined(of_all, task.name, dataset.num_classes)
+        run.directory.write_outcomes(None if arrays is None else Outcomes(contents(dataset), step, arrays))
     run.directory.write_result(
         result,
         restore=_restored_at_first(run),
