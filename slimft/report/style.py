@@ -58,8 +58,9 @@ th { color: var(--faint); font-weight: 500; font-size: 13px; white-space: nowrap
 .n { text-align: right; white-space: nowrap; padding-left: 6px; }
 .whole { display: inline-block; white-space: nowrap; max-width: 34em; overflow: hidden; text-overflow: ellipsis;
   vertical-align: top; }
-table.stacking td, table.stacking th { overflow-wrap: anywhere; white-space: normal; min-width: 4.5em; }
-table.stacking th[scope] { color: var(--text); max-width: 16em; }
+table.stacking td, table.stacking th { overflow-wrap: break-word; white-space: normal; }
+table.stacking th[scope] { color: var(--text); min-width: 7em; max-width: 16em; overflow-wrap: anywhere; }
+table.even { table-layout: fixed; width: 100%; }
 .best { font-weight: 700; }
 .best::after { content: " \\2605"; color: var(--c4); }
 .bar { display: inline-block; vertical-align: middle; height: 9px; margin-right: 10px; width: 90px;
