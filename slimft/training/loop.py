@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from slimft.checkpoint import open_checkpoint
 from slimft.compat import tf
@@ -34,28 +35,32 @@ from slimft.training.state import State
 
 # Writes the page of a run's directory from the files in it; returns where it is.
 WriteReport = Callable[[str], Path]
+# Is given the validations of a run after each one; what it raises ends the run, which is saved.
+Watch = Callable[[Sequence[Mapping[str, Any]]], object]
 
 
-def train_and_evaluate(run: Run, write_report: WriteReport | None = None) -> dict:
+def train_and_evaluate(run: Run, write_report: WriteReport | None = None, trial: Watch | None = None) -> dict:
     """Trains a run that is prepared, to its end, and evaluates it; as `slimft.training.finetune`.
 
     Args:
         run: the run.
         write_report: is given the directory at the end, also where an error is the end; None for no report.
+        trial: of a trial of a search, what watches it. It is trained and validated only, and leaves no result:
+            what is returned is ``validations``, the ``step`` of that of what it ends with, and ``seconds``.
     """
     try:
         run.say_notes()
         run.check()
         with run.directory.locked():
             run.check_unchanged()
-            return _train_and_report(run, write_report if run.group.is_chief else None)
+            return _train_and_report(run, write_report if run.group.is_chief else None, trial)
     finally:
         run.group.leave(together=False)
 
 
-def _train_and_report(run: Run, write_report: WriteReport | None) -> dict:
+def _train_and_report(run: Run, write_report: WriteReport | None, trial: Watch | None) -> dict:
     try:
-        result = _train_stages(run)
+        result = _train_stages(run, trial)
     except Exception as error:
         failure = explained(run, error)
         run.group.leave(together=False)
@@ -88,7 +93,7 @@ def _prepare_images(run: Run, features: Features) -> None:
 # Stages: a graph and a session each.
 
 
-def _train_stages(run: Run) -> dict:
+def _train_stages(run: Run, trial: Watch | None) -> dict:
     history = History(run.settings.train_dir, run.settings.best_figure())
     while True:
         parts = cut_graph(run)
@@ -104,12 +109,14 @@ def _train_stages(run: Run) -> dict:
             run.directory.begin(run.settings, run.splits["train"].class_names, data)
             with run.directory.events(step) as events:
                 features = Features(run, parts, session, lambda: stop.received)
-                state = State(run, session, history, events, stop, step, step if run.resumes else None, features)
+                state = State(
+                    run, session, history, events, stop, step, step if run.resumes else None, features, trial
+                )
                 try:
                     _prepare_images(run, features)
                     images_per_second = _train(state)
                     if run.stage is run.stages[-1]:
-                        return _finish(state, images_per_second)
+                        return _finish(state, images_per_second) if trial is None else _end_of_trial(state)
                 except Exception as error:
                     failure = _with_what_is_saved(state, error)
                     raise failure from (error.__cause__ if failure is error else error)
@@ -247,6 +254,8 @@ def _validate(state: State) -> None:
     titles = {figure.name: figure.short for figure in task.figures}
     told = (f"{titles[name]} {show(figures[name])}" for name in task.told(run.settings.balance != "none"))
     say(f"step {step}: validation {', '.join(told)}")
+    if state.trial is not None:
+        state.trial(state.history.validation)
 
 
 def _evaluate(state: State, split: str, keep: Callable[[dict], object] = lambda batch: None) -> Scores | None:
@@ -333,6 +342,14 @@ def _with_what_is_saved(state: State, error: Exception) -> Exception:
 
 
 # The end.
+
+
+def _end_of_trial(state: State) -> dict:
+    """What the run has come to, and which validation is that of what it ends with."""
+    history, best, step = state.history, state.history.best(), state.step
+    if state.run.settings.patience and best:
+        step = best["step"]
+    return {"validations": history.validation, "step": step, "seconds": history.seconds}
 
 
 def _finish(state: State, images_per_second: float | None) -> dict:
