@@ -30,6 +30,9 @@ DISTRIBUTIONS = ["tensorflow-probability>=0.25,<0.26", *KERAS_2]
 # For bin/serve.
 SERVE = ["prometheus-client>=0.20", "python-multipart>=0.0.20", "starlette>=1.7,<2", "uvicorn>=0.34,<1"]
 
+# For bin/finetune --search. 5.0 was tried; what it uses is there since 4.0.
+SEARCH = ["optuna>=4,<6"]
+
 # For bin/export --format=onnx, which also runs what it writes. tf2onnx 1.17 was tried, with TensorFlow 2.21.
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 
@@ -109,6 +112,7 @@ setup(
         "python2": PYTHON2,
         "legacy": [*DISTRIBUTIONS, *ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
         "distributions": DISTRIBUTIONS,
+        "search": SEARCH,
         "serve": SERVE,
         # For bin/export --format=onnx.
         "onnx": ONNX,
@@ -129,6 +133,7 @@ setup(
             *HUB,
             *ONNX,
             *PYTHON2,
+            *SEARCH,
             *SERVE,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             # It reads frozen graphs.

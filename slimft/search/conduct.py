@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from slimft.errors import CheckpointError, DataError, SlimftError, TrainingError, UsageError
 from slimft.messages import say
+from slimft.runs.checked_json import read_json
 from slimft.runs.directory import locked
 from slimft.runs.read import read_run
+from slimft.runs.result import RESULT_FILE
 from slimft.runs.settings import Settings
 from slimft.runs.settings_file import SETTINGS_FILE, as_flags
 from slimft.search.record import (
@@ -101,8 +103,6 @@ def check(plan: Plan) -> Record:
         complete(plan.settings({**settings_of(parameters), "train_dir": str(plan.folder)})) for parameters in tried
     ]
     metrics = sorted({settings.best_metric() for settings in completed})
-    if len({settings.task.name for settings in completed}) > 1:
-        raise UsageError("--sweep has networks of several tasks, which do not compare")
     if len(metrics) > 1:
         raise UsageError(f"--sweep: trials would go by {' and by '.join(metrics)}; give --metric, one for all")
     common = common_settings(dataclasses.asdict(plan.settings({})))
@@ -141,8 +141,8 @@ def search(plan: Plan) -> dict[str, Any]:
 def _opened(plan: Plan, fresh: Record) -> Record:
     """The record of the search in the directory, or a fresh one where there is none."""
     found = read_record(plan.folder)
-    if found is None:
-        return fresh
+    if found is None or not any((plan.folder / trial.name).is_dir() for trial in found.trials):
+        return fresh  # A search that began nothing, as with a flag that was wrong, binds nobody.
     _check_same(plan, found, fresh)
     for trial in found.trials:
         if trial.state != WAITING and not (plan.folder / trial.name).is_dir():
@@ -343,12 +343,14 @@ def _finish(plan: Plan, record: Record) -> dict[str, Any]:
 def _tested(plan: Plan, best: Trial, precision: str) -> dict[str, Any]:
     """The result of the best trial, which is evaluated if it was not before."""
     folder = plan.folder / best.name
-    found = read_run(folder)
-    if found.result is not None and found.result.figure("step") == best.step:
-        return dict(found.result.result)
-    from slimft.report import write_report
-    from slimft.training.loop import train_and_evaluate
-    from slimft.training.run import prepare
+    found = read_run(folder).result
+    if found is None or found.figure("step") != best.step:
+        from slimft.report import write_report
+        from slimft.training.loop import train_and_evaluate
+        from slimft.training.run import prepare
 
-    say(f"{best.name} is the best; it is evaluated as a run of its own")
-    return train_and_evaluate(prepare(plan.of(best, precision)), write_report)
+        say(f"{best.name} is the best; it is evaluated as a run of its own")
+        train_and_evaluate(prepare(plan.of(best, precision)), write_report)
+    # The same whether it is evaluated now or was before.
+    result = read_json(folder / RESULT_FILE).get("result").object()
+    return {**{name: value.raw for name, value in result.items()}, "report": str(folder / REPORT_FILE)}

@@ -12,13 +12,13 @@ from slimft.files import write_atomically
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, section, tag, tiles
 from slimft.report.settings_section import stacking_table
-from slimft.report.texts import MISSING, count, duration, share
+from slimft.report.texts import count, duration, share
 from slimft.runs.history_file import HISTORY_FILE, read_history
 from slimft.search.record import COMPLETE, FAILED, GRID, PRUNED, WAITING, Record, Trial
 from slimft.search.space import text
 from slimft.tasks import all_figures
 
-_STATES = {COMPLETE: "", PRUNED: "ended early", FAILED: "failed", WAITING: "not at its end"}
+_STATES = {COMPLETE: "complete", PRUNED: "ended early", FAILED: "failed", WAITING: "not at its end"}
 # Curves in a chart; more are not told apart.
 _MOST_CURVES = 12
 
@@ -59,9 +59,7 @@ def _title(record: Record) -> str:
 
 def _tiles(record: Record, result: Mapping[str, Any] | None) -> list[tuple[str, str, object]]:
     best, title = record.best, _title(record)
-    states = ", ".join(
-        f"{number} {what or 'at their end'}" for state, what in _STATES.items() if (number := record.count(state))
-    )
+    states = ", ".join(f"{number} {what}" for state, what in _STATES.items() if (number := record.count(state)))
     found: list[tuple[str, str, object]] = [("trials", count(len(record.trials)), states)]
     if best is not None:
         found.append((f"best validation {title}", share(best.value), best.name))
@@ -102,7 +100,7 @@ def _trials(record: Record) -> Html:
                     share(trial.loss),
                     count(trial.step),
                     duration(trial.seconds),
-                    _STATES[trial.state] or MISSING,
+                    _STATES[trial.state],
                 ],
             )
         )
