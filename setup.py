@@ -33,6 +33,9 @@ SERVE = ["prometheus-client>=0.20", "python-multipart>=0.0.20", "starlette>=1.7,
 # For bin/predict --features=FILE.parquet.
 PARQUET = ["pyarrow>=15"]
 
+# For bin/finetune --search. 5.0 was tried; what it uses is there since 4.0.
+SEARCH = ["optuna>=4,<6"]
+
 # For bin/export --format=onnx, which also runs what it writes. tf2onnx 1.17 was tried, with TensorFlow 2.21.
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 
@@ -113,6 +116,7 @@ setup(
         "legacy": [*DISTRIBUTIONS, *ESTIMATOR, *PYTHON2, "pyyaml", "scikit-learn", "scipy", "tensorboard>=2.16"],
         "distributions": DISTRIBUTIONS,
         "parquet": PARQUET,
+        "search": SEARCH,
         "serve": SERVE,
         # For bin/export --format=onnx.
         "onnx": ONNX,
@@ -134,6 +138,7 @@ setup(
             *ONNX,
             *PARQUET,
             *PYTHON2,
+            *SEARCH,
             *SERVE,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             # It reads frozen graphs.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
 from slimft.cli import common, launch
 from slimft.cli.models_table import models_table
+from slimft.cli.search_flags import define_search_flags, is_search, run_search
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.errors import UsageError
@@ -72,6 +74,7 @@ def define_flags(values: flags.FlagValues) -> None:
         lower_bound=0,
         **define,
     )
+    define_search_flags(values)
     define_slim_flags(values)
 
 
@@ -81,13 +84,18 @@ def settings_from(values: flags.FlagValues) -> Settings:
     Raises:
         UsageError: a flag's value cannot work.
     """
-    fields = dataclasses.fields(Settings)
-    given = {field.name: _value(values, field) for field in fields if values[field.name].present}
+    given = _given(values)
     if given.get("fold") == ALL:
         given["fold"] = 0
     settings = over_file(given, values.settings)
     complete(settings)  # So that what cannot work is said before anything is loaded.
     return settings
+
+
+def _given(values: flags.FlagValues) -> dict[str, Any]:
+    """The settings among the flags that were given."""
+    fields = dataclasses.fields(Settings)
+    return {field.name: _value(values, field) for field in fields if values[field.name].present}
 
 
 def _value(values: flags.FlagValues, field: dataclasses.Field):
@@ -137,6 +145,9 @@ def finetune(values: flags.FlagValues, arguments: Sequence[str]) -> int | None:
     if values.list_models:
         print(models_table(), flush=True)
         return None
+    if is_search(values):
+        given = _given(values)
+        return run_search(values, given, lambda chosen: over_file({**given, **chosen}, values.settings))
     settings = settings_from(values)
     if values.fold == ALL:
         return _cross_validate(values, settings)

@@ -45,7 +45,7 @@ def write(values: flags.FlagValues, train_dirs: list[str]) -> None:
     comparison = report.compare([run for one in train_dirs for run in runs_of(one)], output)
     validation, *test = report.text_tables(comparison)
     parts = [_with_long_ends(*validation), *(text_table(header, _printable(rows), left=1) for header, rows in test)]
-    notes = [printable(note) for note in comparison.notes()]
+    notes = [printable(note) for note in [*comparison.notes(), *comparison.pairs.notes]]
     print("\n\n".join([*parts, "\n".join(notes), printable(output)]), flush=True)
 
 

@@ -202,6 +202,16 @@ def _paired(gone: list[tuple], come: list[tuple], part: tuple[int, ...]):
     return [image for images in waiting.values() for image in images], left, pairs
 
 
+def contents(dataset: Dataset) -> np.ndarray:
+    """What the image of each example holds, ASCII bytes ``[examples]``: `Dataset.digests`, or of an array the like.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    found = dataset.digests() or [dataset.fingerprint(index) for index in range(dataset.num_examples)]
+    return np.array(found, np.bytes_)
+
+
 def leave_out(dataset: Dataset, trained: Collection[str]) -> tuple[Dataset, int, list[str]]:
     """Leaves out of a split the images that a network was trained on, whatever they are called.
 

@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from slimft.errors import UsageError
+from slimft.report.pairs import Pairs, find_pairs
 from slimft.report.same_data import Examples, differing, examples_of, places
 from slimft.report.texts import MISSING
 from slimft.runs.read import RunFiles, read_run
@@ -114,11 +115,13 @@ class Comparison:
         rows: the runs, in the order they were named.
         groups: rows that differ in nothing but seed or fold, where there are several such.
         doubts: what kept runs that look like repetitions from being a group, a sentence each.
+        apart: names of the settings that not all runs have in common.
     """
 
     rows: tuple[Row, ...]
     groups: tuple[tuple[Row, ...], ...]
     doubts: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def columns(self) -> Columns:
@@ -131,6 +134,11 @@ class Comparison:
         metrics = {row.run.metric for row in self._finished}
         known = len(metrics) == 1 and metrics <= set(self.columns.choosing)
         return metrics.pop() if known else self.rows[0].run.task.headline
+
+    @functools.cached_property
+    def pairs(self) -> Pairs:
+        """The best run against each of the others, on their test images; as `find_pairs`."""
+        return find_pairs([(row.name, row.run) for row in self.rows], self.ranks)
 
     @property
     def _finished(self) -> list[Row]:
@@ -268,7 +276,7 @@ def read_comparison(train_dirs: Sequence[str | pathlib.Path]) -> Comparison:
         for group in experiments
         if group not in groups
     ]
-    return Comparison(rows, tuple(groups), tuple(doubts))
+    return Comparison(rows, tuple(groups), tuple(doubts), tuple(apart))
 
 
 def _check_one_task(runs: Sequence[RunFiles]) -> None:

@@ -11,6 +11,8 @@ from slimft.local_paths import check_local
 from slimft.report.comparison import Comparison, Row, common, read_comparison
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, join, section, table, tag
+from slimft.report.pairs import texts_of
+from slimft.report.settings_section import settings_section, stacking_table
 from slimft.report.texts import MISSING, count, duration, rate, share, spread
 from slimft.runs.read import check_output
 
@@ -43,7 +45,9 @@ def comparison_page(comparison: Comparison) -> Html:
         f"Comparison of {len(rows)} runs",
         tag("h1", f"Comparison of {len(rows)} runs"),
         _table_of_runs(comparison),
+        settings_section(comparison),
         _table_of_tests(comparison),
+        _pairs(comparison),
         _table_of_groups(comparison),
         _curves(comparison),
         *_classes(comparison),
@@ -51,7 +55,7 @@ def comparison_page(comparison: Comparison) -> Html:
 
 
 def text_tables(comparison: Comparison) -> list[tuple[list[str], list[list[str]]]]:
-    """Header and rows of the table of validation, and of that of test figures if there are any, as text.
+    """Header and rows of tables as text: of validation and, where there are any, of test figures and of pairs.
 
     Means over repetitions follow after the runs; ``*`` marks the best. The first table's last column may be long.
     """
@@ -75,7 +79,8 @@ def text_tables(comparison: Comparison) -> list[tuple[list[str], list[list[str]]
             for group in comparison.groups
         ]
         tables.append((["run", *_titled("test", columns.test)], tested))
-    return tables
+    pairs = comparison.pairs
+    return [*tables, pairs.text_table()] if pairs.of_rows else tables
 
 
 def _has_test(rows: Sequence[Row]) -> bool:
@@ -109,7 +114,6 @@ def _table_of_runs(comparison: Comparison) -> Html:
             tag("td", _rank(rank), class_="n"),
             *_marked(row.validation, comparison, comparison.is_best(rank, comparison.ranks), share),
             *_effort(row),
-            tag("td", _whole(row.differs)),  # Last: it can be long.
         ]
         for row, rank in zip(comparison.rows, comparison.ranks)
     ]
@@ -122,7 +126,6 @@ def _table_of_runs(comparison: Comparison) -> Html:
         "step",
         "time",
         "images/s",
-        tag("th", "differs in"),
     ]
     notes = [tag("p", note, class_="note") for note in comparison.notes()]
     return section("Runs, by validation", table(header, rows, 3), *notes)
@@ -147,6 +150,16 @@ def _table_of_tests(comparison: Comparison) -> Html | None:
     note = "Of the checkpoints above. They are for the run that was chosen by validation, and not for choosing."
     header = ["run", "examples", *_titled("test", comparison.columns.test)]
     return section("On the test split", table(header, rows), tag("p", note, class_="note"))
+
+
+def _pairs(comparison: Comparison) -> Html | None:
+    pairs = comparison.pairs
+    notes = [tag("p", note, class_="note") for note in pairs.notes]
+    if not pairs.of_rows:
+        return section("More than chance?", notes) if notes else None
+    rows = [(name, texts_of(one)) for name, one in pairs.of_rows]
+    title = f"More than chance? Against {pairs.reference}, on the test images of both"
+    return section(title, stacking_table("run", pairs.titles(), rows), notes)
 
 
 def _whole(words: Sequence[str]) -> Html | str:

@@ -7,7 +7,21 @@ too, some of them lightened on a dark page.
 # Curves beyond these begin again with the first, in another line style.
 CURVE_COLORS = 7
 
-STYLE = """
+# A table in which each row is a block of its own; `%` stands for its class.
+_STACKED = """
+table.%, table.% tbody, table.% tr, table.% th, table.% td { display: block; max-width: none; }
+table.% thead { display: none; }
+table.% tr { border-bottom: 1px solid var(--line); padding: 6px 0; }
+table.% th[scope] { border: 0; font-weight: 650; font-size: 14px; max-width: none; padding: 2px 0; }
+table.% td { display: grid; grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); gap: 0 12px; border: 0;
+  padding: 2px 0; }
+table.% td::before { content: attr(data-title); color: var(--faint); font-size: 13px; }
+"""
+
+STYLE = (
+    f"""{_STACKED.replace("%", "stacked")}@media (max-width: 700px) {{{_STACKED.replace("%", "stacking")}}}
+"""
+    + """
 :root { color-scheme: light dark; --page: #ffffff; --text: #1c2126; --faint: #616a73; --line: #d9dee3;
   --soft: #f3f5f7; --heat: 0, 94, 168; --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b8548f; --c4: #c98a00;
   --c5: #2a9fd6; --c6: #1c2126; }
@@ -44,6 +58,9 @@ th { color: var(--faint); font-weight: 500; font-size: 13px; white-space: nowrap
 .n { text-align: right; white-space: nowrap; padding-left: 6px; }
 .whole { display: inline-block; white-space: nowrap; max-width: 34em; overflow: hidden; text-overflow: ellipsis;
   vertical-align: top; }
+table.stacking td, table.stacking th { overflow-wrap: break-word; white-space: normal; }
+table.stacking th[scope] { color: var(--text); min-width: 7em; max-width: 16em; overflow-wrap: anywhere; }
+table.even { table-layout: fixed; width: 100%; }
 .best { font-weight: 700; }
 .best::after { content: " \\2605"; color: var(--c4); }
 .bar { display: inline-block; vertical-align: middle; height: 9px; margin-right: 10px; width: 90px;
@@ -92,3 +109,4 @@ table.heat td.strong { color: #ffffff; }
   figure, tr, .tiles div { break-inside: avoid; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 """
+)

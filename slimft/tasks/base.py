@@ -192,6 +192,9 @@ class Task(Protocol):
     def note(self, batch: Mapping[str, np.ndarray]) -> Any:
         """What is to be kept of a batch, ``examples`` with it, by who wants something of each example."""
 
+    def outcomes(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What a run leaves of each example of a batch, as of `slimft.runs.outcomes.Outcomes`."""
+
     def predictions(self, notes: Sequence[Any], num_classes: int) -> Any:
         """What was made of each example, in the split's order, from the notes of all batches."""
 

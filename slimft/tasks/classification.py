@@ -72,5 +72,9 @@ class Classification:
     def note(self, batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         return batch
 
+    def outcomes(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """``labels``, ``predicted`` and ``confidence``."""
+        return {"labels": batch["targets"], **{name: batch[name] for name in ("predicted", "confidence")}}
+
     def predictions(self, notes: Sequence[Mapping[str, np.ndarray]], num_classes: int) -> Predictions:
         return Predictions.of(notes, num_classes)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 # Of scores, at most, and how many values their JSON may have: what these take in memory is a small multiple of it.
-_MOST_BYTES = 64 << 20
+MOST_BYTES = 64 << 20
 _MOST_VALUES = 100_000
 # So that sums of counts stay far within an int64.
 _MOST_COUNTED = 1 << 53
@@ -43,8 +43,8 @@ class Packed:
             ValueError: it is no such thing.
         """
         values = sum(data.count(mark) for mark in (b",", b":", b"[", b"{"))
-        if len(data) > _MOST_BYTES or values > _MOST_VALUES:
-            raise ValueError(f"scores are at most {_MOST_BYTES:,} bytes with {_MOST_VALUES:,} values")
+        if len(data) > MOST_BYTES or values > _MOST_VALUES:
+            raise ValueError(f"scores are at most {MOST_BYTES:,} bytes with {_MOST_VALUES:,} values")
         try:
             whole = cls(json.loads(data.decode()), "scores")
         except (ValueError, RecursionError) as error:

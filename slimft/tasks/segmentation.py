@@ -106,6 +106,12 @@ class Segmentation:
     def note(self, batch: Mapping[str, np.ndarray]) -> list[ImageScore]:
         return image_scores(batch["confusion"], batch["examples"])
 
+    def outcomes(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Pixels of each image by class: ``right``, of the class (``labels``), and ``predicted`` to be of it."""
+        confusion = batch["confusion"]
+        right = np.diagonal(confusion, axis1=1, axis2=2)
+        return {"right": right, "labels": confusion.sum(axis=2), "predicted": confusion.sum(axis=1)}
+
     def predictions(self, notes: Sequence[list[ImageScore]], num_classes: int) -> list[ImageScore]:
         """How good the prediction of each image is, in the split's order."""
         return sorted((one for note in notes for one in note), key=lambda one: one.index)

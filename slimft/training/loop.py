@@ -6,17 +6,20 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from slimft.checkpoint import open_checkpoint
 from slimft.compat import tf
 from slimft.data.augmentation import read_side
+from slimft.data.fingerprint import contents
 from slimft.errors import SlimftError, TrainingError
 from slimft.messages import say
 from slimft.restore import plan_restore
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
+from slimft.runs.outcomes import Outcomes, joined, packed
 from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.cluster.joining import WorkerLost
@@ -33,28 +36,32 @@ from slimft.training.state import State
 
 # Writes the page of a run's directory from the files in it; returns where it is.
 WriteReport = Callable[[str], Path]
+# Is given the validations of a run after each one; what it raises ends the run, which is saved.
+Watch = Callable[[Sequence[Mapping[str, Any]]], object]
 
 
-def train_and_evaluate(run: Run, write_report: WriteReport | None = None) -> dict:
+def train_and_evaluate(run: Run, write_report: WriteReport | None = None, trial: Watch | None = None) -> dict:
     """Trains a run that is prepared, to its end, and evaluates it; as `slimft.training.finetune`.
 
     Args:
         run: the run.
         write_report: is given the directory at the end, also where an error is the end; None for no report.
+        trial: of a trial of a search, what watches it. It is trained and validated only, and leaves no result:
+            what is returned is ``validations``, the ``step`` of that of what it ends with, and ``seconds``.
     """
     try:
         run.say_notes()
         run.check()
         with run.directory.locked():
             run.check_unchanged()
-            return _train_and_report(run, write_report if run.group.is_chief else None)
+            return _train_and_report(run, write_report if run.group.is_chief else None, trial)
     finally:
         run.group.leave(together=False)
 
 
-def _train_and_report(run: Run, write_report: WriteReport | None) -> dict:
+def _train_and_report(run: Run, write_report: WriteReport | None, trial: Watch | None) -> dict:
     try:
-        result = _train_stages(run)
+        result = _train_stages(run, trial)
     except Exception as error:
         failure = explained(run, error)
         run.group.leave(together=False)
@@ -87,7 +94,7 @@ def _prepare_images(run: Run, features: Features) -> None:
 # Stages: a graph and a session each.
 
 
-def _train_stages(run: Run) -> dict:
+def _train_stages(run: Run, trial: Watch | None) -> dict:
     history = History(run.settings.train_dir, run.settings.best_figure())
     while True:
         parts = cut_graph(run)
@@ -103,12 +110,14 @@ def _train_stages(run: Run) -> dict:
             run.directory.begin(run.settings, run.splits["train"].class_names, data)
             with run.directory.events(step) as events:
                 features = Features(run, parts, session, lambda: stop.received)
-                state = State(run, session, history, events, stop, step, step if run.resumes else None, features)
+                state = State(
+                    run, session, history, events, stop, step, step if run.resumes else None, features, trial
+                )
                 try:
                     _prepare_images(run, features)
                     images_per_second = _train(state)
                     if run.stage is run.stages[-1]:
-                        return _finish(state, images_per_second)
+                        return _finish(state, images_per_second) if trial is None else _end_of_trial(state)
                 except Exception as error:
                     failure = _with_what_is_saved(state, error)
                     raise failure from (error.__cause__ if failure is error else error)
@@ -246,6 +255,8 @@ def _validate(state: State) -> None:
     titles = {figure.name: figure.short for figure in task.figures}
     told = (f"{titles[name]} {show(figures[name])}" for name in task.told(run.settings.balance != "none"))
     say(f"step {step}: validation {', '.join(told)}")
+    if state.trial is not None:
+        state.trial(state.history.validation)
 
 
 def _evaluate(state: State, split: str, keep: Callable[[dict], object] = lambda batch: None) -> Scores | None:
@@ -334,6 +345,14 @@ def _with_what_is_saved(state: State, error: Exception) -> Exception:
 # The end.
 
 
+def _end_of_trial(state: State) -> dict:
+    """What the run has come to, and which validation is that of what it ends with."""
+    history, best, step = state.history, state.history.best(), state.step
+    if state.run.settings.patience and best:
+        step = best["step"]
+    return {"validations": history.validation, "step": step, "seconds": history.seconds}
+
+
 def _finish(state: State, images_per_second: float | None) -> dict:
     """Evaluates what the run ends with; returns the result."""
     run, settings, history, step = state.run, state.run.settings, state.history, state.step
@@ -349,8 +368,13 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
     if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
         state.features.forget()
-    doubts = LabelDoubts(dataset, task.name, run.group.number)
-    scores = _evaluate(state, run.final_split, doubts.add)
+    doubts, batches = LabelDoubts(dataset, task.name, run.group.number), []
+
+    def keep(batch: dict) -> None:
+        doubts.add(batch)
+        batches.append({**task.outcomes(batch), "examples": batch["examples"]})
+
+    scores = _evaluate(state, run.final_split, keep)
     if scores is None:
         run.group.leave()
         raise interrupted(state)
@@ -373,6 +397,10 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         "images_per_second": images_per_second,
     }
     doubts.write(run.directory)
+    of_all = run.group.gather(packed(batches, task.name))
+    if run.group.is_chief:
+        arrays = joined(of_all, task.name, dataset.num_classes)
+        run.directory.write_outcomes(None if arrays is None else Outcomes(contents(dataset), step, arrays))
     run.directory.write_result(
         result,
         label_errors=doubts.shown(),

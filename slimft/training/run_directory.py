@@ -20,9 +20,11 @@ from slimft.data.class_names import write_labels
 from slimft.data.fingerprint import Fingerprint
 from slimft.errors import TrainingError
 from slimft.files import atomic_file, write_atomically, write_table
+from slimft.messages import say
 from slimft.runs.data_record import write_data_record
 from slimft.runs.directory import locked, prefix_of
 from slimft.runs.history import History
+from slimft.runs.outcomes import OUTCOMES_FILE, Outcomes, write_outcomes
 from slimft.runs.result import write_result
 from slimft.runs.settings import Settings
 from slimft.runs.settings_file import save_settings
@@ -114,6 +116,11 @@ class RunDirectory:
     def write_result(self, result: Mapping[str, object], **details) -> None:
         """Writes ``result.json``; the arguments are those of `slimft.runs.result.write_result`."""
         write_result(self.path, result, device=device_name(), **details)
+
+    def write_outcomes(self, outcomes: Outcomes | None) -> None:
+        """Writes ``predictions.npz``; says where it is not written because it is too large, or None."""
+        if not write_outcomes(self.path, outcomes):
+            say(f"{OUTCOMES_FILE} is not written: of so many examples it would be too large")
 
     def write_traceback(self, error: Exception) -> str:
         """Writes the traceback of what nobody foresaw; says where, or that it cannot be written."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from slimft.compat import tf
 from slimft.runs.history import History
@@ -25,6 +27,7 @@ class State:
         step: the steps that are done.
         saved: the step of its newest checkpoint; None where there is none.
         features: what its frozen layers make of the examples, as far as that is kept.
+        trial: of a trial of a search, what is given its validations; else None.
     """
 
     run: Run
@@ -35,6 +38,7 @@ class State:
     step: int
     saved: int | None
     features: Features
+    trial: Callable[[Sequence[Mapping[str, Any]]], object] | None = None
 
     def is_to_stop(self) -> bool:
         """Whether a signal has come, to whichever process."""

@@ -11,6 +11,7 @@ import pytest
 import slimft
 from slimft import TrainingError, UsageError, evaluation
 from slimft.compat import tf
+from slimft.runs.outcomes import read_outcomes
 from slimft.runs.settings_file import load_settings
 from slimft.training import Settings, finetune
 from slimft.training import loop as loop_module
@@ -49,6 +50,18 @@ def test_learns_and_reports(tiny, tmp_path):
         assert again["accuracy"] == result["accuracy"]
         assert again["loss"] == pytest.approx(result["loss"], rel=1e-5)
         assert again["step"] == 120
+    # What it left of each example, against the other road.
+    left = read_outcomes(tmp_path / "run", "classification", 10)
+    full = evaluation.evaluate_in_full("tiny", "digits", result["checkpoint"]).predictions
+    assert left.step == 120 and len(set(left.digests.tolist())) == 360
+    for name in ("labels", "predicted", "confidence"):
+        np.testing.assert_allclose(left.arrays[name], getattr(full, name), rtol=1e-4)
+    # What it left of each example, against the other road.
+    left = read_outcomes(tmp_path / "run", "classification", 10)
+    full = evaluation.evaluate_in_full("tiny", "digits", result["checkpoint"]).predictions
+    assert left.step == 120 and len(set(left.digests.tolist())) == 360
+    for name in ("labels", "predicted", "confidence"):
+        np.testing.assert_allclose(left.arrays[name], getattr(full, name), rtol=1e-4)
     best = evaluation.evaluate("tiny", "digits", str(tmp_path / "run" / "best"), split="validation")
     assert best["accuracy"] == result["best_validation_accuracy"]
     assert load_settings(tmp_path / "run").image_size == 32
