@@ -12,6 +12,7 @@ from absl import flags
 
 from slimft.cli import common
 from slimft.cli.network_flags import define_network_flags, network_of
+from slimft.cli.predict_heat import HeatFiles, check_explain
 from slimft.cli.predict_masks import OUTPUT_DIR, MaskFiles, json_of, names_of, shares_of, text_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
@@ -66,6 +67,19 @@ def define_flags(values: flags.FlagValues) -> None:
         f"in the colours of their classes, NAME_overlay.jpg; by default {OUTPUT_DIR}.",
         **define,
     )
+    flags.DEFINE_string(
+        "explain",
+        None,
+        "A folder for heat maps (Grad-CAM): NAME_heat.jpg is what the network saw of an image, coloured where it "
+        "speaks for the likeliest class.",
+        **define,
+    )
+    flags.DEFINE_string(
+        "explain_class",
+        None,
+        "With --explain, another class than the likeliest: its name, or its number.",
+        **define,
+    )
     define_setting_flags(values, ("grey_bits", "longest_side"))
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_boolean(
@@ -78,9 +92,12 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     """Runs the command on parsed flags and paths; returns the exit status."""
     if not 0 < values.crop <= 1:  # Nor nan.
         raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
+    check_explain(values.explain, values.explain_class, values.train_dir)
     network = network_of(values, labels=values.labels)
     if not arguments:
         raise UsageError("name an image, or a folder of images")
+    if values.explain is not None and network.task.targets.is_map:
+        raise UsageError(f"--explain={values.explain}: the masks of {network.spec.name} show it; leave it out")
     if values.output_dir is not None and not network.task.targets.is_map:
         raise UsageError(f"--output_dir={values.output_dir}: {network.spec.name} makes no masks")
     paths, all_there = _find(arguments)
@@ -91,7 +108,7 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     if network.task.targets.is_map:
         told = _segmented(network, values, arguments, paths)
     else:
-        told = _classified(network, values, paths)
+        told = _classified(network, values, arguments, paths)
     all_read = True
     with _progress(len(paths)) as progress, contextlib.closing(told):
         for text in told:
@@ -105,8 +122,15 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     return 0 if all_there and all_read else 1
 
 
-def _classified(network: Network, values: flags.FlagValues, paths: list[str]) -> Iterator[str | DataError]:
+def _classified(
+    network: Network, values: flags.FlagValues, arguments: list[str], paths: list[str]
+) -> Iterator[str | DataError]:
     """What to print of each image, or why it cannot be read."""
+    heat = None
+    if values.explain is not None:
+        heat = HeatFiles(
+            network, values.explain, values.explain_class, arguments, paths, values.crop, values.grey_bits
+        )
     with common.quiet_standard_error():
         from slimft.prediction import Classifier
     with (
@@ -115,11 +139,9 @@ def _classified(network: Network, values: flags.FlagValues, paths: list[str]) ->
             classifier.classify_files(paths, values.batch_size, values.crop, values.grey_bits)
         ) as classified,
     ):
-        for path, found in classified:
-            if isinstance(found, DataError):
-                yield found
-            else:
-                yield (_json if values.json else _table)(path, found, network.classes)
+        tell = _json if values.json else _table
+        for path, found, more in heat.write(classified) if heat else ((*one, None) for one in classified):
+            yield found if isinstance(found, DataError) else tell(path, found, network.classes, more)
 
 
 def _segmented(
@@ -193,17 +215,19 @@ def _above(progress):
     )
 
 
-def _table(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
+def _table(path: str, predictions: list[tuple[int, float]], names: ClassNames, more: dict | None = None) -> str:
     lines = [printable(path), "rank  probability  class" + ("  name" if names.names else "")]
     for rank, (number, probability) in enumerate(predictions, 1):
         name = printable(names.describe(number)["name"] or "")
         lines.append(f"{rank:>4}  {probability:>11.4f}  {number:>5}  {name}".rstrip())
+    if more:
+        lines.append(f"what speaks for class {more['explained']['class']}: {printable(more['heat_map'])}")
     return "\n".join(lines)
 
 
-def _json(path: str, predictions: list[tuple[int, float]], names: ClassNames) -> str:
+def _json(path: str, predictions: list[tuple[int, float]], names: ClassNames, more: dict | None = None) -> str:
     described = [{**names.describe(number), "probability": probability} for number, probability in predictions]
-    return common.json_line({"path": path, "predictions": described})
+    return common.json_line({"path": path, "predictions": described, **(more or {})})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
