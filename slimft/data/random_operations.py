@@ -72,7 +72,7 @@ def augmix(images, image_size: int, plain, transforms: Transforms, seed, severit
         plain: the images, as `transforms` show them: float ``[batch, image_size, image_size, 3]``, in 0..255.
         transforms: those of the whole batch, before any operation.
         seed: int tensor of shape [2] that decides everything.
-        severity: the most that each operation draws its own from, from 0.1 to 10.
+        severity: the most that each operation draws its own from, from 0 to 10.
         rows: which rows are made; None for all.
 
     Returns:
@@ -90,7 +90,10 @@ def augmix(images, image_size: int, plain, transforms: Transforms, seed, severit
         chosen = _choices([batch, _DEPTH], fold_in(own, 0), len(_AUGMIX))
         chosen = tf.where_v2(tf.range(_DEPTH) < depths[:, chain, tf.newaxis], chosen, -1)
         signs = tf.sign(uniform([batch, _DEPTH], fold_in(own, 1), -1.0, 1.0))
-        strengths = uniform([batch, _DEPTH], fold_in(own, 2), _LEAST_SEVERITY, float(severity)) / MOST_SEVERITY
+        strengths = (
+            uniform([batch, _DEPTH], fold_in(own, 2), min(_LEAST_SEVERITY, severity), float(severity))
+            / MOST_SEVERITY
+        )
         moved = transforms
         for step in range(_DEPTH):
             strength = signs[:, step] * strengths[:, step]

@@ -250,7 +250,7 @@ class Settings:
         9.0, "With --augment=randaugment, how strong operations are: 0 is least, 30 most.", least=0, most=30
     )
     augmix_severity: float = _flag(
-        3.0, "With --augment=augmix, how strong operations are at most: 10 is most.", least=0.1, most=10
+        3.0, "With --augment=augmix, how strong operations are at most: 10 is most.", least=0, most=10
     )
     flip: bool | None = _flag(None, "Whether a mirror image is as good; by default as the dataset says.")
     mixup: float = _flag(0.0, "Alpha of mixup: 0.2 is usual, 0 is none.", least=0)
