@@ -13,6 +13,7 @@ _WHERE = {
     "evaluate": "slimft.api",
     "load_run": "slimft.api",
     "Classifier": "slimft.prediction",
+    "Explainer": "slimft.explanation",
     "Segmenter": "slimft.segmenter",
     "Settings": "slimft.runs.settings",
     "NetworkSpec": "slimft.nets",
