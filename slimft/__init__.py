@@ -15,6 +15,7 @@ _WHERE = {
     "predict": "slimft.api",
     "load_run": "slimft.api",
     "Classifier": "slimft.prediction",
+    "Explainer": "slimft.explanation",
     "Segmenter": "slimft.segmenter",
     "Settings": "slimft.runs.settings",
     "NetworkSpec": "slimft.nets",

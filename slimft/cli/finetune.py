@@ -56,6 +56,13 @@ def define_flags(values: flags.FlagValues) -> None:
         "the losses to lr_finder.png in the run's directory.",
         **define,
     )
+    flags.DEFINE_boolean(
+        "show_augmented",
+        False,
+        "Draw what training sees of a few examples, each as it is and as eight epochs show it, to augmented.png in "
+        "--train_dir, if that is given, or in the current folder; print where, and stop.",
+        **define,
+    )
     flags.DEFINE_integer(
         "launch",
         None,
@@ -152,10 +159,16 @@ def finetune(values: flags.FlagValues, arguments: Sequence[str]) -> int | None:
     if values.fold == ALL:
         return _cross_validate(values, settings)
     if not launch.is_worker():
-        if values.launch is not None and not values.dry_run:
+        if values.launch is not None and not (values.dry_run or values.show_augmented):
             return _supervise(values, settings, arguments)
         if values.launch is None and values["max_restarts"].present:
             raise UsageError(f"--max_restarts={values.max_restarts} is for --launch=N; give that too")
+    if values.show_augmented:
+        with common.quiet_standard_error():
+            from slimft.training.augmented import show_augmented
+
+        print(show_augmented(settings, values.train_dir or "."), flush=True)
+        return None
     if values.find_lr:
         with common.quiet_standard_error():
             from slimft.training.lr_finder import find_learning_rate

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from slimft.cli import common
+from slimft.cli.class_argument import number_of
 from slimft.cli.image_arguments import IMAGES, ImageArguments
 from slimft.cli.network_flags import define_network_flags, networks_of
 from slimft.cli.predict_files import (
@@ -24,6 +25,7 @@ from slimft.cli.predict_files import (
     names_of,
     writable,
 )
+from slimft.cli.predict_heat import HeatFiles
 from slimft.cli.predict_masks import OUTPUT_DIR, MaskFiles, json_of, shares_of, text_of
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
@@ -115,6 +117,19 @@ def define_flags(values: flags.FlagValues) -> None:
         f"in the colours of their classes, NAME_overlay.jpg; by default {OUTPUT_DIR}.",
         **define,
     )
+    flags.DEFINE_string(
+        "explain",
+        None,
+        "A folder for heat maps (Grad-CAM): NAME_heat.jpg is what the network saw of an image, coloured where it "
+        "speaks for the likeliest class.",
+        **define,
+    )
+    flags.DEFINE_string(
+        "explain_class",
+        None,
+        "With --explain, another class than the likeliest: its name, or its number.",
+        **define,
+    )
     define_setting_flags(values, ("grey_bits", "longest_side"))
     flags.DEFINE_integer("batch_size", 32, "Images at a time.", lower_bound=1, **define)
     flags.DEFINE_boolean(
@@ -127,6 +142,11 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     """Runs the command on parsed flags and paths; returns the exit status."""
     if not 0 < values.crop <= 1:  # Nor nan.
         raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
+    for name in ("explain", "csv", "copy_to", "features"):
+        if values[name].value == "":
+            raise UsageError(f"--{name}= is empty; give it a value, or leave it out")
+    if values.explain_class is not None and values.explain is None:
+        raise UsageError(f"--explain_class={values.explain_class} is for --explain=DIR; give that too")
     networks = networks_of(values, labels=values.labels)
     if not arguments:
         raise UsageError("name an image, or a folder of images")
@@ -168,7 +188,12 @@ def _check(values: flags.FlagValues, networks: list[Network], is_map: bool) -> N
                 raise UsageError(f"--{name}: {networks[0].spec.name} says the class of each pixel, not of an image")
         if len(networks) > 1:
             raise UsageError(f"--train_dir={values.train_dir}: an ensemble classifies; name one run for masks")
+        if values.explain is not None:
+            name = networks[0].spec.name
+            raise UsageError(f"--explain={values.explain}: the masks of {name} show it; leave it out")
         return
+    if values.explain is not None and len(networks) > 1:
+        raise UsageError(f"--explain={values.explain} explains one network; give one --train_dir")
     if values.features and (len(networks) > 1 or values.tta != "none"):
         why = f"--tta={values.tta}" if len(networks) == 1 else f"the {len(networks)} runs of --train_dir"
         raise UsageError(f"--features={values.features} is of one network and of images as they are, not of {why}")
@@ -200,6 +225,13 @@ def _classified(
             outputs.append(stack.enter_context(csv_file(values.csv, classes, values.all_classes, decides)))
         if values.features:
             outputs.append(stack.enter_context(features_file(values.features)))
+        heat = None
+        if values.explain is not None:
+            explained = None
+            if values.explain_class is not None:
+                explained = number_of(values.explain_class, classes, f"--explain_class={values.explain_class}")
+            of_files = images.folders, list(images), values.crop, values.grey_bits
+            heat = HeatFiles(networks[0], values.explain, explained, *of_files)
         if values.copy_to:
             outputs.append(SortedCopies(values.copy_to, classes, images.folders, decides))
         with common.quiet_standard_error():
@@ -208,7 +240,9 @@ def _classified(
         classifier = stack.enter_context(Classifier.of(networks, top, values.tta))
         predict = classifier.predict_with_features if values.features else classifier.predict_files
         found = predict(images, values.batch_size, values.crop, values.grey_bits)
-        for path, made in stack.enter_context(contextlib.closing(found)):
+        stack.enter_context(contextlib.closing(found))
+        with_heat = heat.write(found) if heat else ((*one, None) for one in found)
+        for path, made, told in with_heat:
             if isinstance(made, DataError):
                 for output in outputs:
                     output.add_error(path, made)
@@ -218,7 +252,7 @@ def _classified(
             decision = int(probabilities.argmax())
             if decides:
                 decision = int(decide(probabilities[None], thresholds)[0])
-            one = Prediction(path, probabilities, None if decision < 0 else decision, features)
+            one = Prediction(path, probabilities, None if decision < 0 else decision, features, told)
             for output in outputs:
                 output.add(one)
             counts[one.decision] += 1
@@ -277,13 +311,17 @@ def _table(one: Prediction, likeliest: list[tuple[int, float]], classes: ClassNa
     if decides:
         is_sure = one.decision is not None
         lines.append(f"decision: {printable(names_of(classes)[one.decision]) if is_sure else UNSURE}")
+    if one.told:
+        lines.append(f"what speaks for class {one.told['explained']['class']}: {printable(one.told['heat_map'])}")
     return "\n".join(lines)
 
 
 def _json(one: Prediction, likeliest: list[tuple[int, float]], classes: ClassNames, decides: bool) -> str:
     described = [{**classes.describe(number), "probability": share} for number, share in likeliest]
     decision = {"decision": one.decision if one.decision is None else classes.describe(one.decision)}
-    return common.json_line({"path": one.path, "predictions": described, **(decision if decides else {})})
+    return common.json_line(
+        {"path": one.path, "predictions": described, **(decision if decides else {}), **one.told}
+    )
 
 
 def _counts(counts: collections.Counter[int | None], classes: ClassNames) -> str:

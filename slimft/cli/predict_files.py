@@ -37,9 +37,13 @@ class Prediction:
         likeliest: the likeliest class.
         decision: the class that is believed; None where none is. The likeliest one without thresholds.
         features: float32 ``[features]``; None where nobody asked for them.
+        told: what else is told of it: its heat map, and of which class.
     """
 
-    def __init__(self, path: str, probabilities: np.ndarray, decision: int | None, features=None):
+    def __init__(
+        self, path: str, probabilities: np.ndarray, decision: int | None, features=None, told: dict | None = None
+    ):
+        self.told = told or {}
         self.path, self.probabilities, self.decision, self.features = path, probabilities, decision, features
         self.likeliest = int(probabilities.argmax())
 

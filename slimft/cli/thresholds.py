@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from slimft.cli.class_argument import number_of
 from slimft.data.class_names import ClassNames
 from slimft.errors import DataError, UsageError
 from slimft.runs.checked_json import read_json
@@ -49,7 +50,7 @@ def read_thresholds(told: Sequence[str], classes: ClassNames) -> np.ndarray | No
         if not 0 <= value <= 1:
             raise UsageError(f"--threshold={part}: {number or 'nothing'} is no number from 0 to 1")
         if colon:
-            found[_index_of(name, classes, f"--threshold={part}")] = value
+            found[number_of(name, classes, f"--threshold={part}")] = value
         else:
             for_others = value
     return np.where(np.isnan(found), for_others, found)
@@ -65,17 +66,5 @@ def _of_file(path: str, classes: ClassNames) -> np.ndarray:
         number = one.number()
         if number is None or not 0 <= number <= 1:
             raise DataError(f"{path}: the threshold of {name} is no number from 0 to 1")
-        thresholds[_index_of(name, classes, path)] = number
+        thresholds[number_of(name, classes, path)] = number
     return thresholds
-
-
-def _index_of(name: str, classes: ClassNames, where: str) -> int:
-    names = classes.names or ()
-    if names.count(name) > 1:
-        raise UsageError(f"{where}: {name} is the name of {names.count(name)} classes; give the class's number")
-    if name in names:
-        return names.index(name)
-    if name.isascii() and name.isdigit() and int(name) < classes.num_classes:
-        return int(name)
-    known = f": {', '.join(names)}" if names and len(names) <= 20 else f", 0 to {classes.num_classes - 1}"
-    raise UsageError(f"{where}: {name or 'nothing'} is none of the {classes.num_classes} classes{known}")

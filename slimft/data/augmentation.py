@@ -8,8 +8,12 @@ from __future__ import annotations
 import math
 
 from slimft.compat import tf
+from slimft.data.draws import fold_in, log_uniform, uniform
 from slimft.data.preprocessing import GREY, PREPROCESSING, Transforms, resize
+from slimft.data.random_operations import RandAugment, augmix, of_the_rows
 from slimft.data.rows import Rows, batch_of, of_rows
+
+AUGMENTATIONS = ("none", "flip", "standard", "strong", "randaugment", "augmix")
 
 # How much larger than the network's input image files are read, so that crops have detail to show.
 _ZOOM = 1.15
@@ -31,9 +35,9 @@ def read_side(image_size: int, augment: str) -> int:
 
     Args:
         image_size: height and width the network gets.
-        augment: ``none``, ``flip``, ``standard`` or ``strong``.
+        augment: one of `AUGMENTATIONS`.
     """
-    return math.ceil(_ZOOM * image_size) if augment in ("standard", "strong") else image_size
+    return image_size if augment in ("none", "flip") else math.ceil(_ZOOM * image_size)
 
 
 def training_input(
@@ -52,6 +56,9 @@ def training_input(
     label_smoothing=0.0,
     plain=None,
     rows: Rows | None = None,
+    operations: int = 2,
+    magnitude: float = 9,
+    severity: float = 3,
 ):
     """Makes a network's input and what it should say of a batch of training images.
 
@@ -64,7 +71,8 @@ def training_input(
         seed: int tensor of shape [2] that decides everything random.
         augment: ``none``: only resizing; ``flip``: half of the images are mirrored; ``standard``: that, and each
             image moves by up to `max_shift`, or a random part of it is seen; ``strong``: that with smaller parts,
-            turned, in other colours, and now and then with a rectangle hidden.
+            turned, in other colours, and now and then with a rectangle hidden; ``randaugment`` and ``augmix``: that
+            of ``standard``, and what `slimft.data.random_operations` does.
         flip: whether mirroring is allowed.
         max_shift: share of height and width that an image moves by at most.
         min_area: the smallest part of an image's area that is seen; 1 for all of it.
@@ -74,6 +82,8 @@ def training_input(
             al. 2015, arXiv:1512.00567.
         plain: scalar bool tensor: where it is true, `augment` does as ``none`` does; None for never.
         rows: which rows of the batch are made; `images` and `labels` are then of its `read`. None for all.
+        operations, magnitude: of ``randaugment``, as of `RandAugment`.
+        severity: of ``augmix``, as of `augmix`.
 
     Returns:
         float32 ``[batch, image_size, image_size, channels]``, preprocessed, and targets, float32
@@ -81,31 +91,38 @@ def training_input(
         their number.
 
     Raises:
-        ValueError: `augment` is none of the four; `rows` lack the one that the last is mixed with.
+        ValueError: `augment` is none of `AUGMENTATIONS`; `rows` lack the one that the last is mixed with.
     """
     if rows and not rows.mixed and (mixup or cutmix):
         raise ValueError("mixup and cutmix need rows that are mixed")
-    if augment not in ("none", "flip", "standard", "strong"):
-        raise ValueError(f"augment={augment!r}: choose none, flip, standard or strong")
+    if augment not in AUGMENTATIONS:
+        raise ValueError(f"augment={augment!r}: choose one of {', '.join(AUGMENTATIONS)}")
     strong = augment == "strong"
     with tf.name_scope("augmentation"):
         seed = tf.convert_to_tensor(seed)
-        transforms = None
+        transforms = drawn = randaugment = None
         if augment != "none":
             max_shift, min_area = (0.0, 1.0) if augment == "flip" else (max_shift, min_area)
             min_area = min(min_area, _STRONG_MIN_AREA) if strong else min_area
             degrees = _STRONG_DEGREES if strong else 0
-            transforms = _geometry(batch_of(images, rows), seed, flip, max_shift, min_area, degrees)
-            transforms = Transforms(*(one if one is None else of_rows(one, rows) for one in transforms))
-            transforms = _unless(plain, transforms)
-        images = resize(images, image_size, transforms)
+            drawn = _geometry(batch_of(images, rows), seed, flip, max_shift, min_area, degrees)
+            if augment == "randaugment":
+                randaugment = RandAugment(batch_of(images, rows), fold_in(seed, 6), operations, magnitude)
+                drawn = randaugment.moved(drawn)
+            transforms = _unless(plain, of_the_rows(drawn, rows))
+        files, images = images, resize(images, image_size, transforms)
         if strong:
-            images = _unless(plain, recoloured(images, _fold_in(seed, 3), rows), images)
+            images = _unless(plain, recoloured(images, fold_in(seed, 3), rows), images)
+        elif augment == "randaugment":
+            images = _unless(plain, randaugment.coloured(images, rows), images)
+        elif augment == "augmix":
+            mixed = augmix(files, image_size, images, drawn, fold_in(seed, 6), severity, rows)
+            images = _unless(plain, mixed, images)
         images = PREPROCESSING[preprocessing](images)
         if strong:
-            images = _unless(plain, _partly_erased(images, preprocessing, _fold_in(seed, 4), rows), images)
+            images = _unless(plain, _partly_erased(images, preprocessing, fold_in(seed, 4), rows), images)
         targets = tf.one_hot(labels, num_classes) * (1 - label_smoothing) + label_smoothing / num_classes
-        mixed = _mixed(images, targets, mixup, cutmix, _fold_in(seed, 5))
+        mixed = _mixed(images, targets, mixup, cutmix, fold_in(seed, 5))
         return mixed if rows is None else tuple(map(rows.made, mixed))
 
 
@@ -126,15 +143,6 @@ def _unless(plain, changed, unchanged=None):
     return tf.where_v2(plain, unchanged, changed)
 
 
-def _fold_in(seed, draw):
-    """The seed of another draw."""
-    return tf.random.experimental.stateless_fold_in(seed, draw)
-
-
-def uniform(shape, seed, low=0.0, high=1.0):
-    return tf.random.stateless_uniform(shape, seed, low, high)
-
-
 def _geometry(batch, seed, flip, max_shift, min_area, degrees) -> Transforms:
     """Mirroring, moves, crops and turns."""
     # Drawn from the seed itself, as before there were crops: what old runs saw depends on it.
@@ -143,11 +151,11 @@ def _geometry(batch, seed, flip, max_shift, min_area, degrees) -> Transforms:
     shift = (2 * draws[:, 1:] - 1) * max_shift
     if min_area >= 1 and not degrees:
         return Transforms(mirror, shift)
-    share, place = _random_crops(batch, _fold_in(seed, 1), min_area)
+    share, place = _random_crops(batch, fold_in(seed, 1), min_area)
     axes = tf.linalg.diag(share)
     if degrees:
         bound = math.radians(degrees)
-        angle = uniform([batch], _fold_in(seed, 2), -bound, bound)
+        angle = uniform([batch], fold_in(seed, 2), -bound, bound)
         cos, sin = tf.cos(angle), tf.sin(angle)
         turn = tf.stack([tf.stack([cos, -sin], axis=1), tf.stack([sin, cos], axis=1)], axis=1)
         axes = tf.matmul(turn, axes)
@@ -161,11 +169,6 @@ def _random_crops(batch, seed, min_area):
     ratio = log_uniform(ratio, _CROP_RATIO)
     share = tf.minimum(tf.concat([tf.sqrt(area / ratio), tf.sqrt(area * ratio)], axis=1), 1)
     return share, (1 - share) * (place - 0.5)
-
-
-def log_uniform(draws, bound):
-    """Draws from [0, 1) as ratios from 1 / bound to bound, a ratio as often as its inverse."""
-    return tf.exp(math.log(bound) * (2 * draws - 1))
 
 
 def recoloured(images, seed, rows: Rows | None = None):
@@ -209,7 +212,7 @@ def _partly_erased(images, preprocessing, seed, rows):
     )  # [batch, 2, side]
     inside = tf.logical_and(inside[:, 0, :, tf.newaxis], inside[:, 1, tf.newaxis, :])
     # The same noise for all images of a batch: their rectangles are in different places.
-    noise = PREPROCESSING[preprocessing](uniform([1, side, side, 3], _fold_in(seed, 0), 0.0, 255.0))
+    noise = PREPROCESSING[preprocessing](uniform([1, side, side, 3], fold_in(seed, 0), 0.0, 255.0))
     noise = noise * tf.cast(zeros < 0.5, tf.float32)[:, :, tf.newaxis, tf.newaxis]
     return tf.where_v2(inside[..., tf.newaxis], noise, images)
 
@@ -221,9 +224,9 @@ def _mixed(images, targets, mixup, cutmix, seed):
     side = images.shape[1].value
     weights = tf.fill([side, side], _random_share(mixup, seed)) if mixup else None
     if cutmix:
-        weights_of_boxes = _outside_of_box(side, _fold_in(seed, 1), cutmix)
+        weights_of_boxes = _outside_of_box(side, fold_in(seed, 1), cutmix)
         if mixup:
-            weights = tf.where_v2(uniform([], _fold_in(seed, 2)) < 0.5, weights, weights_of_boxes)
+            weights = tf.where_v2(uniform([], fold_in(seed, 2)) < 0.5, weights, weights_of_boxes)
         else:
             weights = weights_of_boxes
     share = tf.reduce_mean(weights)
@@ -237,7 +240,7 @@ def _random_share(alpha, seed):
     # The share of one gamma in the sum of two, by their logarithms: for a small alpha both are often too small for
     # a float. A gamma of alpha is one of alpha + 1 times U ** (1 / alpha).
     gammas = tf.random.stateless_gamma([2], seed, tf.constant(alpha + 1, tf.float32))
-    logs = tf.log(gammas) + tf.log(uniform([2], _fold_in(seed, 0), _TINY)) / alpha
+    logs = tf.log(gammas) + tf.log(uniform([2], fold_in(seed, 0), _TINY)) / alpha
     return tf.sigmoid(logs[0] - logs[1])
 
 
@@ -247,7 +250,7 @@ def _outside_of_box(side, seed, alpha):
     The box has the share of the area that is left of a draw from Beta(alpha, alpha), but is cut off at the border.
     """
     half = tf.sqrt(1 - _random_share(alpha, seed)) / 2
-    middle = uniform([2, 1], _fold_in(seed, 1))
+    middle = uniform([2, 1], fold_in(seed, 1))
     centres = (tf.range(side, dtype=tf.float32) + 0.5) / side
     inside = tf.logical_and(centres >= middle - half, centres < middle + half)
     return 1 - tf.cast(tf.logical_and(inside[0, :, tf.newaxis], inside[1]), tf.float32)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from slimft.compat import tf
-from slimft.data.augmentation import log_uniform, recoloured, uniform
+from slimft.data.augmentation import recoloured
+from slimft.data.draws import fold_in, log_uniform, uniform
 from slimft.data.masks import VOID
 from slimft.data.preprocessing import PREPROCESSING, project
 from slimft.data.rows import Rows, batch_of, of_rows
@@ -58,7 +59,7 @@ def segmentation_input(images, masks, sizes, crop, preprocessing, seed, augment,
         places = _places(sizes, crop, seed, augment != "none", flip, zooms, degrees, rows)
         pixels = tf.cast(images, tf.float32)
         if strong:  # Before the mean, which is what lies outside, is taken off.
-            pixels = recoloured(pixels, tf.random.experimental.stateless_fold_in(seed, 2), rows)
+            pixels = recoloured(pixels, fold_in(seed, 2), rows)
         pixels = project(PREPROCESSING[preprocessing](pixels), places, crop, fill=0.0)
         masks = project(masks[..., tf.newaxis], places, crop, "NEAREST", float(VOID))
         masks = tf.squeeze(masks, 3)
@@ -85,7 +86,7 @@ def _places(sizes, crop, seed, moves, flip, zooms, degrees, rows: Rows | None):
     middle = start + seen / 2
     if degrees:
         bound = math.radians(degrees)
-        angle = uniform([batch], tf.random.experimental.stateless_fold_in(seed, 1), -bound, bound)
+        angle = uniform([batch], fold_in(seed, 1), -bound, bound)
         cos, sin = step * of_rows(tf.cos(angle), rows), step * of_rows(tf.sin(angle), rows)
     else:
         cos, sin = step, of_rows(tf.zeros([batch]), rows)

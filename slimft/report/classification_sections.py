@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from slimft.report.class_parts import (
     DRAWN_CLASSES,
     OPEN_ROWS,
@@ -128,10 +131,11 @@ def mistakes(result: Result, data_dir: str) -> Html | None:
     if not result.mistakes:
         return None
     names = result.class_names
+    explained = any(one["heat"] for one in result.mistakes)
     pictures = [
         tag(
             "figure",
-            tag("img", src=one["image"], alt="") if one["image"] else tag("div", "no picture", class_="blank"),
+            _explained(one, names) if explained else _picture(one["image"]),
             tag(
                 "figcaption",
                 tag("b", f"{names[one['predicted']]} ({percent(one['confidence'])})"),
@@ -143,8 +147,30 @@ def mistakes(result: Result, data_dir: str) -> Html | None:
         for one in result.mistakes
     ]
     note = "Wrong answers of which the network was surest, and with what confidence. Some may be wrong labels."
-    shown = tag("div", pictures, class_="pictures")
+    if explained:
+        note += (
+            " Beside each what speaks for the predicted class, and what for the label, by Grad-CAM: most where it "
+            "is red, nothing where it is dark blue. Each is scaled by itself."
+        )
+    shown = tag("div", pictures, class_="triples" if explained else "pictures")
     return section("Most confident mistakes", tag("p", note, class_="note"), shown)
+
+
+def _picture(url: str | None, alt: str = "") -> Html:
+    return tag("img", src=url, alt=alt) if url else tag("div", "no picture", class_="blank")
+
+
+def _explained(one: Mapping[str, Any], names: Sequence[str]) -> Html:
+    """A mistake, what speaks for its predicted class, and what for its label, side by side."""
+    titles = {
+        "image": "image",
+        "heat": f"for {names[one['predicted']]}",
+        "heat_of_label": f"for {names[one['label']]}",
+    }
+    shown = [
+        tag("div", _picture(one[of], title), tag("span", title, class_="note")) for of, title in titles.items()
+    ]
+    return tag("div", shown)
 
 
 def calibration(result: Result) -> Html | None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from slimft.data.heat import heat_overlay
 from slimft.data.label_errors import LabelErrors
 from slimft.data.masks import coloured
 from slimft.data.palette import voc_palette
@@ -25,9 +26,25 @@ JPEG_URL = re.compile(r"data:image/jpeg;base64,[A-Za-z0-9+/]+={0,2}")
 PNG_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}")
 
 
-def mistakes(dataset: Any, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """What `slimft.tasks.Scores.mistakes` of a classifier returned, with each example's ``name`` and ``image``."""
-    return [{"name": dataset.describe(index), **what, "image": thumbnail(dataset, index)} for index, what in found]
+def mistakes(
+    dataset: Any, found: Sequence[tuple[int, Mapping[str, Any]]], heat: Mapping[int, np.ndarray]
+) -> list[dict[str, Any]]:
+    """What `slimft.tasks.Scores.mistakes` of a classifier returned, with each example's ``name`` and pictures.
+
+    Args:
+        dataset: the split.
+        found: the mistakes, by the examples' indices.
+        heat: of some of these ``[2, rows, columns]``, from 0 to 1: what speaks for the predicted class, and what
+            for the label.
+
+    Returns:
+        Of each mistake also ``image``, and ``heat`` and ``heat_of_label``, over the image: data URLs of JPEGs, or
+        None where they cannot be had.
+    """
+    return [
+        {"name": dataset.describe(index), **what, **_thumbnails(dataset, index, heat.get(index))}
+        for index, what in found
+    ]
 
 
 def label_errors(
@@ -57,26 +74,39 @@ def label_errors(
 
 def thumbnail(dataset: Any, index: int) -> str | None:
     """An example's picture as a data URL of a JPEG; None if it cannot be read any more."""
+    return _thumbnails(dataset, index, None)["image"]
+
+
+def _thumbnails(dataset: Any, index: int, heat: np.ndarray | None) -> dict[str, str | None]:
+    made: dict[str, str | None] = dict.fromkeys(("image", "heat", "heat_of_label"))
     try:
         pixels = dataset.read(np.array([index]), dataset.image_shape(_THUMBNAIL_SIDE))[0]
     except DataError:
-        return None
+        return made
     image = Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8))
     image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-    return _jpeg(image)
+    made["image"] = _jpeg(image)
+    if heat is not None:
+        for name, one in zip(("heat", "heat_of_label"), heat):
+            made[name] = _jpeg(heat_overlay(np.asarray(image), one, _THUMBNAIL_SIDE))
+    return made
 
 
-def segmented(dataset: Any, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def segmented(
+    dataset: Any, found: Sequence[tuple[int, Mapping[str, Any]]], heat: Mapping[int, np.ndarray]
+) -> list[dict[str, Any]]:
     """Images with their masks and what was predicted, each of these a data URL, or None where it cannot be had.
 
     Args:
         dataset: the split, as `slimft.data.segmentation.SegmentationDataset`.
         found: what `slimft.tasks.Scores.mistakes` of a segmentation returned: the worst images, then the best.
+        heat: of none of them.
 
     Returns:
         Of each image ``name``, ``mean_iou``, ``pixel_accuracy``, ``kind`` (``worst`` or ``best``), ``image`` (a
         JPEG), and ``truth`` and ``predicted`` (PNGs in the colours of PASCAL VOC). All three have one size.
     """
+    del heat
     return [
         {
             "name": dataset.describe(index),

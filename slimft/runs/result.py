@@ -57,7 +57,8 @@ class Result:
         per_class: for each class ``class, examples, precision, recall, f1``; of a segmentation ``class, pixels,
             iou, accuracy, precision``; None where undefined.
         calibration: ``{"ece", "bins": [{"low", "high", "examples", "confidence", "accuracy"}]}``, or None.
-        mistakes: the most confident ones: ``name, label, predicted, confidence, image`` (a data URL, or None).
+        mistakes: the most confident ones: ``name, label, predicted, confidence``, and ``image, heat,
+            heat_of_label`` (data URLs, or None).
         pictures: of a segmentation, the worst images and then the best: ``name, kind`` (``worst`` or ``best``),
             ``mean_iou, pixel_accuracy, image, truth, predicted``, the last three data URLs, or None.
         label_errors: examples whose label is likely wrong, the likeliest first, at most so many as are shown:
@@ -118,6 +119,7 @@ def write_result(
     class_counts: Mapping[str, Sequence[int]],
     scores: Scores | None = None,
     dataset: Any = None,
+    heat: Mapping[int, np.ndarray] | None = None,
     seconds: float | None = None,
     images_per_second: float | None = None,
     device: str = "",
@@ -134,6 +136,7 @@ def write_result(
         class_counts: examples of each class, or pixels, by split.
         scores: of the split that `result` is about, which also tell the task; None if there are none.
         dataset: that split, to show mistakes from; None to show none.
+        heat: what speaks for the classes of mistakes, as of `slimft.runs.pictures.mistakes`; None for none.
         seconds: of training, in total.
         images_per_second: of training.
         device: what it ran on.
@@ -142,7 +145,7 @@ def write_result(
     found = {} if scores is None else {"task": scores.task, **scores.findings(class_names)}
     if scores is not None and dataset is not None:
         field, show = _SHOWN[scores.task]
-        found[field] = show(dataset, scores.mistakes())
+        found[field] = show(dataset, scores.mistakes(), heat or {})
     whole = Result(
         result=dict(result),
         restore=restore,
@@ -264,7 +267,7 @@ def _checked_mistake(value: Value, size: int) -> dict[str, object]:
         "label": value.get("label").integer(size),
         "predicted": value.get("predicted").integer(size),
         "confidence": value.get("confidence").number(),
-        "image": _url(value.get("image"), pictures.JPEG_URL),
+        **{name: _url(value.get(name), pictures.JPEG_URL) for name in ("image", "heat", "heat_of_label")},
     }
 
 

@@ -21,7 +21,7 @@ OPTIMIZERS = ("momentum", "sgd", "adam", "rmsprop")
 SCHEDULES = ("cosine", "exponential", "fixed", "poly")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BALANCES = ("none", "loss", "sampler")
-AUGMENTATIONS = ("none", "flip", "standard", "strong")
+AUGMENTATIONS = ("none", "flip", "standard", "strong", "randaugment", "augmix")
 BATCH_NORMS = ("update", "frozen")
 METRICS = metric_names()
 NETWORK_OPTIONS = ("fc_width", "output_stride", "learn_upsampling", "final_endpoint")
@@ -246,8 +246,18 @@ class Settings:
     augment: str = _flag(
         "standard",
         "What training does to images at random: nothing, flip (mirror, where the dataset allows it), standard "
-        "(flip and move or crop), strong (that, turn, zoom, change colours and hide a part).",
+        "(flip and move or crop), strong (that, turn, zoom, change colours and hide a part), randaugment or augmix "
+        "(standard, and operations drawn from a list).",
         choices=AUGMENTATIONS,
+    )
+    randaugment_ops: int = _flag(
+        2, "With --augment=randaugment, how many operations each image gets.", least=1, most=8
+    )
+    randaugment_magnitude: float = _flag(
+        9.0, "With --augment=randaugment, how strong operations are: 0 is least, 30 most.", least=0, most=30
+    )
+    augmix_severity: float = _flag(
+        3.0, "With --augment=augmix, how strong operations are at most: 10 is most.", least=0, most=10
     )
     flip: bool | None = _flag(None, "Whether a mirror image is as good; by default as the dataset says.")
     mixup: float = _flag(0.0, "Alpha of mixup: 0.2 is usual, 0 is none.", least=0)

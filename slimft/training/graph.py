@@ -52,6 +52,7 @@ class TrainingGraph:
         replicas: what computes a step together; with it, how sessions of the graph are made.
         batches: the input of the training network.
         images: what the training network sees of the images: float ``[batch, height, width, channels]``.
+        targets: what its loss is of: ``[batch, classes]``, or the masks ``[batch, height, width]``.
         plain: scalar bool, whether that is the images as they are, for ``--cache_views``; None where it always is,
             or never.
         add_gradients: takes one batch of a step of several, but the last; None where a step has one batch.
@@ -78,6 +79,7 @@ class TrainingGraph:
     replicas: Replicas
     batches: pipeline.Batches
     images: tf.Tensor
+    targets: tf.Tensor
     plain: tf.Tensor | None
     add_gradients: tf.Operation | None
     train_op: tf.Operation
@@ -221,6 +223,7 @@ def build_graph(
             replicas=replicas,
             batches=inputs.batches,
             images=inputs.images,
+            targets=inputs.targets,
             plain=plain,
             add_gradients=add_gradients,
             train_op=train_op,

@@ -91,5 +91,8 @@ def _labels_input(settings, network, dataset, batches, seed, plain, rows: Rows |
         cutmix=settings.cutmix,
         label_smoothing=settings.label_smoothing,
         rows=rows,
+        operations=settings.randaugment_ops,
+        magnitude=settings.randaugment_magnitude,
+        severity=settings.augmix_severity,
     )
     return images, targets, batches.targets if rows is None else rows.made(batches.targets)

@@ -24,6 +24,7 @@ from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.cluster.joining import WorkerLost
 from slimft.training.cluster.pace import Pace
+from slimft.training.explained import heat_of_mistakes
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
 from slimft.training.features import Features, cut_graph
 from slimft.training.hparams import write_hparams
@@ -409,6 +410,7 @@ def _finish(state: State, images_per_second: float | None) -> dict:
         class_counts={split: data.counts for split, data in run.splits.items()},
         scores=scores,
         dataset=dataset,
+        heat=heat_of_mistakes(settings, checkpoint, scores, dataset) if run.group.is_chief else None,
         seconds=history.seconds,
         images_per_second=images_per_second,
     )

@@ -22,6 +22,12 @@ _NOT_OF_MAPS = {
     "cache_views": "keeps views of images with one class each, which segmentation has not; leave it out",
     "balance_beta": "is of examples of one class; in segmentation --balance=loss goes by the median of frequencies",
 }
+# The --augment that other flags are of.
+_OF_AUGMENTS = {
+    "randaugment_ops": "randaugment",
+    "randaugment_magnitude": "randaugment",
+    "augmix_severity": "augmix",
+}
 
 
 def check_settings(settings: Settings) -> None:
@@ -67,13 +73,21 @@ def _check_task(settings: Settings) -> None:
     if task.targets.is_map:
         for name, why in _NOT_OF_MAPS.items():
             value = getattr(settings, name)
-            if value != next(field.default for field in dataclasses.fields(Settings) if field.name == name):
+            if value != _default_of(name):
                 raise UsageError(f"--{name}={value} {why}")
+        if settings.augment in ("randaugment", "augmix"):
+            raise UsageError(
+                f"--augment={settings.augment} moves no masks; segmentation has none, flip, standard and strong"
+            )
         if settings.balance == "sampler":
             raise UsageError(
                 "--balance=sampler draws images by their class, and in segmentation an image has several; choose "
                 "--balance=loss"
             )
+
+
+def _default_of(name: str):
+    return next(field.default for field in dataclasses.fields(Settings) if field.name == name)
 
 
 def _check_values(settings: Settings) -> None:
@@ -125,6 +139,13 @@ def _contradictions(settings: Settings) -> list[tuple[bool, str]]:
         (
             bool(settings.augment == "none" and settings.flip),
             "--flip mirrors images, which --augment=none does not allow; choose --augment=flip",
+        ),
+        *(
+            (
+                settings.augment != augment and getattr(settings, name) != _default_of(name),
+                f"--{name}={getattr(settings, name)} is of --augment={augment}; choose that, or leave it out",
+            )
+            for name, augment in _OF_AUGMENTS.items()
         ),
         (
             bool(settings.cache_views and (settings.mixup or settings.cutmix)),

@@ -163,7 +163,7 @@ def test_thresholds(network, photos, tmp_path, capsys):
     assert call(network, "--threshold=1", photos / "1.png") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "decision: unsure"
     for bad, said in (
-        ("cow:0.5", "cow is none of the 3 classes: cat, dog"),
+        ("cow:0.5", "there is no class cow; they are cat, dog"),
         ("1.5", "1.5 is no number"),
         ("nan", "nan"),
     ):
@@ -242,6 +242,7 @@ def test_an_ensemble_is_the_mean_whatever_the_order_of_the_classes(photos, tmp_p
         np.testing.assert_allclose(shares, (apart[0][path] + apart[1][path][back]) / 2, atol=1e-6)
     assert call(f"--train_dir={one},{two}", photos / "1.png") == 0
     assert "the probabilities are the means over 2 networks" in capsys.readouterr().err
+    rejects(capsys, [f"--train_dir={one},{two}", f"--explain={tmp_path}/heat", photos], "explains one network")
     (two / "labels.txt").write_text("cat\ndog\ncow")
     rejects(capsys, [f"--train_dir={one},{two}", photos], "different classes, such as 'cow'")
     rejects(capsys, [f"--train_dir={one},{two}", "--checkpoint=x", photos], "--checkpoint=x", "DIR/best")

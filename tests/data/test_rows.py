@@ -7,7 +7,7 @@ import pytest
 
 from slimft.compat import tf
 from slimft.data import Dataset, pipeline
-from slimft.data.augmentation import training_input
+from slimft.data.augmentation import AUGMENTATIONS, training_input
 from slimft.data.masks import VOID
 from slimft.data.rows import Rows
 from slimft.data.segmentation_input import segmentation_input
@@ -156,7 +156,7 @@ def same(make, of, mixed, tolerance=0.0):
             np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("augment", AUGMENTS)
+@pytest.mark.parametrize("augment", AUGMENTATIONS)
 @pytest.mark.parametrize("mix", MIXES, ids=str)
 def test_shares_are_made_as_the_whole(images, augment, mix):
     check(images, augment, mix, of=7)
@@ -200,8 +200,9 @@ def test_other_networks(images, preprocessing):
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_views(images, plain):
-    check(images, "strong", {}, 6, plain=plain)
+@pytest.mark.parametrize("augment", ["strong", "randaugment", "augmix"])
+def test_views(images, plain, augment):
+    check(images, augment, {}, 6, plain=plain)
 
 
 @pytest.mark.parametrize("side", [13, 66])

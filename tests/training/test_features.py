@@ -268,7 +268,7 @@ def test_one_view_is_the_image_as_it_is(tiny, tmp_path, capfd):
     assert "training sees each image as it is, without --augment=strong" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("augment", ["standard", "strong"])
+@pytest.mark.parametrize("augment", ["standard", "strong", "randaugment", "augmix"])
 def test_views_are_the_same_in_turn_whatever_was_there(tiny, tmp_path, computed, folder, augment):
     views = {"augment": augment, "cache_views": 3, "epochs": 4}
     first = outcome(tmp_path / "1", **views)
