@@ -1,11 +1,17 @@
-"""Training, with the report that is made of the files it leaves."""
+"""Training, with the report that is made of the files it leaves, and with the trackers that are told of them."""
 
 from __future__ import annotations
 
 from slimft.report import write_report
 from slimft.runs.settings import Settings
+from slimft.tracking.following import followed
 from slimft.training import loop
+from slimft.training.cluster.joining import WorkerLost
+from slimft.training.failures import Interrupted
 from slimft.training.run import Run, prepare
+
+# What ends a command, and not the run.
+_STOPS = (Interrupted, WorkerLost)
 
 
 def finetune(settings: Settings, resume_from: int | None = None) -> dict:
@@ -36,4 +42,4 @@ def finetune(settings: Settings, resume_from: int | None = None) -> dict:
 
 def train_and_evaluate(run: Run) -> dict:
     """As `finetune`, of a run that is prepared."""
-    return loop.train_and_evaluate(run, write_report)
+    return loop.train_and_evaluate(run, write_report, lambda settings: followed(settings, _STOPS))

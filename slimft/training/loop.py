@@ -17,6 +17,7 @@ from slimft.messages import say
 from slimft.restore import plan_restore
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
+from slimft.runs.settings import Settings
 from slimft.tasks import Scores
 from slimft.tasks.base import show
 from slimft.training.cluster.joining import WorkerLost
@@ -32,21 +33,26 @@ from slimft.training.state import State
 
 # Writes the page of a run's directory from the files in it; returns where it is.
 WriteReport = Callable[[str], Path]
+# The context in which others are told of a run, as it trains and how it ends.
+Follow = Callable[[Settings], contextlib.AbstractContextManager[None]]
 
 
-def train_and_evaluate(run: Run, write_report: WriteReport | None = None) -> dict:
+def train_and_evaluate(run: Run, write_report: WriteReport | None = None, follow: Follow | None = None) -> dict:
     """Trains a run that is prepared, to its end, and evaluates it; as `slimft.training.finetune`.
 
     Args:
         run: the run.
         write_report: is given the directory at the end, also where an error is the end; None for no report.
+        follow: see `Follow`; None for nobody.
     """
+    is_followed = run.group.is_chief and follow is not None
     try:
         run.say_notes()
         run.check()
         with run.directory.locked():
             run.check_unchanged()
-            return _train_and_report(run, write_report if run.group.is_chief else None)
+            with follow(run.settings) if is_followed else contextlib.nullcontext():
+                return _train_and_report(run, write_report if run.group.is_chief else None)
     finally:
         run.group.leave(together=False)
 
