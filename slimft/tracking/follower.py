@@ -28,7 +28,7 @@ from slimft.tracking.upload import Upload
 
 # Between two looks at the run's files, and after a look that failed.
 _LOOK_SECONDS, _AGAIN_SECONDS = 1.0, 60.0
-_MOST_SAID = 300
+_MOST_SAID = 160
 
 
 def stamp(file: str | os.PathLike) -> list[int] | None:
@@ -50,7 +50,7 @@ class _Follower:
         self._upload: Upload | None = None
         self._seen: object = None
         self._not_before = 0.0
-        self._has_failed = False
+        self._failure = ""
 
     def look(self) -> None:
         """Tells the tracker what is new, if anything is; the training is under way."""
@@ -62,9 +62,9 @@ class _Follower:
             self._seen = seen
         except Exception as error:
             self._not_before = time.monotonic() + _AGAIN_SECONDS
-            if not self._has_failed:
+            if not self._failure:
                 self._say(f"{self._name} does not get what is new ({_reason(error)}); the training goes on without")
-            self._has_failed = True
+            self._failure = _reason(error)
 
     def finish(self, status: str) -> int:
         """Tells the tracker how the run has ended; returns the exit status."""
@@ -74,8 +74,9 @@ class _Follower:
             self._say_all(self._connected().finish(status))
             return 0
         except Exception as error:
+            why = "" if _reason(error) == self._failure else f" ({_reason(error)})"
             later = f"bin/report --track={self._name} {self._dir}"
-            self._say(f"{self._name} has not all of this run ({_reason(error)}); {later} makes up for it")
+            self._say(f"{self._name} has not all of this run{why}; {later} makes up for it")
             return 1
 
     def _is_written(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from slimft.tracking.base import Gone, Point, Told, without_users
 
 # What is set where the user has not. MLflow's own would wait for minutes until it says that there is no server.
-_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 _SECONDS_FOR_FILES = "600"
 # Of MLflow's interface: in one request, and of one value.
 _MOST_FIGURES, _MOST_SETTINGS, _MOST_LETTERS = 1000, 100, 500
@@ -35,10 +35,9 @@ class MLflow:
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient, get_tracking_uri
 
-        self._uri = get_tracking_uri()
-        self.where = without_users(self._uri)
+        self.where = without_users(get_tracking_uri()).rstrip("/")
         self._client = MlflowClient()
-        self._identity, self._began, self._found_at = "", 0, ""
+        self._identity, self._began, self._description = "", 0, ""
 
     def begin(self, told: Told, identity: str | None) -> str:
         if identity is None and not self._identity:
@@ -56,12 +55,15 @@ class MLflow:
             self._began = run.info.start_time
             self._client.update_run(self._identity, status="RUNNING")
             self._change_settings(run, told.settings)
-        self._found_at = f"run {run.info.run_name} of experiment {self._name_of(run.info.experiment_id)}"
+        experiment = self._client.get_experiment(run.info.experiment_id)
+        place = f"in {self.where} (mlflow ui --backend-store-uri={self.where} shows it)"
+        if self.where.startswith(("http://", "https://")):
+            place = f"at {self.where}/#/experiments/{experiment.experiment_id}/runs/{self._identity}"
+        self._description = f"run {run.info.run_name} of experiment {experiment.name}, {place}"
         return self._identity
 
     def describe(self) -> str:
-        local = self.where.startswith(("sqlite:", "file:")) or "//" not in self.where
-        return f"{self._found_at}, in {self.where}{' (mlflow ui shows it)' if local else ''}"
+        return self._description
 
     def log(self, points: Sequence[Point]) -> None:
         from mlflow.entities import Metric
@@ -107,9 +109,6 @@ class MLflow:
                 if found is None:
                     raise
         return found.experiment_id
-
-    def _name_of(self, experiment: str) -> str:
-        return self._client.get_experiment(experiment).name
 
     def _found(self, identity: str):
         from mlflow.exceptions import MlflowException

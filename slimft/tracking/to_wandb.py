@@ -46,7 +46,8 @@ class WeightsAndBiases:
         return identity
 
     def describe(self) -> str:
-        place = self._run.url or f"{self._run.dir} (wandb sync uploads it)"
+        # Without a network there is no address, but a folder.
+        place = self._run.url or f"{pathlib.Path(self._run.dir).parent} (wandb sync uploads it)"
         return f"run {self._run.name} of project {self._run.project}, at {place}"
 
     def log(self, points: Sequence[Point]) -> None:

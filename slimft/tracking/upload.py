@@ -1,6 +1,6 @@
 """What a tracker has of a run, brought up to what the files in the run's directory tell.
 
-``tracking.json`` there remembers which tracked run it is and what that has. A record counts from the first
+``tracked-TRACKER.json`` there remembers which tracked run it is and what that has. A record counts from the first
 checkpoint on that is not behind it: then a run that resumes never takes it back. A run that goes back further
 (``--resume_from``) is tracked as another one from then on, because no tracker forgets a point.
 """
@@ -23,7 +23,7 @@ from slimft.checkpoint.bundle_files import data_files, index_file
 from slimft.checkpoint.locate import latest_in_state
 from slimft.data.class_names import LABELS_FILE
 from slimft.files import write_atomically
-from slimft.runs.checked_json import Value, read_json
+from slimft.runs.checked_json import read_json
 from slimft.runs.directory import BEST
 from slimft.runs.history_file import HISTORY_FILE, Record, read_history
 from slimft.runs.result import RESULT_FILE, parse_result
@@ -31,7 +31,6 @@ from slimft.runs.settings import OF_THE_DISK
 from slimft.runs.settings_file import FLAGS_FILE, SETTINGS_FILE, read_settings
 from slimft.tracking.base import FINISHED, KILLED, Gone, Point, Told, Tracker
 
-TRACKING_FILE = "tracking.json"
 # What tells the run without TensorFlow. With the checkpoint it is a directory for --train_dir.
 _FILES = (SETTINGS_FILE, FLAGS_FILE, HISTORY_FILE, RESULT_FILE, LABELS_FILE, "restore.txt", "report.html")
 # Of a record, what is no figure of its step.
@@ -78,6 +77,7 @@ class Upload:
         checkpoint: bool,
     ):  # fmt: skip
         self._dir, self._tracker, self._name = train_dir, tracker, name
+        self._file = train_dir / f"tracked-{name}.json"
         self._project, self._title, self._checkpoint = project, title, checkpoint
         self._tracked: Tracked | None = None
 
@@ -204,10 +204,10 @@ class Upload:
         return {file.relative_to(self._dir).as_posix(): file for file in found}
 
     def _remembered(self) -> Tracked | None:
-        """What `_remember` has kept of this tracker."""
-        value = _kept(self._dir).get(self._name)
-        if value is None:
+        """What `_remember` has kept."""
+        if not os.path.lexists(self._file):
             return None
+        value = read_json(self._file)
         identity = value.get("identity")
         if not _IDENTITY.fullmatch(identity.text()):
             raise identity.wrong("the identity of a run")
@@ -222,14 +222,7 @@ class Upload:
 
     def _remember(self) -> None:
         assert self._tracked is not None
-        others = {name: value.raw for name, value in _kept(self._dir).items()}
-        whole = {**others, self._name: dataclasses.asdict(self._tracked)}
-        write_atomically(self._dir / TRACKING_FILE, json.dumps(whole, indent=2) + "\n")
-
-
-def _kept(train_dir: pathlib.Path) -> dict[str, Value]:
-    file = train_dir / TRACKING_FILE
-    return read_json(file).object() if os.path.lexists(file) else {}
+        write_atomically(self._file, json.dumps(dataclasses.asdict(self._tracked), indent=2) + "\n")
 
 
 def _point(prefix: str, record: Record, seconds: float) -> Point:
