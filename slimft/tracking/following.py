@@ -126,11 +126,12 @@ def followed(settings: Settings, stops: tuple[type[BaseException], ...]) -> Iter
             followings.append(_Following(name, settings, before))
         except OSError as error:
             say(f"{name} is not told of this run: {error.strerror}")
+    stopping: tuple[type[BaseException], ...] = (*stops, KeyboardInterrupt)
     status, seconds = FINISHED, _SECONDS
     try:
         yield
         seconds += _size_of_checkpoints(settings) / _BYTES_PER_SECOND
-    except (*stops, KeyboardInterrupt):
+    except stopping:
         status, seconds = KILLED, _SECONDS_IF_KILLED
         raise
     except BaseException:

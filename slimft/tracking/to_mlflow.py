@@ -6,7 +6,8 @@ import contextlib
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from slimft.tracking.base import Gone, Point, Told, without_users
 
@@ -110,7 +111,7 @@ class MLflow:
                     raise
         return found.experiment_id
 
-    def _found(self, identity: str):
+    def _found(self, identity: str) -> Any:
         from mlflow.exceptions import MlflowException
 
         try:
@@ -130,7 +131,7 @@ class MLflow:
         for start in range(0, len(parameters), _MOST_SETTINGS):
             self._client.log_batch(identity, params=parameters[start : start + _MOST_SETTINGS])
 
-    def _change_settings(self, run, settings: Mapping[str, object]) -> None:
+    def _change_settings(self, run: Any, settings: Mapping[str, object]) -> None:
         """Tells what is set otherwise now, in a tag: a parameter of MLflow never changes."""
         had, has = dict(run.data.params), {name: _cut(value) for name, value in settings.items()}
         self._add_settings(run.info.run_id, {name: has[name] for name in has.keys() - had.keys()})
@@ -148,7 +149,7 @@ def _cut(value: object) -> str:
 
 
 @contextlib.contextmanager
-def _patient():
+def _patient() -> Iterator[None]:
     """Lets a server take its time meanwhile, unless the user has said how much."""
     name = "MLFLOW_HTTP_REQUEST_TIMEOUT"
     before = os.environ[name]

@@ -15,7 +15,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from slimft import __version__
@@ -184,7 +184,12 @@ class Upload:
             tracked.result = digest
             self._remember()
 
-    def _keep(self, tracked: Tracked, files: Mapping[str, pathlib.Path], keep) -> None:
+    def _keep(
+        self,
+        tracked: Tracked,
+        files: Mapping[str, pathlib.Path],
+        keep: Callable[[Mapping[str, pathlib.Path]], None],
+    ) -> None:
         """Hands over those files that are there and that the tracker has not as they are."""
         marks = {name: _mark(file) for name, file in files.items() if file.is_file()}
         new = {name: files[name] for name, mark in marks.items() if tracked.files.get(name) != mark}
