@@ -39,6 +39,12 @@ SEARCH = ["optuna>=4,<6"]
 # For bin/export --format=onnx, which also runs what it writes. tf2onnx 1.17 was tried, with TensorFlow 2.21.
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 
+# For bin/finetune --track. 3.17 and 0.31 were tried.
+MLFLOW = ["mlflow>=3,<4"]
+WANDB = ["wandb>=0.21,<1"]
+# MLflow without its server and page, and what its store in a file needs.
+MLFLOW_FOR_TESTS = ["mlflow-skinny>=3,<4", "alembic", "sqlalchemy"]
+
 # The documentation as a site. mkdocstrings reads the docstrings without importing what they are of; ruff lays out
 # their signatures.
 DOCS = [
@@ -120,6 +126,8 @@ setup(
         "serve": SERVE,
         # For bin/export --format=onnx.
         "onnx": ONNX,
+        "mlflow": MLFLOW,
+        "wandb": WANDB,
         "docs": DOCS,
         # To look at a run's events; with it installed, a run's settings are written there too.
         "tensorboard": ["tensorboard>=2.16"],
@@ -135,11 +143,13 @@ setup(
             *DISTRIBUTIONS,
             *ESTIMATOR,
             *HUB,
+            *MLFLOW_FOR_TESTS,
             *ONNX,
             *PARQUET,
             *PYTHON2,
             *SEARCH,
             *SERVE,
+            *WANDB,
             *("cramjam", "hypothesis", "ipykernel", "ipywidgets", "nbclient", "nbmake>=1.5"),
             # It reads frozen graphs.
             "opencv-python-headless",

@@ -1,4 +1,4 @@
-"""Training, with the report that is made of the files it leaves."""
+"""Training, with the report that is made of the files it leaves, and with the trackers that are told of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from slimft.report import write_report
 from slimft.runs.settings import Settings
 from slimft.training import loop
 from slimft.training.run import Run, prepare
+from slimft.training.tracked import follow
 
 
 def finetune(settings: Settings, resume_from: int | None = None) -> dict:
@@ -36,4 +37,4 @@ def finetune(settings: Settings, resume_from: int | None = None) -> dict:
 
 def train_and_evaluate(run: Run) -> dict:
     """As `finetune`, of a run that is prepared."""
-    return loop.train_and_evaluate(run, write_report)
+    return loop.train_and_evaluate(run, write_report, follow=follow)

@@ -18,6 +18,7 @@ from slimft.training.cluster.members import VARIABLE, cluster_of
 from slimft.training.completion import complete, notes_on
 from slimft.training.loop import train_and_evaluate
 from slimft.training.run import Run, prepare, prepare_alone
+from slimft.training.tracked import follow
 
 
 def cross_validate(settings: Settings) -> dict:
@@ -89,7 +90,7 @@ def _train(folds: Folds, fold: int) -> None:
             say(f"fold {fold} of {folds.number} is done: {settings.train_dir}")
             return
         say(f"fold {fold} of {folds.number}, in {settings.train_dir}")
-        result = train_and_evaluate(run, write_report)
+        result = train_and_evaluate(run, write_report, follow=follow)
     except SlimftError as error:
         # What goes on is the whole: the directory to name is that of all folds.
         told = str(error).replace(f"--train_dir={settings.train_dir}", f"--train_dir={folds.path}")

@@ -364,6 +364,20 @@ class Settings:
         alias="save_interval_secs",
     )
 
+    # Who is told of it.
+    track: tuple[str, ...] = _flag(
+        (),
+        "Trackers that get the run's settings, curves, figures, report and checkpoints: mlflow, wandb or both. "
+        "Their own environment variables, such as MLFLOW_TRACKING_URI, say where they are.",
+    )
+    track_project: str | None = _flag(
+        None,
+        "The experiment (MLflow) or project (W&B) that a tracked run is in; by default what the tracker's "
+        "environment says, or slimft.",
+    )
+    track_name: str | None = _flag(None, "What trackers call the run; by default as its directory is called.")
+    track_checkpoint: bool = _flag(True, "Whether trackers get the checkpoints of a run that has come to its end.")
+
     def data_options(self) -> DataOptions:
         """What of the settings `slimft.data.load_dataset` needs, beside its name and place."""
         names = [field.name for field in dataclasses.fields(DataOptions)]
@@ -411,7 +425,8 @@ OF_RECIPES = (
     "cache_views",
 )  # fmt: skip
 # What says where and how often something is written, and nothing of the training.
-OF_THE_DISK = ("train_dir", "cache", "cache_gb", "keep", "save_secs")
+OF_TRACKERS = ("track", "track_project", "track_name", "track_checkpoint")
+OF_THE_DISK = ("train_dir", "cache", "cache_gb", "keep", "save_secs", *OF_TRACKERS)
 # What says how the processes of a run find each other.
 OF_THE_CLUSTER = ("min_workers", "cluster_timeout")
 

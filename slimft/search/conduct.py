@@ -233,6 +233,7 @@ def _train(plan: Plan, record: Record, trial: Trial, total: int) -> None:
     from slimft.training.failures import Interrupted
     from slimft.training.loop import train_and_evaluate
     from slimft.training.run import prepare
+    from slimft.training.tracked import follow
 
     def watch(validations: Sequence[Mapping[str, Any]]) -> None:
         trial.values = [_finite(one.get(record.metric)) for one in validations]
@@ -246,7 +247,7 @@ def _train(plan: Plan, record: Record, trial: Trial, total: int) -> None:
         _check_data(plan, record, run)
         if all(axis.name not in ("model", "precision") for axis in plan.axes):
             record.precision = run.settings.precision  # Else batches of each size would be measured.
-        outcome = train_and_evaluate(run, None, watch)
+        outcome = train_and_evaluate(run, None, watch, lambda its: follow(its, Pruned))
     except Pruned as error:
         trial.state, trial.message = PRUNED, str(error).split(";")[0]
     except Interrupted as error:
@@ -348,9 +349,10 @@ def _tested(plan: Plan, best: Trial, precision: str) -> dict[str, Any]:
         from slimft.report import write_report
         from slimft.training.loop import train_and_evaluate
         from slimft.training.run import prepare
+        from slimft.training.tracked import follow
 
         say(f"{best.name} is the best; it is evaluated as a run of its own")
-        train_and_evaluate(prepare(plan.of(best, precision)), write_report)
+        train_and_evaluate(prepare(plan.of(best, precision)), write_report, follow=follow)
     # The same whether it is evaluated now or was before.
     result = read_json(folder / RESULT_FILE).get("result").object()
     return {**{name: value.raw for name, value in result.items()}, "report": str(folder / REPORT_FILE)}

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slimft.checkpoint import open_checkpoint
-from slimft.compat import tf
 from slimft.data.augmentation import read_side
-from slimft.data.fingerprint import contents
 from slimft.errors import SlimftError, TrainingError
 from slimft.messages import say
-from slimft.restore import plan_restore
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
-from slimft.runs.outcomes import Outcomes, joined, packed
-from slimft.tasks import Scores
+from slimft.runs.settings import Settings
 from slimft.tasks.base import show
 from slimft.training.cluster.joining import WorkerLost
 from slimft.training.cluster.pace import Pace
-from slimft.training.explained import heat_of_mistakes
+from slimft.training.ending import end_of_trial, finish
 from slimft.training.failures import Interrupted, diverged, explained, interrupted
 from slimft.training.features import Features, cut_graph
-from slimft.training.hparams import write_hparams
-from slimft.training.label_doubts import LabelDoubts
+from slimft.training.measuring import evaluate, write_events
 from slimft.training.progress import Meter, Progress, device_name
 from slimft.training.run import Run, prepare
 from slimft.training.schedule import Schedule
@@ -39,9 +32,13 @@ from slimft.training.state import State
 WriteReport = Callable[[str], Path]
 # Is given the validations of a run after each one; what it raises ends the run, which is saved.
 Watch = Callable[[Sequence[Mapping[str, Any]]], object]
+# The context in which others are told of a run, as it trains and how it ends.
+Follow = Callable[[Settings], contextlib.AbstractContextManager[None]]
 
 
-def train_and_evaluate(run: Run, write_report: WriteReport | None = None, trial: Watch | None = None) -> dict:
+def train_and_evaluate(
+    run: Run, write_report: WriteReport | None = None, trial: Watch | None = None, follow: Follow | None = None
+) -> dict:
     """Trains a run that is prepared, to its end, and evaluates it; as `slimft.training.finetune`.
 
     Args:
@@ -49,13 +46,16 @@ def train_and_evaluate(run: Run, write_report: WriteReport | None = None, trial:
         write_report: is given the directory at the end, also where an error is the end; None for no report.
         trial: of a trial of a search, what watches it. It is trained and validated only, and leaves no result:
             what is returned is ``validations``, the ``step`` of that of what it ends with, and ``seconds``.
+        follow: see `Follow`; None for nobody.
     """
+    is_followed = run.group.is_chief and follow is not None
     try:
         run.say_notes()
         run.check()
         with run.directory.locked():
             run.check_unchanged()
-            return _train_and_report(run, write_report if run.group.is_chief else None, trial)
+            with follow(run.settings) if is_followed else contextlib.nullcontext():
+                return _train_and_report(run, write_report if run.group.is_chief else None, trial)
     finally:
         run.group.leave(together=False)
 
@@ -118,7 +118,7 @@ def _train_stages(run: Run, trial: Watch | None) -> dict:
                     _prepare_images(run, features)
                     images_per_second = _train(state)
                     if run.stage is run.stages[-1]:
-                        return _finish(state, images_per_second) if trial is None else _end_of_trial(state)
+                        return finish(state, images_per_second) if trial is None else end_of_trial(state)
                 except Exception as error:
                     failure = _with_what_is_saved(state, error)
                     raise failure from (error.__cause__ if failure is error else error)
@@ -246,42 +246,18 @@ def _is_to_stop_early(state: State) -> bool:
 def _validate(state: State) -> None:
     """Adds a validation to the history, unless a signal comes."""
     run, step, task = state.run, state.step, state.run.settings.task
-    scores = _evaluate(state, "validation")
+    scores = evaluate(state, "validation")
     if scores is None:
         return
     figures = scores.summary()
     state.history.add_validation(step, figures)
-    _write_events(state, "validation", step, figures)
+    write_events(state, "validation", step, figures)
     state.events.flush()
     titles = {figure.name: figure.short for figure in task.figures}
     told = (f"{titles[name]} {show(figures[name])}" for name in task.told(run.settings.balance != "none"))
     say(f"step {step}: validation {', '.join(told)}")
     if state.trial is not None:
         state.trial(state.history.validation)
-
-
-def _evaluate(state: State, split: str, keep: Callable[[dict], object] = lambda batch: None) -> Scores | None:
-    """Evaluates on a split, on the features of it that are kept if there are any; None if a signal comes.
-
-    `keep` gets the batches of this process, as of `Evaluator.run`.
-    """
-    state.features.compute((split,))
-    features, group = state.features.evaluation_batches(split), state.run.group
-    evaluator, dataset = state.run.training.evaluator, state.run.splits[split]
-    part = group.index, group.number
-    name = f"evaluating {split}"
-    scores = evaluator.run(state.session, dataset, state.is_to_stop, keep, features, part, name)
-    if scores is None or group.number == 1:
-        return scores
-    total = evaluator.task.scores(evaluator.num_classes)
-    for message in group.gather(scores.to_bytes()):
-        total.merge(total.from_bytes(message))
-    return total
-
-
-def _write_events(state: State, split: str, step: int, figures: dict) -> None:
-    chosen = [figure.name for figure in state.run.settings.task.figures if figure.chooses]
-    state.events.write(step, {f"{split}/{name}": figures[name] for name in chosen})
 
 
 def _is_to_save(state: State, due: bool) -> bool:
@@ -341,96 +317,3 @@ def _with_what_is_saved(state: State, error: Exception) -> Exception:
         with contextlib.suppress(Exception):
             _save(state)
     return explained(state.run, error, state)
-
-
-# The end.
-
-
-def _end_of_trial(state: State) -> dict:
-    """What the run has come to, and which validation is that of what it ends with."""
-    history, best, step = state.history, state.history.best(), state.step
-    if state.run.settings.patience and best:
-        step = best["step"]
-    return {"validations": history.validation, "step": step, "seconds": history.seconds}
-
-
-def _finish(state: State, images_per_second: float | None) -> dict:
-    """Evaluates what the run ends with; returns the result."""
-    run, settings, history, step = state.run, state.run.settings, state.history, state.step
-    task, best = settings.task, history.best()
-    checkpoint = run.directory.checkpoints.latest()
-    if settings.patience and best and best["step"] != step:
-        checkpoint, step = run.directory.checkpoints.best(), best["step"]
-        _restore_for_evaluation(state.session, run, checkpoint)
-        say(f"the best validation was that of step {step}, which is what is evaluated")
-    checkpoint = run.group.broadcast(checkpoint)
-    dataset = run.splits[run.final_split]
-    if run.final_split != "test":
-        say("there is no test split; what is evaluated is the validation split, which chose the best checkpoint")
-    if step < run.stage.first_step:  # What is frozen in this stage may have trained since then.
-        state.features.forget()
-    doubts, batches = LabelDoubts(dataset, task.name, run.group.number), []
-
-    def keep(batch: dict) -> None:
-        doubts.add(batch)
-        batches.append({**task.outcomes(batch), "examples": batch["examples"]})
-
-    scores = _evaluate(state, run.final_split, keep)
-    if scores is None:
-        run.group.leave()
-        raise interrupted(state)
-    figures = scores.summary()
-    _write_events(state, run.final_split, step, figures)
-    if state.events.writer:
-        write_hparams(state.events.writer, dataclasses.asdict(settings))
-    result = {
-        "model": settings.model,
-        "dataset": settings.dataset,
-        "split": run.final_split,
-        **figures,
-        "examples_in_split": dataset.drawn_from or dataset.num_examples,
-        **doubts.count(),
-        "step": step,
-        "last_step": state.step,
-        "train_dir": settings.train_dir,
-        "checkpoint": checkpoint,
-        f"best_validation_{task.headline}": best and best[task.headline],
-        "images_per_second": images_per_second,
-    }
-    doubts.write(run.directory)
-    of_all = run.group.gather(packed(batches, task.name))
-    if run.group.is_chief:
-        arrays = joined(of_all, task.name, dataset.num_classes)
-        run.directory.write_outcomes(None if arrays is None else Outcomes(contents(dataset), step, arrays))
-    run.directory.write_result(
-        result,
-        label_errors=doubts.shown(),
-        restore=_restored_at_first(run),
-        class_names=dataset.class_names,
-        class_counts={split: data.counts for split, data in run.splits.items()},
-        scores=scores,
-        dataset=dataset,
-        heat=heat_of_mistakes(settings, checkpoint, scores, dataset) if run.group.is_chief else None,
-        seconds=history.seconds,
-        images_per_second=images_per_second,
-    )
-    return result
-
-
-def _restored_at_first(run: Run) -> str:
-    kept = run.directory.restored()
-    return kept if kept is not None else run.plan.summary() if run.plan else ""
-
-
-def _restore_for_evaluation(session: tf.Session, run: Run, checkpoint: str) -> None:
-    """Restores the weights and their averages; not the optimizer's variables, which an earlier stage may lack."""
-    if run.group.is_chief:
-        averages = run.training.averages
-        own = run.training.optimizer_variables
-        lacking = (
-            {name for name in averages.start if name not in open_checkpoint(checkpoint)} if averages else set()
-        )
-        variables = [v for v in tf.global_variables() if v.op.name not in own and v.op.name not in lacking]
-        plan_restore(checkpoint, variables).apply(session)
-        session.run([averages.start[name] for name in lacking])
-    run.training.spread(session)

@@ -11,6 +11,7 @@ from slimft.nets import get_network, network_names
 from slimft.renaming import parse_renames
 from slimft.runs.settings import Settings, out_of_bounds
 from slimft.tasks import get_task
+from slimft.tracking import check_trackers
 from slimft.training.stages import parse_multipliers, parse_stages
 
 _POSITIVE = ("learning_rate", "decay_epochs", "epochs", "clip_norm")
@@ -33,6 +34,7 @@ _OF_AUGMENTS = {
 def check_settings(settings: Settings) -> None:
     """Raises UsageError, with one line that says what to do, if some settings cannot work."""
     _check_values(settings)
+    check_trackers(settings.track)
     parse_renames(settings.rename)
     parse_multipliers(settings.lr_multiplier)
     parse_stages(settings.stage)

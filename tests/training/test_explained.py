@@ -43,7 +43,9 @@ def test_each_mistake_is_explained_twice(run):
         del one["heat_of_label"]
     (run / "result.json").write_text(json.dumps(values))
     page = write_report(str(run)).read_text()
-    assert "Grad-CAM" not in page and "<script>" not in page and page.count("data:image/jpeg;base64,") == 24 + others
+    assert (
+        "Grad-CAM" not in page and "<script>" not in page and page.count("data:image/jpeg;base64,") == 24 + others
+    )
 
 
 def test_the_maps_are_those_of_the_network_that_was_evaluated(run):
