@@ -33,8 +33,9 @@ COMMANDS = sorted(file.name for file in (ROOT / "bin").iterdir())
 RECORDS = {"results.md"}
 # Programs that are not ours, whose arguments are theirs.
 OTHERS = {
-    ".", "cd", "curl", "docker", "git", "jupyter", "mkdocs", "mypy", "pip", "pre-commit", "pytest", "python3",
-    "ruff", "tensorboard", "docs/make_exercise.py", "docs/make_flags.py", "export", "sbatch", "tests/fuzz/run",
+    ".", "cd", "curl", "docker", "git", "jupyter", "mkdocs", "mlflow", "mypy", "pip", "pre-commit", "pytest",
+    "python3", "ruff", "tensorboard", "docs/make_exercise.py", "docs/make_flags.py", "export", "sbatch",
+    "tests/fuzz/run",
 }  # fmt: skip
 _BLOCK = re.compile(
     r"^(?:\*Time: (?P<time>[^*\n]+)\.\*\n\n)?(?:<!--[^\n]*-->\n)?```bash\n(?P<code>.*?)^```$"

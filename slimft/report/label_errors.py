@@ -17,6 +17,8 @@ _WHAT_IT_IS = (
     "first. These are candidates to look at, not proof: the network may be wrong, above all where classes look "
     "alike or have few examples, and an error that it repeats is not found."
 )
+# Of what share of the examples labels can be doubted before that says more of the network.
+_MOST_DOUBTED = 0.25
 
 
 def label_errors(result: Result, data_dir: str) -> Html | None:
@@ -32,6 +34,12 @@ def label_errors(result: Result, data_dir: str) -> Html | None:
     of = _OUT_OF_FOLD if result.folds else _OF_ONE_SPLIT.format(result.split or "final")
     if not number:
         return section("Likely label errors", tag("p", f"None was found. {of}", class_="note"))
+    examples = result.figure("examples")
+    if examples and number > _MOST_DOUBTED * examples:
+        told = (
+            f"The network doubts {count(number)} of {count(examples)} labels, which says more of it than of them."
+        )
+        return section("Likely label errors", tag("p", f"{told} {of}", class_="note"))
     names = result.class_names
     shown = [
         tag(

@@ -33,9 +33,10 @@ def test_each_mistake_is_explained_twice(run):
     mistakes = read_run(run).result.mistakes
     assert len(mistakes) == 24 and all(one["heat"] and one["heat_of_label"] for one in mistakes)
     assert any(one["heat"] != one["heat_of_label"] for one in mistakes)
-    others = len(read_run(run).result.label_errors)
     page = write_report(str(run)).read_text()
-    assert page.count("data:image/jpeg;base64,") == 3 * 24 + others and "Grad-CAM" in page
+    assert page.count("data:image/jpeg;base64,") == 3 * 24 and "Grad-CAM" in page
+    # Of a network that is hardly trained, no labels are shown as likely errors.
+    assert "which says more of it than of them" in page
     # What an edited file has in their place is shown to nobody.
     values = json.loads((run / "result.json").read_text())
     for one in values["mistakes"]:
@@ -43,9 +44,7 @@ def test_each_mistake_is_explained_twice(run):
         del one["heat_of_label"]
     (run / "result.json").write_text(json.dumps(values))
     page = write_report(str(run)).read_text()
-    assert (
-        "Grad-CAM" not in page and "<script>" not in page and page.count("data:image/jpeg;base64,") == 24 + others
-    )
+    assert "Grad-CAM" not in page and "<script>" not in page and page.count("data:image/jpeg;base64,") == 24
 
 
 def test_the_maps_are_those_of_the_network_that_was_evaluated(run):
