@@ -11,7 +11,7 @@ from slimft.files import write_atomically
 from slimft.report.classification_sections import ClassificationSections
 from slimft.report.markup import Html, document, section, table, tag, tiles
 from slimft.report.run_page import REPORT_FILE
-from slimft.report.texts import count, share, spread
+from slimft.report.texts import count, folder_of_data, share, spread
 from slimft.runs.checked_json import read_json
 from slimft.runs.directory import RESULT_FILE
 from slimft.runs.folds import ALL, Folds, read_folds
@@ -49,7 +49,7 @@ def folds_page(folds: Folds, result: Result) -> Html:
     """The page of a cross-validation."""
     settings, sections = folds.settings, ClassificationSections()
     title, name = f"{settings.model} on {settings.dataset}", folds.path.resolve().name
-    data_dir = result.result.get("data_dir") or ""
+    data_dir = folder_of_data(result.result.get("data_dir"))
     return document(
         f"{name}: {title}, {folds.number} folds",
         tag("h1", f"{title}: {folds.number} folds"),

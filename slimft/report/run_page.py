@@ -10,7 +10,7 @@ from slimft.report.classification_sections import ClassificationSections
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, folded, join, section, table, tag, tiles
 from slimft.report.segmentation_sections import SegmentationSections
-from slimft.report.texts import MISSING, count, duration, rate, share
+from slimft.report.texts import MISSING, count, duration, folder_of_data, rate, share
 from slimft.runs.read import RunFiles, read_run
 from slimft.runs.result import Result
 from slimft.tasks.base import figure
@@ -74,7 +74,7 @@ def run_page(run: RunFiles) -> Html:
         _curves(run, sections),
     ]
     if result:
-        data_dir = str(run.settings.get("data_dir"))
+        data_dir = folder_of_data(run.settings.get("data_dir"))
         parts += [*sections.findings(result, data_dir), _machine(result)]
     return document(f"{run.name}: {model} on {dataset}", *parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 from collections.abc import Sequence
 
@@ -64,3 +65,9 @@ def wilson_interval(accuracy: float, examples: float) -> tuple[float, float]:
     half = z * math.sqrt(max(0, accuracy * (1 - accuracy)) / examples + (z / (2 * examples)) ** 2)
     scale = 1 + z * z / examples
     return (middle - half) / scale, (middle + half) / scale
+
+
+def folder_of_data(data_dir: object) -> str:
+    """What the names of examples begin with: the folder of the data, or that in which its manifest lies."""
+    place = str(data_dir or "")
+    return os.path.dirname(place) if place.lower().endswith((".csv", ".tsv")) else place

@@ -2,10 +2,12 @@
 
 import html.parser
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from slimft.report.markup import Html, escape, join, table, tag
+from slimft.report.texts import folder_of_data
 
 
 def parsed(source):
@@ -46,3 +48,10 @@ def test_join_and_table():
     elements, text = parsed(table(["a", "b"], [["x", 1], [tag("td", "y"), tag("td", 2, class_="n best")]]))
     assert [name for name, _ in elements].count("td") == 4 and text == "abx1y2"
     assert ("td", [("class", "n best")]) in elements
+
+
+@pytest.mark.parametrize(
+    "data_dir, folder", [("/data/cells", "/data/cells"), ("/data/cells.csv", "/data"), ("list.TSV", ""), (None, "")]
+)
+def test_names_begin_with_the_folder_of_the_data(data_dir, folder):
+    assert folder_of_data(data_dir) == folder
