@@ -232,7 +232,9 @@ def test_all_workers_start_again(launched, folder, plan, min_workers):
 def supervisor(folder, *plan, patience="launch.Patience(poll=0.01, saves=0.2)", terminal=""):
     """A process that supervises workers, and waits until all of these have begun."""
     script = (
-        "import os, sys\nfrom slimft.cli import launch\n"
+        "import os, signal, sys\nfrom slimft.cli import launch\n"
+        # Whatever the tests were started by: nohup has SIGHUP ignored, and a shell's background SIGINT.
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         # Who leads a session and opens a terminal has it.
         f"if {terminal!r}: os.close(os.open({terminal!r}, os.O_RDWR))\n"
         f"command = [sys.executable, {str(folder / 'worker.py')!r}, {json.dumps(plan)!r}, {str(folder)!r}]\n"
