@@ -19,7 +19,7 @@ from slimft.inference import Network
 from slimft.messages import say
 from slimft.tasks.class_thresholds import Threshold, Wanted, choose, told_of, wanted_of
 from slimft.tasks.classification_figures import Areas, Intervals, areas, intervals
-from slimft.tasks.decisions import UNSURE, decide
+from slimft.tasks.decisions import UNSURE, decide, unsure_among
 
 # Classes in a result, each with its figures.
 MOST_IN_RESULT = 1000
@@ -79,8 +79,9 @@ class Thresholds:
     rule: dict[str, Any]
 
     def decisions(self) -> list[str]:
-        """The name of the class that is said of each evaluated example, or ``unsure``."""
-        return ["unsure" if label == UNSURE else self.class_names[label] for label in self.decided]
+        """The name of the class that is said of each evaluated example, or that of none."""
+        unsure = unsure_among(self.class_names)
+        return [unsure if label == UNSURE else self.class_names[label] for label in self.decided]
 
     def told(self) -> dict[str, Any]:
         """What a result says of them."""

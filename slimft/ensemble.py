@@ -12,6 +12,7 @@ import numpy as np
 from slimft.checkpoint import Checkpoint
 from slimft.errors import UsageError
 from slimft.inference import Architecture, Network, find_network
+from slimft.messages import say
 from slimft.runs.folds import is_cross_validation, runs_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ def find_networks(
             f"--checkpoint={getattr(checkpoint, 'path', checkpoint)}: of several runs, each is used with what it "
             "ended with; for another checkpoint of one, name its folder, such as DIR/best"
         )
+    places = [os.path.realpath(os.path.expanduser(one)) for one in train_dirs if one]
+    twice = next((one for one, place in zip(train_dirs, places) if places.count(place) > 1), None)
+    if twice is not None:
+        say(f"--train_dir: {twice} is there more than once, and counts as often")
     return [find_network(model, checkpoint, train_dir=one, **arguments) for one in train_dirs]
 
 

@@ -130,6 +130,8 @@ def _cross_validate(values: flags.FlagValues, settings: Settings) -> None:
         raise UsageError(f"--launch={values.launch}: --fold={ALL} trains in one process; {one}")
     if values.find_lr:
         raise UsageError(f"--find_lr tries rates for one run, and --fold={ALL} is several; {one}")
+    if values.show_augmented:
+        raise UsageError(f"--show_augmented shows what one run sees, and --fold={ALL} is several; {one}")
     if values.resume_from is not None:
         raise UsageError(
             f"--resume_from={values.resume_from} is a step of one run, and --fold={ALL} is several; {one}"

@@ -22,6 +22,8 @@ from slimft.cli.predict_files import (
     check_parquet,
     csv_file,
     features_file,
+    is_beside,
+    is_image_name,
     names_of,
     writable,
 )
@@ -38,7 +40,7 @@ from slimft.data.views import TTA
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
 from slimft.messages import printable, say, stream_for_bars
-from slimft.tasks.decisions import decide
+from slimft.tasks.decisions import decide, unsure_among
 
 DESCRIPTION = (
     "Classifies images and prints the likeliest classes of each with their probabilities; of a network for "
@@ -142,8 +144,8 @@ def predict(values: flags.FlagValues, arguments: list[str]) -> int:
     """Runs the command on parsed flags and paths; returns the exit status."""
     if not 0 < values.crop <= 1:  # Nor nan.
         raise UsageError(f"--crop={values.crop} must be above 0 and at most 1, a share of the image's shorter side")
-    for name in ("explain", "csv", "copy_to", "features"):
-        if values[name].value == "":
+    for name in ("explain", "csv", "copy_to", "features", "threshold"):
+        if values[name].value == "" or (values[name].value == [] and values[name].present):
             raise UsageError(f"--{name}= is empty; give it a value, or leave it out")
     if values.explain_class is not None and values.explain is None:
         raise UsageError(f"--explain_class={values.explain_class} is for --explain=DIR; give that too")
@@ -197,9 +199,17 @@ def _check(values: flags.FlagValues, networks: list[Network], is_map: bool) -> N
     if values.features and (len(networks) > 1 or values.tta != "none"):
         why = f"--tta={values.tta}" if len(networks) == 1 else f"the {len(networks)} runs of --train_dir"
         raise UsageError(f"--features={values.features} is of one network and of images as they are, not of {why}")
+    if values.csv and is_image_name(values.csv):  # As of `--csv *.jpg`, which would replace the first of them.
+        raise UsageError(
+            f"--csv={values.csv} has the name of an image; name a table to write, such as predictions.csv"
+        )
     for name in ("csv", "features"):
         if values[name].value is not None:
             writable(values[name].value, f"--{name}")
+    if values.csv and values.features and is_beside(values.csv, values.features):
+        raise UsageError(
+            f"--csv={values.csv} is where --features writes which image each row is of; name another file"
+        )
     if values.features and values.features.endswith(".parquet"):
         check_parquet(values.features)
 
@@ -309,8 +319,9 @@ def _table(one: Prediction, likeliest: list[tuple[int, float]], classes: ClassNa
         name = printable(classes.describe(number)["name"] or "")
         lines.append(f"{rank:>4}  {probability:>11.4f}  {number:>5}  {name}".rstrip())
     if decides:
-        is_sure = one.decision is not None
-        lines.append(f"decision: {printable(names_of(classes)[one.decision]) if is_sure else UNSURE}")
+        names = names_of(classes)
+        decision = unsure_among(names) if one.decision is None else names[one.decision]
+        lines.append(f"decision: {printable(decision)}")
     if one.told:
         lines.append(f"what speaks for class {one.told['explained']['class']}: {printable(one.told['heat_map'])}")
     return "\n".join(lines)
@@ -328,7 +339,7 @@ def _counts(counts: collections.Counter[int | None], classes: ClassNames) -> str
     """How many images are of each class, the most frequent first."""
     names = names_of(classes)
     rows = [
-        [UNSURE if number is None else printable(names[number]), f"{count:,}"]
+        [printable(unsure_among(names) if number is None else names[number]), f"{count:,}"]
         for number, count in counts.most_common()
     ]
     return text_table(["class", "images"], rows, left=1)

@@ -16,14 +16,18 @@ from typing import Protocol
 import numpy as np
 
 from slimft.data.class_names import ClassNames
+from slimft.data.image_formats import SUFFIXES
 from slimft.errors import DataError, UsageError
 from slimft.files import atomic_file, temporary_directory
 from slimft.messages import say
+from slimft.tasks.decisions import unsure_among
 
 UNSURE = "unsure"
 # Of a folder's name: what no system of files forbids or takes for something else. Windows has the strictest rules.
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 _MOST_IN_NAME = 100
+# Of a file's name, in the usual systems of files.
+_MOST_BYTES = 255
 # Rows of a Parquet file that are in memory at a time.
 _ROWS_AT_A_TIME = 1024
 
@@ -86,10 +90,11 @@ def csv_file(path: str, classes: ClassNames, all_classes: bool, decides: bool) -
 class _Csv:
     def __init__(self, writer, names: list[str], all_classes: bool, decides: bool):
         self._writer, self._names, self._all, self._decides = writer, names, all_classes, decides
+        self._unsure = unsure_among(names)
         self._empty = [""] * (2 + decides + len(names) * all_classes)
 
     def add(self, one: Prediction) -> None:
-        decision = UNSURE if one.decision is None else self._names[one.decision]
+        decision = self._unsure if one.decision is None else self._names[one.decision]
         shares = [f"{share:.6f}" for share in one.probabilities] if self._all else []
         confidence = f"{one.probabilities[one.likeliest]:.6f}"
         row = [one.path, self._names[one.likeliest], confidence, *[decision] * self._decides, *shares, ""]
@@ -130,6 +135,16 @@ def check_parquet(path: str) -> None:
         raise UsageError(
             f"--features={path} needs pyarrow: pip install 'slimft[parquet]', or name a file.npy"
         ) from None
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file is called as images are."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def is_beside(table: str, features: str) -> bool:
+    """Whether a file is the one that `features_file` writes beside its own."""
+    return writable(table, "--csv") == _paths_beside(writable(features, "--features"))
 
 
 def _paths_beside(file: pathlib.Path) -> pathlib.Path:
@@ -256,13 +271,16 @@ class SortedCopies:
     def add(self, one: Prediction) -> None:
         name = UNSURE if one.decision is None else self._names[one.decision]
         folder = self._place / name
-        folder.mkdir(exist_ok=True)
-        with temporary_directory(folder) as directory:
-            copy = directory / "copy"
-            shutil.copyfile(one.path, copy)
-            with contextlib.suppress(OSError):
-                shutil.copystat(one.path, copy)
-            os.replace(copy, self._free(folder, os.path.basename(one.path)))
+        try:
+            folder.mkdir(exist_ok=True)
+            with temporary_directory(folder) as directory:
+                copy = directory / "copy"
+                shutil.copyfile(one.path, copy)
+                with contextlib.suppress(OSError):
+                    shutil.copystat(one.path, copy)
+                os.replace(copy, self._free(folder, os.path.basename(one.path)))
+        except OSError as error:  # Of the file that is said to be, whatever else is being written.
+            raise DataError(f"{one.path} cannot be copied to {folder}: {error.strerror}") from None
         self.copied += 1
 
     def add_error(self, path: str, error: DataError) -> None:
@@ -274,7 +292,8 @@ class SortedCopies:
         while os.path.lexists(file):
             self._used[folder.name, name] += 1
             stem, suffix = os.path.splitext(name)
-            file = folder / f"{stem}_{self._used[folder.name, name]}{suffix}"
+            suffix = f"_{self._used[folder.name, name]}{suffix}"
+            file = folder / (os.fsdecode(os.fsencode(stem)[: _MOST_BYTES - len(os.fsencode(suffix))]) + suffix)
         return file
 
 

@@ -14,7 +14,7 @@ from slimft.messages import printable
 from slimft.runs.settings import Settings
 
 # What is about one run, or starts several processes.
-_OF_ONE_RUN = ("launch", "find_lr", "resume_from")
+_OF_ONE_RUN = ("launch", "find_lr", "show_augmented", "resume_from")
 _OF_SEARCH = ("search", "trials", "search_seed", "prune")
 
 

@@ -40,7 +40,7 @@ def read_thresholds(told: Sequence[str], classes: ClassNames) -> np.ndarray | No
     if len(told) == 1 and told[0].endswith(".json"):
         return _of_file(told[0], classes)
     found = np.full(classes.num_classes, np.nan)
-    for_others = 0.0
+    for_others = None
     for part in told:
         name, colon, number = part.rpartition(":")
         try:
@@ -49,11 +49,14 @@ def read_thresholds(told: Sequence[str], classes: ClassNames) -> np.ndarray | No
             value = np.nan
         if not 0 <= value <= 1:
             raise UsageError(f"--threshold={part}: {number or 'nothing'} is no number from 0 to 1")
-        if colon:
-            found[number_of(name, classes, f"--threshold={part}")] = value
-        else:
+        label = number_of(name, classes, f"--threshold={part}") if colon else None
+        if not np.isnan(found[label]) if label is not None else for_others is not None:
+            raise UsageError(f"--threshold={part}: there is another for {name if colon else 'all classes'}")
+        if label is None:
             for_others = value
-    return np.where(np.isnan(found), for_others, found)
+        else:
+            found[label] = value
+    return np.where(np.isnan(found), for_others or 0.0, found)
 
 
 def _of_file(path: str, classes: ClassNames) -> np.ndarray:

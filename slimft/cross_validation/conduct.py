@@ -57,7 +57,11 @@ def cross_validate(settings: Settings) -> dict:
 
 
 def checked(settings: Settings) -> Settings:
-    """The settings, complete; raises UsageError if they are of no cross-validation, or of several processes."""
+    """The settings, complete.
+
+    Raises:
+        UsageError: they are of no cross-validation, of a segmentation, or of several processes.
+    """
     if settings.folds is None:
         raise UsageError(f"--fold={ALL} needs --folds=N, in how many parts to split the data")
     if cluster_of() is not None:
@@ -65,7 +69,13 @@ def checked(settings: Settings) -> Settings:
             f"--fold={ALL} trains in one process, and {VARIABLE} tells of several; leave that out, or train each "
             "--fold by itself"
         )
-    return complete(settings)
+    completed = complete(settings)
+    if completed.task.targets.is_map:
+        raise UsageError(
+            f"--fold={ALL} puts together what networks say of whole images, and {completed.model} segments; train "
+            "each --fold by itself, and give all their directories to bin/report"
+        )
+    return completed
 
 
 def dry_run(settings: Settings) -> str:

@@ -21,7 +21,8 @@ from slimft.data.threads import in_threads
 from slimft.errors import DataError, UsageError
 from slimft.files import atomic_file, write_atomically
 
-MANIFEST = "manifest.csv"
+# By its content: what is handed over later, and perhaps refused, leaves the run's own as it was.
+_MANIFEST = "manifest-{digest}.csv"
 _WHAT = (
     "data is (images, labels), a dictionary of these by split, or a data frame with the columns path and label (or "
     "split, group, fold too)"
@@ -106,6 +107,8 @@ def _as_bytes(pixels: np.ndarray, what: str) -> np.ndarray:
     if (as_bytes != pixels).any():
         advice = "; multiply by 255 and round" if pixels.max() <= 1 else "; round them"
         raise UsageError(f"{what}: values that are no whole numbers in 0..255{advice}")
+    if pixels.dtype.kind == "f" and pixels.size and pixels.max() == 1:  # No image of bytes is as dark.
+        raise UsageError(f"{what}: numbers with a point, of which the largest is 1; multiply by 255 and round")
     return as_bytes
 
 
@@ -142,10 +145,13 @@ def write_manifest(data: Any, folder: pathlib.Path) -> pathlib.Path:
         writer.writerow(["path", *columns])
         for (_, values), path in zip(rows, written):
             writer.writerow([path, *(values.get(name, "") for name in columns)])
-        write_atomically(folder / MANIFEST, stream.getvalue())
+        text = stream.getvalue()
+        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        manifest = folder / _MANIFEST.format(digest=digest)
+        write_atomically(manifest, text)
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}; the images are written there") from None
-    return folder / MANIFEST
+    return manifest
 
 
 def _place(index: int, source: ArraySource | FileSource, folder: pathlib.Path) -> str:

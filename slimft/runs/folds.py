@@ -105,8 +105,10 @@ def begin_folds(settings: Settings) -> Folds:
     assert settings.train_dir is not None  # `complete` has filled it in.
     path = pathlib.Path(settings.train_dir)
     folds = Folds(path, dataclasses.replace(settings, fold=0))
-    if is_cross_validation(path):
-        _check_alike(read_folds(path).settings, settings)
+    before = read_folds(path) if is_cross_validation(path) else None
+    # One that began nothing, as with a flag that was wrong, binds nobody.
+    if before is not None and any(map(os.path.lexists, before.directories)):
+        _check_alike(before.settings, settings)
     elif os.path.lexists(path / SETTINGS_FILE):
         raise UsageError(f"--train_dir={path} holds a run, and no cross-validation; name another directory")
     told: dict[str, Any] = dataclasses.asdict(folds.settings)

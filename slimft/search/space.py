@@ -20,8 +20,8 @@ Parameters = dict[str, Any]
 _DEFAULT = "default"
 # Trials of these would be validated on different examples, or by different figures.
 _OF_VALIDATION = (
-    "dataset", "data_dir", "validation_share", "test_share", "split_seed", "folds", "fold", "group", "metric",
-    "image_key", "label_key", "labels_offset",
+    "dataset", "data_dir", "validation_share", "test_share", "validation_examples", "test_examples", "split_seed",
+    "folds", "fold", "group", "train_list", "metric", "image_key", "label_key", "labels_offset",
 )  # fmt: skip
 _MOST_COMBINATIONS = 10_000
 _FIELDS = {field.name: field for field in dataclasses.fields(Settings)}

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 UNSURE = -1
+
+
+def unsure_among(names: Iterable[str]) -> str:
+    """What to write where no class is believed: ``unsure``, and with underscores where a class is called so.
+
+    >>> unsure_among(["cat", "dog"]), unsure_among(["sure", "unsure"])
+    ('unsure', 'unsure_')
+    """
+    word, taken = "unsure", set(names)
+    while word in taken:
+        word += "_"
+    return word
 
 
 def decide(probabilities: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

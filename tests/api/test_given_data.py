@@ -157,3 +157,11 @@ def test_an_interrupt_lets_it_save(tmp_path):
     finally:
         signal.signal(signal.SIGINT, before)
     assert list((tmp_path / "run").glob("model.ckpt-*.index"))
+
+
+def test_data_that_is_refused_leaves_the_run_its_own(tiny, run):
+    before = slimft.evaluate(train_dir=run)
+    with pytest.raises(slimft.UsageError, match="holds a run with"):
+        slimft.finetune(model="lenet", data=(255 - PIXELS, LABELS[::-1]), train_dir=run, **OPTIONS)
+    after = slimft.evaluate(train_dir=run)
+    assert (after["loss"], after["data_dir"]) == (before["loss"], before["data_dir"])

@@ -309,7 +309,7 @@ def test_flags_that_make_no_sense(make_run, rejects, flag, message):
         ({"examples": 0}, "examples=0 must be at least 1"),
         ({"examples": 2.5}, "examples=2.5 must be a whole number"),
         ({"top": "5"}, "top='5' must be a whole number"),
-        ({"train_dir": ["one"]}, "an ensemble is of two runs or more"),
+        ({"train_dir": ["one"]}, "one is not the directory of a run"),
     ],
 )
 def test_keywords_that_make_no_sense(make_run, keywords, message):

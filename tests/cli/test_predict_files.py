@@ -265,3 +265,51 @@ def test_views_are_averaged(network, photos, tmp_path, capsys):
         np.testing.assert_allclose(both[str(photos / file.name)], mean, atol=1e-6)
     crops = predictions(capsys, network, "--tta=ten_crops", photos)
     assert max(np.abs(crops[path] - both[path]).max() for path in both) > 1e-3
+
+
+def test_tables_that_would_replace_something_else(network, photos, tmp_path, capsys):
+    image = photos / "0.png"
+    before = image.read_bytes()
+    rejects(capsys, [network, f"--csv={image}", photos], "--csv=", "has the name of an image")
+    assert image.read_bytes() == before
+    features = [network, f"--features={tmp_path}/e.npy", photos]
+    rejects(capsys, [f"--csv={tmp_path}/photos/../e.paths.csv", *features], "--features writes")
+
+
+def test_thresholds_that_are_told_twice_or_not_at_all(network, photos, capsys):
+    rejects(capsys, [network, "--threshold=cat:0.5,cat:0.9", photos], "there is another for cat")
+    rejects(capsys, [network, "--threshold=0.5,0.9", photos], "there is another for all classes")
+    rejects(capsys, [network, "--threshold=", photos], "--threshold= is empty")
+
+
+def test_copies_of_images_with_the_longest_names(network, photos, tmp_path, capsys):
+    long = "x" * 249 + "é"  # 251 bytes, and 255 with its suffix.
+    for folder in (photos, photos / "more"):
+        (folder / f"{long}.png").write_bytes((photos / "0.png").read_bytes())
+    assert call(network, f"--copy_to={tmp_path}/sorted", "--csv", tmp_path / "t.csv", photos) == 1  # One is cut.
+    copies = [path.name for path in (tmp_path / "sorted").rglob("xxx*.png")]
+    assert sorted(copies) == sorted([f"{long}.png", "x" * 249 + "_1.png"])
+
+
+def test_a_copy_that_fails_is_told_of_the_image(network, photos, tmp_path, capsys, monkeypatch):
+    def fails(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", fails)
+    capsys.readouterr()
+    assert call(network, f"--copy_to={tmp_path}/sorted", f"--csv={tmp_path}/t.csv", photos) == 2
+    said = capsys.readouterr().err
+    assert "0.png cannot be copied to" in said and "t.csv" not in said and not (tmp_path / "t.csv").exists()
+
+
+def test_a_class_called_unsure_is_not_taken_for_none(network, photos, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("unsure\ndog\ncow")
+    found = predictions(capsys, network, f"--labels={tmp_path}/names.txt", photos)
+    number = next(int(shares.argmax()) for shares in found.values())
+    (tmp_path / "names.txt").write_text("\n".join("unsure" if at == number else f"c{at}" for at in range(3)))
+    told = [network, f"--labels={tmp_path}/names.txt", f"--csv={tmp_path}/t.csv", photos]
+    assert call(f"--threshold=1,{number}:0", *told) == 1
+    decided = {row["decision"] for row in rows_of(tmp_path / "t.csv") if not row["error"]}
+    assert decided == {"unsure"}
+    assert call("--threshold=1", *told) == 1 and "unsure_" in capsys.readouterr().out
+    assert {row["decision"] for row in rows_of(tmp_path / "t.csv") if not row["error"]} == {"unsure_"}

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("tiny", "plain_charts")
         (["--sweep=learning_rate:1,2", "--trials=4"], "--trials is for --search"),
         (["--sweep=learning_rate:1,2", "--launch=2"], "--launch is for one run"),
         (["--sweep=learning_rate:1,2", "--find_lr"], "--find_lr is for one run"),
+        (["--sweep=learning_rate:1,2", "--show_augmented"], "--show_augmented is for one run"),
         (["--search=tpe"], "--search is for a search; give --sweep"),
         (["--prune"], "--prune is for a search"),
         (["--sweep=learning_rate:1,2", "--search=all"], "search"),

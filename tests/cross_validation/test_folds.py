@@ -200,6 +200,7 @@ def test_what_cannot_be_together_is_one_line(tiny, tmp_path, whole):
     for more, says in (
         (["--launch=2"], "--launch=2: --fold=all trains in one process"),
         (["--find_lr"], "--find_lr tries rates for one run"),
+        (["--show_augmented"], "--show_augmented shows what one run sees"),
         (["--resume_from=3"], "--resume_from=3 is a step of one run"),
         (["--fold=most"], "must be a fold's number, from 0, or all"),
         ([f"--train_dir={folder / 'fold_0'}"], "holds a run, and no cross-validation"),
@@ -372,3 +373,18 @@ def test_only_what_is_alike_is_one_network(whole):
     assert Ensemble.of([first]) == first
     with pytest.raises(UsageError, match="another image size"):
         Ensemble.of([first, dataclasses.replace(second, image_size=24)])
+
+
+def test_what_began_nothing_binds_nobody(tiny, tmp_path):
+    data_dir = write_images(tmp_path / "data", each=4)
+    status, _, said = run(finetune, *flags_of(tiny, data_dir, tmp_path / "run", folds=500))
+    assert status == 2 and (tmp_path / "run" / "folds.json").exists()
+    status, _, said = run(finetune, *flags_of(tiny, data_dir, tmp_path / "run", folds=2, steps=1))
+    assert status == 0, said
+
+
+def test_segmentation_is_refused_before_anything_is_trained(tmp_path):
+    flags = ("--model=fcn_32s", "--dataset=voc", "--data_dir=nowhere", "--folds=2", "--fold=all")
+    status, _, said = run(finetune, *flags, f"--train_dir={tmp_path}/run")
+    assert status == 2 and said.count("\n") == 1 and "fcn_32s segments" in said
+    assert not (tmp_path / "run").exists()

@@ -48,6 +48,7 @@ def test_other_types_of_whole_numbers_are_the_same(dtype):
     "given, said",
     [
         (images().astype(np.float32) / 255, "no whole numbers in 0..255; multiply by 255 and round"),
+        ((images() > 99).astype(np.float32), "of which the largest is 1; multiply by 255"),
         (images() - 128.0, "values from -"),
         (np.full([2, 4, 4, 3], np.nan), "nan"),
         (images(6, 3, 8, 8), "its channels come first: transpose it"),

@@ -66,6 +66,8 @@ def test_ranges(text, axis, is_whole):
         ("weight_decay:default..1", "from a number"),
         ("fold:0,1", "validated otherwise"),
         ("data_dir:a,b", "validated otherwise"),
+        ("validation_examples:3,4", "validated otherwise"),
+        ("test_examples:3,4", "validated otherwise"),
         ("metric:accuracy,loss", "validated otherwise"),
         ("train_dir:a,b", "changes nothing of what is learned"),
     ],
