@@ -33,7 +33,7 @@ from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.cli.text_table import text_table
 from slimft.cli.thresholds import HELP as THRESHOLD_HELP
-from slimft.cli.thresholds import read_thresholds
+from slimft.cli.thresholds import note_on_origin, read_thresholds
 from slimft.data.class_names import ClassNames
 from slimft.data.image_formats import READABLE
 from slimft.data.views import TTA
@@ -226,6 +226,8 @@ def _classified(
     classes = networks[0].classes
     thresholds = read_thresholds(values.threshold, classes)
     decides = thresholds is not None
+    note = note_on_origin(values.threshold, [one.checkpoint.path for one in networks], values.tta)
+    say(*[note] * (note is not None))
     written = bool(values.csv or values.copy_to or values.features)
     tell = _json if values.json else None if written else _table
     counts: collections.Counter[int | None] = collections.Counter()

@@ -14,6 +14,7 @@ from slimft.runs.checked_json import read_json
 
 # In a file: the thresholds by the classes' names or numbers. bin/evaluate writes one.
 THRESHOLDS = "thresholds"
+_MOST_BYTES = 16 << 20
 HELP = (
     "From which probability on a class is believed: a number for all classes, CLASS:NUMBER (a name or its number) "
     "for one, several with commas, or a JSON file that bin/evaluate wrote. An image is of the "
@@ -61,7 +62,7 @@ def read_thresholds(told: Sequence[str], classes: ClassNames) -> np.ndarray | No
 
 def _of_file(path: str, classes: ClassNames) -> np.ndarray:
     file = os.path.expanduser(path)
-    value = read_json(file, 16 << 20).get(THRESHOLDS)
+    value = read_json(file, _MOST_BYTES).get(THRESHOLDS)
     if not isinstance(value.raw, dict):
         raise DataError(f'{path} is no file of thresholds: it has no object "{THRESHOLDS}" of numbers by class')
     thresholds = np.zeros(classes.num_classes)
@@ -71,3 +72,27 @@ def _of_file(path: str, classes: ClassNames) -> np.ndarray:
             raise DataError(f"{path}: the threshold of {name} is no number from 0 to 1")
         thresholds[number_of(name, classes, path)] = number
     return thresholds
+
+
+def note_on_origin(told: Sequence[str], checkpoints: Sequence[str], tta: str) -> str | None:
+    """What to say where the thresholds of a file were chosen for other probabilities than these; else None.
+
+    Args:
+        told: as of `read_thresholds`, which has read them.
+        checkpoints: paths of what predicts; only the last names count, since directories may be moved.
+        tta: over which views it is averaged.
+    """
+    if not (len(told) == 1 and told[0].endswith(".json")):
+        return None
+    origin = read_json(os.path.expanduser(told[0]), _MOST_BYTES).get("of").raw
+    if not isinstance(origin, dict) or not {"checkpoint", "tta"} <= set(origin):
+        return None  # Of no bin/evaluate: somebody has written it.
+    theirs = origin["checkpoint"] if isinstance(origin["checkpoint"], list) else [origin["checkpoint"]]
+    same = [os.path.basename(str(one)) for one in theirs] == [os.path.basename(one) for one in checkpoints]
+    if same and origin["tta"] == tta:
+        return None
+    chosen = f"{', '.join(map(str, theirs))} with --tta={origin['tta']}"
+    return (
+        f"{told[0]} was chosen for the probabilities of {chosen}, and these are of {', '.join(checkpoints)} with "
+        f"--tta={tta}: what the thresholds reach there says nothing of these"
+    )

@@ -313,3 +313,17 @@ def test_a_class_called_unsure_is_not_taken_for_none(network, photos, tmp_path, 
     assert decided == {"unsure"}
     assert call("--threshold=1", *told) == 1 and "unsure_" in capsys.readouterr().out
     assert {row["decision"] for row in rows_of(tmp_path / "t.csv") if not row["error"]} == {"unsure_"}
+
+
+def test_thresholds_of_other_probabilities_are_told_of(network, photos, tmp_path, capsys):
+    file = tmp_path / "thresholds.json"
+    for checkpoint, tta, told in (
+        ("moved/3.ckpt", "none", False),
+        ("net/4.ckpt", "none", True),
+        ("net/3.ckpt", "flips", True),
+        (["net/3.ckpt", "net/4.ckpt"], "none", True),
+    ):
+        file.write_text(json.dumps({"thresholds": {"cat": 0.5}, "of": {"checkpoint": checkpoint, "tta": tta}}))
+        capsys.readouterr()
+        assert call(network, f"--threshold={file}", photos / "1.png") == 0
+        assert ("was chosen for the probabilities of" in capsys.readouterr().err) is told
