@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slimft.compat import tf
 from slimft.data import Dataset
-from slimft.errors import DataError, SlimftError
+from slimft.errors import DataError
 from slimft.explanation import Explainer
 from slimft.inference import find_network
-from slimft.messages import say
+from slimft.messages import one_line, say
 from slimft.runs.settings import Settings
 from slimft.tasks import Scores
 
@@ -43,8 +42,9 @@ def heat_of_mistakes(
         with Explainer.of(find_network(checkpoint=checkpoint, train_dir=settings.train_dir)) as explainer:
             for first in range(0, len(mistakes), _TOGETHER):
                 found |= _heat_of(explainer, dataset, dict(mistakes[first : first + _TOGETHER]))
-    except (SlimftError, tf.errors.OpError) as error:
-        say(f"the report has no heat maps of mistakes: {str(error).splitlines()[0]}")
+    except Exception as error:  # Of a network of any make, after all that counts has been measured.
+        said = one_line(error) or type(error).__name__
+        say(f"the report has no heat maps of mistakes: {said}")
     return found
 
 

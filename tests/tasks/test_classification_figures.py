@@ -115,15 +115,15 @@ def test_figures_of_a_resample_are_those_of_its_examples(monkeypatch):
 
 
 def test_intervals_are_scipys():
-    """Percentiles of 4,000 resamples, each drawn otherwise."""
+    """Percentiles of 1,000 resamples, each drawn otherwise."""
     labels, shares = drawn(120, 3, seed=2)
     predicted = shares.argmax(axis=1)
-    found = intervals(labels, predicted, 3, ranks(labels, shares), (2,), shares, resamples=4000)
-    assert (found.resamples, found.units, found.grouped) == (4000, 120, False)
+    found = intervals(labels, predicted, 3, ranks(labels, shares), (2,), shares, resamples=1000)
+    assert (found.resamples, found.units, found.grouped) == (1000, 120, False)
 
     def by_scipy(figure):
         one = scipy.stats.bootstrap(
-            (np.arange(120),), figure, method="percentile", n_resamples=4000, vectorized=False, rng=5
+            (np.arange(120),), figure, method="percentile", n_resamples=1000, vectorized=False, rng=5
         )
         return [one.confidence_interval.low, one.confidence_interval.high]
 
@@ -135,7 +135,7 @@ def test_intervals_are_scipys():
     }
     assert figures.keys() | {"macro_f1", "average_precision"} == found.of.keys()
     for name, figure in figures.items():
-        np.testing.assert_allclose(found.of[name], by_scipy(figure), atol=0.015)
+        np.testing.assert_allclose(found.of[name], by_scipy(figure), atol=0.03)
 
 
 def test_what_belongs_together_is_drawn_together():

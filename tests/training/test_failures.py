@@ -145,7 +145,9 @@ def wait_for_steps(process, folder, seconds=120):
 
 def test_a_closed_terminal_saves(tiny_command, tmp_path):
     command = [*tiny_command, "--model=tiny", "--dataset=digits", f"--train_dir={tmp_path}", "--steps=100000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # The tests may run under nohup.
+    default = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **default)
     wait_for_steps(process, tmp_path)
     process.send_signal(signal.SIGHUP)
     _, err = process.communicate(timeout=60)
