@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slimft.assessment import Assessment, Thresholds
 from slimft.cli.text_table import text_table
+from slimft.data import WHOLE
 from slimft.tasks import Task
 from slimft.tasks.base import show
 from slimft.tasks.classification_figures import Intervals
@@ -76,8 +77,9 @@ def _intervals(task: Task, found: Intervals) -> str:
 
 def _thresholds(found: Thresholds, result: dict) -> list[str]:
     chosen_on, split = found.validated, result["split"]
+    of = "" if split == WHOLE else f"{split} "
     columns = ["class", "wanted", "threshold"]
-    for where in (chosen_on["split"], split):
+    for where in (chosen_on["split"], split if of else "evaluated"):
         columns += [f"{where} recall", "precision", "of", "said"]
     rows = []
     for one in found.classes[:_MOST_ROWS]:
@@ -95,6 +97,6 @@ def _thresholds(found: Thresholds, result: dict) -> list[str]:
     right = "" if rule["accuracy"] is None else f", of {rule['accuracy']:.4f} of them rightly"
     lines.append(
         f"by these thresholds, chosen on {chosen_on['examples']} {chosen_on['split']} examples, a class is said of "
-        f"{said} of the {result['examples']} {split} examples{right}; {rule['unsure']} are unsure"
+        f"{said} of the {result['examples']} {of}examples{right}; {rule['unsure']} are unsure"
     )
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -86,9 +87,15 @@ class HeatFiles:
                 yield path, pixels.get(path, made), None
                 continue
             (file,) = self._files.of(path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(file) as stream:
-                heat_overlay(pixels[path], heat[path]).save(stream, "JPEG", quality=90)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_file(file) as stream:
+                    heat_overlay(pixels[path], heat[path]).save(stream, "JPEG", quality=90)
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                yield path, DataError(f"{path}: its name is too long for that of a heat map; shorten it"), None
+                continue
             told = self._network.classes.describe(numbers[path])
             yield path, made, {"explained": told, "heat_map": str(file)}
 

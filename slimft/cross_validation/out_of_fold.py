@@ -190,8 +190,8 @@ def evaluate_folds(
     say(f"out of fold: {result['examples']} examples, each once, {_told(task, result)}")
     if result["untested"]:
         say(
-            f"{result['untested']} more are tested by no fold: a class's only example or group always trains, and "
-            "a copy of a training image tests nothing"
+            f"{result['untested']} more are tested by no fold: a class's only example or group always trains, a "
+            "copy of a training image tests nothing, and what is no longer there neither"
         )
     return Outcome(folds, pooled, result, errors)
 

@@ -92,3 +92,11 @@ def test_what_cannot_be(told, pictures, monkeypatch, tmp_path, flags, line):
 def test_two_images_of_one_name_are_never_one_file(told, pictures, tmp_path):
     status, out, err = told(f"--explain={tmp_path / 'heat'}", pictures / "a/1.png", pictures / "b/1.png")
     assert status == 2 and out == [] and "two of the images are called 1.png, and their heat maps" in err[0]
+
+
+def test_a_name_that_is_too_long_for_a_heat_map_is_said(told, pictures, tmp_path):
+    long = pictures / "a" / f"{'x' * 248}.png"
+    long.write_bytes((pictures / "a/1.png").read_bytes())
+    status, out, err = told(f"--explain={tmp_path / 'heat'}", long, pictures / "a/1.png")
+    assert status == 1 and any("too long for that of a heat map" in line for line in err)
+    assert (tmp_path / "heat" / "1_heat.jpg").exists() and str(pictures / "a/1.png") in out
