@@ -78,6 +78,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
+    # So an editable installation puts this folder on the path: `import slimft` finds the package also where the
+    # current folder holds a clone called slimft.
+    package_dir={"": "."},
     packages=find_packages(include=["slimft", "slimft.*"]),
     package_data={"slimft": ["py.typed"], "slimft.data": ["imagenet_classes.txt"], "slimft.serving": ["page.html"]},
     cmdclass={"build_py": BuildPy},
