@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from slimft.data import WHOLE, DataOptions, Dataset, load_dataset, load_for_evaluation
-from slimft.data.dataset import OF_READING
-from slimft.data.fingerprint import Fingerprint, changes, leave_out
+from slimft.data.dataset import OF_READING, SPLITS
+from slimft.data.fingerprint import Fingerprint, as_recorded, changes, leave_out
 from slimft.data.image_checks import check_images
 from slimft.data.loading import dataset_names, never_changes, some_examples, task_of
 from slimft.errors import DataError, UsageError
@@ -246,6 +246,8 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
     splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
     notes = []
     if record is not None:
+        if network.task.name == "classification":
+            splits = as_recorded(splits, record, _drawn(whole))
         changed = changes(record, Fingerprint.of(splits))
         if changed:
             notes.append(f"since the run trained, its data has changed: {changed}")
@@ -260,6 +262,13 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
     elif set(options) - set(OF_READING):
         splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **options))
     return splits, notes
+
+
+def _drawn(whole: _Whole) -> Sequence[str]:
+    """The splits that the data does not have itself."""
+    if WHOLE in whole.splits:
+        return SPLITS
+    return () if "validation" in whole.splits else ("train", "validation")
 
 
 def _others_splits(whole: _Whole, split: str | None, options: dict) -> dict[str, Dataset]:

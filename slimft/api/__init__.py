@@ -22,7 +22,7 @@ import numpy as np
 from slimft.api.child import run_in_child
 from slimft.api.figures import Figures
 from slimft.api.keywords import read_keywords, step_from, without_slims_names
-from slimft.api.predicting import predict_in_child, predict_sources, predict_to_file
+from slimft.api.predicting import predict_in_child, predict_sources
 from slimft.api.predictions import ImagePredictions
 from slimft.checkpoint import Checkpoint
 from slimft.data import WHOLE, DataOptions
@@ -33,10 +33,10 @@ from slimft.errors import SlimftError, UsageError
 from slimft.messages import say
 from slimft.runs.folds import ALL, is_cross_validation, read_folds
 from slimft.runs.settings import Settings
+from slimft.runs.settings_file import GIVEN_DATA
 from slimft.training.completion import complete, over_file
 
-# The last is what the process that `predict` starts is asked for.
-__all__ = ["evaluate", "finetune", "load_run", "predict", "predict_to_file"]
+__all__ = ["evaluate", "finetune", "load_run", "predict"]
 
 # How data is split and read to evaluate on it.
 _DATA = tuple(field.name for field in dataclasses.fields(DataOptions) if field.name != "train_examples")
@@ -51,8 +51,6 @@ _SLIMS_OF_PREDICTION = {
     for alias, name in {**_SLIMS, "eval_image_size": "image_size"}.items()
     if name in ("model", "checkpoint", "image_size")
 }
-# Where a run keeps data that a program handed over: in its directory.
-_GIVEN = "data"
 
 
 def _front_door(slims_names: Mapping[str, str]) -> Callable[[Callable], Callable]:
@@ -162,9 +160,8 @@ def finetune(
 def _told(keywords: Mapping[str, object], settings: str | os.PathLike | None) -> tuple[Settings, bool]:
     """The settings, and whether they are of every fold."""
     every_fold = keywords.get("fold") == ALL
-    return over_file(
-        read_keywords("finetune", {**keywords, "fold": 0} if every_fold else keywords), settings
-    ), every_fold
+    given = {**keywords, "fold": 0} if every_fold else keywords
+    return over_file(read_keywords("finetune", given), settings), every_fold
 
 
 def _with_data(keywords: Mapping[str, object], settings: str | os.PathLike | None, data: Any) -> dict[str, object]:
@@ -174,7 +171,7 @@ def _with_data(keywords: Mapping[str, object], settings: str | os.PathLike | Non
             raise UsageError(f"{name}={keywords[name]!r:.80} and data: give one of them")
     told, _ = _told({**keywords, "dataset": "csv", "data_dir": os.curdir}, settings)
     train_dir = complete(told).train_dir
-    manifest = write_manifest(data, pathlib.Path(train_dir).expanduser().absolute() / _GIVEN)
+    manifest = write_manifest(data, pathlib.Path(train_dir).expanduser().absolute() / GIVEN_DATA)
     say(f"the data is kept in {manifest.parent}")
     return {**keywords, "dataset": "csv", "data_dir": str(manifest), "train_dir": train_dir}
 

@@ -9,7 +9,7 @@ import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,7 @@ class Entry(NamedTuple):
     Attributes:
         line: its number, from 1.
         path: the image.
+        split_key: what the draw of splits knows it by.
         label: the name of its class.
         split: ``train``, ``validation`` or ``test``; None where the manifest has no splits.
         group: what it belongs to; None where that is empty, or the manifest has no groups.
@@ -43,6 +44,7 @@ class Entry(NamedTuple):
 
     line: int
     path: str
+    split_key: str
     label: str
     split: str | None
     group: str | None = None
@@ -91,7 +93,7 @@ def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Seque
     return Examples(
         "csv",
         file,
-        [FileSource(entry.path, _key(file, entry.path)) for entry in entries],
+        [FileSource(entry.path, entry.split_key) for entry in entries],
         np.array([label_of[entry.label] for entry in entries], np.int32),
         class_names,
         split_of,
@@ -101,19 +103,22 @@ def find(data_dir: pathlib.Path | None, options: DataOptions, class_names: Seque
     )
 
 
-def _key(file: pathlib.Path, path: str) -> str:
-    """The path from the manifest's folder, the same on every system."""
-    return unicodedata.normalize("NFC", os.path.relpath(path, file.parent).replace(os.sep, "/"))
+def key_of(path: str) -> str:
+    """What an image is known by from run to run whose path is written so: the same on every system.
+
+    It is the path as it stands there, so that it does not change with where the manifest lies.
+    """
+    return unicodedata.normalize("NFC", os.path.normpath(path).replace(os.sep, "/"))
 
 
 def read_manifest(file: pathlib.Path) -> Manifest:
     """Reads a manifest.
 
     The first line names the columns, as `slimft.data.csv_text.COLUMNS` has them: a path, a label, and perhaps a
-    split, whose values are names of splits as `slimft.data.file_dataset.split_named` knows them, a group, and a
-    fold. A column for splits that is not called ``split``, and has no name of one, is something else; one that is
-    called ``fold`` may have such names, and is of splits then. Others are not looked at. Paths are relative to the
-    folder of the manifest.
+    split, whose values are names of splits as `slimft.data.file_dataset.split_named` knows them, a group, a fold,
+    and a ``split_key``, which is `key_of` the path where there is no such column. A column for splits that is not
+    called ``split``, and has no name of one, is something else; one called ``fold`` may have such names, and is of
+    splits then. Others are not looked at. Paths are relative to the folder of the manifest.
 
     Args:
         file: the manifest, in UTF-8.
@@ -140,8 +145,9 @@ def read_manifest(file: pathlib.Path) -> Manifest:
         path = os.path.normpath(os.path.join(file.parent, values["path"]))
         split = split_named(values[split_column])[0] if "split" in columns else None
         fold = values["fold"] if "fold" in columns else None
-        entry = Entry(line, path, values["label"], split, values.get("group") or None, fold)
-        _check_same(file, entries.setdefault(path, entry), entry)
+        key = unicodedata.normalize("NFC", values.get("split_key") or key_of(values["path"]))
+        entry = Entry(line, path, key, values["label"], split, values.get("group") or None, fold)
+        _check_same(file, entries.setdefault(path, entry), entry, columns)
     notes = []
     used = {header.columns[split_column if column == "split" else column] for column in columns}
     unused = [name for index, name in enumerate(header.names) if index not in used]
@@ -223,7 +229,7 @@ def _values(file: pathlib.Path, line: int, row: list[str], header: Header) -> di
         raise DataError(f"{file} line {line} has {len(row)} columns, and line {header.line} {len(header.names)}")
     values = {column: row[index].strip() for column, index in header.columns.items()}
     for column, value in values.items():
-        if not value and column in ("path", "label"):
+        if not value and column in ("path", "label", "split_key"):
             raise DataError(f"{file} line {line}: the {column} is empty")
         if any(letter < " " for letter in value):
             raise DataError(f"{file} line {line}: the {column}, {value!r}, has a character that cannot be printed")
@@ -241,8 +247,9 @@ def _check_paths(file: pathlib.Path, rows: list) -> None:
         )
 
 
-def _check_same(file: pathlib.Path, first: Entry, second: Entry) -> None:
-    for column in ("label", "split", "group", "fold"):
+def _check_same(file: pathlib.Path, first: Entry, second: Entry, columns: Set[str]) -> None:
+    # One file may be written in two ways; then the first counts.
+    for column in ("label", "split", "group", "fold", *columns & {"split_key"}):
         before, now = getattr(first, column), getattr(second, column)
         if before != now:
             several = "; an image of several labels is not supported" if column == "label" else ""

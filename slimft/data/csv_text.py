@@ -26,6 +26,7 @@ COLUMNS = {
     "split": ("split", "set", "subset", "partition", "phase", "usage", "dataset"),
     "group": ("group",),
     "fold": ("fold",),
+    "split_key": ("split_key",),
 }  # fmt: skip
 DIALECT = {"skipinitialspace": True, "strict": True}
 _DELIMITERS = ",;\t|"

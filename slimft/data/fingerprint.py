@@ -161,6 +161,46 @@ def changes(old: Fingerprint, new: Fingerprint) -> Changes:
     return Changes(len(come), len(gone), counts["changed"], counts["renamed"], counts["moved"], masks)
 
 
+def as_recorded(splits: dict[str, Dataset], record: Fingerprint, drawn: Collection[str]) -> dict[str, Dataset]:
+    """Splits of the same data in which each image is where it was recorded, whatever it is called now.
+
+    Args:
+        splits: split name to dataset, as they are drawn now.
+        record: where the images were.
+        drawn: the splits between which images may move: those that the data does not have itself.
+
+    Returns:
+        The splits, without those of which nothing is left. An image that was not recorded, or of which there are
+        copies in several splits, stays; where it was recorded in other splits only, copies of it train.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    drawn = [split for split in splits if split in drawn]
+    where: dict[tuple[str, ...], set[str]] = collections.defaultdict(set)
+    for split, images in record.splits.items():
+        for image in images:
+            where[image].add(split)
+            where[image[1:]].add(split)
+    places: dict[str, list[str]] = {}
+    for split in drawn:
+        places[split] = []
+        for image in zip(splits[split].keys(), splits[split].digests()):
+            known = (where.get(image) or where.get(image[1:]) or {split}) & set(drawn)
+            only = next(iter(known)) if len(known) == 1 else "train"
+            places[split].append(split if split in known or not known else only)
+    if all(set(found) <= {split} for split, found in places.items()):
+        return splits
+    first, *others = (splits[split] for split in drawn)
+    whole, place = first.joined(others), np.concatenate([np.array(places[split], object) for split in drawn])
+    moved = {split: np.flatnonzero(place == split) for split in drawn}
+    parts = {
+        split: dataclasses.replace(whole.select(part), split=split) for split, part in moved.items() if len(part)
+    }
+    own = {split: dataset for split, dataset in splits.items() if split not in drawn}
+    return {split: found for split in splits if (found := parts.get(split) or own.get(split))}
+
+
 def _other_masks(old: Fingerprint, new: Fingerprint) -> int:
     """How many images of the old data have another mask in the new; an image is known by its key or its content."""
     before: dict[tuple[int, str], set[str]] = collections.defaultdict(set)

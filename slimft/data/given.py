@@ -8,26 +8,30 @@ import io
 import itertools
 import os
 import pathlib
+import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from slimft.data.csv_manifest import key_of
 from slimft.data.csv_text import COLUMNS
 from slimft.data.dataset import SPLITS
+from slimft.data.digest import digest
 from slimft.data.image_files import FileSource
 from slimft.data.threads import in_threads
 from slimft.errors import DataError, UsageError
 from slimft.files import atomic_file, write_atomically
 
-# By its content: what is handed over later, and perhaps refused, leaves the run's own as it was.
-_MANIFEST = "manifest-{digest}.csv"
 _WHAT = (
     "data is (images, labels), a dictionary of these by split, or a data frame with the columns path and label (or "
     "split, group, fold too)"
 )
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+# What PNG calls images of so many channels: grey, RGB, RGBA.
+_COLOURS = {1: 0, 3: 2, 4: 6}
+# The most bytes that a block of Deflate holds as they are.
+_STORED = 65_535
 
 
 class ArraySource:
@@ -43,13 +47,36 @@ class ArraySource:
         self.name = self.path = self.key = self.fingerprint = name
 
     def digest(self) -> str:
-        return hashlib.sha256(self.open()).hexdigest()
+        return digest(self.open())
 
     def open(self) -> bytes:
-        """The image as PNG, which loses nothing: it is read as any file is."""
-        stream = io.BytesIO()
-        Image.fromarray(self._pixels).save(stream, "PNG", compress_level=1)
-        return stream.getvalue()
+        """The image as PNG: it is read as any file is."""
+        return _png(self._pixels)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """Pixels as a PNG file (ISO/IEC 15948) that is the same bytes in every version of every library.
+
+    By these bytes a run knows what it trained on. So nothing is compressed, which libraries do each in its way, nor
+    filtered: the blocks of Deflate hold the rows as they are (RFC 1950, RFC 1951).
+    """
+    height, width = pixels.shape[:2]
+    rows = np.zeros([height, 1 + pixels.size // height], np.uint8)  # Before each row the number of its filter.
+    rows[:, 1:] = pixels.reshape(height, -1)
+    raw = rows.tobytes()
+    parts = [b"\x78\x01"]
+    for start in range(0, len(raw), _STORED):
+        part = raw[start : start + _STORED]
+        is_last = start + _STORED >= len(raw)
+        parts += [struct.pack("<BHH", is_last, len(part), len(part) ^ 0xFFFF), part]
+    parts.append(struct.pack(">I", zlib.adler32(raw)))
+    colour = _COLOURS[pixels.shape[2] if pixels.ndim == 3 else 1]
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", b"".join(parts)), (b"IEND", b""))
+    found = [b"\x89PNG\r\n\x1a\n"]
+    for kind, data in chunks:
+        found += [struct.pack(">I", len(data)), kind, data, struct.pack(">I", zlib.crc32(kind + data))]
+    return b"".join(found)
 
 
 def image_sources(images: Any) -> Sequence[ArraySource | FileSource]:
@@ -88,8 +115,8 @@ def _source(image: Any, index: int) -> ArraySource | FileSource:
         raise UsageError(f"image {index} is neither an array nor a path, but a {type(image).__name__}")
     pixels = _as_bytes(np.asarray(image), f"image {index}")
     channels = pixels.shape[2] if pixels.ndim == 3 else 1 if pixels.ndim == 2 else 0
-    if channels not in _MODES or 0 in pixels.shape:
-        first = pixels.ndim == 3 and pixels.shape[0] in _MODES
+    if channels not in _COLOURS or 0 in pixels.shape:
+        first = pixels.ndim == 3 and pixels.shape[0] in _COLOURS
         advice = "; its channels come first: transpose it" if first else ""
         raise UsageError(f"image {index} has the shape {list(pixels.shape)}; it has to be {_SHAPE}{advice}")
     return ArraySource(pixels[..., 0] if pixels.ndim == 3 and channels == 1 else pixels, f"image {index}")
@@ -115,7 +142,8 @@ def _as_bytes(pixels: np.ndarray, what: str) -> np.ndarray:
 def write_manifest(data: Any, folder: pathlib.Path) -> pathlib.Path:
     """Writes what a program hands over as a manifest of ``--dataset=csv``.
 
-    Arrays become PNG files beside it, without loss; what is there already is not written again.
+    Arrays become PNG files beside it, without loss; what is there already is not written again. The manifest has a
+    ``split_key`` for each, so that how it is split depends neither on `folder` nor on the order.
 
     Args:
         data: ``(images, labels)``, where images are as of `image_sources` and labels are names or numbers; a
@@ -134,36 +162,41 @@ def write_manifest(data: Any, folder: pathlib.Path) -> pathlib.Path:
         raise UsageError(f"there are no images; {_WHAT}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        arrays = sum(isinstance(source, ArraySource) for source, _ in rows)
-        (folder / "images").mkdir(exist_ok=True) if arrays else None
+        arrays = any(isinstance(source, ArraySource) for source, _ in rows)
+        if arrays:
+            (folder / "images").mkdir(exist_ok=True)
         written = list(in_threads(lambda row: _place(*row, folder), enumerate(source for source, _ in rows)))
-        columns = [
-            name for name in ("label", "split", "group", "fold") if any(name in values for _, values in rows)
-        ]
+        columns = [name for name in COLUMNS if name != "split_key" and any(name in values for _, values in rows)]
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["path", *columns])
-        for (_, values), path in zip(rows, written):
-            writer.writerow([path, *(values.get(name, "") for name in columns)])
+        writer.writerow(["path", "split_key", *columns])
+        for (_, values), (path, key) in zip(rows, written):
+            writer.writerow([path, values.pop("split_key", key), *(values.get(name, "") for name in columns)])
         text = stream.getvalue()
-        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        manifest = folder / _MANIFEST.format(digest=digest)
+        # By its content: what is handed over later, and perhaps refused, leaves the run's own as it was; and
+        # `slimft.runs.settings_file` finds it by its name where the directory has been moved.
+        name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        manifest = folder / f"manifest-{name}.csv"
         write_atomically(manifest, text)
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}; the images are written there") from None
     return manifest
 
 
-def _place(index: int, source: ArraySource | FileSource, folder: pathlib.Path) -> str:
-    """Where an image is, as a manifest in `folder` names it; written there if it is in no file."""
+def _place(index: int, source: ArraySource | FileSource, folder: pathlib.Path) -> tuple[str, str]:
+    """Where an image is, as a manifest in `folder` names it, and its key; it is written there if it is in no file.
+
+    The key is the same wherever `folder` is and in whatever order images come: the path as given, or the content.
+    """
     if isinstance(source, FileSource):
-        return os.path.abspath(os.path.expanduser(source.path))
+        return os.path.abspath(os.path.expanduser(source.path)), key_of(source.path)
     data = source.open()
-    name = f"images/{index:07}-{hashlib.sha256(data).hexdigest()[:16]}.png"
+    key = hashlib.sha256(data).hexdigest()[:16]
+    name = f"images/{index:07}-{key}.png"
     if not (folder / name).exists():
         with atomic_file(folder / name) as stream:
             stream.write(data)
-    return name
+    return name, key
 
 
 def _rows(data: Any) -> Iterator[tuple[ArraySource | FileSource, dict[str, str]]]:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,11 @@ SETTINGS_FILE = "settings.json"
 FLAGS_FILE = "flags.txt"
 # In the directory of a cross-validation, whose folds are runs.
 FOLDS_FILE = "folds.json"
+
+# Where a run, or the runs of a cross-validation together, keep data that a program handed over: in this folder of
+# their directory, as `slimft.data.given.write_manifest` does.
+GIVEN_DATA = "data"
+_GIVEN_MANIFESTS = re.compile("manifest-[0-9a-f]{16}[.]csv")
 
 # What a run cannot change when it resumes: the saved variables would not fit, or what tests would have trained.
 _FIXED = (
@@ -106,6 +112,17 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
     return Settings(**{**saved, "train_dir": str(train_dir)})
 
 
+def _data_moved_along(data_dir: str | None, folder: pathlib.Path) -> str | None:
+    """Where a run's data is whose directory is `folder`: if it keeps it itself, wherever that has been moved to."""
+    if data_dir is None or os.path.exists(data_dir):
+        return data_dir
+    place = pathlib.Path(data_dir)
+    if place.parent.name != GIVEN_DATA or not _GIVEN_MANIFESTS.fullmatch(place.name):
+        return data_dir
+    there = (above / GIVEN_DATA / place.name for above in (folder, folder.parent))
+    return next((str(one) for one in there if one.is_file()), data_dir)
+
+
 def read_settings(file: str | os.PathLike) -> dict[str, Any]:
     """The fields of `Settings` in a JSON file that `save_settings`, perhaps an earlier version's, wrote.
 
@@ -113,7 +130,10 @@ def read_settings(file: str | os.PathLike) -> dict[str, Any]:
         DataError: the file is missing or no such file, or a value in it is of another type than its field or out
             of the field's bounds.
     """
-    return parse_settings(read_json(file, _MOST_BYTES))
+    saved = parse_settings(read_json(file, _MOST_BYTES))
+    if "data_dir" in saved:
+        saved["data_dir"] = _data_moved_along(saved["data_dir"], pathlib.Path(os.path.abspath(file)).parent)
+    return saved
 
 
 def parse_settings(saved: Value) -> dict[str, Any]:

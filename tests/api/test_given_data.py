@@ -15,6 +15,8 @@ from PIL import Image
 import slimft
 from slimft.api import child
 from slimft.cli import evaluate as evaluate_command
+from slimft.runs.data_record import read_data_record
+from slimft.runs.settings_file import load_settings
 
 RANDOM = np.random.default_rng(0)
 LABELS = np.arange(60) % 3
@@ -43,6 +45,66 @@ def test_a_run_on_arrays_is_a_run_of_files(tiny, run, tmp_path, capsys):
     assert others["examples"] == 30 and others["left_out"] == 0
     longer = slimft.finetune(model=tiny, data=(PIXELS, LABELS), train_dir=run, **{**OPTIONS, "steps": 10})
     assert longer["step"] == 10
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A folder of 60 pictures, which is the current one."""
+    folder = tmp_path / "project" / "pictures"
+    folder.mkdir(parents=True)
+    for number, pixels in enumerate(PIXELS):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    monkeypatch.chdir(folder.parent)
+    return folder
+
+
+def split_of(data):
+    """What a run is tested on, by the images' content."""
+    return sorted(digest for _, digest in data.splits["test"])
+
+
+def test_a_data_frame_is_split_alike_wherever_the_run_is(tiny, pictures, tmp_path, monkeypatch, capsys):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"path": [f"pictures/{number}.png" for number in range(60)], "label": LABELS})
+    slimft.finetune(model=tiny, data=frame, train_dir="run", **OPTIONS)
+    deep = tmp_path / "a" / "b" / "c" / "run"
+    slimft.finetune(model=tiny, data=frame.sample(frac=1, random_state=0), train_dir=deep, **OPTIONS)
+    assert split_of(read_data_record("run")) == split_of(read_data_record(deep))
+    frame.to_csv("pictures.csv", index=False)
+    slimft.finetune(model=tiny, dataset="csv", data_dir="pictures.csv", train_dir="of_csv", **OPTIONS)
+    assert split_of(read_data_record("run")) == split_of(read_data_record("of_csv"))
+    tested = slimft.load_run(deep)["examples"]
+    # The same, other names of the same files, and some of them only.
+    absolute = frame.assign(path=[str(pictures / name.split("/")[1]) for name in frame["path"]])
+    monkeypatch.chdir(tmp_path / "a")
+    for data, more in ((absolute, "60 images have other names"), (absolute.iloc[::-1], ""), (absolute[:45], "")):
+        capsys.readouterr()
+        result = slimft.evaluate(train_dir=deep, data=data)
+        said = capsys.readouterr().err
+        assert result["left_out"] == 0 and more in said and "other splits" not in said
+        assert result["examples"] == tested or len(data) < 60 and 0 < result["examples"] < tested
+
+
+def test_arrays_are_split_alike_in_any_order(tiny, run, tmp_path):
+    order = np.random.default_rng(1).permutation(60)
+    slimft.finetune(model=tiny, data=(PIXELS[order], LABELS[order]), train_dir=tmp_path / "b" / "other", **OPTIONS)
+    assert split_of(read_data_record(run)) == split_of(read_data_record(tmp_path / "b" / "other"))
+    result = slimft.evaluate(train_dir=run, data=(PIXELS[order], LABELS[order]))
+    assert result["examples"] == slimft.load_run(run)["examples"] and result["left_out"] == 0
+
+
+def test_a_run_that_keeps_its_data_can_be_moved(tiny, pictures, tmp_path):
+    slimft.finetune(model=tiny, data=(PIXELS, LABELS), train_dir=tmp_path / "run", **OPTIONS)
+    slimft.finetune(model=tiny, data=(PIXELS, LABELS), train_dir=tmp_path / "cv", folds=2, fold="all", **OPTIONS)
+    known = [slimft.evaluate(train_dir=tmp_path / name)["loss"] for name in ("run", "cv", "cv/fold_1")]
+    (tmp_path / "moved").mkdir()
+    for name in ("run", "cv"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    moved = [slimft.evaluate(train_dir=tmp_path / "moved" / name)["loss"] for name in ("run", "cv", "cv/fold_1")]
+    assert moved == pytest.approx(known)
+    settings = tmp_path / "moved" / "run" / "settings.json"
+    again = slimft.finetune(settings=settings, train_dir=settings.parent, steps=10)
+    assert again["step"] == 10 and str(tmp_path / "moved") in load_settings(settings.parent).data_dir
 
 
 def test_predictions(run, tmp_path, capsys):

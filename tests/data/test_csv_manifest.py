@@ -11,7 +11,7 @@ from PIL import Image
 
 from slimft import DataError, UsageError
 from slimft.data import DataOptions, load_dataset, load_for_evaluation
-from slimft.data.csv_manifest import Entry, read_manifest
+from slimft.data.csv_manifest import Entry, key_of, read_manifest
 
 many = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -74,7 +74,7 @@ def test_what_is_written_is_read(tmp_path, entries, delimiter, quoting, line_end
         writer.writeheader()
         for name, (label, split) in entries.items():
             writer.writerow({"path": name, "label": label, "split": split, "unused": "a"})
-    expected = [Entry(i + 2, f"{tmp_path}/{name}", *entries[name]) for i, name in enumerate(entries)]
+    expected = [Entry(i + 2, f"{tmp_path}/{name}", key_of(name), *entries[name]) for i, name in enumerate(entries)]
     assert read_manifest(file).entries == sorted(expected, key=lambda entry: entry.path)
 
 
@@ -301,13 +301,32 @@ def test_groups_that_the_splits_divide(tmp_path):
     assert refusal(file).endswith("line 3: the group of " + str(tmp_path / "a.png") + " is 2, in line 2 1")
 
 
-def test_keys_are_paths_from_the_manifest(tmp_path):
+def test_keys_are_the_paths_as_they_are_written(tmp_path):
+    """So that a manifest of absolute paths splits alike wherever it is put."""
     make(tmp_path, *(f"images/{i}.png" for i in range(8)))
-    rows = [f"../images/{i}.png,cat" for i in range(4)] + [f"{tmp_path}/images/./{i}.png,dog" for i in range(4, 8)]
+    rows = [f"../images/./{i}.png,cat" for i in range(4)] + [f"{tmp_path}/images/{i}.png,dog" for i in range(4, 8)]
     (tmp_path / "lists").mkdir()
     splits = load(write(tmp_path / "lists", "\n".join(["path,label", *rows])))
     keys = sum((dataset.keys() for dataset in splits.values()), [])
-    assert sorted(keys) == [f"../images/{i}.png" for i in range(8)]
+    written = [f"../images/{i}.png" for i in range(4)] + [f"{tmp_path}/images/{i}.png" for i in range(4, 8)]
+    assert sorted(keys) == written
+    twice = load(write(tmp_path / "lists", "\n".join(["path,label", *rows, f"{tmp_path}/images/0.png,cat"])))
+    assert sum(dataset.num_examples for dataset in twice.values()) == 8
+
+
+def test_a_column_has_the_keys_in_place_of_the_paths(tmp_path):
+    make(tmp_path, *(f"{letter}{i}.png" for i in range(20) for letter in "ab"))
+    keys = [f"k{i}" for i in range(20)]
+    found = []
+    for letter in "ab":
+        rows = [f"{letter}{i}.png,{'cat' if i % 2 else 'dog'},{key}" for i, key in enumerate(keys)]
+        splits = load(lines(tmp_path, "path,label,split_key", rows), group="k[0-9]")
+        found.append({split: sorted(dataset.keys()) for split, dataset in splits.items()})
+    assert found[0] == found[1] and sorted(sum(found[0].values(), [])) == sorted(keys)
+    message = refusal(lines(tmp_path, "path,label,split_key", ["a0.png,cat,x", "a1.png,dog,"]))
+    assert message.endswith("line 3: the split_key is empty")
+    message = refusal(lines(tmp_path, "path,label,split_key", ["a0.png,cat,x", "a0.png,cat,y"]))
+    assert "the split_key of" in message and message.endswith("is y, in line 2 x")
 
 
 def test_a_line_more_moves_no_other_image(tmp_path):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from slimft.data import SPLITS, DataOptions, Dataset, load_dataset, load_for_evaluation
 from slimft.data.digest import digest, file_digest
-from slimft.data.fingerprint import Changes, Fingerprint, changes, duplicates, leave_out
+from slimft.data.fingerprint import Changes, Fingerprint, as_recorded, changes, duplicates, leave_out
 from slimft.errors import DataError, SlimftError
 
 RNG = np.random.default_rng(0)
@@ -213,3 +213,54 @@ def test_a_pipe_in_the_place_of_an_image_has_no_digest_and_does_not_hang(tmp_pat
             file_digest(tmp_path / "a.jpg")
     finally:
         signal.alarm(0)
+
+
+def places(splits):
+    """Digest to the splits it is in."""
+    return {
+        digest: {split for split, data in splits.items() if digest in data.digests()}
+        for data in splits.values()
+        for digest in data.digests()
+    }
+
+
+def test_images_are_where_they_were_recorded_whatever_they_are_called_now(folder):
+    before = load(folder)
+    record, known = Fingerprint.of(before), places(before)
+    assert places(as_recorded(load(folder), record, SPLITS)) == known
+    for file in sorted(folder.glob("*/*.png")):
+        file.rename(file.with_name(f"renamed_{file.name}"))
+    make(folder, "cat/new.png", "dog/new.png")
+    (new,) = {digest(file.read_bytes()) for file in folder.glob("cat/new.png")}
+    now = load(folder)
+    assert changes(record, Fingerprint.of(now)).moved > 5  # Of 60, which the hash draws anew.
+    found = as_recorded(now, record, SPLITS)
+    assert list(found) == list(before) and all(data.split == split for split, data in found.items())
+    assert places(found) == places(now) | known and places(found)[new] == places(now)[new]
+    assert changes(record, Fingerprint.of(found)) == Changes(added=2, renamed=60)
+    labels = {data.describe(i): int(data.labels[i]) for data in now.values() for i in range(data.num_examples)}
+    for data in found.values():
+        assert [labels[data.describe(i)] for i in range(data.num_examples)] == data.labels.tolist()
+    # Only between the splits that the data does not have itself.
+    some = as_recorded(now, record, ("train", "validation"))
+    assert places({"test": some["test"]}) == places({"test": now["test"]})
+    for one, place in places(some).items():
+        assert place == known.get(one, place) or "test" in place | known[one]
+
+
+def test_what_is_recorded_in_several_splits_tests_nothing_new(folder):
+    names = [path_in(folder, split) for split in ("train", "validation")]
+    shutil.copy(*names)
+    before = load(folder)
+    record = Fingerprint.of(before)
+    (both,) = [one for one, found in places(before).items() if len(found) == 2]
+    assert places(as_recorded(load(folder), record, SPLITS))[both] == {"train", "validation"}
+    for name in names:
+        os.rename(name, f"{os.path.dirname(name)}/{'y' if name == names[0] else 'z'}.png")
+    assert places(as_recorded(load(folder), record, SPLITS))[both] <= {"train", "validation"}
+    # Of a split of which nothing is left there is none.
+    tests = {data.describe(i) for data in [before["test"]] for i in range(data.num_examples)}
+    for name in tests:
+        os.remove(name)
+    now = load(folder)
+    assert "test" in now and "test" not in as_recorded(now, record, SPLITS)

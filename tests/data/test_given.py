@@ -1,6 +1,7 @@
 """Images that a program hands over: what they become, and what is refused."""
 
 import csv
+import hashlib
 import io
 
 import numpy as np
@@ -35,6 +36,15 @@ def test_arrays_come_back_as_they_are(data):
     [source] = image_sources([pixels])
     back = np.asarray(Image.open(io.BytesIO(source.open())))
     np.testing.assert_array_equal(back, pixels[..., 0] if shape == (1,) else pixels)
+
+
+def test_the_file_of_an_array_is_the_same_bytes_everywhere():
+    """A run knows by them what it trained on; Pillow's own depend on its version."""
+    pixels = (np.arange(300 * 260 * 3) % 251).astype(np.uint8).reshape(300, 260, 3)  # Several blocks.
+    [source] = image_sources([pixels])
+    found = hashlib.sha256(source.open()).hexdigest()
+    assert found == "3d859d55667f218e0a8ccac934f0ac2a6ae326f04b292d46a75f16db42f3960b"
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(source.open()))), pixels)
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float16, np.uint16])
@@ -90,7 +100,10 @@ def test_data_frames(tmp_path):
         {"Image": ["a.png", "b.png"], "class": [3, 1], "patient": ["x", "y"], "group": [1.0, None], "age": [5, 6]}
     )
     rows = rows_of(write_manifest(frame, tmp_path))
-    assert [(row["label"], row["group"]) for row in rows] == [("3", "1"), ("1", "")] and len(rows[0]) == 3
+    assert [(row["label"], row["group"]) for row in rows] == [("3", "1"), ("1", "")] and len(rows[0]) == 4
+    assert [row["split_key"] for row in rows] == ["a.png", "b.png"]
+    named = frame.assign(Split_Key=["one", "two"], path=["c.png", "d.png"])
+    assert [row["split_key"] for row in rows_of(write_manifest(named, tmp_path))] == ["one", "two"]
     with pytest.raises(UsageError, match="no column label, only image, patient"):
         write_manifest(frame.drop(columns="class"), tmp_path)
 
