@@ -23,8 +23,8 @@ def finetune(settings: Settings, resume_from: int | None = None) -> dict:
 
     Returns:
         ``model, dataset, split, examples``, the task's figures (``accuracy, balanced_accuracy, macro_f1, loss``),
-        ``step, last_step`` (to which it trained), ``train_dir, checkpoint, best_validation_accuracy,
-        images_per_second`` (of training; None if there was none) and ``report``.
+        ``step, last_step`` (to which it trained), ``train_dir, checkpoint, best_validation_accuracy`` (or of the
+        figure that ``metric`` is), ``images_per_second`` (of training; None if there was none) and ``report``.
 
     Raises:
         SlimftError: bad settings, data or checkpoint; another process trains in the directory.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,7 @@ from slimft.runs.data_record import read_data_record
 from slimft.runs.folds import Folds
 from slimft.runs.read import read_run
 from slimft.runs.result import write_result
-from slimft.tasks import Task
-from slimft.tasks.base import show
+from slimft.tasks.base import in_words
 from slimft.tasks.classification_scores import Predictions
 
 PREDICTIONS_FILE = "predictions.csv"
@@ -89,7 +88,8 @@ class OutOfFold:
         """The rows of ``predictions.csv``, its header first."""
         made, names = self.predictions, self.class_names
         given = made.probabilities
-        yield ["name", "label", "fold", "predicted", "confidence", *([] if given is None else names)]
+        shares = [] if given is None else [f"probability_{name}" for name in names]
+        yield ["name", "label", "fold", "predicted", "confidence", *shares]
         for index, fold in enumerate(self.folds.tolist()):
             row = [self.describe(index), names[made.labels[index]], fold, names[made.predicted[index]]]
             yield [*row, _six(made.confidence[index]), *([] if given is None else map(_six, given[index]))]
@@ -186,18 +186,14 @@ def evaluate_folds(
         "confusion_matrix": findings["confusion_matrix"],
     }
     for number, one in enumerate(per_fold):
-        say(f"fold {number}: {one['examples']} examples, {_told(task, one)}")
-    say(f"out of fold: {result['examples']} examples, each once, {_told(task, result)}")
+        say(f"fold {number}: {one['examples']} examples, {in_words(task, one)}")
+    say(f"out of fold: {result['examples']} examples, each once, {in_words(task, result)}")
     if result["untested"]:
         say(
             f"{result['untested']} more are tested by no fold: a class's only example or group always trains, a "
             "copy of a training image tests nothing, and what is no longer there neither"
         )
     return Outcome(folds, pooled, result, errors)
-
-
-def _told(task: Task, figures: Mapping[str, Any]) -> str:
-    return ", ".join(f"{one.short} {show(figures[one.name])}" for one in task.figures)
 
 
 def _number_of_probabilities(folds: Folds) -> int:

@@ -12,6 +12,7 @@ from slimft.report.class_parts import (
     extent,
     heat_map,
     long_table,
+    picture,
     with_bar,
 )
 from slimft.report.figures import calibration_chart
@@ -41,7 +42,7 @@ class ClassificationSections:
         interval = ""
         if accuracy is not None and 0 <= accuracy <= 1 and examples and examples > 0:
             low, high = wilson_interval(accuracy, examples)
-            interval = f"95 % interval {low:.3f} to {high:.3f}"
+            interval = f"95 % interval (Wilson) {low:.3f} to {high:.3f}"
         return [
             ("accuracy", percent(accuracy), interval),
             ("balanced accuracy", percent(result.figure("balanced_accuracy")), "mean recall of the classes"),
@@ -135,7 +136,7 @@ def mistakes(result: Result, data_dir: str) -> Html | None:
     pictures = [
         tag(
             "figure",
-            _explained(one, names) if explained else _picture(one["image"]),
+            _explained(one, names) if explained else picture(one["image"]),
             tag(
                 "figcaption",
                 tag("b", f"{names[one['predicted']]} ({percent(one['confidence'])})"),
@@ -156,10 +157,6 @@ def mistakes(result: Result, data_dir: str) -> Html | None:
     return section("Most confident mistakes", tag("p", note, class_="note"), shown)
 
 
-def _picture(url: str | None, alt: str = "") -> Html:
-    return tag("img", src=url, alt=alt) if url else tag("div", "no picture", class_="blank")
-
-
 def _explained(one: Mapping[str, Any], names: Sequence[str]) -> Html:
     """A mistake, what speaks for its predicted class, and what for its label, side by side."""
     titles = {
@@ -167,9 +164,7 @@ def _explained(one: Mapping[str, Any], names: Sequence[str]) -> Html:
         "heat": f"for {names[one['predicted']]}",
         "heat_of_label": f"for {names[one['label']]}",
     }
-    shown = [
-        tag("div", _picture(one[of], title), tag("span", title, class_="note")) for of, title in titles.items()
-    ]
+    shown = [tag("div", picture(one[of], title), tag("span", title, class_="note")) for of, title in titles.items()]
     return tag("div", shown)
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from slimft.errors import CheckpointError, DataError, SlimftError, TrainingError, UsageError
 from slimft.messages import say
+from slimft.report.run_page import REPORT_FILE
 from slimft.runs.checked_json import read_json
 from slimft.runs.directory import locked
 from slimft.runs.read import read_run
 from slimft.runs.result import RESULT_FILE
 from slimft.runs.settings import Settings
-from slimft.runs.settings_file import SETTINGS_FILE, as_flags
+from slimft.runs.settings_file import SETTINGS_FILE, as_flags, flags_of
 from slimft.search.record import (
     COMPLETE,
     FAILED,
@@ -34,14 +35,12 @@ from slimft.search.record import (
 )
 from slimft.search.space import Axis, corners, grid, settings_of, shown
 from slimft.search.study import check_optuna, is_to_prune, suggest
+from slimft.training.cluster.members import VARIABLE
 from slimft.training.completion import complete
 
 if TYPE_CHECKING:
     from slimft.training.run import Run
 
-REPORT_FILE = "report.html"
-# As of `slimft.training.cluster.members`: it says that several processes train together.
-VARIABLE = "TF_CONFIG"
 # Below it a run that fails is taken to have failed for want of space, as the next ones would.
 _LEAST_FREE_BYTES = 32 << 20
 
@@ -81,7 +80,12 @@ class Plan:
 
     def command(self, trial: Trial, precision: str) -> str:
         """The command that makes a trial's run anew, elsewhere; arguments as of `of`."""
-        return shlex.join(["bin/finetune", *as_flags(self.of(trial, precision), leave=("train_dir",))])
+        settings = self.of(trial, precision)
+        completed = complete(settings)
+        # What a reader looks for is there also where it is the default.
+        names = ["model", "dataset", *(["data_dir"] if completed.data_dir else []), *settings_of(trial.parameters)]
+        shown = [flag for name in names for flag in flags_of(name, getattr(completed, name))]
+        return shlex.join(["bin/finetune", *shown, *as_flags(settings, leave=("train_dir", *names))])
 
 
 class Pruned(SlimftError):
@@ -326,6 +330,8 @@ def _finish(plan: Plan, record: Record) -> dict[str, Any]:
         raise TrainingError(f"no trial came to its end, of {len(record.trials)}; see {plan.folder / REPORT_FILE}")
     result = _tested(plan, best, record.precision)
     _write_page(plan, record, result)
+    told = f"{record.metric} {best.value:.4f} in validation"
+    say(f"of {len(record.trials)} trials {best.name} is the best, {told}", f"see {plan.folder / REPORT_FILE}")
     return {
         "search": record.kind,
         "trials": len(record.trials),

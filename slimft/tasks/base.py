@@ -209,6 +209,12 @@ def figure(figures: Iterable[Figure], name: str) -> Figure:
     return found[name]
 
 
+def in_words(task: Task, figures: Mapping[str, Any], names: Iterable[str] | None = None) -> str:
+    """Figures in a line of a log, such as ``accuracy 0.9750, loss 0.1203``; `names` are some of the task's."""
+    titles = {one.name: one.short for one in task.figures}
+    return ", ".join(f"{titles[name]} {show(figures[name])}" for name in names or titles)
+
+
 def show(value: float | None, digits: int = 4) -> str:
     """A figure's value as text; ``-`` where it is not defined."""
     return "-" if value is None else f"{value:.{digits}f}"

@@ -10,6 +10,7 @@ from slimft.data.fingerprint import contents
 from slimft.messages import say
 from slimft.restore import plan_restore
 from slimft.runs.outcomes import Outcomes, joined, packed
+from slimft.tasks.base import in_words
 from slimft.training.explained import heat_of_mistakes
 from slimft.training.failures import interrupted
 from slimft.training.hparams import write_hparams
@@ -53,6 +54,7 @@ def finish(state: State, images_per_second: float | None) -> dict:
         run.group.leave()
         raise interrupted(state)
     figures = scores.summary()
+    say(f"step {step}: {run.final_split}, {figures['examples']} examples: {in_words(task, figures)}")
     write_events(state, run.final_split, step, figures)
     if state.events.writer:
         write_hparams(state.events.writer, dataclasses.asdict(settings))
@@ -67,7 +69,7 @@ def finish(state: State, images_per_second: float | None) -> dict:
         "last_step": state.step,
         "train_dir": settings.train_dir,
         "checkpoint": checkpoint,
-        f"best_validation_{task.headline}": best and best[task.headline],
+        f"best_validation_{history.metric}": best and best[history.metric.name],
         "images_per_second": images_per_second,
     }
     doubts.write(run.directory)

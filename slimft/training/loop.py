@@ -15,7 +15,7 @@ from slimft.messages import say
 from slimft.runs.directory import BEST
 from slimft.runs.history import History
 from slimft.runs.settings import Settings
-from slimft.tasks.base import show
+from slimft.tasks.base import in_words
 from slimft.training.cluster.joining import WorkerLost
 from slimft.training.cluster.pace import Pace
 from slimft.training.ending import end_of_trial, finish
@@ -253,9 +253,7 @@ def _validate(state: State) -> None:
     state.history.add_validation(step, figures)
     write_events(state, "validation", step, figures)
     state.events.flush()
-    titles = {figure.name: figure.short for figure in task.figures}
-    told = (f"{titles[name]} {show(figures[name])}" for name in task.told(run.settings.balance != "none"))
-    say(f"step {step}: validation {', '.join(told)}")
+    say(f"step {step}: validation {in_words(task, figures, task.told(run.settings.balance != 'none'))}")
     if state.trial is not None:
         state.trial(state.history.validation)
 

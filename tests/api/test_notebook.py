@@ -80,10 +80,10 @@ def test_without_it_is_one_line_that_is_written_anew(outputs):
     assert text.count("images/s") > 2
     shown = lines_of(text)
     assert sum("images/s" in line for line in shown) == 1
-    assert [line for line in shown if line.startswith("step ")] == [
-        line for line in shown if re.fullmatch(r"step \d+: validation accuracy 0\.\d+, loss \d+\.\d+", line)
-    ]
-    assert sum(line.startswith("step ") for line in shown) == 10
+    *validations, test = [line for line in shown if line.startswith("step ")]
+    assert len(validations) == 10
+    assert all(re.fullmatch(r"step \d+: validation accuracy 0\.\d+, loss \d+\.\d+", line) for line in validations)
+    assert re.fullmatch(r"step 200: test, 360 examples: accuracy 0\.\d+, .*, loss \d+\.\d+", test)
 
 
 def test_the_report_is_shown_and_the_table_beside_it(outputs):

@@ -122,7 +122,7 @@ def test_the_pooled_figures_are_scikit_learns(whole):
     assert result["balanced_accuracy"] == pytest.approx(sklearn.metrics.balanced_accuracy_score(labels, predicted))
     assert result["macro_f1"] == pytest.approx(sklearn.metrics.f1_score(labels, predicted, average="macro"))
     assert result["confusion_matrix"] == sklearn.metrics.confusion_matrix(labels, predicted, labels=names).tolist()
-    given = np.array([[float(row[name]) for name in names] for row in rows])
+    given = np.array([[float(row[f"probability_{name}"]) for name in names] for row in rows])
     expected = sklearn.metrics.log_loss(labels, given / given.sum(axis=1, keepdims=True), labels=names)
     assert result["loss"] == pytest.approx(expected, abs=1e-4)
     assert [names[place] for place in given.argmax(axis=1)] == predicted

@@ -69,6 +69,11 @@ def test_a_grid(plan, tmp_path, trained, capsys):
     rate, optimizer = result["parameters"].values()
     assert saved["learning_rate"] == float(rate) and saved["optimizer"] == optimizer
     assert f"--learning_rate={float(rate)}" in result["command"] and "--train_dir" not in result["command"]
+    # Also momentum, which is the default, and the data.
+    assert f"--optimizer={optimizer} " in result["command"] + " " and " --dataset=digits " in result["command"]
+    said = capsys.readouterr().err
+    assert f"of 4 trials {best} is the best, accuracy {last[best]['accuracy']:.4f} in validation" in said
+    assert f"see {folder / 'report.html'}" in said
     page = (folder / "report.html").read_text()
     for words in (*names, "not used to choose it", f"{result['result']['accuracy']:.4f}", "learning_rate"):
         assert words in page
