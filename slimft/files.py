@@ -22,7 +22,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from slimft import system
 from slimft.errors import DataError
@@ -141,12 +141,22 @@ def write_atomically(file: pathlib.Path, text: str) -> None:
         stream.write(text.encode())
 
 
-def write_table(file: pathlib.Path, rows: Iterable[Sequence]) -> None:
-    """Writes a CSV file in UTF-8, all of it or nothing; names that are no Unicode, as the bytes they are."""
+@contextlib.contextmanager
+def table_writer(file: pathlib.Path) -> Iterator[Any]:
+    """A writer of `csv`, of a file in UTF-8 that is there whole at the end of the block, or not at all.
+
+    Names of files that are no Unicode are written as the bytes they are.
+    """
     with atomic_file(file) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        yield csv.writer(text, lineterminator="\n")
         text.detach()  # Which flushes, and leaves the stream open.
+
+
+def write_table(file: pathlib.Path, rows: Iterable[Sequence]) -> None:
+    """Writes a CSV file, as of `table_writer`."""
+    with table_writer(file) as writer:
+        writer.writerows(rows)
 
 
 def sync_file(file: pathlib.Path) -> None:

@@ -41,9 +41,8 @@ def predict_sources(sources: Sequence[Source], of_network: Mapping[str, Any], **
             names.append(name)
             rows.append(found)
             bar.update()
-    class_names = classes.names or tuple(map(str, range(classes.num_classes)))
     probabilities = np.array(rows, np.float32).reshape(len(rows), classes.num_classes)
-    return ImagePredictions(tuple(names), tuple(class_names), probabilities, errors)
+    return ImagePredictions(tuple(names), classes.texts, probabilities, errors)
 
 
 def predict_in_child(sources: Sequence[Source], of_network: Mapping[str, Any], **how) -> ImagePredictions:

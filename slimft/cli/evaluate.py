@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,13 +13,14 @@ from absl import flags
 from slimft.cli import common
 from slimft.cli.evaluate_folds import is_out_of_fold, out_of_fold
 from slimft.cli.network_flags import define_network_flags, networks_of
+from slimft.cli.output_files import writable
 from slimft.cli.setting_flags import define_setting_flags
 from slimft.cli.slim_flags import define_slim_flags
 from slimft.data import SPLITS, WHOLE, dataset_names
 from slimft.data.dataset import OF_READING
 from slimft.data.views import TTA
 from slimft.errors import UsageError
-from slimft.files import atomic_file, write_atomically
+from slimft.files import write_atomically, write_table
 from slimft.messages import say
 from slimft.tasks.classification_scores import Predictions
 
@@ -177,15 +175,8 @@ def _numbers(told: Sequence[str] | None) -> tuple[int, ...] | None:
 
 
 def _writable(values: flags.FlagValues, flag: str) -> pathlib.Path | None:
-    """The file to write, found out before the work is done; raises UsageError where there is no folder for it."""
     path = values[flag].value
-    if not path:
-        return None
-    file = pathlib.Path(path).expanduser().resolve()
-    # It is replaced, which a device must not be.
-    if (file.exists() and not file.is_file()) or not os.access(file.parent, os.W_OK):
-        raise UsageError(f"--{flag}={path} cannot be written; name a file in a folder that is there")
-    return file
+    return writable(path, f"--{flag}") if path else None
 
 
 def _write_predictions(file: pathlib.Path, found: Assessment, in_full: bool | None) -> None:
@@ -198,11 +189,7 @@ def _write_predictions(file: pathlib.Path, found: Assessment, in_full: bool | No
     """
     is_map = not isinstance(found.evaluation.predictions, Predictions)
     rows = _rows_of_maps(found.evaluation) if is_map else _rows_of_classes(found, in_full)
-    with atomic_file(file) as stream:
-        # Names of files may be no Unicode: they are written as the bytes they are.
-        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        text.detach()  # Which flushes, and leaves the stream open.
+    write_table(file, rows)
 
 
 def _rows_of_classes(found: Assessment, in_full: bool | None) -> Iterator[list]:

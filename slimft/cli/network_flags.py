@@ -5,7 +5,7 @@ from __future__ import annotations
 from absl import flags
 
 from slimft.ensemble import find_networks
-from slimft.inference import Network, find_network
+from slimft.inference import Network
 from slimft.nets import network_names
 from slimft.runs.settings import PRECISIONS
 
@@ -55,21 +55,8 @@ def define_network_flags(
         flags.DEFINE_enum("precision", None, PRECISIONS, "As in bin/finetune; by default as in training.", **define)
 
 
-def network_of(values: flags.FlagValues, labels: str | None = None) -> Network:
-    """The network that the parsed flags say; arguments and errors are those of `find_network`."""
-    return find_network(
-        values.model,
-        values.checkpoint,
-        train_dir=values.train_dir,
-        image_size=values.image_size,
-        averages=values.averages,
-        precision=values.precision if "precision" in values else None,
-        labels=labels,
-    )
-
-
 def networks_of(values: flags.FlagValues, labels: str | None = None) -> list[Network]:
-    """As `network_of`, of each of several runs in --train_dir; errors are those of `find_networks`."""
+    """The networks that the parsed flags say; errors are those of `find_networks`."""
     return find_networks(
         values.model,
         values.checkpoint,

@@ -10,14 +10,34 @@ from collections.abc import Sequence
 from slimft.errors import UsageError
 
 
+def writable(path: str, flag: str) -> pathlib.Path:
+    """The file to write, found out before the work is done; raises UsageError where there is no folder for it."""
+    file = pathlib.Path(path).expanduser().resolve()
+    # It is replaced, which a device must not be.
+    if not file.name or (file.exists() and not file.is_file()) or not os.access(file.parent, os.W_OK):
+        raise UsageError(f"{flag}={path} cannot be written; name a file in a folder that is there")
+    return file
+
+
+def check_outside(flag: str, folder: str, folders: Sequence[str], what: str) -> None:
+    """Raises UsageError if a folder for `what` lies in one of those that images are read from."""
+    place = os.path.realpath(os.path.expanduser(folder))
+    around = next((one for one in folders if f"{place}/".startswith(f"{os.path.realpath(one)}/")), None)
+    if around is not None:
+        raise UsageError(
+            f"--{flag}={folder} lies in {around}, where the {what} would be taken for images the next time; name a "
+            "folder elsewhere"
+        )
+
+
 class OutputFiles:
     """Where what is made of each image goes.
 
     Args:
         flag: the flag that names the folder, for errors.
         folder: the folder, which is made if need be.
-        arguments: the files and folders that were named.
-        paths: the images that these come to.
+        folders: the folders that were named.
+        paths: the images, those in the folders too.
         endings: what the files of one image are called, behind the image's name.
         what: what they are, for errors.
 
@@ -29,13 +49,12 @@ class OutputFiles:
         self,
         flag: str,
         folder: str,
-        arguments: Sequence[str],
+        folders: Sequence[str],
         paths: Sequence[str],
         endings: Sequence[str],
         what: str,
     ):
         self._folder, self._endings = pathlib.Path(folder).expanduser(), tuple(endings)
-        folders = [argument for argument in arguments if os.path.isdir(argument)]
         inner = {path: _inner(path, folders) for path in paths}
         alike = collections.Counter(os.path.splitext(name)[0] for name in inner.values())
         # Of two images that are called alike but for their suffixes, or lie in different folders, all of the name.
@@ -50,13 +69,7 @@ class OutputFiles:
                 f"{'an' if flag == 'output_dir' else 'a'} --{flag} each"
             )
         self._stems = stems
-        place = os.path.realpath(self._folder)
-        around = next((one for one in folders if f"{place}/".startswith(f"{os.path.realpath(one)}/")), None)
-        if around is not None:
-            raise UsageError(
-                f"--{flag}={folder} lies in {around}, where the {what} would be taken for images the next "
-                "time; name a folder elsewhere"
-            )
+        check_outside(flag, folder, folders, what)
         images = {os.path.realpath(path) for path in paths}
         for path in paths:
             for file in self.of(path):

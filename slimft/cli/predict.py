@@ -14,6 +14,7 @@ from slimft.cli import common
 from slimft.cli.class_argument import number_of
 from slimft.cli.image_arguments import IMAGES, ImageArguments
 from slimft.cli.network_flags import define_network_flags, networks_of
+from slimft.cli.output_files import writable
 from slimft.cli.predict_files import (
     UNSURE,
     Output,
@@ -23,9 +24,6 @@ from slimft.cli.predict_files import (
     csv_file,
     features_file,
     is_beside,
-    is_image_name,
-    names_of,
-    writable,
 )
 from slimft.cli.predict_heat import HeatFiles
 from slimft.cli.predict_masks import OUTPUT_DIR, MaskFiles, json_of, shares_of, text_of
@@ -35,7 +33,7 @@ from slimft.cli.text_table import text_table
 from slimft.cli.thresholds import HELP as THRESHOLD_HELP
 from slimft.cli.thresholds import note_on_origin, read_thresholds
 from slimft.data.class_names import ClassNames
-from slimft.data.image_formats import READABLE
+from slimft.data.image_formats import READABLE, is_image_name
 from slimft.data.views import TTA
 from slimft.errors import DataError, UsageError
 from slimft.inference import Network
@@ -227,7 +225,8 @@ def _classified(
     thresholds = read_thresholds(values.threshold, classes)
     decides = thresholds is not None
     note = note_on_origin(values.threshold, [one.checkpoint.path for one in networks], values.tta)
-    say(*[note] * (note is not None))
+    if note is not None:
+        say(note)
     written = bool(values.csv or values.copy_to or values.features)
     tell = _json if values.json else None if written else _table
     counts: collections.Counter[int | None] = collections.Counter()
@@ -294,7 +293,7 @@ def _segmented(network: Network, values: flags.FlagValues, images: ImageArgument
                 yield mask
                 continue
             shares = list(shares_of(mask, network.num_classes, values.top))
-            yield tell(path, files.write(path, mask, pixels, names_of(network.classes)), shares, network.classes)
+            yield tell(path, files.write(path, mask, pixels, network.classes.texts), shares, network.classes)
 
 
 def _progress(total: int):
@@ -321,7 +320,7 @@ def _table(one: Prediction, likeliest: list[tuple[int, float]], classes: ClassNa
         name = printable(classes.describe(number)["name"] or "")
         lines.append(f"{rank:>4}  {probability:>11.4f}  {number:>5}  {name}".rstrip())
     if decides:
-        names = names_of(classes)
+        names = classes.texts
         decision = unsure_among(names) if one.decision is None else names[one.decision]
         lines.append(f"decision: {printable(decision)}")
     if one.told:
@@ -339,7 +338,7 @@ def _json(one: Prediction, likeliest: list[tuple[int, float]], classes: ClassNam
 
 def _counts(counts: collections.Counter[int | None], classes: ClassNames) -> str:
     """How many images are of each class, the most frequent first."""
-    names = names_of(classes)
+    names = classes.texts
     rows = [
         [printable(unsure_among(names) if number is None else names[number]), f"{count:,}"]
         for number, count in counts.most_common()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import csv
-import io
 import os
 import pathlib
 import re
@@ -15,10 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
+from slimft.cli.output_files import check_outside, writable
 from slimft.data.class_names import ClassNames
-from slimft.data.image_formats import SUFFIXES
 from slimft.errors import DataError, UsageError
-from slimft.files import atomic_file, temporary_directory
+from slimft.files import atomic_file, table_writer, temporary_directory
 from slimft.messages import say
 from slimft.tasks.decisions import unsure_among
 
@@ -60,11 +58,6 @@ class Output(Protocol):
     def add_error(self, path: str, error: DataError) -> None: ...
 
 
-def names_of(classes: ClassNames) -> list[str]:
-    """The classes' names; where nothing tells, their numbers."""
-    return list(classes.names or map(str, range(classes.num_classes)))
-
-
 @contextlib.contextmanager
 def csv_file(path: str, classes: ClassNames, all_classes: bool, decides: bool) -> Iterator[Output]:
     """A row for each image, also for what cannot be read; all of it, or no file.
@@ -75,20 +68,16 @@ def csv_file(path: str, classes: ClassNames, all_classes: bool, decides: bool) -
         all_classes: whether there is a column for the probability of each.
         decides: whether there is a column for what the thresholds say.
     """
-    file, names = writable(path, "--csv"), names_of(classes)
-    with atomic_file(file) as stream:
-        # Names of files may be no Unicode: they are written as the bytes they are.
-        text = io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
-        writer = csv.writer(text, lineterminator="\n")
+    names = classes.texts
+    with table_writer(writable(path, "--csv")) as writer:
         columns = [f"probability_{name}" for name in names] if all_classes else []
         writer.writerow(["path", "predicted", "confidence", *["decision"] * decides, *columns, "error"])
         yield _Csv(writer, names, all_classes, decides)
-        text.detach()  # Which flushes, and leaves the stream open.
     say(f"wrote {path}")
 
 
 class _Csv:
-    def __init__(self, writer, names: list[str], all_classes: bool, decides: bool):
+    def __init__(self, writer, names: Sequence[str], all_classes: bool, decides: bool):
         self._writer, self._names, self._all, self._decides = writer, names, all_classes, decides
         self._unsure = unsure_among(names)
         self._empty = [""] * (2 + decides + len(names) * all_classes)
@@ -137,11 +126,6 @@ def check_parquet(path: str) -> None:
         ) from None
 
 
-def is_image_name(path: str) -> bool:
-    """Whether a file is called as images are."""
-    return path.lower().endswith(SUFFIXES)
-
-
 def is_beside(table: str, features: str) -> bool:
     """Whether a file is the one that `features_file` writes beside its own."""
     return writable(table, "--csv") == _paths_beside(writable(features, "--features"))
@@ -153,12 +137,10 @@ def _paths_beside(file: pathlib.Path) -> pathlib.Path:
 
 @contextlib.contextmanager
 def _numpy_file(file: pathlib.Path) -> Iterator[Output]:
-    with atomic_file(_paths_beside(file)) as paths, atomic_file(file) as stream:
-        text = io.TextIOWrapper(paths, encoding="utf-8", errors="surrogateescape", newline="")
-        output = _Numpy(stream, csv.writer(text, lineterminator="\n"))
+    with table_writer(_paths_beside(file)) as paths, atomic_file(file) as stream:
+        output = _Numpy(stream, paths)
         yield output
         output.end()
-        text.detach()
 
 
 class _Numpy:
@@ -252,20 +234,14 @@ class SortedCopies:
 
     def __init__(self, path: str, classes: ClassNames, folders: Sequence[str], decides: bool):
         self._place, self.copied = pathlib.Path(path).expanduser(), 0
-        inside = os.path.realpath(self._place)
-        for folder in folders:
-            if f"{inside}/".startswith(f"{os.path.realpath(folder)}/"):
-                raise UsageError(
-                    f"--copy_to={path} lies in {folder}, where the copies would be taken for images the next time; "
-                    "name a folder elsewhere"
-                )
+        check_outside("copy_to", path, folders, "copies")
         try:
             self._place.mkdir(parents=True, exist_ok=True)
             if any(self._place.iterdir()):
                 raise UsageError(f"--copy_to={path} is not empty; name a new folder")
         except OSError as error:
             raise UsageError(f"--copy_to={path} cannot be made: {error.strerror}; name another folder") from None
-        self._names = _folder_names(names_of(classes), UNSURE if decides else None)
+        self._names = _folder_names(classes.texts, UNSURE if decides else None)
         self._used: collections.Counter[tuple[str, str]] = collections.Counter()
 
     def add(self, one: Prediction) -> None:
@@ -305,12 +281,3 @@ def _folder_names(names: Sequence[str], taken: str | None) -> list[str]:
     if len(different) == len(plain) + bool(taken):
         return plain
     return [f"{name}_{number}" for number, name in enumerate(plain)]
-
-
-def writable(path: str, flag: str) -> pathlib.Path:
-    """The file to write, found out before the work is done; raises UsageError where there is no folder for it."""
-    file = pathlib.Path(path).expanduser().resolve()
-    # It is replaced, which a device must not be.
-    if not file.name or (file.exists() and not file.is_file()) or not os.access(file.parent, os.W_OK):
-        raise UsageError(f"{flag}={path} cannot be written; name a file in a folder that is there")
-    return file

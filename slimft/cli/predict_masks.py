@@ -8,7 +8,6 @@ import numpy as np
 
 from slimft.cli import common
 from slimft.cli.output_files import OutputFiles
-from slimft.cli.predict_files import names_of
 from slimft.data.class_names import ClassNames
 from slimft.data.masks import coloured
 from slimft.data.overlay import overlay
@@ -61,7 +60,7 @@ def shares_of(mask: np.ndarray, num_classes: int, top: int) -> Iterator[tuple[in
 
 def text_of(path: str, files: tuple[str, str], shares: Sequence[tuple[int, float]], classes: ClassNames) -> str:
     """What is told of an image: where its mask and its overlay are, and its largest classes."""
-    names = names_of(classes)
+    names = classes.texts
     lines = [f"{printable(path)}: {printable(files[0])}, {printable(files[1])}"]
     return "\n".join([*lines, *(f"{share:>7.1%}  {printable(names[number])}" for number, share in shares)])
 

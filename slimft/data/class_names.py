@@ -44,6 +44,11 @@ class ClassNames:
     first_imagenet_class: int | None = None
     source: str = "none"
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The classes' names; where nothing tells, their numbers."""
+        return self.names or tuple(map(str, range(self.num_classes)))
+
     def describe(self, index: int) -> dict:
         """What there is to say of the class `index`.
 

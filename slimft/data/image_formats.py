@@ -81,9 +81,14 @@ def walk_images(
     for name, is_folder in names:
         path = str(pathlib.PurePath(folder, name))
         if is_folder is None:
-            yield path, name.lower().endswith(SUFFIXES)
+            yield path, is_image_name(name)
         elif is_folder and recursive:
             yield from walk_images(path, report)
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file is called as images are."""
+    return path.lower().endswith(SUFFIXES)
 
 
 def _is_folder(entry: os.DirEntry) -> bool | None:

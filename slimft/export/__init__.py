@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from slimft.checkpoint import Checkpoint
-from slimft.ensemble import Ensemble
+from slimft.ensemble import Ensemble, find_networks
 from slimft.errors import DataError, SlimftError, UsageError
 from slimft.export.formats import FORMATS, Format, chosen_formats
 from slimft.files import sync_directory, sync_files_below, temporary_directory
-from slimft.inference import Network, find_network
+from slimft.inference import Network
 from slimft.local_paths import check_local
 from slimft.messages import say
-from slimft.runs.folds import is_cross_validation, runs_of
 from slimft.runs.result import RESULT_FILE
 
 __all__ = ["FORMATS", "export", "Format", "check_destination", "check_finished", "chosen_formats", "export_network"]
@@ -107,12 +106,10 @@ def export(
     chosen_formats(wanted)
     check_destination(out)
     given = dict(image_size=image_size, averages=averages, labels=labels)
-    if train_dir is not None and is_cross_validation(train_dir):
-        network = Ensemble.of([find_network(model, train_dir=one, **given) for one in runs_of(train_dir)])
-    else:
-        network = find_network(model, checkpoint, train_dir=train_dir, **given)
-    check_finished(network, was_chosen=checkpoint is not None)
-    return export_network(network, out, wanted, **options)
+    networks = find_networks(model, checkpoint, train_dir=train_dir, **given)
+    for one in networks:
+        check_finished(one, was_chosen=checkpoint is not None)
+    return export_network(Ensemble.of(networks), out, wanted, **options)
 
 
 def export_network(
@@ -171,10 +168,9 @@ def _export(network, out, folder, wanted, images, checked_images, data_dir, fold
     network.say()
     calibrates = any(form.weights == "int8" for form in wanted)
     # What tests one of an ensemble may have trained another: it is of use to compare with, and not to judge by.
-    of_ensemble = isinstance(network, Ensemble)
     its = network.members[0] if isinstance(network, Ensemble) else network
     examples, training = find_examples(its, checked_images, images, data_dir, calibrates)
-    if of_ensemble:
+    if its is not network:
         examples = dataclasses.replace(examples, labels=None)
     if calibrates and training is None:
         raise DataError("--format=tflite_int8 needs images to fit its numbers to; give --images, a folder of some")

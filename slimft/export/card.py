@@ -19,7 +19,6 @@ from slimft.ensemble import Ensemble
 from slimft.errors import SlimftError
 from slimft.export.check import Check
 from slimft.export.formats import Format
-from slimft.export.labels import names_of
 from slimft.export.signatures import Signature
 from slimft.files import sha256_of
 from slimft.inference import Network
@@ -190,7 +189,7 @@ def _readme(card: Mapping[str, Any], network: Network) -> str:
 
 def _facts(card: Mapping[str, Any], network: Network) -> Iterator[str]:
     """What there is to say of the network, a sentence each without its full stop."""
-    names = names_of(network.classes)
+    names = network.classes.texts
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     yield f"Task: {card['task']}. Classes: {_one_line(', '.join(names[:_MOST_NAMES]) + more)}"
     side = card["image_size"]

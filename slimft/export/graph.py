@@ -14,8 +14,6 @@ from slimft.nets.fully_connected import as_convolutions
 
 # What networks call their probabilities among their end points.
 _PREDICTIONS = ("Predictions", "predictions")
-_VARIABLES = ("VariableV2", "VarHandleOp")
-_LAYERS = ("Conv2D", "MatMul", "_FusedMatMul")
 
 
 class InferenceGraph(NamedTuple):
@@ -69,19 +67,3 @@ def inference_graph(
             probabilities = tf.nn.softmax(logits, name="probabilities")
         session = stack.enter_context(network.session())
         yield InferenceGraph(session, images, logits, probabilities)
-
-
-def layer_input(graph: Any, scope: str) -> Any:
-    """The tensor that the layer in `scope` multiplies by its weights."""
-    ahead = [
-        op
-        for op in graph.get_operations()
-        if op.type in _VARIABLES and op.name.startswith(f"{scope}/") and op.name.endswith("/weights")
-    ][:1]
-    while ahead:
-        op = ahead.pop()
-        if op.type in _LAYERS:
-            return op.inputs[0]
-        # An assignment leads nowhere.
-        ahead += [reader for tensor in op.outputs for reader in tensor.consumers() if "Assign" not in reader.type]
-    raise ValueError(f"there is no layer with weights in {scope}")

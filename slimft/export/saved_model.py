@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from slimft.compat import tf
+from slimft.compat.graphs import last_features
 from slimft.ensemble import Ensemble
 from slimft.export.decoding import decoded, decoded_squares
-from slimft.export.graph import layer_input
-from slimft.export.labels import names_of
 from slimft.export.signatures import Signature
 from slimft.export.squares import central_squares, seen, whole_bytes
-from slimft.inference import Network, logits_scope
+from slimft.inference import Network
 from slimft.tasks.segmentation_bands import in_bands
 
 SIGNATURES = ("serving_default", "uint8", "jpeg_bytes", "features")
@@ -90,16 +89,11 @@ def _classes(network: Network, images: Any, encoded: Any) -> dict[str, Any]:
         "logits": tf.identity(logits, "logits"),
         "top_classes": tf.cast(classes, tf.int64),
         "top_probabilities": shares,
-        "top_names": tf.gather(tf.constant(names_of(network.classes)), classes),
+        "top_names": tf.gather(tf.constant(network.classes.texts), classes),
     }
     if isinstance(network, Ensemble):  # Each of them has features of its own.
         return made
-    features = layer_input(logits.graph, logits_scope(network.spec, network.head))
-    width = features.shape.as_list()[-1]
-    # Of a layer that looks at several positions, the mean of them.
-    features = tf.reduce_mean(tf.reshape(features, [tf.shape(logits)[0], -1, width]), axis=1)
-    features.set_shape([None, width])
-    return {**made, "features": features}
+    return {**made, "features": last_features(logits)}
 
 
 def _masks(network: Network, images: Any, encoded: Any, longest_side: int | None) -> dict[str, Any]:

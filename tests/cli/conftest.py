@@ -1,5 +1,7 @@
 """What the tests of bin/evaluate share: folders of images, and runs as bin/finetune leaves them."""
 
+import csv
+import json
 import zlib
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from PIL import Image
 
 from slimft import write_checkpoint
+from slimft.cli import evaluate
 from slimft.compat import tf
 from slimft.data import load_dataset
 from slimft.data.class_names import write_labels
@@ -93,3 +96,31 @@ def object_based(run_warm_python, tmp_path):
         "print(tf.train.Checkpoint(model=model).write(sys.argv[1]))",
         str(tmp_path / "tf2"),
     ).strip()
+
+
+@pytest.fixture
+def evaluated(capsys, tmp_path):
+    """Runs bin/evaluate; returns its result, the rows of --predictions and what it says on standard error."""
+
+    def run(*flags):
+        file = tmp_path / "predictions.csv"
+        assert evaluate.main(["evaluate", f"--predictions={file}", *map(str, flags)]) == 0
+        captured = capsys.readouterr()
+        with open(file, newline="", encoding="utf-8") as stream:
+            return json.loads(captured.out), list(csv.DictReader(stream)), captured.err
+
+    return run
+
+
+@pytest.fixture
+def rejects(capsys):
+    """bin/evaluate exits with 2 and says some words in one line, and nothing else."""
+
+    def check(flags, *words):
+        assert evaluate.main(["evaluate", *map(str, flags)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("evaluate: ")
+        for word in words:
+            assert word in captured.err
+
+    return check

@@ -1,14 +1,12 @@
 """Which examples bin/evaluate takes, by its figures: the run's own data as it was split, other data whole."""
 
 import csv
-import json
 import os
 import shutil
 
 import numpy as np
 import pytest
 
-from slimft.cli import evaluate
 from slimft.data import load_dataset
 from slimft.evaluation import evaluate as evaluation_of
 
@@ -16,36 +14,17 @@ CLASSES = ("cat, tabby", "dog", 'the "red" panda')
 
 
 @pytest.fixture
-def call(capsys, tmp_path):
+def call(evaluated):
     """Runs bin/evaluate; returns its result, the names of the examples and what it says on standard error."""
 
     def run(*flags):
-        file = tmp_path / "predictions.csv"
-        assert evaluate.main(["evaluate", f"--predictions={file}", *map(str, flags)]) == 0
-        captured = capsys.readouterr()
-        with open(file, newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-        found = json.loads(captured.out)
+        found, rows, told = evaluated(*flags)
         assert found["examples"] == len(rows) > 0
         right = np.mean([row["label"] == row["predicted"] for row in rows])
         assert found["accuracy"] == pytest.approx(right)
-        return found, [row["name"] for row in rows], captured.err
+        return found, [row["name"] for row in rows], told
 
     return run
-
-
-@pytest.fixture
-def rejects(capsys):
-    """bin/evaluate exits with 2 and says some words in one line, and nothing else."""
-
-    def check(flags, *words):
-        assert evaluate.main(["evaluate", *map(str, flags)]) == 2
-        captured = capsys.readouterr()
-        assert captured.out == "" and captured.err.count("\n") == 1 and captured.err.startswith("evaluate: ")
-        for word in words:
-            assert word in captured.err
-
-    return check
 
 
 def names_in(folder):

@@ -1,6 +1,5 @@
 """What bin/evaluate tells beyond accuracy, against scikit-learn: areas, thresholds, views, ensembles, samples."""
 
-import csv
 import dataclasses
 import json
 
@@ -10,7 +9,7 @@ from sklearn import metrics
 
 import slimft
 from slimft import evaluation
-from slimft.cli import evaluate, predict
+from slimft.cli import predict
 from slimft.data import load_dataset
 from slimft.data.dataset import DataOptions
 from slimft.runs.data_record import read_data_record, write_data_record
@@ -19,32 +18,14 @@ CLASSES = ("cat, tabby", "dog", 'the "red" panda')
 
 
 @pytest.fixture
-def call(capsys, tmp_path):
+def call(evaluated):
     """Runs bin/evaluate; returns its result, what --predictions has, by column, and what it says."""
 
     def run(*flags):
-        file = tmp_path / "predictions.csv"
-        assert evaluate.main(["evaluate", f"--predictions={file}", *map(str, flags)]) == 0
-        captured = capsys.readouterr()
-        with open(file, newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-        return json.loads(captured.out), {name: [row[name] for row in rows] for name in rows[0]}, captured.err
+        found, rows, told = evaluated(*flags)
+        return found, {name: [row[name] for row in rows] for name in rows[0]}, told
 
     return run
-
-
-@pytest.fixture
-def rejects(capsys):
-    """bin/evaluate exits with 2 and says something in one line, and nothing else."""
-
-    def check(flags, *words):
-        assert evaluate.main(["evaluate", *map(str, flags)]) == 2
-        captured = capsys.readouterr()
-        assert captured.out == "" and captured.err.count("\n") == 1, captured.err
-        for word in words:
-            assert word in captured.err
-
-    return check
 
 
 @pytest.fixture
