@@ -222,7 +222,7 @@ def evaluate_in_full(
 
 
 def evaluate_network(
-    network: Network | Sequence[Network],
+    network: Network,
     dataset: str | None = None,
     data_dir: str | os.PathLike | None = None,
     split: str | None = None,
@@ -233,13 +233,12 @@ def evaluate_network(
     """Evaluates a network that `find_network` found; as `evaluate_in_full`.
 
     Args:
-        network: the network, or those of an ensemble.
+        network: the network.
         dataset, data_dir, split, options, batch_size: as of `evaluate_in_full`.
         in_full: whether the predictions have the probabilities of all classes.
     """
-    networks = [network] if isinstance(network, Network) else list(network)
-    chosen = choose_data(networks[0], dataset, data_dir, split, options, networks[1:])
-    return evaluate_chosen(networks, [chosen], batch_size, in_full)[0]
+    chosen = choose_data(network, dataset, data_dir, split, options)
+    return evaluate_chosen([network], [chosen], batch_size, in_full)[0]
 
 
 def evaluate_chosen(
@@ -351,10 +350,9 @@ class _Kept:
         self.ranks: np.ndarray | None = None
         self._probabilities: np.ndarray | None = None
         if num_classes is not None:
-            shape = (data.num_examples, num_classes)
             self.ranks = np.zeros(data.num_examples, np.int32)
             if can_keep(data, num_classes):
-                self._probabilities = np.zeros(shape, np.float32)
+                self._probabilities = np.zeros((data.num_examples, num_classes), np.float32)
 
     def add(self, task: Task, batch: dict[str, np.ndarray]) -> None:
         """Adds what the task predicts of a batch, with ``targets`` and ``examples``."""

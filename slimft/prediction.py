@@ -117,11 +117,10 @@ class Classifier:
         for network in self.networks:
             if not (network.is_plain and len(self.networks) == 1):
                 network.say()
-        what = [f"{len(networks)} networks"] * (len(networks) > 1) + [f"{len(self._views)} views ({tta})"] * (
-            len(self._views) > 1
-        )
-        if what:
-            say(f"the probabilities are the means over {' and '.join(what)}")
+        over = {f"{len(networks)} networks": len(networks), f"{len(self._views)} views ({tta})": len(self._views)}
+        several = [what for what, number in over.items() if number > 1]
+        if several:
+            say(f"the probabilities are the means over {' and '.join(several)}")
 
     @property
     def network(self) -> Network:
@@ -233,7 +232,6 @@ class Classifier:
         self, paths: Iterable[str], batch_size: int = _BATCH_SIZE, crop: float = 1.0, grey_bits: int | None = None
     ) -> Iterator[tuple[str, np.ndarray | DataError]]:
         """As `classify_files`, with the probabilities of all classes, float32 ``[classes]``."""
-
         return self.predict_sources(map(FileSource, paths), batch_size, crop, grey_bits)
 
     def predict_sources(
@@ -288,7 +286,6 @@ class Classifier:
             for side, network in zip(self.sides(), self.networks)
         ]
         kinds = list(dict.fromkeys(wanted))
-
         each = (source for source in sources for _ in kinds)
         with contextlib.closing(read_in_order(each, kinds, crop, ahead * len(kinds))) as squares:
             for source, first in squares:
@@ -313,9 +310,9 @@ class _Member:
             tf.set_random_seed(0)  # As in evaluation.
             self._images = tf.placeholder(tf.float32, [None, None, None, 3], "images")
             self._view = tf.placeholder_with_default(tf.constant(0), [], "view")
-            self._logits = network.architecture.outputs(views.see(self._images, network.image_size, self._view))
-            self._outputs = tf.nn.softmax(self._logits), tf.nn.log_softmax(self._logits)
-            self._features = last_features(self._logits)
+            logits = network.architecture.outputs(views.see(self._images, network.image_size, self._view))
+            self._outputs = tf.nn.softmax(logits), tf.nn.log_softmax(logits)
+            self._features = last_features(logits)
             self._session = network.session()
             graph.finalize()
 

@@ -1,4 +1,4 @@
-"""What not every system has: calls that Linux has and others lack, and where the user's caches are.
+"""What not every system has: calls that Linux has and others lack; where the user's caches are, a new Python.
 
 Python leaves out of `os` what the system does not have. Elsewhere in slimft none of these is called directly.
 """
@@ -13,12 +13,16 @@ import os
 import pathlib
 import platform
 import re
+import sys
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from slimft.errors import UsageError
+from slimft.imports import left_out
+from slimft.messages import SafeStream
 
 # Where there are no reads and writes at a position, the file's own position serves all threads.
 _POSITION = threading.Lock()
@@ -165,3 +169,38 @@ def cache_folder(name: str) -> pathlib.Path:
     if not os.path.isabs(root):
         raise UsageError("the home folder is unknown; set HOME, or XDG_CACHE_HOME to a folder for caches")
     return pathlib.Path(root, "slimft", name)
+
+
+@contextlib.contextmanager
+def quiet_standard_error() -> Iterator[None]:
+    """Keeps back what is written to standard error meanwhile, by C++ too; shows it if there is an exception.
+
+    For importing TensorFlow, which on its start writes notes that no log level stops. It also imports Keras, and
+    what that imports, for two fifths of its time; no command uses them.
+    """
+    SafeStream(sys.stderr).flush()
+    with contextlib.ExitStack() as stack:
+        for package in ("keras", "tf_keras"):
+            stack.enter_context(left_out(package))
+        try:
+            kept = stack.enter_context(tempfile.TemporaryFile())
+            before = os.dup(2)
+        except OSError:  # There is no room for a file, or standard error is closed.
+            yield
+            return
+        stack.callback(os.close, before)
+        stack.callback(os.dup2, before, 2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            with contextlib.suppress(OSError):
+                os.write(before, kept.read())
+            raise
+
+
+def environment_of_python() -> dict[str, str]:
+    """This environment, in which a new Python finds this slimft first, whatever its folder is."""
+    package = str(pathlib.Path(__file__).resolve().parents[1])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))}

@@ -8,6 +8,7 @@ when the caller is gone, the child stops as by SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -21,9 +22,14 @@ import numpy as np
 
 from slimft import errors
 from slimft.errors import SlimftError, UsageError
+from slimft.system import quiet_standard_error
 
-# What a child may be asked for.
-FUNCTIONS = ("finetune", "evaluate", "predict_to_file")
+# What a child may be asked for, and where that is.
+FUNCTIONS = {
+    "finetune": "slimft.api",
+    "evaluate": "slimft.api",
+    "predict_to_file": "slimft.api.predicting",
+}
 
 
 def run_in_child(function: str, keywords: Mapping[str, Any]) -> Any:
@@ -45,6 +51,7 @@ def run_in_child(function: str, keywords: Mapping[str, Any]) -> Any:
         request = json.dumps([function, dict(keywords)], default=_plain)
     except (TypeError, ValueError) as error:
         raise UsageError(f"child_process=True: {error}; give paths, names and numbers") from None
+    # A notebook may have added places to the path, where TensorFlow is.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     # A session of its own: an interrupt from the terminal comes once, from here.
     child = subprocess.Popen(
@@ -133,18 +140,6 @@ def _stop_at_the_end_of(stream) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _import_tensorflow() -> None:
-    """Without what it writes to standard error while it starts."""
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        import slimft.compat  # noqa: F401
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
-
-
 def main() -> int:
     """Answers one request; returns the exit status."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -153,13 +148,11 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     function, keywords = json.loads(sys.stdin.readline())
     threading.Thread(target=_stop_at_the_end_of, args=[sys.stdin], daemon=True).start()
-    _import_tensorflow()
-    from slimft import api
-
-    if function not in FUNCTIONS:
-        raise ValueError(f"{function!r} is none of {FUNCTIONS}")
+    with quiet_standard_error():
+        import slimft.compat  # noqa: F401
+    module = importlib.import_module(FUNCTIONS[function])
     try:
-        answer = ["result", getattr(api, function)(**keywords)]
+        answer = ["result", getattr(module, function)(**keywords)]
     except SlimftError as error:
         answer = [type(error).__name__, str(error)]
     with answers:

@@ -22,9 +22,9 @@ from absl import flags
 from slimft.cli.flag_files import check_flag_files
 from slimft.cli.slim_flags import ForeignFlag
 from slimft.errors import SlimftError, UsageError
-from slimft.imports import left_out
 from slimft.local_paths import check_local
 from slimft.messages import SafeStream, one_line, say
+from slimft.system import quiet_standard_error as quiet_standard_error  # Of what the commands share.
 
 # Of an error that nobody foresaw (EX_SOFTWARE of sysexits.h). Python's own is 1, which some commands use.
 _FAULT_STATUS = 70
@@ -168,35 +168,6 @@ def _discard_what_is_left(stream: TextIO | None) -> None:
         stream.flush()
     except ValueError:  # It was closed by the command.
         pass
-
-
-@contextlib.contextmanager
-def quiet_standard_error() -> Iterator[None]:
-    """Keeps back what is written to standard error meanwhile, by C++ too; shows it if there is an exception.
-
-    For importing TensorFlow, which on its start writes notes that no log level stops. It also imports Keras, and
-    what that imports, for two fifths of its time; no command uses them.
-    """
-    SafeStream(sys.stderr).flush()
-    with contextlib.ExitStack() as stack:
-        for package in ("keras", "tf_keras"):
-            stack.enter_context(left_out(package))
-        try:
-            kept = stack.enter_context(tempfile.TemporaryFile())
-            before = os.dup(2)
-        except OSError:  # There is no room for a file, or standard error is closed.
-            yield
-            return
-        stack.callback(os.close, before)
-        stack.callback(os.dup2, before, 2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            kept.seek(0)
-            with contextlib.suppress(OSError):
-                os.write(before, kept.read())
-            raise
 
 
 @contextlib.contextmanager

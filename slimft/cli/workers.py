@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import slimft
 from slimft import system
 from slimft.errors import UsageError
 from slimft.messages import is_redrawn, say, stream_for_bars
@@ -258,11 +257,9 @@ def environment_of(worker: int, ports: Sequence[int], attempt: int, has_saved: b
         "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
         "task": {"type": "worker", "index": worker},
     }
-    package = str(pathlib.Path(slimft.__file__).resolve().parents[1])
     return {
         _THREADS: str(max(1, system.processors() // number)),
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
+        **system.environment_of_python(),
         CLUSTER: json.dumps(cluster),
         **({_GPUS: ",".join(own)} if (own := gpus_of(worker, number)) else {}),
         system.LOCAL_PROCESSES: str(number),

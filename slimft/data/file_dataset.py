@@ -114,14 +114,6 @@ class PassedOver:
         self.add("file without an image's suffix", "files without an image's suffix", folder, names)
         self._suffixes.update(os.path.splitext(name)[1].lower()[:_MOST_LETTERS] or "none" for name in names)
 
-    @classmethod
-    def of_files(cls, root: str, paths: Sequence[str]) -> PassedOver:
-        """That of files, which have no suffix of an image's."""
-        passed = cls(root)
-        for path in paths:
-            passed.add_files(*os.path.split(path)[:1], [os.path.basename(path)])
-        return passed
-
     def notes(self) -> tuple[str, ...]:
         """A line on all of it, if there is anything."""
         told = [

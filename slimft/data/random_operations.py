@@ -20,8 +20,10 @@ MOST_MAGNITUDE, MOST_SEVERITY = 30, 10
 _DEGREES, _SHEAR = 30, 0.3
 _MOVE, _AUGMIX_MOVE = 0.45, 1 / 3
 _MOVING = ("rotate", "shear_x", "shear_y", "move_x", "move_y")
-_RANDAUGMENT = (*_MOVING, "none", "autocontrast", "equalize", "solarize", "posterize", "contrast", "brightness")
-_RANDAUGMENT = (*_RANDAUGMENT, "colour", "sharpness")
+_RANDAUGMENT = (
+    *_MOVING, "none", "autocontrast", "equalize", "solarize", "posterize", "contrast", "brightness", "colour",
+    "sharpness",
+)  # fmt: skip
 # None that a test set of damaged images has, so that robustness against these can be measured.
 _AUGMIX = (*_MOVING, "autocontrast", "equalize", "solarize", "posterize")
 _CHAINS, _DEPTH = 3, 3

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
-import slimft
 from slimft.exercise.plan import Run
 from slimft.messages import say
+from slimft.system import environment_of_python
 
 _POLL_SECONDS = 0.2
 
@@ -31,12 +29,10 @@ def run_step(run: Run, deadline: float, stopped: Callable[[], bool]) -> tuple[in
     Returns:
         Its exit status, and whether it was told to stop.
     """
-    package = str(pathlib.Path(slimft.__file__).resolve().parents[1])
-    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     told = False
     with subprocess.Popen(
         [sys.executable, "-m", "slimft.cli.exercise_step", *run.command],
-        env={**os.environ, "PYTHONPATH": paths},
+        env=environment_of_python(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         start_new_session=True,

@@ -21,6 +21,11 @@ _MOST_ROWS = 2000
 _SHOWN_PAIRS = 20
 
 
+def picture(url: str | None, alt: str = "") -> Html:
+    """An image; where it cannot be had, an empty place that says so."""
+    return tag("img", src=url, alt=alt) if url else tag("div", "no picture", class_="blank")
+
+
 def extent(counts: Sequence[int], names: Sequence[str]) -> tuple[str, str, str]:
     """The smallest class, the median and the largest, of how many there are of each class."""
     least, most = min(counts), max(counts)

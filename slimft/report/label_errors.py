@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slimft.report.class_parts import picture
 from slimft.report.markup import Html, section, tag
 from slimft.report.texts import count, percent
 from slimft.runs.result import Result
@@ -44,7 +45,7 @@ def label_errors(result: Result, data_dir: str) -> Html | None:
     shown = [
         tag(
             "figure",
-            tag("img", src=one["image"], alt="") if one["image"] else tag("div", "no picture", class_="blank"),
+            picture(one["image"]),
             tag(
                 "figcaption",
                 tag("b", f"labelled {names[one['label']]} ({percent(one['given'])})"),

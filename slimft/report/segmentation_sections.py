@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from slimft.data.masks import VOID
 from slimft.data.palette import voc_palette
-from slimft.report.class_parts import DRAWN_CLASSES, confused_pairs, extent, heat_map, long_table, with_bar
+from slimft.report.class_parts import DRAWN_CLASSES, confused_pairs, extent, heat_map, long_table, picture, with_bar
 from slimft.report.markup import Html, folded, join, section, table, tag
 from slimft.report.texts import MISSING, count, percent, share, some_of
 from slimft.runs.result import Result
@@ -144,7 +144,7 @@ def _image(one: Mapping, data_dir: str) -> Html:
 
 
 def _picture(url: str | None, title: str) -> Html:
-    shown = tag("div", "no picture", class_="blank") if url is None else tag("img", src=url, alt=title)
+    shown = picture(url, title)
     return tag("div", shown, tag("span", title, class_="note"))
 
 

@@ -11,6 +11,7 @@ from slimft.errors import DataError
 from slimft.files import write_atomically
 from slimft.report.figures import Curve, curve_chart
 from slimft.report.markup import Html, document, section, tag, tiles
+from slimft.report.run_page import REPORT_FILE
 from slimft.report.settings_section import stacking_table
 from slimft.report.texts import count, duration, share
 from slimft.runs.history_file import HISTORY_FILE, read_history
@@ -34,7 +35,7 @@ def write_page(
         result: what ``bin/finetune`` prints of the best trial; None while it is not tested.
         command: what makes the best trial anew.
     """
-    write_atomically(folder / "report.html", search_page(folder, record, result, command))
+    write_atomically(folder / REPORT_FILE, search_page(folder, record, result, command))
 
 
 def search_page(folder: pathlib.Path, record: Record, result: Mapping[str, Any] | None, command: str) -> Html:
@@ -86,7 +87,7 @@ def _chosen(record: Record, result: Mapping[str, Any] | None, command: str) -> H
 
 
 def _trials(record: Record) -> Html:
-    header = [*(axis.name for axis in record.axes), f"validation {_title(record)}", "loss", "step", "time", ""]
+    header = [*(axis.name for axis in record.axes), f"validation {_title(record)}", "loss", "step", "time", "state"]
     best = record.best
     rows = []
     for trial in record.sorted:
@@ -104,7 +105,6 @@ def _trials(record: Record) -> Html:
                 ],
             )
         )
-    header[-1] = "state"
     failed = [tag("p", f"{one.name}: {one.message}", class_="note") for one in record.trials if one.state == FAILED]
     note = tag("p", "By validation, of equals by the lower loss. The star marks the best.", class_="note")
     return section("Trials, by validation", stacking_table("trial", header, rows), note, failed)

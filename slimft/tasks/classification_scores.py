@@ -308,8 +308,7 @@ class Predictions:
             return np.concatenate([batch[name] for batch in batches])
 
         labels, predicted, confidence, losses = map(all_of, ("targets", "predicted", "confidence", "losses"))
-        probabilities = all_of("probabilities") if "probabilities" in batches[0] else None
-        return cls(labels, predicted, confidence, losses, num_classes, probabilities)
+        return cls(labels, predicted, confidence, losses, num_classes)
 
     @property
     def correct(self) -> np.ndarray:

@@ -11,11 +11,11 @@ import sys
 import threading
 from collections.abc import Iterator
 
-import slimft
 from slimft.errors import SlimftError
 from slimft.messages import say
 from slimft.runs.settings import Settings
 from slimft.runs.settings_file import SETTINGS_FILE
+from slimft.system import environment_of_python
 from slimft.tracking.base import FAILED, FINISHED, KILLED
 from slimft.tracking.follower import stamp
 
@@ -52,8 +52,6 @@ class _Following:
             "checkpoint": settings.track_checkpoint,
             "before": before,
         }
-        # Where this slimft is from, whatever the directory is.
-        places = [str(pathlib.Path(slimft.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "slimft.tracking.follower", json.dumps(told)],
             stdin=subprocess.PIPE,
@@ -62,7 +60,7 @@ class _Following:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))},
+            env=environment_of_python(),
             start_new_session=True,  # A Ctrl-C is for the training.
         )
         self._listener = threading.Thread(target=self._listen, daemon=True)

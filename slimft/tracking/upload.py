@@ -81,11 +81,6 @@ class Upload:
         self._project, self._title, self._checkpoint = project, title, checkpoint
         self._tracked: Tracked | None = None
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether the tracker has the run."""
-        return self._tracked is not None
-
     def update(self) -> Iterator[str]:
         """Tells the tracker what is new; yields what a person should know, a line each."""
         saved = _saved_step(self._dir)
