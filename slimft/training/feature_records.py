@@ -123,45 +123,54 @@ class Records:
         except (OSError, UsageError) as error:
             return getattr(error, "strerror", None) or str(error)
 
-    def fill(self, interrupted: Callable[[], object]) -> None:
-        """Computes and keeps the records that are missing, as far as they can be kept; raises DataError."""
+    def fill(self, interrupted: Callable[[], object], wanted: np.ndarray | None = None) -> None:
+        """Computes and keeps the records that are missing, as far as they can be kept.
+
+        Args:
+            interrupted: whether to stop at once.
+            wanted: the records that will be asked for, each once, in order; None for all.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        wanted = np.arange(self.count) if wanted is None else wanted
         try:
-            self._compute_missing(interrupted)
+            self._compute_missing(wanted, interrupted)
         except OSError as error:  # The disk is full.
             folder, self._cache = self._cache.kind.path, None
             where = "kept in the memory only" if self._values is not None else "computed anew in each pass"
             say(f"what frozen layers make of {self._split} is {where}: {folder}: {error.strerror or error}")
             if self._values is not None:
-                self._compute_missing(interrupted)
+                self._compute_missing(wanted, interrupted)
         except _NotByExample:
             self.forget()
             say(f"{ANEW} {self._split}: what they make of an image depends on others of its batch")
-        self._load(interrupted)
-
-    def _missing(self) -> np.ndarray:
-        """The records that neither the disk nor the memory has."""
-        return np.flatnonzero(self._lacking(np.arange(self.count)))
+        self._load(wanted, interrupted)
 
     def _lacking(self, records: np.ndarray) -> np.ndarray:
         """Which of the records are missing: bool ``[records]``."""
         lacking = ~self._there[records]
         return lacking if self._cache is None else lacking & ~self._cache.has(records)
 
-    def _compute_missing(self, interrupted: Callable[[], object]) -> None:
-        missing = self._missing() if self.keeps else []
+    def _compute_missing(self, wanted: np.ndarray, interrupted: Callable[[], object]) -> None:
+        missing = wanted[self._lacking(wanted)] if self.keeps else []
         if not len(missing):
             return
         numbers = np.unique([self._batch_of(record) for record in missing.tolist()])
+        number_of_records = sum(len(self._records_of(number)) for number in numbers)
+        if len(wanted) < self.count:
+            images = f"{number_of_records:,} of {self.count:,} images of {self._split}"
+            say(f"for the steps that are left the features of {images} are enough")
         # Several processes begin at different places, and leave out what another has computed meanwhile.
         if self._cache is not None:
-            self._cache.make_room(np.arange(self.count))
+            self._cache.make_room(wanted)
             numbers = np.roll(numbers, random.SystemRandom().randrange(len(numbers)))
         looked = time.monotonic()
 
         def is_needed(number: int) -> bool:
             return bool(self._lacking(self._records_of(number)).any())
 
-        with PassBar(f"features of {self._split}", len(missing)) as bar:
+        with PassBar(f"features of {self._split}", number_of_records) as bar:
             with self._cache.filling() if self._cache is not None else contextlib.nullcontext():
                 for number, pixels in self._read_ahead(numbers.tolist(), is_needed):
                     if interrupted():
@@ -186,11 +195,11 @@ class Records:
                 if not self._cache.has(record):
                     self._cache.write(record, self._fingerprint(record), value)
 
-    def _load(self, interrupted: Callable[[], object]) -> None:
+    def _load(self, wanted: np.ndarray, interrupted: Callable[[], object]) -> None:
         """Reads into the memory what is to be kept there and is not."""
         if self._values is None:
             return
-        for records in parts_of(np.flatnonzero(~self._there), self.part.rows):
+        for records in parts_of(wanted[~self._there[wanted]], self.part.rows):
             if interrupted():
                 return
             values, left = self._read(records)

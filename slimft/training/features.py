@@ -76,28 +76,44 @@ class Features:
             if split in self._records:
                 self._records[split].fill(self._interrupted)
 
+    def compute_to_train(self, first: int, last: int) -> None:
+        """Computes what is missing of the training split for the batches from number `first` to before `last`.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        if "train" in self._records:
+            records, wanted = self._records["train"], None
+            batches = last - first
+            if batches * self._run.settings.batch_size < records.count:
+                numbered = itertools.islice(self._numbered(first), max(0, batches))
+                wanted = np.unique(np.concatenate([[], *(batch.records for batch in numbered)]).astype(np.int64))
+            records.fill(self._interrupted, wanted)
+
     def training_batches(self, first: int) -> Iterator[Feeds] | None:
         """What to feed for the training batches from number `first` on; None where images are to be read.
 
-        `compute` has to have come to its end.
+        `compute_to_train` has to have come to its end, for as many batches as are asked for.
         """
         if "train" not in self._records:
             return None
         return self._training_batches(first)
 
     def _training_batches(self, first: int) -> Iterator[Feeds]:
-        records, train, settings = self._records["train"], self._run.splits["train"], self._run.settings
-        part, sampler, constants = records.part, self._run.sampler(), self._constants_of(records.part)
-
-        def numbered() -> Iterator[Batch]:
-            places = shuffled_places(first, settings.batch_size, train.num_examples, settings.seed)
-            for number, (epochs, indices) in zip(itertools.count(first), places):
-                examples = indices if sampler is None else sampler(epochs, indices)
-                yield Batch(number, examples, epochs % part.views * train.num_examples + examples)
-
-        for batch, features in records.batches(numbered()):
-            own = {part.step: batch.number, part.targets: train.labels[batch.examples]}
+        records, labels = self._records["train"], self._run.splits["train"].labels
+        part, constants = records.part, self._constants_of(records.part)
+        for batch, features in records.batches(self._numbered(first)):
+            own = {part.step: batch.number, part.targets: labels[batch.examples]}
             yield {**constants, **own, **dict(zip(part.cut.inputs, features))}
+
+    def _numbered(self, first: int) -> Iterator[Batch]:
+        """The batches of training from number `first` on."""
+        part, train = self._records["train"].part, self._run.splits["train"]
+        settings, sampler = self._run.settings, self._run.sampler()
+        places = shuffled_places(first, settings.batch_size, train.num_examples, settings.seed)
+        for number, (epochs, indices) in zip(itertools.count(first), places):
+            examples = indices if sampler is None else sampler(epochs, indices)
+            yield Batch(number, examples, epochs % part.views * train.num_examples + examples)
 
     def evaluation_batches(self, split: str) -> Iterator[tuple[np.ndarray, Feeds]] | None:
         """The targets of each batch of an evaluation and what to feed for it; None where images are to be read.

@@ -191,9 +191,11 @@ def _train(state: State) -> float | None:
     schedule = Schedule(run.settings, run.splits["train"].num_examples, run.total_steps)
     meter = Meter(history, state.events, schedule.images_per_step, schedule.log_steps)
     pace = Pace(run.group, schedule.log_steps, state.events.write)
+    batches_of_step = run.settings.accumulate
     if not run.finished:
-        state.features.compute(("train", "validation"))
-    feeds = state.features.training_batches(state.step * run.settings.accumulate)
+        state.features.compute_to_train(state.step * batches_of_step, run.stage.last_step * batches_of_step)
+        state.features.compute(("validation",))
+    feeds = state.features.training_batches(state.step * batches_of_step)
     if feeds is None:
         run.start_batches(state.session, state.step)
     with Progress(state.step, run.stage.last_step, schedule.images_per_step) as progress:

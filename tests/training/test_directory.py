@@ -77,7 +77,9 @@ def test_the_best_after_another_metric_is_one_whose_checkpoint_is_there(tiny, tm
     metrics = json.loads((tmp_path / "run/best/metrics.json").read_text())
     assert result["checkpoint"] == best.path
     assert result["step"] == best["global_step"] == history(tmp_path)["best_step"] == metrics["step"] == 16
-    assert result["best_validation_accuracy"] == metrics["accuracy"] == 0.61
+    assert metrics["accuracy"] == 0.61 and "best_validation_accuracy" not in result
+    name, value = ("loss", 0.4) if "metric" in change else ("balanced_accuracy", 0.5)
+    assert result[f"best_validation_{name}"] == metrics[name] == value
 
 
 def test_a_validation_that_is_not_finite_is_not_the_best(tiny, tmp_path, monkeypatch):

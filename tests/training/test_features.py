@@ -72,6 +72,7 @@ def assert_same(left, right):
     "changes",
     [
         {},
+        {"steps": 2, "batch_size": 8},
         {"balance": "sampler", "accumulate": 2, "batch_size": 32},
         {"trainable": ("top",), "ema": 0.9, "optimizer": "adam"},
         {"trainable": (), "stage": ("1:head@0.1", "1:top@0.05", "1:all@0.01")},
@@ -114,6 +115,31 @@ def test_what_is_there_is_not_computed_again(tiny, tmp_path, computed):
     computed.clear()
     assert_same(outcome(tmp_path / "2"), first)
     assert computed == []
+
+
+TWO_STEPS = {"batch_size": 4, "train_examples": 400, "schedule": "fixed", "precision": "float32"}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_of_few_steps_only_what_they_need_is_computed(tiny, tmp_path, computed, capfd, monkeypatch, in_memory):
+    """Two steps of four images, of the hundred batches that the split has."""
+    if not in_memory:
+        monkeypatch.setattr(features, "MOST_IN_MEMORY", 0)
+    without = outcome(tmp_path / "without", cache="off", steps=2, **TWO_STEPS)
+    assert not computed
+    capfd.readouterr()
+    assert_same(outcome(tmp_path / "run", steps=2, **TWO_STEPS), without)
+    others = sum(load_dataset("digits")[split].num_examples for split in ("validation", "test"))
+    few = sum(computed) - others
+    assert 2 * 4 <= few <= (2 * 4 + 3) * 4  # Whole batches, and one of each split to check by.
+    assert "of 400 images of train are enough" in capfd.readouterr().err
+    # Going on needs the rest.
+    expected = outcome(tmp_path / "longer", cache="off", steps=150, **TWO_STEPS)
+    resumed = outcome(tmp_path / "run", steps=150, **TWO_STEPS)
+    for one in (expected, resumed):
+        del one["train"], one["validation"]
+    assert_same(resumed, expected)
+    assert "are enough" not in capfd.readouterr().err and sum(computed) - others >= 400
 
 
 @pytest.mark.parametrize(
@@ -328,9 +354,9 @@ def test_a_signal_while_they_are_computed(tiny_command, tiny, tmp_path, folder, 
         "--trainable=head",
         "--augment=none",
         "--batch_size=2",
-        "--steps=5",
+        f"--train_dir={tmp_path / 'run'}",
     ]
-    process = subprocess.Popen([*tiny_command, *flags, f"--train_dir={tmp_path / 'run'}"], stderr=subprocess.PIPE)
+    process = subprocess.Popen([*tiny_command, *flags, "--steps=5000"], stderr=subprocess.PIPE)
     while not folder.exists() or not any(folder.iterdir()):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
@@ -340,7 +366,7 @@ def test_a_signal_while_they_are_computed(tiny_command, tiny, tmp_path, folder, 
     if number == signal.SIGTERM:
         assert process.returncode == 128 + number and "Traceback" not in err, err
         assert "stopped by SIGTERM at step 0" in err.splitlines()[-1]
-    again = subprocess.run([*tiny_command, *flags, f"--train_dir={tmp_path / 'run'}"], capture_output=True)
+    again = subprocess.run([*tiny_command, *flags, "--steps=5"], capture_output=True)
     assert again.returncode == 0, again.stderr
 
 
