@@ -15,6 +15,7 @@ from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
 from slimft.inference import Architecture
 from slimft.nets import NetworkSpec
+from slimft.nets.folding import fold_batch_norm
 from slimft.nets.fully_connected import parts_by
 from slimft.runs.settings import Settings
 from slimft.session import session_config
@@ -155,7 +156,7 @@ def build_graph(
         parts = KernelParts(lambda name: not settings.ema and not is_map and trainable.selects(name))
 
         def build(share: Share, reuse: bool, inputs: Inputs) -> Tower:
-            own = share.take(inputs.images)
+            own, before = share.take(inputs.images), len(graph.get_operations())
             with (
                 share.placed(),
                 # What reads a resource variable has what it held then: updates need not wait for each other.
@@ -176,6 +177,8 @@ def build_graph(
                     precision=settings.precision,
                     options=network.options,
                 )
+                if settings.precision != "float32":  # Of what is frozen.
+                    fold_batch_norm(graph.get_operations()[before:])
             return Tower(share, own, outputs, end_points, moves)
 
         def input_of(rows: Rows) -> Inputs:
