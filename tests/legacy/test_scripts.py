@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -45,7 +46,8 @@ def transfer(request, tmp_path_factory, run_warm_python):
         script, code = folder / "unedited.py", INSTALL + code
         script.write_text((HERE / "transfer_learning.py").read_text().replace(after, before))
     printed = run_warm_python(code, str(script), str(folder / "vgg_16.ckpt"), str(folder))
-    return folder, arrays, printed
+    yield folder, arrays, printed
+    shutil.rmtree(folder)  # 344 MB.
 
 
 def diff_of_the_page():
