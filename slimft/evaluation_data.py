@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from slimft.data.dataset import OF_READING, SPLITS
 from slimft.data.fingerprint import Fingerprint, as_recorded, changes, leave_out
 from slimft.data.image_checks import check_images
 from slimft.data.loading import dataset_names, never_changes, some_examples, task_of
-from slimft.errors import DataError, UsageError
+from slimft.errors import DataError, SlimftError, UsageError
 from slimft.inference import Network
 from slimft.runs.data_record import read_data_record
 
@@ -130,6 +131,8 @@ def choose_data(
         known = record if one is network else read_data_record(one.run) if one.run else None
         if known is not None:
             trained |= known.trained
+            if others and split != "validation":  # Of folds, what validates in one, which chose its checkpoint.
+                trained |= known.validated
         elif one.settings and not never_changes(one.settings.dataset):
             notes.append(f"{one.run} is of an earlier version and does not tell what it trained on: none left out")
     total = sum(data.num_examples for data in splits.values())
@@ -137,6 +140,11 @@ def choose_data(
     if split == WHOLE and WHOLE not in splits and network.task.name == "classification":
         joined, left_out, said = _joined(splits, dataset, (network, *others))
         splits, notes = {WHOLE: joined}, [*notes, *said]
+    if own and split is None and _default(splits) == "train":
+        raise DataError(
+            f"of the images that {network.run} was validated and tested on none is left in {dataset}"
+            f"{f' ({data_dir})' if data_dir else ''}; evaluate it on other data, or give --split"
+        )
     chosen = _with_classes(_split_of(splits, dataset, split), network)
     whose = "the run's own" if own else "not the run's own" if settings else "of no run"
     notes = [_said_of(chosen, total, data_dir, whose, split), *chosen.notes, *notes]
@@ -178,14 +186,16 @@ def _without_trained(chosen: Dataset, trained: set[str], several: bool) -> tuple
     who = "one of the runs" if several else "the run"
     if several and trained.issuperset(chosen.digests() or [""]):
         raise DataError(
-            f"{chosen.name} {chosen.split}: each of its {chosen.num_examples} images trained one of the runs, as "
-            "where each run has a fold of its own; evaluate each run by itself, or the ensemble on other data"
+            f"{chosen.name} {chosen.split}: each of its {chosen.num_examples} images trained or validated one of "
+            "the runs, as where each run has a fold of its own; evaluate each run by itself (a cross-validation by "
+            "its directory alone), or the ensemble on other data"
         )
     kept, left_out, names = leave_out(chosen, trained)
     if not left_out:
         return kept, 0, []
     these = "image" if left_out == 1 else "images"
-    return kept, left_out, [f"left out: {left_out} {these} that {who} trained on, such as {names[0]}"]
+    did = "trained or validated" if several else "trained"
+    return kept, left_out, [f"left out: {left_out} {these} that {who} {did} on, such as {names[0]}"]
 
 
 def _as_the_run_reads(network: Network, dataset: str) -> dict[str, object]:
@@ -232,7 +242,7 @@ def _is_own(network: Network, record: Fingerprint | None, whole: _Whole) -> bool
     if here:
         return both > 0
     # A part of it in another place has been chosen by someone, and is not split again.
-    return both > len(there) / 2 and both > len(recorded) / 2
+    return (both > len(there) / 2 or settings.train_examples is not None) and both > len(recorded) / 2
 
 
 def _place(data_dir: str | None) -> str | None:
@@ -243,14 +253,24 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
     """The splits of the run's own data, and what is to be said of its changes."""
     ours = network.settings.data_options()
     reading = {name: options[name] for name in OF_READING if name in options}
-    splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
-    notes = []
+    drawn, new, notes = _drawn(whole), (), []
+    if record is not None and drawn and network.task.name == "classification":
+        splits, new = as_recorded(whole.splits, record, drawn)
+        if new and ours.train_examples is None:  # They are drawn as the run would draw them.
+            with contextlib.suppress(SlimftError):  # Else its groups are not found, say.
+                now = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
+                of_new = {key: name for name, data in now.items() for key in data.keys()}
+                splits, new = as_recorded(whole.splits, record, drawn, of_new)
+    else:
+        splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
     if record is not None:
-        if network.task.name == "classification":
-            splits = as_recorded(splits, record, _drawn(whole))
-        changed = changes(record, Fingerprint.of(splits))
+        now = Fingerprint.of(splits)
+        if ours.train_examples is None:  # Else the run did not record those that it left out.
+            now = now.with_images("train", new)
+        changed = changes(record, now)
         if changed:
             notes.append(f"since the run trained, its data has changed: {changed}")
+        notes += [f"of the run's {name} split nothing is left" for name in record.splits if name not in splits]
     elif not never_changes(whole.dataset) and (split or _default(splits)) not in set(whole.splits) - {WHOLE}:
         raise DataError(
             f"{network.run} is of an earlier version, which drew its splits by the order of the files and does not "

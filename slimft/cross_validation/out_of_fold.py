@@ -80,9 +80,9 @@ class OutOfFold:
         places = map(self._place, indices.tolist())
         return np.concatenate([data.read(np.array([its]), image_shape) for data, its in places])
 
-    def keys(self) -> set[str]:
-        """The examples' keys."""
-        return {key for data in self._datasets for key in data.keys() or ()}
+    def digests(self) -> set[str]:
+        """What the examples' files hold, as of a dataset."""
+        return {digest for data in self._datasets for digest in data.digests() or ()}
 
     def rows(self) -> Iterator[list]:
         """The rows of ``predictions.csv``, its header first."""
@@ -205,8 +205,9 @@ def _number_of_probabilities(folds: Folds) -> int:
 def _untested(folds: Folds, pooled: OutOfFold) -> int:
     """How many of the examples that the folds recorded no fold tests."""
     records = [read_data_record(folder) for folder in folds.directories]
-    there = {key for record in records if record for images in record.splits.values() for key, _ in images}
-    return len(there - pooled.keys())
+    tested = pooled.digests()
+    images = {image for record in records if record for images in record.splits.values() for image in images}
+    return sum(digest not in tested for _, digest in images)
 
 
 def _six(value: float) -> str:

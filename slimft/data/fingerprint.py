@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
-from slimft.data.dataset import Dataset
+from slimft.data.dataset import SPLITS, WHOLE, Dataset
 from slimft.data.digest import DIGEST_BYTES
 from slimft.errors import DataError, SlimftError
 
@@ -26,11 +27,13 @@ class Fingerprint:
         splits: split name to each of its images' key and digest, as `Dataset.keys` and `Dataset.digests` give them.
         trained_before: digests of images that trained at some time and are not in the training split.
         masks: split name to the digest of each of its images' mask; without those that have none.
+        labels: split name to the class name of each of its images; without those of masks, and of earlier versions.
     """
 
     splits: dict[str, tuple[tuple[str, str], ...]]
     trained_before: frozenset[str] = frozenset()
     masks: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    labels: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, splits: dict[str, Dataset], before: Fingerprint | None = None) -> Fingerprint | None:
@@ -48,6 +51,11 @@ class Fingerprint:
         found = cls(
             {split: (*zip(data.keys(), data.digests()),) for split, data in splits.items()},
             masks={split: found for split, data in splits.items() if (found := tuple(data.companions()))},
+            labels={
+                split: tuple(data.class_names[label] for label in data.labels.tolist())
+                for split, data in splits.items()
+                if data.task == "classification"
+            },
         )
         earlier = before.trained - found.trained if before else frozenset()
         return dataclasses.replace(found, trained_before=earlier)
@@ -57,6 +65,15 @@ class Fingerprint:
         """The digests of all images that trained."""
         return self.trained_before | {digest for _, digest in self.splits.get("train", ())}
 
+    @property
+    def validated(self) -> frozenset[str]:
+        """The digests of the images that validated."""
+        return frozenset(digest for _, digest in self.splits.get("validation", ()))
+
+    def with_images(self, split: str, images: Sequence[tuple[str, str]]) -> Fingerprint:
+        """It with further images of a split, keys and digests."""
+        return dataclasses.replace(self, splits={**self.splits, split: (*self.splits.get(split, ()), *images)})
+
     def to_json(self) -> dict:
         """Plain lists and strings, for `json.dumps`."""
         splits = {
@@ -65,7 +82,12 @@ class Fingerprint:
         }
         for split, masks in self.masks.items():
             splits[split]["masks"] = list(masks)
-        return {"version": _VERSION, "splits": splits, "trained_before": sorted(self.trained_before)}
+        names = sorted({name for labels in self.labels.values() for name in labels})
+        numbers = {name: number for number, name in enumerate(names)}
+        for split, labels in self.labels.items():
+            splits[split]["labels"] = [numbers[name] for name in labels]
+        saved = {"version": _VERSION, "splits": splits, "trained_before": sorted(self.trained_before)}
+        return {**saved, "classes": names} if names else saved
 
     @classmethod
     def from_json(cls, saved: object, name: str) -> Fingerprint:
@@ -76,8 +98,8 @@ class Fingerprint:
         """
         if not isinstance(saved, dict) or saved.get("version") != _VERSION:
             raise SlimftError(f"{name} cannot be read: it is no fingerprint of version {_VERSION}")
-        splits, masks = {}, {}
-        named = saved.get("splits")
+        splits, masks, labels = {}, {}, {}
+        named, classes = saved.get("splits"), saved.get("classes", [])
         if not isinstance(named, dict):
             raise SlimftError(f"{name} cannot be read: it has no splits")
         for split, images in named.items():
@@ -89,10 +111,15 @@ class Fingerprint:
                 if not _are_digests(images["masks"]) or len(images["masks"]) != len(keys):
                     raise SlimftError(f"{name} cannot be read: the masks of its {split} split are damaged")
                 masks[split] = tuple(images["masks"])
+            if "labels" in images:
+                found = images["labels"]
+                if not _are_strings(classes) or not _are_places(found, classes) or len(found) != len(keys):
+                    raise SlimftError(f"{name} cannot be read: the labels of its {split} split are damaged")
+                labels[split] = tuple(classes[number] for number in found)
         earlier = saved.get("trained_before")
         if not _are_digests(earlier):
             raise SlimftError(f"{name} cannot be read: trained_before is damaged")
-        return cls(splits, frozenset(earlier), masks)
+        return cls(splits, frozenset(earlier), masks, labels)
 
 
 def _are_strings(values: object) -> bool:
@@ -101,6 +128,11 @@ def _are_strings(values: object) -> bool:
 
 def _are_digests(values: object) -> bool:
     return _are_strings(values) and all(map(_DIGEST.fullmatch, values))
+
+
+def _are_places(values: object, among: list) -> bool:
+    """Whether these are a list of indices of `among`."""
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < len(among) for value in values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +146,7 @@ class Changes:
         renamed: images whose content is there with another key.
         moved: images that are in another split, of those that are there still.
         masks: images whose mask has other content, of those that are there still.
+        labels: images of another class, of those that are there still.
     """
 
     added: int = 0
@@ -122,6 +155,7 @@ class Changes:
     renamed: int = 0
     moved: int = 0
     masks: int = 0
+    labels: int = 0
 
     def __bool__(self) -> bool:
         return any(dataclasses.astuple(self))
@@ -134,6 +168,7 @@ class Changes:
             (self.changed, "has other content", "have other content"),
             (self.renamed, "has another name", "have other names"),
             (self.moved, "is in another split", "are in other splits"),
+            (self.labels, "has another label", "have other labels"),
         )
         parts = [f"{count} {one if count == 1 else many}" for count, one, many in told if count]
         if parts:
@@ -157,62 +192,83 @@ def changes(old: Fingerprint, new: Fingerprint) -> Changes:
         gone, come, pairs = _paired(gone, come, part)
         counts[count] += len(pairs)
         counts["moved"] += sum(one[2] != other[2] for one, other in pairs)
-    masks = _other_masks(old, new)
-    return Changes(len(come), len(gone), counts["changed"], counts["renamed"], counts["moved"], masks)
+    # A mask lies beside its image, under its name; a label may be that of the folder that an image was put in.
+    masks = _others(old, new, old.masks, new.masks, (0, 1))
+    labels = _others(old, new, old.labels, new.labels, (1, 0))
+    return Changes(len(come), len(gone), counts["changed"], counts["renamed"], counts["moved"], masks, labels)
 
 
-def as_recorded(splits: dict[str, Dataset], record: Fingerprint, drawn: Collection[str]) -> dict[str, Dataset]:
-    """Splits of the same data in which each image is where it was recorded, whatever it is called now.
+def as_recorded(
+    whole: dict[str, Dataset],
+    record: Fingerprint,
+    drawn: Collection[str],
+    of_new: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[dict[str, Dataset], tuple[tuple[str, str], ...]]:
+    """The splits of data as a run recorded them, whatever its images are called now.
+
+    An image is known by its key and content, then by its content, then by its key.
 
     Args:
-        splits: split name to dataset, as they are drawn now.
+        whole: split name to dataset, as the data has them itself; ``all``, or ``train`` of data that has no split
+            to validate on, is divided.
         record: where the images were.
-        drawn: the splits between which images may move: those that the data does not have itself.
+        drawn: the splits that it is divided into.
+        of_new: key to split, for images that were not recorded.
 
     Returns:
-        The splits, without those of which nothing is left. An image that was not recorded, or of which there are
-        copies in several splits, stays; where it was recorded in other splits only, copies of it train.
+        The splits, without those of which nothing is left; and the keys and digests of images of the divided part
+        that were in none of these.
 
     Raises:
         DataError: a file cannot be read.
     """
-    drawn = [split for split in splits if split in drawn]
-    where: dict[tuple[str, ...], set[str]] = collections.defaultdict(set)
-    for split, images in record.splits.items():
-        for image in images:
-            where[image].add(split)
-            where[image[1:]].add(split)
-    places: dict[str, list[str]] = {}
-    for split in drawn:
-        places[split] = []
-        for image in zip(splits[split].keys(), splits[split].digests()):
-            known = (where.get(image) or where.get(image[1:]) or {split}) & set(drawn)
-            only = next(iter(known)) if len(known) == 1 else "train"
-            places[split].append(split if split in known or not known else only)
-    if all(set(found) <= {split} for split, found in places.items()):
-        return splits
-    first, *others = (splits[split] for split in drawn)
-    whole, place = first.joined(others), np.concatenate([np.array(places[split], object) for split in drawn])
-    moved = {split: np.flatnonzero(place == split) for split in drawn}
-    parts = {
-        split: dataclasses.replace(whole.select(part), split=split) for split, part in moved.items() if len(part)
+    divided = WHOLE if WHOLE in whole else "train"
+    data = whole[divided]
+    images = list(zip(data.keys(), data.digests()))
+    recorded = _places(images, [(*image, split) for split in record.splits for image in record.splits[split]])
+    places = [place or of_new.get(image[0]) for image, place in zip(images, recorded)]
+    parts = {split: np.flatnonzero([place == split for place in places]) for split in drawn}
+    splits = {name: dataset for name, dataset in whole.items() if name != divided}
+    splits |= {
+        split: dataclasses.replace(data.select(part), split=split) for split, part in parts.items() if len(part)
     }
-    own = {split: dataset for split, dataset in splits.items() if split not in drawn}
-    return {split: found for split in splits if (found := parts.get(split) or own.get(split))}
+    new = tuple(image for image, place in zip(images, places) if place not in drawn)
+    return {split: splits[split] for split in SPLITS if split in splits}, new
 
 
-def _other_masks(old: Fingerprint, new: Fingerprint) -> int:
-    """How many images of the old data have another mask in the new; an image is known by its key or its content."""
+def _places(images: list[tuple[str, str]], recorded: list[tuple[str, str, str]]) -> list[str | None]:
+    """The split that each image was recorded in, None of one that was not; each record stands for one image."""
+    places: list[str | None] = [None] * len(images)
+    left = set(range(len(recorded)))
+    for part in ((0, 1), (1,), (0,)):
+        waiting = collections.defaultdict(list)
+        for number in sorted(left, reverse=True):
+            waiting[tuple(recorded[number][place] for place in part)].append(number)
+        for index, image in enumerate(images):
+            found = waiting.get(tuple(image[place] for place in part)) if places[index] is None else None
+            if found:
+                number = found.pop()
+                left.remove(number)
+                places[index] = recorded[number][2]
+    return places
+
+
+def _others(old: Fingerprint, new: Fingerprint, of_old: dict, of_new: dict, parts: tuple[int, int]) -> int:
+    """How many images have something else than in the old data: a mask, or a label.
+
+    An image is known by its key or its content: by the first of `parts` that was there, 0 for the key. Of several
+    copies any value counts.
+    """
     before: dict[tuple[int, str], set[str]] = collections.defaultdict(set)
-    for split, masks in old.masks.items():
-        for image, mask in zip(old.splits[split], masks):
-            for part in enumerate(image):
-                before[part].add(mask)
+    for split, values in of_old.items():
+        for image, value in zip(old.splits[split], values):
+            for part in parts:
+                before[part, image[part]].add(value)
     count = 0
-    for split, masks in new.masks.items():
-        for image, mask in zip(new.splits[split], masks):
-            known = next((before[part] for part in enumerate(image) if part in before), None)
-            count += known is not None and mask not in known
+    for split, values in of_new.items():
+        for image, value in zip(new.splits[split], values):
+            known = next((before[part, image[part]] for part in parts if (part, image[part]) in before), None)
+            count += known is not None and value not in known
     return count
 
 

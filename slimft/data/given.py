@@ -236,11 +236,13 @@ def _pairs(pair: Any) -> Iterator[tuple[ArraySource | FileSource, dict[str, str]
 
 def _text(value: Any) -> str:
     """A label, a group or a fold as text: 3.0, as data frames have it where a number is missing, is 3."""
-    if value is None or value != value:
+    try:
+        is_missing = value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither.
+        is_missing = True
+    if is_missing:
         return ""
-    if isinstance(value, float) and value == int(value):
-        value = int(value)
-    return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _is_frame(data: Any) -> bool:

@@ -114,8 +114,8 @@ def load_settings(train_dir: str | pathlib.Path) -> Settings:
 
 def _data_moved_along(data_dir: str | None, folder: pathlib.Path) -> str | None:
     """Where a run's data is whose directory is `folder`: if it keeps it itself, wherever that has been moved to."""
-    if data_dir is None or os.path.exists(data_dir):
-        return data_dir
+    if data_dir is None:
+        return None
     place = pathlib.Path(data_dir)
     if place.parent.name != GIVEN_DATA or not _GIVEN_MANIFESTS.fullmatch(place.name):
         return data_dir

@@ -157,10 +157,12 @@ class Records:
         if not len(missing):
             return
         numbers = np.unique([self._batch_of(record) for record in missing.tolist()])
-        number_of_records = sum(len(self._records_of(number)) for number in numbers)
-        if len(wanted) < self.count:
-            images = f"{number_of_records:,} of {self.count:,} images of {self._split}"
-            say(f"for the steps that are left the features of {images} are enough")
+        computed = np.concatenate([self._records_of(number) for number in numbers])
+        lacking = self._lacking(np.arange(self.count))
+        spared = np.count_nonzero(lacking) - np.count_nonzero(lacking[computed])
+        if spared:
+            images = f"{self.count:,} {'images' if self.part.views == 1 else 'views of images'} of {self._split}"
+            say(f"features of {spared:,} of {images} are left out: the steps that are left do not see them")
         # Several processes begin at different places, and leave out what another has computed meanwhile.
         if self._cache is not None:
             self._cache.make_room(wanted)
@@ -170,7 +172,7 @@ class Records:
         def is_needed(number: int) -> bool:
             return bool(self._lacking(self._records_of(number)).any())
 
-        with PassBar(f"features of {self._split}", number_of_records) as bar:
+        with PassBar(f"features of {self._split}", len(computed)) as bar:
             with self._cache.filling() if self._cache is not None else contextlib.nullcontext():
                 for number, pixels in self._read_ahead(numbers.tolist(), is_needed):
                     if interrupted():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,15 @@ def test_a_run_that_keeps_its_data_can_be_moved(tiny, pictures, tmp_path):
         (tmp_path / name).rename(tmp_path / "moved" / name)
     moved = [slimft.evaluate(train_dir=tmp_path / "moved" / name)["loss"] for name in ("run", "cv", "cv/fold_1")]
     assert moved == pytest.approx(known)
+    # A copy does not need the one that it was made of; and a fold tests none that another was validated on.
+    shutil.copytree(tmp_path / "moved" / "run", tmp_path / "copy")
+    (tmp_path / "moved" / "run").rename(tmp_path / "moved" / "first")
+    (tmp_path / "moved" / "run" / "data").mkdir(parents=True)
+    assert slimft.evaluate(train_dir=tmp_path / "copy")["loss"] == pytest.approx(known[0])
+    shutil.rmtree(tmp_path / "moved" / "run")
+    (tmp_path / "moved" / "first").rename(tmp_path / "moved" / "run")
+    with pytest.raises(slimft.DataError, match="trained or validated one of the runs"):
+        slimft.evaluate(train_dir=tmp_path / "moved" / "cv", data=(PIXELS, LABELS))
     settings = tmp_path / "moved" / "run" / "settings.json"
     again = slimft.finetune(settings=settings, train_dir=settings.parent, steps=10)
     assert again["step"] == 10 and str(tmp_path / "moved") in load_settings(settings.parent).data_dir

@@ -181,6 +181,53 @@ def test_the_runs_data_was_moved(make_run, images, tmp_path, call):
     assert found["split"] == "all" and len(part) == len(others) and "not the run's own" in said
 
 
+def rename_all(images):
+    for name in names_in(images):
+        os.rename(name, f"{os.path.dirname(name)}/renamed-{os.path.basename(name)}")
+
+
+def without_renaming(names):
+    return sorted(name.replace("renamed-", "") for name in names)
+
+
+@pytest.mark.parametrize("options", [{}, {"train_examples": 6}, {"group": "([0-9]+).png"}])
+def test_the_runs_images_have_other_names(make_run, images, tmp_path, call, options):
+    """They stay in their splits; with --train_examples also those that were not used do not come to test."""
+    run = make_run(**options)
+    before = {split: call(f"--train_dir={run}", f"--split={split}")[1] for split in ("test", "validation", "train")}
+    shutil.copytree(images, tmp_path / "copy")
+    rename_all(images)
+    rename_all(tmp_path / "copy")
+    for split, names in before.items():
+        found, now, said = call(f"--train_dir={run}", f"--split={split}")
+        assert without_renaming(now) == sorted(names) and found["left_out"] == 0
+        assert "have other names" in said and "other splits" not in said and "added" not in said
+        found, now, said = call(f"--train_dir={run}", f"--split={split}", f"--data_dir={tmp_path}/copy")
+        assert "the run's own" in said and len(now) == len(names)
+
+
+def test_what_the_run_was_tested_on_is_gone(make_run, images, call, rejects):
+    """What trained takes its place only if it is asked for."""
+    run = make_run()
+    trained = trained_by(images)
+    tested = call(f"--train_dir={run}")[1]
+    for name in tested:
+        os.remove(name)
+    found, names, said = call(f"--train_dir={run}")
+    assert found["split"] == "validation" and "of the run's test split nothing is left" in said
+    for name in names:
+        os.remove(name)
+    rejects([f"--train_dir={run}"], "validated and tested on none is left")
+    assert set(call(f"--train_dir={run}", "--split=train")[1]) == set(trained)
+
+
+def test_labels_that_changed_are_told(make_run, images, call):
+    run = make_run()
+    for old, name in (("dog", "x"), ("cat, tabby", "dog"), ("x", "cat, tabby")):
+        (images / old).rename(images / name)
+    assert "10 have other labels" in call(f"--train_dir={run}")[2]
+
+
 def test_a_relative_path_may_lead_to_other_data(make_run, make_images, tmp_path, call, monkeypatch):
     for place in ("here", "elsewhere"):
         make_images(tmp_path / place / f"data of {place}").rename(tmp_path / place / "data")

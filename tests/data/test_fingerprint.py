@@ -224,43 +224,88 @@ def places(splits):
     }
 
 
+def whole(folder, name="image_folder"):
+    return load_for_evaluation(name, folder, DataOptions(cache="off"))
+
+
 def test_images_are_where_they_were_recorded_whatever_they_are_called_now(folder):
     before = load(folder)
     record, known = Fingerprint.of(before), places(before)
-    assert places(as_recorded(load(folder), record, SPLITS)) == known
+    found, new = as_recorded(whole(folder), record, SPLITS)
+    assert places(found) == known and not new
     for file in sorted(folder.glob("*/*.png")):
         file.rename(file.with_name(f"renamed_{file.name}"))
     make(folder, "cat/new.png", "dog/new.png")
-    (new,) = {digest(file.read_bytes()) for file in folder.glob("cat/new.png")}
+    (folder / "cat" / "renamed_3.png").write_bytes((folder / "dog" / "new.png").read_bytes())  # Edited, renamed.
     now = load(folder)
     assert changes(record, Fingerprint.of(now)).moved > 5  # Of 60, which the hash draws anew.
-    found = as_recorded(now, record, SPLITS)
+    found, new = as_recorded(whole(folder), record, SPLITS)
     assert list(found) == list(before) and all(data.split == split for split, data in found.items())
-    assert places(found) == places(now) | known and places(found)[new] == places(now)[new]
-    assert changes(record, Fingerprint.of(found)) == Changes(added=2, renamed=60)
+    assert len(new) == 3 and places(found).items() <= known.items() and len(places(found)) == 59
     labels = {data.describe(i): int(data.labels[i]) for data in now.values() for i in range(data.num_examples)}
     for data in found.values():
         assert [labels[data.describe(i)] for i in range(data.num_examples)] == data.labels.tolist()
-    # Only between the splits that the data does not have itself.
-    some = as_recorded(now, record, ("train", "validation"))
-    assert places({"test": some["test"]}) == places({"test": now["test"]})
-    for one, place in places(some).items():
-        assert place == known.get(one, place) or "test" in place | known[one]
 
 
-def test_what_is_recorded_in_several_splits_tests_nothing_new(folder):
-    names = [path_in(folder, split) for split in ("train", "validation")]
+def test_an_edited_image_stays_in_its_split(folder):
+    before = load(folder)
+    record, name = Fingerprint.of(before), path_in(folder, "test")
+    make(folder, os.path.relpath(name, folder))
+    found, new = as_recorded(whole(folder), record, SPLITS)
+    assert not new and name in [found["test"].describe(i) for i in range(found["test"].num_examples)]
+    assert str(changes(record, Fingerprint.of(found))) == "1 image has other content"
+
+
+def test_copies_in_several_splits_stay_as_many_in_each(folder):
+    names = [path_in(folder, split) for split in ("validation", "test")]
     shutil.copy(*names)
     before = load(folder)
     record = Fingerprint.of(before)
-    (both,) = [one for one, found in places(before).items() if len(found) == 2]
-    assert places(as_recorded(load(folder), record, SPLITS))[both] == {"train", "validation"}
     for name in names:
         os.rename(name, f"{os.path.dirname(name)}/{'y' if name == names[0] else 'z'}.png")
-    assert places(as_recorded(load(folder), record, SPLITS))[both] <= {"train", "validation"}
-    # Of a split of which nothing is left there is none.
-    tests = {data.describe(i) for data in [before["test"]] for i in range(data.num_examples)}
-    for name in tests:
+    found, new = as_recorded(whole(folder), record, SPLITS)
+    assert not new and {split: data.num_examples for split, data in found.items()} == {
+        split: data.num_examples for split, data in before.items()
+    }
+    # One more than there was is new; of a split of which nothing is left there is none.
+    shutil.copy(f"{os.path.dirname(names[0])}/y.png", folder / "cat" / "again.png")
+    assert len(as_recorded(whole(folder), record, SPLITS)[1]) == 1
+    os.remove(folder / "cat" / "again.png")
+    for name in [found["test"].describe(i) for i in range(found["test"].num_examples)]:
         os.remove(name)
-    now = load(folder)
-    assert "test" in now and "test" not in as_recorded(now, record, SPLITS)
+    assert "test" not in as_recorded(whole(folder), record, SPLITS)[0]
+
+
+def test_splits_of_the_data_itself_stay(tmp_path):
+    make(tmp_path, *(f"{split}/{kind}/{i}.png" for split in ("train", "test") for kind in "ab" for i in range(20)))
+    before = load(tmp_path)
+    record = Fingerprint.of(before)
+    for file in sorted(tmp_path.glob("*/*/*.png")):
+        file.rename(file.with_name(f"renamed_{file.name}"))
+    (tmp_path / "test" / "a" / "renamed_0.png").rename(tmp_path / "train" / "a" / "from_test.png")
+    found, new = as_recorded(whole(tmp_path), record, ("train", "validation"))
+    assert places({"validation": found["validation"]}) == places({"validation": before["validation"]})
+    assert found["test"].num_examples == 39 and len(new) == 1 and "from_test" in new[0][0]
+
+
+def test_other_labels_are_counted(folder):
+    record = Fingerprint.of(load(folder))
+    kept = Fingerprint.from_json(json.loads(json.dumps(record.to_json())), "x")
+    assert kept == record and kept.labels["test"] == tuple(
+        os.path.basename(os.path.dirname(key)) for key, _ in record.splits["test"]
+    )
+    (folder / "cat" / "0.png").rename(folder / "dog" / "was_a_cat.png")
+    found, new = as_recorded(whole(folder), record, SPLITS)
+    told = changes(record, Fingerprint.of(found))
+    assert (told.renamed, told.labels, new) == (1, 1, ())
+    assert str(told) == "1 image has another name, 1 has another label"
+    # The folders change places.
+    (folder / "dog" / "was_a_cat.png").rename(folder / "cat" / "0.png")
+    for old, name in (("cat", "x"), ("dog", "cat"), ("x", "dog")):
+        (folder / old).rename(folder / name)
+    assert changes(record, Fingerprint.of(load(folder))).labels == 60
+    for wrong in ([0], ["a"] * 60, [7] * 60, [True] * 60):
+        saved = record.to_json()
+        saved["splits"]["train"]["labels"] = wrong
+        with pytest.raises(SlimftError, match="the labels of its train split are damaged"):
+            Fingerprint.from_json(saved, "x")

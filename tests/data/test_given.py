@@ -102,6 +102,10 @@ def test_data_frames(tmp_path):
     rows = rows_of(write_manifest(frame, tmp_path))
     assert [(row["label"], row["group"]) for row in rows] == [("3", "1"), ("1", "")] and len(rows[0]) == 4
     assert [row["split_key"] for row in rows] == ["a.png", "b.png"]
+    missing = frame.assign(group=pandas.array(["x", pandas.NA], dtype="string"), age=np.inf)
+    assert [row["group"] for row in rows_of(write_manifest(missing, tmp_path))] == ["x", ""]
+    endless = frame.assign(group=[np.inf, 2.5])
+    assert [row["group"] for row in rows_of(write_manifest(endless, tmp_path))] == ["inf", "2.5"]
     named = frame.assign(Split_Key=["one", "two"], path=["c.png", "d.png"])
     assert [row["split_key"] for row in rows_of(write_manifest(named, tmp_path))] == ["one", "two"]
     with pytest.raises(UsageError, match="no column label, only image, patient"):

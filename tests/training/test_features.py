@@ -132,14 +132,14 @@ def test_of_few_steps_only_what_they_need_is_computed(tiny, tmp_path, computed, 
     others = sum(load_dataset("digits")[split].num_examples for split in ("validation", "test"))
     few = sum(computed) - others
     assert 2 * 4 <= few <= (2 * 4 + 3) * 4  # Whole batches, and one of each split to check by.
-    assert "of 400 images of train are enough" in capfd.readouterr().err
+    assert "of 400 images of train are left out" in capfd.readouterr().err
     # Going on needs the rest.
     expected = outcome(tmp_path / "longer", cache="off", steps=150, **TWO_STEPS)
     resumed = outcome(tmp_path / "run", steps=150, **TWO_STEPS)
     for one in (expected, resumed):
         del one["train"], one["validation"]
     assert_same(resumed, expected)
-    assert "are enough" not in capfd.readouterr().err and sum(computed) - others >= 400
+    assert "left out" not in capfd.readouterr().err and sum(computed) - others >= 400
 
 
 @pytest.mark.parametrize(
