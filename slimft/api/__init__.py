@@ -253,8 +253,11 @@ def evaluate(
             given |= {"dataset": "csv", "data_dir": str(write_manifest(data, pathlib.Path(folder)))}
         told = read_keywords("evaluate", {**given, **options}, (*given, *_DATA))
         if child_process:
-            return Figures(run_in_child("evaluate", {**given, **options, **of_network, "split": split, **asked}))
-        return Figures(_evaluate(told, of_network, split, **asked))
+            found = run_in_child("evaluate", {**given, **options, **of_network, "split": split, **asked})
+        else:
+            found = _evaluate(told, of_network, split, **asked)
+    # Of what was handed over there is no place that remains.
+    return Figures(found if data is None else {**found, "data_dir": None})
 
 
 def _evaluate(told: dict[str, Any], of_network: Mapping[str, Any], split: str | None, **asked) -> dict[str, Any]:

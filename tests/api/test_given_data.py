@@ -39,6 +39,7 @@ def test_a_run_on_arrays_is_a_run_of_files(tiny, run, tmp_path, capsys):
     assert same["accuracy"] == result["accuracy"] and same["loss"] == pytest.approx(result["loss"])
     given = slimft.evaluate(train_dir=run, data=(PIXELS, LABELS))
     assert "the run's own, split test" in capsys.readouterr().err and given["examples"] == result["examples"]
+    assert given["data_dir"] is None and same["data_dir"].startswith(str(run / "data"))
     assert evaluate_command.main(["evaluate", f"--train_dir={run}"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["accuracy"] == result["accuracy"]
     # Others of the same classes, none of which it has seen.

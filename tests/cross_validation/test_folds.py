@@ -271,6 +271,22 @@ def test_evaluate_gives_the_out_of_fold_figures(whole, tmp_path):
     assert status == 2 and "--split_seed=3" in said
 
 
+def test_images_that_were_renamed_are_tested_all_the_same(whole):
+    folder, images, result = whole
+    names = sorted(images.glob("*/*.png"))
+    renamed = [name.with_name(f"renamed-{name.name}") for name in names]
+    for name, other in zip(names, renamed):
+        name.rename(other)
+    try:
+        status, line, said = run(evaluate, f"--train_dir={folder}")
+    finally:
+        for name, other in zip(names, renamed):
+            other.rename(name)
+    told = json.loads(line)
+    assert status == 0 and (told["accuracy"], told["untested"]) == (result["accuracy"], 0), said
+    assert "have other names" in said and "tested by no fold" not in said
+
+
 def test_a_cross_validation_stands_for_the_ensemble_of_its_folds(whole):
     from absl import flags
 
