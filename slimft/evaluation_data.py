@@ -261,6 +261,11 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
                 now = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
                 of_new = {key: name for name, data in now.items() for key in data.keys()}
                 splits, new = as_recorded(whole.splits, record, drawn, of_new)
+        if not splits and split != WHOLE:
+            raise DataError(
+                f"none of the images that {network.run} had is left in {whole.dataset} ({whole.data_dir}); to "
+                "evaluate it on what is there now, give --split=all"
+            )
     else:
         splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
     if record is not None:

@@ -221,6 +221,16 @@ def test_what_the_run_was_tested_on_is_gone(make_run, images, call, rejects):
     assert set(call(f"--train_dir={run}", "--split=train")[1]) == set(trained)
 
 
+def test_other_images_are_in_the_place_of_the_runs(make_run, images, make_images, tmp_path, call, rejects):
+    run = make_run()
+    shutil.rmtree(images)
+    (images / "dog").mkdir(parents=True)
+    for number, name in enumerate(names_in(make_images(tmp_path / "others"))[:3]):
+        shutil.copy(name, images / "dog" / f"other-{number}.png")
+    rejects([f"--train_dir={run}"], "none of the images that", "give --split=all")
+    assert call(f"--train_dir={run}", "--split=all")[0]["examples"] == 3
+
+
 def test_labels_that_changed_are_told(make_run, images, call):
     run = make_run()
     for old, name in (("dog", "x"), ("cat, tabby", "dog"), ("x", "cat, tabby")):
