@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from slimft.data import WHOLE, DataOptions, Dataset, load_dataset, load_for_evaluation
-from slimft.data.dataset import OF_READING, SPLITS
-from slimft.data.fingerprint import Fingerprint, as_recorded, changes, leave_out
+from slimft.data.dataset import OF_READING
+from slimft.data.fingerprint import Fingerprint, as_recorded, changes, drawn_splits, leave_out
 from slimft.data.image_checks import check_images
 from slimft.data.loading import dataset_names, never_changes, some_examples, task_of
 from slimft.errors import DataError, SlimftError, UsageError
@@ -253,7 +253,7 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
     """The splits of the run's own data, and what is to be said of its changes."""
     ours = network.settings.data_options()
     reading = {name: options[name] for name in OF_READING if name in options}
-    drawn, new, notes = _drawn(whole), (), []
+    drawn, new, notes = drawn_splits(whole.splits), (), []
     if record is not None and drawn and network.task.name == "classification":
         splits, new = as_recorded(whole.splits, record, drawn)
         if new and ours.train_examples is None:  # They are drawn as the run would draw them.
@@ -287,13 +287,6 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
     elif set(options) - set(OF_READING):
         splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **options))
     return splits, notes
-
-
-def _drawn(whole: _Whole) -> Sequence[str]:
-    """The splits that the data does not have itself."""
-    if WHOLE in whole.splits:
-        return SPLITS
-    return () if "validation" in whole.splits else ("train", "validation")
 
 
 def _others_splits(whole: _Whole, split: str | None, options: dict) -> dict[str, Dataset]:

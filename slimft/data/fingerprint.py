@@ -198,6 +198,13 @@ def changes(old: Fingerprint, new: Fingerprint) -> Changes:
     return Changes(len(come), len(gone), counts["changed"], counts["renamed"], counts["moved"], masks, labels)
 
 
+def drawn_splits(whole: Collection[str]) -> tuple[str, ...]:
+    """The splits that are drawn of data that has the splits `whole` itself, or is one called ``all``."""
+    if WHOLE in whole:
+        return SPLITS
+    return () if "validation" in whole else ("train", "validation")
+
+
 def as_recorded(
     whole: dict[str, Dataset],
     record: Fingerprint,

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Collection
 
 from slimft.checkpoint import open_checkpoint
-from slimft.data import Dataset
-from slimft.data.fingerprint import Fingerprint, changes, duplicates, leave_out
+from slimft.data import Dataset, load_for_evaluation
+from slimft.data.fingerprint import Fingerprint, as_recorded, changes, drawn_splits, duplicates, leave_out
 from slimft.data.image_checks import check_images
 from slimft.errors import UsageError
 from slimft.runs.data_record import DATA_FILE, read_data_record
@@ -30,6 +30,30 @@ class CheckedData:
     record: Fingerprint | None
     notes: tuple[str, ...]
     left_out: frozenset[str] = frozenset()
+
+
+def as_before(settings: Settings, splits: dict[str, Dataset]) -> dict[str, Dataset]:
+    """The splits of a run that goes on, with each image where it was, whatever it is called now.
+
+    Args:
+        settings: the run's settings.
+        splits: split name to dataset, as they are drawn now.
+
+    Raises:
+        DataError: images cannot be read.
+    """
+    record = read_data_record(settings.train_dir)
+    if record is None or settings.task.targets.is_map or not changes(record, Fingerprint.of(splits)).moved:
+        return splits
+    whole = load_for_evaluation(settings.dataset, settings.data_dir, settings.data_options())
+    drawn = drawn_splits(whole)
+    if not drawn:
+        return splits
+    # With --train_examples, those that were left out stay so.
+    draws = settings.train_examples is None
+    of_new = {key: split for split, data in splits.items() for key in data.keys()} if draws else {}
+    found, _ = as_recorded(whole, record, drawn, of_new)
+    return found if found.keys() == splits.keys() else splits
 
 
 def check_data(settings: Settings, splits: dict[str, Dataset], resumes: bool, trains: bool) -> CheckedData:

@@ -30,7 +30,7 @@ from slimft.training.cluster.agreement import check_same_data, check_told_alike
 from slimft.training.cluster.group import Alone, Group
 from slimft.training.cluster.members import VARIABLE, cluster_of
 from slimft.training.completion import complete, notes_on
-from slimft.training.data_checks import check_data, without
+from slimft.training.data_checks import as_before, check_data, without
 from slimft.training.graph import TrainingGraph, build_graph
 from slimft.training.plans import plan_to_resume, plan_to_start
 from slimft.training.precision import resolve_precision
@@ -290,6 +290,8 @@ def _prepare(
         settings = dataclasses.replace(settings, grey_bits=saved.grey_bits)
     if splits is None:
         splits = load_dataset(settings.dataset, settings.data_dir, settings.data_options())
+        if latest is not None and group.number == 1:  # Several processes may not all see the record.
+            splits = as_before(settings, splits)
         check_same_data(group, splits)
         if group.is_chief:
             _check_classes(settings, splits["train"])

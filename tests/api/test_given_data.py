@@ -87,6 +87,28 @@ def test_a_data_frame_is_split_alike_wherever_the_run_is(tiny, pictures, tmp_pat
         assert result["examples"] == tested or len(data) < 60 and 0 < result["examples"] < tested
 
 
+@pytest.mark.parametrize("more", [{}, {"train_examples": 12}])
+def test_a_run_goes_on_with_renamed_files_in_their_splits(tiny, pictures, tmp_path, capsys, more):
+    """With one that is new, and is drawn; of those that --train_examples left out none comes to train or test."""
+    paths = sorted(pictures.glob("*.png"), key=lambda path: int(path.stem))
+    options = {**OPTIONS, **more}
+    slimft.finetune(model=tiny, data=(paths, LABELS), train_dir="run", **options)
+    before = read_data_record("run")
+    renamed = [path.rename(path.with_name(f"renamed-{path.name}")) for path in paths]
+    Image.fromarray(PIXELS[0, ::-1].copy()).save(pictures / "new.png")
+    labels = [*LABELS, LABELS[0]]
+    capsys.readouterr()
+    slimft.finetune(
+        model=tiny, data=([*renamed, pictures / "new.png"], labels), train_dir="run", **{**options, "steps": 12}
+    )
+    said, now = capsys.readouterr().err, read_data_record("run")
+    assert "have other names" in said and "other splits" not in said
+    for split in ("train", "validation", "test"):
+        digests = [sorted(digest for _, digest in record.splits[split]) for record in (before, now)]
+        assert len(set(digests[1]) - set(digests[0])) <= (not more) and set(digests[0]) <= set(digests[1])
+    assert sum(map(len, now.splits.values())) == sum(map(len, before.splits.values())) + (not more)
+
+
 def test_arrays_are_split_alike_in_any_order(tiny, run, tmp_path):
     order = np.random.default_rng(1).permutation(60)
     slimft.finetune(model=tiny, data=(PIXELS[order], LABELS[order]), train_dir=tmp_path / "b" / "other", **OPTIONS)
