@@ -451,7 +451,7 @@ def test_several_processes_at_once_share_the_work(many, folder):
     outputs = [process.communicate()[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     decoded = [int(words[-1]) for words in outputs]
-    assert 200 <= sum(decoded) < 500
+    assert 200 <= sum(decoded) < 600  # How much they share depends on what else runs.
     files = ImageFiles([FileSource(path) for path in many])
     files.prepare(SIDE, several_passes=False)
     assert files._collection.caches[SIDE].has(np.arange(200)).all()

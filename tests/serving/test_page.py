@@ -41,7 +41,8 @@ def opened(browser):
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: None if is_ours(request.url, client.port) else wrong.append(request.url))
         page.goto(f"http://127.0.0.1:{client.port}/")
-        page.wait_for_function("document.getElementById('what').textContent.includes('classes')")
+        # Not wait_for_function, whose polling the page's own policy forbids.
+        page.locator("#what", has_text="classes").wait_for()
         page.wrong = wrong
         return page
 
@@ -75,9 +76,9 @@ def dropped(page, *pictures):
 
 def shown(page, count):
     """What the page shows of each picture: its name, and classes with shares or what is wrong."""
-    page.wait_for_function(
-        "(count) => document.querySelectorAll('#pictures ol, #pictures .wrong').length === count", arg=count
-    )
+    from playwright.sync_api import expect
+
+    expect(page.locator("#pictures ol, #pictures .wrong")).to_have_count(count, timeout=30_000)
     found = {}
     for card in page.query_selector_all("#pictures > li"):
         rows = [row.inner_text().split("\n") for row in card.query_selector_all("ol li")]
