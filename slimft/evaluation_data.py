@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -254,20 +253,26 @@ def _own_splits(network: Network, record: Fingerprint | None, whole: _Whole, spl
     ours = network.settings.data_options()
     reading = {name: options[name] for name in OF_READING if name in options}
     drawn, new, notes = drawn_splits(whole.splits), (), []
+
+    def load() -> dict[str, Dataset]:
+        return load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
+
+    def draw() -> dict[str, Dataset]:
+        """As the run would draw now; nothing where that cannot be, as where its groups are not found."""
+        try:
+            return load()
+        except SlimftError:
+            return {}
+
     if record is not None and drawn and network.task.name == "classification":
-        splits, new = as_recorded(whole.splits, record, drawn)
-        if new and ours.train_examples is None:  # They are drawn as the run would draw them.
-            with contextlib.suppress(SlimftError):  # Else its groups are not found, say.
-                now = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
-                of_new = {key: name for name, data in now.items() for key in data.keys()}
-                splits, new = as_recorded(whole.splits, record, drawn, of_new)
+        splits, new = as_recorded(whole.splits, record, drawn, draw if ours.train_examples is None else None)
         if not splits and split != WHOLE:
             raise DataError(
                 f"none of the images that {network.run} had is left in {whole.dataset} ({whole.data_dir}); to "
                 "evaluate it on what is there now, give --split=all"
             )
     else:
-        splits = load_dataset(whole.dataset, whole.data_dir, dataclasses.replace(ours, **reading))
+        splits = load()
     if record is not None:
         now = Fingerprint.of(splits)
         if ours.train_examples is None:  # Else the run did not record those that it left out.

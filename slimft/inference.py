@@ -74,18 +74,12 @@ class Architecture:
         """
         from slimft.compat import tf
         from slimft.data.preprocessing import preprocess, preprocess_whole
-        from slimft.nets.folding import fold_batch_norm
+        from slimft.nets.folding import folded_batch_norm
 
-        is_map, before = self.task.targets.is_map, len(tf.get_default_graph().get_operations())
-        if is_map:
-            pixels = preprocess_whole(images, self.spec.min_image_size, self.spec.preprocessing)
-        else:
-            pixels = preprocess(images, self.image_size, self.spec.preprocessing)
-        outputs, _ = self.build(pixels)
-        if self.precision != "float32":
-            fold_batch_norm(tf.get_default_graph().get_operations()[before:])
-        if not is_map:
-            return outputs
+        with folded_batch_norm(self.precision):
+            if not self.task.targets.is_map:
+                return self.build(preprocess(images, self.image_size, self.spec.preprocessing))[0]
+            outputs, _ = self.build(preprocess_whole(images, self.spec.min_image_size, self.spec.preprocessing))
         height, width = tf.unstack(tf.shape(images)[1:3])
         return outputs[:, :height, :width]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -209,7 +208,7 @@ def as_recorded(
     whole: dict[str, Dataset],
     record: Fingerprint,
     drawn: Collection[str],
-    of_new: Mapping[str, str] = MappingProxyType({}),
+    draw: Callable[[], dict[str, Dataset]] | None = None,
 ) -> tuple[dict[str, Dataset], tuple[tuple[str, str], ...]]:
     """The splits of data as a run recorded them, whatever its images are called now.
 
@@ -220,7 +219,7 @@ def as_recorded(
             to validate on, is divided.
         record: where the images were.
         drawn: the splits that it is divided into.
-        of_new: key to split, for images that were not recorded.
+        draw: draws all splits anew, for images that were not recorded; None to leave these out.
 
     Returns:
         The splits, without those of which nothing is left; and the keys and digests of images of the divided part
@@ -232,8 +231,10 @@ def as_recorded(
     divided = WHOLE if WHOLE in whole else "train"
     data = whole[divided]
     images = list(zip(data.keys(), data.digests()))
-    recorded = _places(images, [(*image, split) for split in record.splits for image in record.splits[split]])
-    places = [place or of_new.get(image[0]) for image, place in zip(images, recorded)]
+    places = _places(images, [(*image, split) for split in record.splits for image in record.splits[split]])
+    if draw is not None and None in places:
+        of_new = {key: split for split, data in draw().items() for key in data.keys()}
+        places = [place or of_new.get(key) for place, (key, _) in zip(places, images)]
     parts = {split: np.flatnonzero([place == split for place in places]) for split in drawn}
     splits = {name: dataset for name, dataset in whole.items() if name != divided}
     splits |= {

@@ -171,7 +171,7 @@ def write_manifest(data: Any, folder: pathlib.Path) -> pathlib.Path:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["path", "split_key", *columns])
         for (_, values), (path, key) in zip(rows, written):
-            writer.writerow([path, values.pop("split_key", key), *(values.get(name, "") for name in columns)])
+            writer.writerow([path, values.get("split_key", key), *(values.get(name, "") for name in columns)])
         text = stream.getvalue()
         # By its content: what is handed over later, and perhaps refused, leaves the run's own as it was; and
         # `slimft.runs.settings_file` finds it by its name where the directory has been moved.

@@ -6,11 +6,25 @@ each map is read and written once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 from slimft.compat import tf
 
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
+
+
+@contextlib.contextmanager
+def folded_batch_norm(precision: str) -> Iterator[None]:
+    """Folds what is added to the current graph in the block, unless that is computed in float32.
+
+    Of a network in training, that is what is frozen.
+    """
+    graph = tf.get_default_graph()
+    before = len(graph.get_operations())
+    yield
+    if precision != "float32":
+        fold_batch_norm(graph.get_operations()[before:])
 
 
 def fold_batch_norm(ops: Iterable[tf.Operation]) -> int:

@@ -50,9 +50,8 @@ def as_before(settings: Settings, splits: dict[str, Dataset]) -> dict[str, Datas
     if not drawn:
         return splits
     # With --train_examples, those that were left out stay so.
-    draws = settings.train_examples is None
-    of_new = {key: split for split, data in splits.items() for key in data.keys()} if draws else {}
-    found, _ = as_recorded(whole, record, drawn, of_new)
+    draw = (lambda: splits) if settings.train_examples is None else None
+    found, _ = as_recorded(whole, record, drawn, draw)
     return found if found.keys() == splits.keys() else splits
 
 

@@ -15,7 +15,7 @@ from slimft.evaluation import Evaluator, build_evaluator
 from slimft.filters import VariableFilter
 from slimft.inference import Architecture
 from slimft.nets import NetworkSpec
-from slimft.nets.folding import fold_batch_norm
+from slimft.nets.folding import folded_batch_norm
 from slimft.nets.fully_connected import parts_by
 from slimft.runs.settings import Settings
 from slimft.session import session_config
@@ -156,7 +156,7 @@ def build_graph(
         parts = KernelParts(lambda name: not settings.ema and not is_map and trainable.selects(name))
 
         def build(share: Share, reuse: bool, inputs: Inputs) -> Tower:
-            own, before = share.take(inputs.images), len(graph.get_operations())
+            own = share.take(inputs.images)
             with (
                 share.placed(),
                 # What reads a resource variable has what it held then: updates need not wait for each other.
@@ -167,6 +167,7 @@ def build_graph(
                 frozen_batch_norm(freezes),
                 batch_norm_decay(_decay_so_far(inputs.batches.step)),
                 replicas.batch_norm(share, settings.sync_batch_norm) as moves,
+                folded_batch_norm(settings.precision),
             ):
                 outputs, end_points = spec.build(
                     own,
@@ -177,8 +178,6 @@ def build_graph(
                     precision=settings.precision,
                     options=network.options,
                 )
-                if settings.precision != "float32":  # Of what is frozen.
-                    fold_batch_norm(graph.get_operations()[before:])
             return Tower(share, own, outputs, end_points, moves)
 
         def input_of(rows: Rows) -> Inputs:
